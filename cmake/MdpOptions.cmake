@@ -1,0 +1,47 @@
+# Compile settings of our own targets, as the interface target mdp_options, and the mdp_library() helper.
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+string(REPLACE "-O2" "-O3" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
+find_program(MDP_CCACHE ccache)
+if(MDP_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_C_COMPILER_LAUNCHER "${MDP_CCACHE}")
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${MDP_CCACHE}")
+endif()
+
+add_library(mdp_options INTERFACE)
+target_compile_features(mdp_options INTERFACE cxx_std_20)
+target_compile_options(mdp_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor
+  -Wold-style-cast -Wcast-align -Woverloaded-virtual)
+if(MDP_WERROR)
+  target_compile_options(mdp_options INTERFACE -Werror)
+endif()
+if(MDP_SANITIZE)
+  target_compile_options(mdp_options INTERFACE -fsanitize=${MDP_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(mdp_options INTERFACE -fsanitize=${MDP_SANITIZE})
+endif()
+if(MDP_NATIVE)
+  target_compile_options(mdp_options INTERFACE -march=native)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  target_compile_options(mdp_options INTERFACE -march=x86-64-v2)
+endif()
+
+# mdp_library(<folder> LINK <public deps...> PRIVATE <private deps...>): the static library mdp_<folder>, alias
+# mdp::<folder>, from every source directly in src/mdp/<folder>.
+function(mdp_library folder)
+  cmake_parse_arguments(ARG "NO_LTO" "" "LINK;PRIVATE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/src/mdp/${folder}/*.cpp"
+    "${CMAKE_CURRENT_SOURCE_DIR}/src/mdp/${folder}/*.hpp")
+  add_library(mdp_${folder} STATIC ${sources})
+  add_library(mdp::${folder} ALIAS mdp_${folder})
+  set_target_properties(mdp_${folder} PROPERTIES LINKER_LANGUAGE CXX)
+  target_include_directories(mdp_${folder} PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}/src")
+  target_link_libraries(mdp_${folder} PUBLIC ${ARG_LINK} PRIVATE mdp_options ${ARG_PRIVATE})
+  target_compile_features(mdp_${folder} PUBLIC cxx_std_20)
+  if(MDP_LTO AND NOT ARG_NO_LTO)
+    set_target_properties(mdp_${folder} PROPERTIES INTERPROCEDURAL_OPTIMIZATION ON)
+  endif()
+endfunction()
