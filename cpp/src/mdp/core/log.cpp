@@ -1,0 +1,18 @@
+#include "mdp/core/log.hpp"
+
+#include <atomic>
+
+namespace mdp::core {
+namespace {
+std::atomic<LogSink> g_sink{nullptr};
+}
+
+// release: publishes whatever the sink needs; pairs with the acquire load in log().
+void set_log_sink(LogSink sink) noexcept { g_sink.store(sink, std::memory_order_release); }
+
+void log(LogLevel level, std::string_view line) noexcept {
+  // acquire: pairs with the release store in set_log_sink().
+  if (LogSink sink = g_sink.load(std::memory_order_acquire)) sink(level, line);
+}
+
+}  // namespace mdp::core

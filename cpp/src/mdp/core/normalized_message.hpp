@@ -1,0 +1,95 @@
+// NormalizedMessage: the one form every venue's messages take between parser and book manager.
+//
+// Written by a parser into a slot its MessageSink hands out, read by OrderBookManager. Plain memory: trivially
+// copyable, standard-layout. A slot holds kMaxMessageLevels levels; a larger snapshot or delta is split into chunks
+// flagged kFirst and kLast and applied as one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "mdp/core/ids.hpp"
+#include "mdp/shm/event.hpp"
+
+namespace mdp::core {
+
+using shm::PriceLevel;
+using shm::Side;
+
+enum class UpdateType : std::uint8_t {
+  Snapshot = 1,    // levels: the whole book at last_update_id; an in-stream or a REST snapshot
+  Delta = 2,       // levels: absolute quantities; zero removes the level
+  Trade = 3,       // trade
+  Quote = 4,       // levels[0] best bid, levels[1] best ask, as the venue's own stream says
+  Invalidate = 5,  // header only: what is known of symbol_id can't be trusted; header.reason says why
+};
+
+// Bits of MessageHeader::flags.
+enum MessageFlag : std::uint16_t {
+  kFirst = 1,      // first chunk of this snapshot or delta
+  kLast = 2,       // last chunk
+  kAggregate = 4,  // Trade: an aggregate of several fills
+  kReset = 8,      // Delta or Snapshot: the venue starts its sequence anew
+};
+
+struct alignas(shm::kCacheLineSize) MessageHeader {
+  std::uint64_t first_update_id;  // venue's `U` and the like; 0 where it has none
+  std::uint64_t last_update_id;   // venue's `u`
+  std::uint64_t prev_update_id;   // venue's `pu`; 0 where it has none
+  std::int64_t exch_ts_ns;        // 0 where the venue sends none
+  std::int64_t recv_ts_ns;
+  SymbolId symbol_id;
+  ExchangeId exchange_id;
+  LineId line_id;                 // the connection it came on
+  UpdateType update_type;
+  std::uint8_t reason;            // Invalidate: a shm::StateReason
+  std::uint16_t flags;            // MessageFlag bits
+  std::uint16_t bid_count;
+  std::uint16_t ask_count;
+  std::uint8_t reserved[8];
+};
+static_assert(sizeof(MessageHeader) == shm::kCacheLineSize);
+
+struct Trade {
+  std::int64_t price;
+  std::int64_t quantity;
+  std::uint64_t trade_id;
+  Side side;  // the aggressor's
+  std::uint8_t reserved[7];
+};
+static_assert(sizeof(Trade) == sizeof(shm::TradeBody));
+
+inline constexpr std::size_t kMaxMessageLevels = shm::kMaxEventLevels;
+
+struct NormalizedMessage {
+  MessageHeader header;
+  union {
+    PriceLevel levels[kMaxMessageLevels];  // bids, then asks
+    Trade trade;
+  };
+
+  const PriceLevel* bids() const noexcept { return levels; }
+  const PriceLevel* asks() const noexcept { return levels + header.bid_count; }
+  std::size_t level_count() const noexcept { return std::size_t{header.bid_count} + header.ask_count; }
+  bool has(MessageFlag flag) const noexcept { return (header.flags & flag) != 0; }
+
+  // Bytes that carry meaning: what a copy needs to move.
+  std::size_t used_bytes() const noexcept {
+    const std::size_t body = header.update_type == UpdateType::Trade ? sizeof(Trade) : level_count() * sizeof(PriceLevel);
+    return sizeof(MessageHeader) + body;
+  }
+};
+// 65 lines, an odd number: slots of a queue then start in different cache sets.
+static_assert(sizeof(NormalizedMessage) == 65 * shm::kCacheLineSize);
+static_assert(std::is_trivially_copyable_v<NormalizedMessage> && std::is_standard_layout_v<NormalizedMessage>);
+static_assert(offsetof(NormalizedMessage, levels) == sizeof(MessageHeader));
+static_assert(offsetof(MessageHeader, symbol_id) == 40 && offsetof(MessageHeader, bid_count) == 52);
+
+// Copies the bytes in use only: 64 and 16 a level, not the slot's 4 KiB.
+inline void copy_message(NormalizedMessage& to, const NormalizedMessage& from) noexcept {
+  std::memcpy(static_cast<void*>(&to), static_cast<const void*>(&from), from.used_bytes());
+}
+
+}  // namespace mdp::core

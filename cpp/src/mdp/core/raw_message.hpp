@@ -1,0 +1,31 @@
+// RawMessage: the handle of one received frame, travelling by value from connector to parser and back to the pool.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
+#include "mdp/core/ids.hpp"
+
+namespace mdp::core {
+
+// Bytes past the payload a parser may read (never interpret). Not less than simdjson's SIMDJSON_PADDING, which the
+// venue library asserts.
+inline constexpr std::size_t kFramePadding = 64;
+
+// Who holds a RawMessage owns its buffer until it hands it on. `data` has kFramePadding readable bytes after `size`.
+struct RawMessage {
+  char* data;
+  std::uint32_t size;           // bytes of payload
+  std::uint32_t buffer_index;   // which buffer of the connector's FramePool
+  std::int64_t recv_ts_ns;      // when the socket handed over the bytes that completed the frame
+  LineId line_id;
+  bool binary;                  // opcode: binary frame, else text
+  std::uint8_t reserved[5];
+
+  std::string_view text() const noexcept { return {data, size}; }
+};
+static_assert(sizeof(RawMessage) == 32 && std::is_trivially_copyable_v<RawMessage>);
+
+}  // namespace mdp::core
