@@ -42,6 +42,10 @@ test: build ## Run all tests: C++ by ctest, then pytest
 build: .venv/.dev build/release/.python build/release/.tests ## Set up and build: .venv, the extension, the C++ tests
 	@:
 
+.PHONY: venv
+venv: .venv/.dev ## Set up .venv and the system packages alone
+	@:
+
 .PHONY: bench
 bench: .venv/.run ## Build and run the benchmarks; BENCH_ARGS="--benchmark_filter=..."
 	@scripts/preset bench

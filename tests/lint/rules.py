@@ -13,7 +13,8 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 SOURCE_SUFFIXES = {".cpp", ".hpp", ".h"}
 
 # How an include of a third-party library begins, by the CMake package that brings it. Its home is the folder
-# whose link list names the package; nanobind's is bindings/, and that of SPSCQueue, which CMake adds by itself, is queue/.
+# whose link list names the package; nanobind's is bindings/,
+# and that of SPSCQueue, which CMake adds by itself, is queue/.
 THIRD_PARTY = {
     "Boost": ("boost/",),
     "OpenSSL": ("openssl/",),
