@@ -1,7 +1,7 @@
 // Exact conversion between decimal text and fixed-point mantissas: value = mantissa * 10^exponent.
 //
-// Used by the parsers on the message path and by set-up code. Nothing is ever rounded: what an exponent can't hold
-// exactly is a status.
+// Used by the parsers on the message path and by set-up code. Nothing is ever rounded: what an exponent can't
+// hold exactly is a status.
 #pragma once
 
 #include <array>
@@ -47,18 +47,19 @@ constexpr bool append_digit(std::uint64_t& mantissa, char digit) noexcept {
 
 }  // namespace detail
 
-// Reads a decimal number that begins at `text` and ends before the first character that can't belong to it; `end`
-// receives that place. The caller knows that such a character comes (a closing quote, a NUL) and checks which it is.
-// Exponent form (1e-5) is Bad here. Range of exponent: kMinExponent..kMaxExponent. The smallest int64 is Overflow:
-// a mantissa is symmetric.
-constexpr NumberStatus parse_decimal(const char* text, int exponent, std::int64_t& mantissa, const char*& end) noexcept {
+// Reads a decimal number that begins at `text` and ends before the first character that can't belong to it;
+// `end` receives that place. The caller knows that such a character comes (a closing quote, a NUL) and checks
+// which it is. Exponent form (1e-5) is Bad here. Range of exponent: kMinExponent..kMaxExponent. The smallest
+// int64 is Overflow: a mantissa is symmetric.
+constexpr NumberStatus parse_decimal(const char* text, int exponent, std::int64_t& mantissa,
+                                     const char*& end) noexcept {
   const bool negative = *text == '-';
   if (negative) ++text;
   const char* const integer_begin = text;
   std::uint64_t value = 0;
   bool fits = true;
-  // The digits in front of the point. With a positive exponent the last ones must be zero; that rare case is settled
-  // by the division below.
+  // The digits in front of the point. With a positive exponent the last ones must be zero; that rare case is
+  // settled by the division below.
   for (; detail::is_digit(*text); ++text) fits = fits && detail::append_digit(value, *text);
   end = text;
   if (text == integer_begin) return NumberStatus::Bad;
@@ -99,8 +100,8 @@ constexpr NumberStatus parse_decimal(const char* text, int exponent, std::int64_
 // The same for a whole string: anything behind the number is Bad. Set-up code.
 NumberStatus parse_decimal(std::string_view text, int exponent, std::int64_t& mantissa);
 
-// The largest exponent that holds `text` exactly, with trailing zeros ignored: "0.01000000" -> -2, "0.5" -> -1,
-// "100" -> 2. Zero gives `zero_exponent`. Bad for what is not a decimal number.
+// The largest exponent that holds `text` exactly, with trailing zeros ignored: "0.01000000" -> -2, "0.5" ->
+// -1, "100" -> 2. Zero gives `zero_exponent`. Bad for what is not a decimal number.
 NumberStatus exponent_of(std::string_view text, int zero_exponent, int& exponent);
 
 // Exact decimal text without trailing zeros: (6183763, -2) -> "61837.63", (5, 1) -> "50".

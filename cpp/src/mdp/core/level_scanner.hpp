@@ -1,7 +1,8 @@
 // scan_levels: reads `[["61837.63000000","3.78826000"],...]`, the form many venues send book levels in.
 //
-// A strict scanner over the text of one JSON array: each level is exactly two decimal strings, price above zero,
-// quantity not negative; anything else is an error, never a wrong number. White space is allowed where JSON allows it.
+// A strict scanner over the text of one JSON array: each level is exactly two decimal strings, price above
+// zero, quantity not negative; anything else is an error, never a wrong number. White space is allowed where
+// JSON allows it.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +49,8 @@ constexpr bool consume(const char*& at, const char* end, char wanted) noexcept {
 }
 
 // `"123.45"`; the digits end at the closing quote or it is not a number.
-constexpr ParseStatus scan_quoted(const char*& at, const char* end, int exponent, std::int64_t& value) noexcept {
+constexpr ParseStatus scan_quoted(const char*& at, const char* end, int exponent,
+                                  std::int64_t& value) noexcept {
   if (!consume(at, end, '"')) return ParseStatus::MalformedFrame;
   const char* number_end = nullptr;
   const NumberStatus status = parse_decimal(at, exponent, value, number_end);
@@ -59,8 +61,8 @@ constexpr ParseStatus scan_quoted(const char*& at, const char* end, int exponent
 
 }  // namespace detail
 
-// Calls `add(PriceLevel)` for every level of the array `text`, whose first character is `[`. `text` must be followed
-// by a character that is not a digit, a point or a minus sign (a frame's next bracket, or padding).
+// Calls `add(PriceLevel)` for every level of the array `text`, whose first character is `[`. `text` must be
+// followed by a character that is not a digit, a point or a minus sign (a frame's next bracket, or padding).
 template <class Add>
 constexpr ParseStatus scan_levels(std::string_view text, const Instrument& instrument, Add&& add) noexcept {
   const char* at = text.data();

@@ -1,7 +1,7 @@
 // LevelWriter: writes one book update of any size into a sink, split into chunks where it exceeds a slot.
 //
-// Used by the parsers: bids first, then asks, then finish(). On an error abandon() tells the book manager to forget the
-// chunks already handed on and to resync the symbol.
+// Used by the parsers: bids first, then asks, then finish(). On an error abandon() tells the book manager to
+// forget the chunks already handed on and to resync the symbol.
 #pragma once
 
 #include "mdp/core/error.hpp"
@@ -34,13 +34,14 @@ class LevelWriter {
   // Hands on an Invalidate message instead.
   void abandon(shm::StateReason reason) noexcept { invalidate(sink_, header_, reason); }
 
-  static void invalidate(MessageSink& sink, MessageHeader header, shm::StateReason reason) noexcept {
+  static void invalidate(MessageSink& sink, const MessageHeader& from, shm::StateReason reason) noexcept {
+    MessageHeader& header = sink.slot().header;
+    header = from;
     header.update_type = UpdateType::Invalidate;
     header.reason = static_cast<std::uint8_t>(reason);
     header.flags = kFirst | kLast;
     header.bid_count = 0;
     header.ask_count = 0;
-    sink.slot().header = header;
     sink.commit();
   }
 

@@ -15,7 +15,8 @@ SymbolTable::SymbolTable(const std::vector<Instrument>& instruments) {
 
 void SymbolTable::add(const Instrument& instrument) {
   const std::lock_guard lock(change_);
-  std::erase_if(listed_, [&](const Instrument* listed) { return listed->venue_symbol == instrument.venue_symbol; });
+  std::erase_if(listed_,
+                [&](const Instrument* listed) { return listed->venue_symbol == instrument.venue_symbol; });
   instruments_.push_back(instrument);
   listed_.push_back(&instruments_.back());
   publish();

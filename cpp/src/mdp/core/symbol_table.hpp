@@ -1,8 +1,8 @@
 // SymbolTable: venue symbol text to Instrument, for the parsers of one venue.
 //
-// Looked up by parser threads for every frame; changed by the control thread, also while they run: a change builds a
-// new immutable hash table and swaps a pointer. Old tables are kept until the SymbolTable goes (they are small and
-// changes are rare), so a parser may keep using the one it has in hand.
+// Looked up by parser threads for every frame; changed by the control thread, also while they run: a change
+// builds a new immutable hash table and swaps a pointer. Old tables are kept until the SymbolTable goes (they
+// are small and changes are rare), so a parser may keep using the one it has in hand.
 #pragma once
 
 #include <atomic>
@@ -44,15 +44,16 @@ class SymbolTable {
   static std::uint64_t hash_of(std::string_view text) noexcept;
   void publish();
 
-  std::mutex change_;                          // one change at a time
-  std::deque<Instrument> instruments_;         // stable addresses
+  std::mutex change_;                   // one change at a time
+  std::deque<Instrument> instruments_;  // stable addresses
   std::vector<const Instrument*> listed_;
   std::vector<std::unique_ptr<Index>> indexes_;
   std::atomic<const Index*> current_{nullptr};
 };
 
 inline std::uint64_t SymbolTable::hash_of(std::string_view text) noexcept {
-  // Two overlapping 8-byte reads cover the usual symbol; longer ones differ in the middle rarely, and then compare.
+  // Two overlapping 8-byte reads cover the usual symbol; longer ones differ in the middle rarely, and then
+  // compare.
   std::uint64_t head = 0;
   std::uint64_t tail = 0;
   if (text.size() >= 8) {

@@ -4,8 +4,8 @@
 
 namespace mdp::venue {
 
-#define MDP_VENUE(exchange_id, folder)                                  \
-  namespace folder {                                                    \
+#define MDP_VENUE(exchange_id, folder)                          \
+  namespace folder {                                            \
   std::unique_ptr<core::Venue> make_venue(core::ExchangeId id); \
   }
 #include "mdp/venue/registry.def"

@@ -1,6 +1,6 @@
-// One pass over the frame's keys, in whatever order they come, records where everything is; then the event named by
-// `e` is built from what was found. simdjson's on-demand interface checks only what is visited, so every object is
-// visited to its end, and the text of the level arrays is read by core's own strict scanner.
+// One pass over the frame's keys, in whatever order they come, records where everything is; then the event
+// named by `e` is built from what was found. simdjson's on-demand interface checks only what is visited, so
+// every object is visited to its end, and the text of the level arrays is read by core's own strict scanner.
 #include "mdp/venue/binance_spot/parser.hpp"
 
 #include <simdjson.h>
@@ -23,31 +23,31 @@ namespace ondemand = simdjson::ondemand;
 
 static_assert(core::kFramePadding >= simdjson::SIMDJSON_PADDING);
 
-// What a frame may hold, one bit each. A letter means different things, with different types, in different events:
-// `b` is levels in depthUpdate, a price in bookTicker, and was an order id in trades up to 2023.
+// What a frame may hold, one bit each. A letter means different things, with different types, in different
+// events: `b` is levels in depthUpdate, a price in bookTicker, and was an order id in trades up to 2023.
 enum Has : std::uint32_t {
-  kEvent = 1u << 0,         // e
-  kEventTime = 1u << 1,     // E
-  kSymbol = 1u << 2,        // s
-  kFirstId = 1u << 3,       // U
-  kLastId = 1u << 4,        // u
-  kBidLevels = 1u << 5,     // b, array
-  kAskLevels = 1u << 6,     // a, array
-  kBidPrice = 1u << 7,      // b, string
-  kBidQuantity = 1u << 8,   // B
-  kAskPrice = 1u << 9,      // a, string
-  kAskQuantity = 1u << 10,  // A
-  kAggregateId = 1u << 11,  // a, number
-  kTradeId = 1u << 12,      // t
-  kTradeTime = 1u << 13,    // T
-  kPrice = 1u << 14,        // p
-  kQuantity = 1u << 15,     // q
-  kMaker = 1u << 16,        // m
-  kReplyId = 1u << 17,      // id
-  kResult = 1u << 18,       // result
-  kCode = 1u << 19,         // code
-  kLastUpdateId = 1u << 20, // lastUpdateId: a REST snapshot, or a partial book
-  kDataArray = 1u << 21,    // data, array: an all-market stream
+  kEvent = 1u << 0,          // e
+  kEventTime = 1u << 1,      // E
+  kSymbol = 1u << 2,         // s
+  kFirstId = 1u << 3,        // U
+  kLastId = 1u << 4,         // u
+  kBidLevels = 1u << 5,      // b, array
+  kAskLevels = 1u << 6,      // a, array
+  kBidPrice = 1u << 7,       // b, string
+  kBidQuantity = 1u << 8,    // B
+  kAskPrice = 1u << 9,       // a, string
+  kAskQuantity = 1u << 10,   // A
+  kAggregateId = 1u << 11,   // a, number
+  kTradeId = 1u << 12,       // t
+  kTradeTime = 1u << 13,     // T
+  kPrice = 1u << 14,         // p
+  kQuantity = 1u << 15,      // q
+  kMaker = 1u << 16,         // m
+  kReplyId = 1u << 17,       // id
+  kResult = 1u << 18,        // result
+  kCode = 1u << 19,          // code
+  kLastUpdateId = 1u << 20,  // lastUpdateId: a REST snapshot, or a partial book
+  kDataArray = 1u << 21,     // data, array: an all-market stream
 };
 
 struct Fields {
@@ -63,7 +63,8 @@ struct Fields {
   bool has(std::uint32_t all) const noexcept { return (seen & all) == all; }
 };
 
-// Milliseconds or, with timeUnit=MICROSECOND, microseconds: told apart by magnitude (10^14 ms is the year 5138).
+// Milliseconds or, with timeUnit=MICROSECOND, microseconds: told apart by magnitude (10^14 ms is the year
+// 5138).
 constexpr std::int64_t to_ns(std::uint64_t venue_time) noexcept {
   constexpr std::uint64_t kMicrosecondFloor = 100'000'000'000'000;
   constexpr std::uint64_t kLargest = 9'000'000'000'000'000;  // times 1000 still fits
@@ -71,7 +72,8 @@ constexpr std::int64_t to_ns(std::uint64_t venue_time) noexcept {
   return static_cast<std::int64_t>(venue_time) * (venue_time > kMicrosecondFloor ? 1'000 : 1'000'000);
 }
 
-// The characters of a JSON string as they stand in the frame, escapes untouched. The closing quote follows them.
+// The characters of a JSON string as they stand in the frame, escapes untouched. The closing quote follows
+// them.
 bool string_text(ondemand::value& value, std::string_view& text) noexcept {
   std::string_view token = value.raw_json_token();  // quotes included, and white space behind
   const std::size_t closing = token.rfind('"');
@@ -122,21 +124,36 @@ bool scan(ondemand::object& object, Fields& fields, int depth) noexcept;
 // Keys of one letter. Unknown ones are skipped.
 bool record_letter(char key, ondemand::value& value, Fields& fields) noexcept {
   switch (key) {
-    case 'e': return record(fields, kEvent, value, fields.event);
-    case 'E': return record(fields, kEventTime, value, fields.event_time);
-    case 's': return record(fields, kSymbol, value, fields.symbol);
-    case 'U': return record(fields, kFirstId, value, fields.first_id);
-    case 'u': return record(fields, kLastId, value, fields.last_id);
-    case 'b': return record_side(fields, value, kBidLevels, kBidPrice, fields.bids);
-    case 'a': return record_side(fields, value, kAskLevels, kAskPrice, fields.asks);
-    case 'B': return record(fields, kBidQuantity, value, fields.bid_quantity);
-    case 'A': return record(fields, kAskQuantity, value, fields.ask_quantity);
-    case 't': return record(fields, kTradeId, value, fields.trade_id);
-    case 'T': return record(fields, kTradeTime, value, fields.trade_time);
-    case 'p': return record(fields, kPrice, value, fields.price);
-    case 'q': return record(fields, kQuantity, value, fields.quantity);
-    case 'm': return record(fields, kMaker, value, fields.buyer_is_maker);
-    default: return true;
+    case 'e':
+      return record(fields, kEvent, value, fields.event);
+    case 'E':
+      return record(fields, kEventTime, value, fields.event_time);
+    case 's':
+      return record(fields, kSymbol, value, fields.symbol);
+    case 'U':
+      return record(fields, kFirstId, value, fields.first_id);
+    case 'u':
+      return record(fields, kLastId, value, fields.last_id);
+    case 'b':
+      return record_side(fields, value, kBidLevels, kBidPrice, fields.bids);
+    case 'a':
+      return record_side(fields, value, kAskLevels, kAskPrice, fields.asks);
+    case 'B':
+      return record(fields, kBidQuantity, value, fields.bid_quantity);
+    case 'A':
+      return record(fields, kAskQuantity, value, fields.ask_quantity);
+    case 't':
+      return record(fields, kTradeId, value, fields.trade_id);
+    case 'T':
+      return record(fields, kTradeTime, value, fields.trade_time);
+    case 'p':
+      return record(fields, kPrice, value, fields.price);
+    case 'q':
+      return record(fields, kQuantity, value, fields.quantity);
+    case 'm':
+      return record(fields, kMaker, value, fields.buyer_is_maker);
+    default:
+      return true;
   }
 }
 
@@ -165,7 +182,8 @@ bool record_word(std::string_view key, ondemand::value& value, Fields& fields, i
     fields.seen |= kReplyId;
     ondemand::json_type type{};
     if (value.type().get(type)) return false;
-    return type != ondemand::json_type::number || read(value, fields.reply_id);  // a null or text id is not ours
+    return type != ondemand::json_type::number ||
+           read(value, fields.reply_id);  // a null or text id is not ours
   }
   if (key == "result") {
     fields.seen |= kResult;
@@ -180,7 +198,7 @@ bool record_word(std::string_view key, ondemand::value& value, Fields& fields, i
 bool scan(ondemand::object& object, Fields& fields, int depth) noexcept {
   for (auto item : object) {
     ondemand::field field;
-    if (item.get(field)) return false;
+    if (std::move(item).get(field)) return false;
     const char* const key = field.key().raw();
     ondemand::value value = field.value();
     if (key[0] != '"' && key[1] == '"') {
@@ -215,7 +233,8 @@ ParseStatus write_levels(const Fields& fields, const Instrument& instrument, con
   ParseStatus status =
       core::scan_levels(fields.bids, instrument, [&](core::PriceLevel level) { writer.add_bid(level); });
   if (status == ParseStatus::Ok) {
-    status = core::scan_levels(fields.asks, instrument, [&](core::PriceLevel level) { writer.add_ask(level); });
+    status =
+        core::scan_levels(fields.asks, instrument, [&](core::PriceLevel level) { writer.add_ask(level); });
   }
   if (status != ParseStatus::Ok) {
     writer.abandon(shm::StateReason::ParseError);
@@ -235,7 +254,8 @@ class BinanceSpotParser final : public core::Parser {
     const bool whole = scan_document(json_, raw.data, raw.size, fields);
     const Instrument* const instrument = fields.has(kSymbol) ? symbols_.find(fields.symbol) : nullptr;
     MessageHeader header = header_of(raw, fields, instrument);
-    const ParseStatus status = whole ? dispatch(fields, instrument, header, sink) : ParseStatus::MalformedFrame;
+    const ParseStatus status =
+        whole ? dispatch(fields, instrument, header, sink) : ParseStatus::MalformedFrame;
     // Levels report their own errors; a trade or quote that can't be read says nothing of the book.
     const bool may_be_book = !fields.has(kEvent) || fields.event == "depthUpdate";
     if (status == ParseStatus::MalformedFrame && instrument != nullptr && may_be_book && !invalidated_) {
@@ -245,7 +265,8 @@ class BinanceSpotParser final : public core::Parser {
   }
 
  private:
-  MessageHeader header_of(const core::RawMessage& raw, const Fields& fields, const Instrument* instrument) noexcept {
+  MessageHeader header_of(const core::RawMessage& raw, const Fields& fields,
+                          const Instrument* instrument) noexcept {
     MessageHeader header{};
     header.recv_ts_ns = raw.recv_ts_ns;
     header.exch_ts_ns = to_ns(fields.has(kTradeTime) ? fields.trade_time : fields.event_time);
@@ -291,15 +312,16 @@ class BinanceSpotParser final : public core::Parser {
   //  "q":"0.02000000","T":1723161255342,"m":true,"M":true}}
   // {"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":1617566591315,"s":"BTCUSDT","a":665076760,
   //  "p":"58001.03000000","q":"0.08620500","f":745522877,"l":745522877,"T":1617566591314,"m":true,"M":true}}
-  ParseStatus trade(const Fields& fields, const Instrument* instrument, MessageHeader& header, MessageSink& sink,
-                    std::uint32_t id_bit) noexcept {
+  ParseStatus trade(const Fields& fields, const Instrument* instrument, MessageHeader& header,
+                    MessageSink& sink, std::uint32_t id_bit) noexcept {
     if (!fields.has(kEventTime | kSymbol | kTradeTime | kPrice | kQuantity | kMaker | id_bit)) {
       return ParseStatus::MalformedFrame;
     }
     if (instrument == nullptr) return ParseStatus::Ignored;
     core::Trade body{};
     ParseStatus status = read_number(fields.price, instrument->price_exponent, body.price);
-    if (status == ParseStatus::Ok) status = read_number(fields.quantity, instrument->quantity_exponent, body.quantity);
+    if (status == ParseStatus::Ok)
+      status = read_number(fields.quantity, instrument->quantity_exponent, body.quantity);
     if (status != ParseStatus::Ok) return status;
     if (body.price <= 0 || body.quantity <= 0) return ParseStatus::BadNumber;
     body.trade_id = id_bit == kTradeId ? fields.trade_id : fields.aggregate_id;
@@ -324,7 +346,8 @@ class BinanceSpotParser final : public core::Parser {
     const std::string_view quantities[2] = {fields.bid_quantity, fields.ask_quantity};
     for (std::size_t i = 0; i < 2; ++i) {
       ParseStatus status = read_number(prices[i], instrument->price_exponent, sides[i].price);
-      if (status == ParseStatus::Ok) status = read_number(quantities[i], instrument->quantity_exponent, sides[i].quantity);
+      if (status == ParseStatus::Ok)
+        status = read_number(quantities[i], instrument->quantity_exponent, sides[i].quantity);
       if (status != ParseStatus::Ok) return status;
       if (sides[i].price < 0 || sides[i].quantity < 0) return ParseStatus::BadNumber;
     }
@@ -341,7 +364,7 @@ class BinanceSpotParser final : public core::Parser {
     return ParseStatus::Ok;
   }
 
-  // {"result":null,"id":1}   {"code":2,"msg":"Invalid request: ..."}   {"error":{"code":2,"msg":"..."},"id":1}
+  // {"result":null,"id":1}   {"code":2,"msg":"Invalid request: ..."} {"error":{"code":2,"msg":"..."},"id":1}
   ParseStatus reply(const Fields& fields) noexcept {
     last_reply_.request_id = fields.reply_id;
     last_reply_.code = fields.code;
@@ -368,7 +391,8 @@ core::ParseStatus parse_snapshot(std::string_view body, const Instrument& instru
                                  MessageSink& sink) {
   ondemand::parser json;
   Fields fields;
-  if (!scan_document(json, body.data(), body.size(), fields) || !fields.has(kLastUpdateId | kBidLevels | kAskLevels)) {
+  if (!scan_document(json, body.data(), body.size(), fields) ||
+      !fields.has(kLastUpdateId | kBidLevels | kAskLevels)) {
     return ParseStatus::MalformedFrame;
   }
   MessageHeader header{};

@@ -1,5 +1,5 @@
-// Binance spot frames to NormalizedMessage: depthUpdate, trade, aggTrade, bookTicker, acks, errors, serverShutdown;
-// raw (`/ws`) and combined (`/stream`) framing.
+// Binance spot frames to NormalizedMessage: depthUpdate, trade, aggTrade, bookTicker, acks, errors,
+// serverShutdown; raw (`/ws`) and combined (`/stream`) framing.
 #pragma once
 
 #include <memory>

@@ -46,7 +46,8 @@ std::string read_step(const dom::element& symbol, std::string_view filter_type, 
       return std::string(key) + " is not a number: \"" + std::string(text) + "\"";
     }
     exponent = static_cast<std::int8_t>(found);
-    if (core::parse_decimal(text, found, step) != core::NumberStatus::Ok) return std::string(key) + " is out of range";
+    if (core::parse_decimal(text, found, step) != core::NumberStatus::Ok)
+      return std::string(key) + " is out of range";
     return {};
   }
   return {};  // no such filter: the default exponent stands
@@ -69,8 +70,9 @@ core::Expected<std::vector<core::Instrument>, std::string> parse_instruments(std
   dom::element document;
   dom::array symbols;
   if (json.parse(body.data(), body.size()).get(document) || document["symbols"].get_array().get(symbols)) {
-    return core::Unexpected{std::string("exchangeInfo: wanted a JSON object with an array \"symbols\", found: ") +
-                            std::string(body.substr(0, 80))};
+    return core::Unexpected{
+        std::string("exchangeInfo: wanted a JSON object with an array \"symbols\", found: ") +
+        std::string(body.substr(0, 80))};
   }
   std::vector<core::Instrument> instruments;
   for (const dom::element symbol : symbols) {
@@ -89,7 +91,8 @@ core::Expected<std::vector<core::Instrument>, std::string> parse_instruments(std
     if (problem.empty()) {
       problem = read_step(symbol, "LOT_SIZE", "stepSize", instrument.quantity_exponent, instrument.lot_size);
     }
-    if (!problem.empty()) return core::Unexpected{"exchangeInfo: " + instrument.venue_symbol + ": " + problem};
+    if (!problem.empty())
+      return core::Unexpected{"exchangeInfo: " + instrument.venue_symbol + ": " + problem};
     instruments.push_back(std::move(instrument));
   }
   return instruments;

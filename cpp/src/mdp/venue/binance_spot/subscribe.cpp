@@ -5,7 +5,8 @@
 namespace mdp::venue::binance_spot {
 namespace {
 
-// Keeps a frame near 8 KiB: the venue publishes no limit for it, only 1024 streams a connection and 5 frames a second.
+// Keeps a frame near 8 KiB: the venue publishes no limit for it, only 1024 streams a connection and 5 frames
+// a second.
 constexpr std::size_t kStreamsPerFrame = 200;
 
 std::string_view channel_suffix(core::Channel channel) {
@@ -32,7 +33,8 @@ std::string stream_name(std::string_view venue_symbol, core::Channel channel) {
   return name.append(channel_suffix(channel));
 }
 
-std::vector<std::string> request_frames(std::string_view method, std::span<const core::Subscription> subscriptions,
+std::vector<std::string> request_frames(std::string_view method,
+                                        std::span<const core::Subscription> subscriptions,
                                         std::int64_t first_request_id) {
   std::vector<std::string> frames;
   for (std::size_t begin = 0; begin < subscriptions.size(); begin += kStreamsPerFrame) {

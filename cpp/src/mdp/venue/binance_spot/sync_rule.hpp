@@ -1,5 +1,5 @@
-// How Binance spot snapshots and deltas join: buffer deltas, GET the snapshot, drop `u <= lastUpdateId`, the first
-// applied has `U <= lastUpdateId + 1 <= u`, then `U == last u + 1`.
+// How Binance spot snapshots and deltas join: buffer deltas, GET the snapshot, drop `u <= lastUpdateId`, the
+// first applied has `U <= lastUpdateId + 1 <= u`, then `U == last u + 1`.
 #pragma once
 
 #include "mdp/core/sync_rule.hpp"

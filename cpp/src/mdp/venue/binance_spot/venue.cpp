@@ -41,7 +41,8 @@ class BinanceSpot final : public core::Venue {
   }
 
   core::RestRequest instruments_request() const override { return binance_spot::instruments_request(); }
-  core::Expected<std::vector<core::Instrument>, std::string> parse_instruments(std::string_view body) const override {
+  core::Expected<std::vector<core::Instrument>, std::string> parse_instruments(
+      std::string_view body) const override {
     return binance_spot::parse_instruments(body, name(), exchange_id_);
   }
   std::string describe_rest_error(std::string_view body) const override { return describe_error(body); }
