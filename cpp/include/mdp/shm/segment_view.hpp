@@ -1,0 +1,146 @@
+// SegmentView: the checked description of a segment that lies in this process's memory. Readers are built on
+// it.
+//
+// A segment is somebody else's memory and may be corrupt or hostile: attach() copies the header's fixed part
+// and checks every offset and size of it against the memory there is. From then on readers use that copy,
+// never the mapped one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "mdp/shm/layout.hpp"
+
+namespace mdp::shm {
+
+enum class AttachStatus : std::uint8_t {
+  Ok = 0,
+  BadName = 1,       // not a segment name: 1 to 200 of A-Z a-z 0-9 . _ - and no leading dot
+  NotFound = 2,      // no segment of that name: the publisher is not running
+  NoPermission = 3,  // it exists, but this user may not read it (default: owner and group)
+  NotReady = 4,      // the publisher is still formatting it (or died doing so): try again
+  NotASegment = 5,   // there is no magic at its start
+  WrongVersion = 6,  // another layout version than kLayoutVersion
+  Corrupt = 7,       // offsets or sizes that do not fit the mapping
+  SystemError = 8,   // the operating system refused; errno says why
+};
+
+inline const char* to_string(AttachStatus status) noexcept {
+  switch (status) {
+    case AttachStatus::Ok:
+      return "ok";
+    case AttachStatus::BadName:
+      return "bad segment name: use 1 to 200 of A-Z a-z 0-9 . _ - without a leading dot";
+    case AttachStatus::NotFound:
+      return "no such segment: is the publisher running?";
+    case AttachStatus::NoPermission:
+      return "no permission to read the segment: join its group";
+    case AttachStatus::NotReady:
+      return "the segment is not ready: its publisher is starting";
+    case AttachStatus::NotASegment:
+      return "not a market data segment: no magic";
+    case AttachStatus::WrongVersion:
+      return "the segment has another layout version than this reader";
+    case AttachStatus::Corrupt:
+      return "the segment's header is corrupt";
+    case AttachStatus::SystemError:
+      return "the operating system refused to map the segment";
+  }
+  return "unknown";
+}
+
+class SegmentView {
+ public:
+  SegmentView() = default;
+
+  // Checks the segment in [base, base + size_bytes) and describes it in `out`, which stays untouched unless
+  // the status is Ok: NotReady, NotASegment, WrongVersion, Corrupt. `base` is a multiple of 64 (mappings
+  // are), and the memory outlives `out` and every reader built on it.
+  [[nodiscard]] static AttachStatus attach(const void* base, std::size_t size_bytes,
+                                           SegmentView& out) noexcept;
+
+  bool attached() const noexcept { return base_ != nullptr; }
+
+  // The checked copy. Call only when attached, as all below.
+  const SegmentInfo& info() const noexcept { return info_; }
+  std::uint64_t ring_bytes() const noexcept { return info_.ring.size_bytes; }
+
+  // Mapped memory; index < capacity.
+  const SegmentHeader& header() const noexcept { return *static_cast<const SegmentHeader*>(at(0)); }
+  const void* venue(std::uint32_t index) const noexcept {
+    return entry(info_.venues, info_.venue_stride, index);
+  }
+  const void* instrument(std::uint32_t symbol_id) const noexcept {
+    return entry(info_.instruments, info_.instrument_stride, symbol_id);
+  }
+  const void* book(std::uint32_t symbol_id) const noexcept {
+    return entry(info_.table, info_.table_stride, symbol_id);
+  }
+  const unsigned char* ring() const noexcept {
+    return static_cast<const unsigned char*>(at(info_.ring.offset));
+  }
+
+  // acquire: what was stored before the publisher changed state (its last cursor) is visible; pairs with
+  // SegmentWriter::set_state().
+  SegmentState state() const noexcept {
+    return static_cast<SegmentState>(header().state.load(std::memory_order_acquire));
+  }
+  // When the publisher last said it is alive, ns since the Unix epoch.
+  std::int64_t heartbeat_ns() const noexcept {
+    // relaxed: a sign of life, orders nothing; pairs with SegmentWriter::heartbeat().
+    return static_cast<std::int64_t>(header().heartbeat_ns.load(std::memory_order_relaxed));
+  }
+  // Events committed since the publisher started. relaxed: a statistic; pairs with RingWriter::commit().
+  std::uint64_t event_count() const noexcept { return header().event_count.load(std::memory_order_relaxed); }
+
+ private:
+  const void* at(std::uint64_t offset) const noexcept { return base_ + offset; }
+  const void* entry(const Section& section, std::uint32_t stride, std::uint32_t index) const noexcept {
+    return at(section.offset + std::uint64_t{stride} * index);
+  }
+  static bool valid(const SegmentInfo& info, std::uint64_t size_bytes) noexcept;
+
+  const unsigned char* base_ = nullptr;
+  SegmentInfo info_{};
+};
+
+inline AttachStatus SegmentView::attach(const void* base, std::size_t size_bytes, SegmentView& out) noexcept {
+  // The publisher creates the file before it gives it a size, and stores the magic after everything else.
+  if (base == nullptr || size_bytes < sizeof(SegmentHeader)) return AttachStatus::NotReady;
+  // acquire: the header is complete once the magic is there; pairs with the release store in SegmentWriter.
+  const std::uint64_t magic = word_at(base).load(std::memory_order_acquire);
+  if (magic == 0) return AttachStatus::NotReady;
+  if (magic != kMagic) return AttachStatus::NotASegment;
+  SegmentInfo info;
+  load_words(&info, base, sizeof(info));
+  if (info.layout_version != kLayoutVersion) return AttachStatus::WrongVersion;
+  if (!valid(info, size_bytes)) return AttachStatus::Corrupt;
+  out.base_ = static_cast<const unsigned char*>(base);
+  out.info_ = info;
+  return AttachStatus::Ok;
+}
+
+inline bool SegmentView::valid(const SegmentInfo& info, std::uint64_t size_bytes) noexcept {
+  const auto aligned = [](std::uint64_t value) { return value % kCacheLineSize == 0; };
+  // Written so that nothing can overflow: sizes are compared with what is left behind the offset.
+  const auto inside = [&](const Section& section, std::uint32_t stride, std::uint32_t capacity) {
+    return aligned(section.offset) && section.offset >= info.header_size &&
+           section.offset <= info.total_size && section.size_bytes <= info.total_size - section.offset &&
+           std::uint64_t{stride} * capacity <= section.size_bytes;
+  };
+  const std::uint64_t ring_bytes = info.ring.size_bytes;
+  return info.total_size <= size_bytes && info.header_size >= kHeaderBytes &&
+         info.header_size <= info.total_size && inside(info.venues, info.venue_stride, info.venue_capacity) &&
+         inside(info.instruments, info.instrument_stride, info.instrument_capacity) &&
+         inside(info.table, info.table_stride, info.instrument_capacity) && inside(info.ring, 0, 0) &&
+         aligned(info.venue_stride) && info.venue_stride >= 64 &&             // sizeof(VenueEntry)
+         aligned(info.instrument_stride) && info.instrument_stride >= 256 &&  // sizeof(InstrumentEntry)
+         info.levels_per_side >= 1 && info.levels_per_side <= kMaxLevelsPerSide &&
+         aligned(info.table_stride) &&
+         info.table_stride >= 64 + 2 * sizeof(PriceLevel) * std::uint64_t{info.levels_per_side} &&
+         (ring_bytes & (ring_bytes - 1)) == 0 && ring_bytes >= kMinRingBytes && ring_bytes <= kMaxRingBytes &&
+         info.checkpoint_count == kCheckpointCount && info.max_record_bytes >= sizeof(EventHeader) &&
+         info.max_record_bytes <= kMaxRecordBytes;
+}
+
+}  // namespace mdp::shm

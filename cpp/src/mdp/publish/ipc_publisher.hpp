@@ -1,0 +1,98 @@
+// IPCPublisher: the last stage of the road. Takes Events, writes ring records and book-table entries.
+//
+// One thread calls it: in the fused topology the stage before, through the EventSink it is (slot(),
+// commit()); in the pipelined one the publisher thread, which drains the event queue. Both come to publish().
+// It never waits for a reader.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "mdp/core/counters.hpp"
+#include "mdp/core/latency_histogram.hpp"
+#include "mdp/core/sinks.hpp"
+#include "mdp/publish/segment_writer.hpp"
+
+namespace mdp::publish {
+
+// Nanoseconds since the Unix epoch. The default is sys::now_ns().
+using Clock = std::int64_t (*)() noexcept;
+
+inline constexpr std::int64_t kHeartbeatIntervalNs = 2'000'000;
+// drain() commits at least every so many records: one cursor store for several when they come in faster than
+// that, and no record waits for more than this many others.
+inline constexpr std::uint64_t kMaxCommitBatch = 16;
+
+class IPCPublisher final : public core::EventSink {
+ public:
+  // `segment` outlives the publisher. Sets it Running.
+  explicit IPCPublisher(SegmentWriter& segment, Clock clock = default_clock());
+
+  // EventSink: publishes what was written to slot().
+  void commit() noexcept override;
+
+  // Publishes one event, at once:
+  //   kFlagTableOnly             to the book table: ids, times, levels (not the levels with kFlagSameLevels)
+  //   BookState                  to the ring, and state and reason to the book table
+  //   everything else            to the ring
+  // Ring records get sequence, size_bytes and pub_ts_ns here. An event that cannot be published (more levels
+  // than a record holds, a type that does not exist, a symbol_id outside the table) is dropped and counted.
+  void publish(const shm::Event& event) noexcept;
+
+  // Publishes up to `max` slots of a queue with front() and pop() (MpscQueue<shm::Event>) and returns how
+  // many there were. When 0 was returned, call heartbeat().
+  template <class Queue>
+  std::size_t drain(Queue& queue, std::size_t max) noexcept;
+
+  // For times without events: says that the publisher is alive. Cheap; call it as often as you like.
+  void heartbeat() noexcept { beat(clock_()); }
+
+  // Marks the segment Stopped. Nothing is published afterwards.
+  void stop() noexcept;
+
+  // Any thread, all below.
+  std::uint64_t events() const noexcept { return events_.get(); }  // ring records published
+  std::uint64_t table_writes() const noexcept { return table_writes_.get(); }
+  std::uint64_t rejected() const noexcept {
+    return rejected_.get();
+  }  // events dropped: a bug in a stage before
+  // pub_ts_ns - recv_ts_ns of every ring record that has a recv_ts_ns.
+  const core::LatencyHistogram& latency() const noexcept { return latency_; }
+
+ private:
+  static Clock default_clock() noexcept;
+  void write(const shm::Event& event) noexcept;
+  void write_table(const shm::Event& event, std::int64_t now_ns) noexcept;
+  void write_ring(const shm::Event& event, std::int64_t now_ns) noexcept;
+  void flush() noexcept;
+  void beat(std::int64_t now_ns) noexcept;
+
+  SegmentWriter& segment_;
+  RingWriter& ring_;
+  TableWriter& table_;
+  Clock clock_;
+  std::int64_t last_beat_ns_ = 0;
+  std::uint64_t last_refresh_ = 0;  // ring position at which the table was last refreshed
+  core::Counter events_;
+  core::Counter table_writes_;
+  core::Counter rejected_;
+  core::LatencyHistogram latency_;
+  std::unique_ptr<shm::Event> scratch_;  // the slot of the fused topology
+};
+
+template <class Queue>
+std::size_t IPCPublisher::drain(Queue& queue, std::size_t max) noexcept {
+  std::size_t count = 0;
+  for (; count < max; ++count) {
+    const shm::Event* event = queue.front();
+    if (event == nullptr) break;
+    write(*event);
+    queue.pop();
+    if (ring_.pending() >= kMaxCommitBatch) flush();
+  }
+  flush();
+  return count;
+}
+
+}  // namespace mdp::publish

@@ -1,0 +1,76 @@
+// SegmentWriter: creates and formats a segment and owns the writers of its parts.
+//
+// Made at start by the engine (or by any program that publishes: it needs nothing else of the engine),
+// destroyed at stop. ring() and table() belong to the publisher thread, directory() is safe from any.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "mdp/publish/directory_writer.hpp"
+#include "mdp/publish/ring_writer.hpp"
+#include "mdp/publish/table_writer.hpp"
+#include "mdp/shm/segment_view.hpp"
+#include "mdp/sys/shared_memory.hpp"
+
+namespace mdp::publish {
+
+struct SegmentConfig {
+  std::string name = "mdp";
+  std::uint64_t ring_bytes = 64ULL << 20;    // a power of two, 64 KiB to 1 TiB
+  std::uint32_t instrument_capacity = 1024;  // symbol_ids are below it
+  std::uint32_t venue_capacity = 64;
+  std::uint32_t levels_per_side = 20;  // 1 to 128: depth of the book table
+  std::uint32_t mode = 0640;
+  std::string group;  // empty: the process's own
+  // For a relay that carries another publisher's events on, and for tests of the wrap.
+  std::uint64_t first_position = 0;  // a multiple of 64
+  std::uint64_t first_sequence = 0;
+};
+
+// The bytes a segment of this configuration takes. Throws SegmentError: a value out of range (named, with its
+// limits).
+std::size_t segment_size_bytes(const SegmentConfig& config);
+
+class SegmentWriter {
+ public:
+  // Creates the named segment and formats it; readers can attach when this returns (state Starting). Throws
+  // SegmentError: a value out of range, a bad name, and what sys::SharedMemory::create() throws.
+  explicit SegmentWriter(const SegmentConfig& config);
+
+  // Formats memory of the caller's instead, zeroed, aligned to 64, of at least segment_size_bytes(config).
+  SegmentWriter(const SegmentConfig& config, void* memory, std::size_t size_bytes);
+
+  // Marks the segment Stopped and unlinks it, if it created it.
+  ~SegmentWriter();
+
+  SegmentWriter(const SegmentWriter&) = delete;
+  SegmentWriter& operator=(const SegmentWriter&) = delete;
+
+  RingWriter& ring() noexcept { return *ring_; }
+  TableWriter& table() noexcept { return *table_; }
+  DirectoryWriter& directory() noexcept { return *directory_; }
+
+  // What a reader in this process attaches to.
+  const shm::SegmentView& view() const noexcept { return view_; }
+  const std::string& name() const noexcept { return memory_.name(); }
+
+  // Any thread. Everything committed before is visible to who sees the state.
+  void set_state(shm::SegmentState state) noexcept;
+  // Any thread. `now_ns`: since the Unix epoch.
+  void heartbeat(std::int64_t now_ns) noexcept;
+
+ private:
+  void format(const SegmentConfig& config, void* memory);
+
+  sys::SharedMemory memory_;
+  shm::SegmentHeader* header_ = nullptr;
+  std::unique_ptr<RingWriter> ring_;
+  std::unique_ptr<TableWriter> table_;
+  std::unique_ptr<DirectoryWriter> directory_;
+  shm::SegmentView view_;
+};
+
+}  // namespace mdp::publish

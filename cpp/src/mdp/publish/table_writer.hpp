@@ -1,0 +1,67 @@
+// TableWriter: the one writer of a segment's book table.
+//
+// Called by the publisher thread only. It also decides which ring position an entry may claim: see
+// ring_position in mdp/shm/book_table.hpp.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "mdp/shm/book_table.hpp"
+
+namespace mdp::publish {
+
+// Where in the ring an entry is valid: the cursor and the sequence of the event that will stand there.
+struct RingPosition {
+  std::uint64_t position;
+  std::uint64_t next_sequence;
+};
+
+class TableWriter {
+ public:
+  // Over the zeroed table of a formatted header.
+  TableWriter(const shm::SegmentInfo& info, void* table);
+
+  // Entry of `event` (a BookSnapshot): ids, times and levels, the best levels_per_side of each side.
+  // `event.levels` hold bids best first, then asks best first. With kFlagSameLevels the levels stay. False:
+  // no such symbol_id.
+  bool write_book(const shm::Event& event, std::int64_t pub_ts_ns, RingPosition at) noexcept;
+
+  // Entry of `event` (a BookState): state and reason. A book record (note_record()) the levels do not have
+  // yet holds back Live until write_book(), so that the table never calls an old book LIVE. False: no such
+  // symbol_id.
+  bool write_state(const shm::Event& event, std::int64_t pub_ts_ns, RingPosition at) noexcept;
+
+  // A BookDelta or BookSnapshot of this instrument went into the ring: its entry is behind until
+  // write_book().
+  void note_record(std::uint32_t symbol_id) noexcept {
+    if (symbol_id < capacity_) shadow_[symbol_id].behind = true;
+  }
+
+  // Moves ring_position of the next `count` of the first `instrument_count` entries forward to `at` where an
+  // entry is not behind. Called as the ring advances, so that a quiet instrument's position does not fall out
+  // of the ring.
+  void refresh(std::uint32_t count, std::uint32_t instrument_count, RingPosition at) noexcept;
+
+ private:
+  // What the publisher knows of an entry without reading shared memory.
+  struct Shadow {
+    shm::BookEntry entry{};
+    bool behind = false;        // the ring holds book records the levels don't have
+    bool live_pending = false;  // Live was announced while behind
+    shm::StateReason pending_reason = shm::StateReason::None;
+  };
+  unsigned char* at(std::uint32_t symbol_id) const noexcept {
+    return table_ + std::uint64_t{stride_} * symbol_id;
+  }
+  void store_entry(std::uint32_t symbol_id) noexcept;
+
+  unsigned char* table_;
+  std::uint32_t stride_;
+  std::uint32_t capacity_;
+  std::uint32_t levels_per_side_;
+  std::uint32_t refresh_next_ = 0;
+  std::vector<Shadow> shadow_;
+};
+
+}  // namespace mdp::publish
