@@ -1,8 +1,9 @@
 // The published records: what the book manager emits, the ring carries and every reader receives.
 //
-// C++17, standard library only. Every type is standard-layout and trivially copyable, every field has an explicit
-// width, reserved bytes are zero. Numbers are fixed-point mantissas: value = mantissa * 10^exponent, with the two
-// exponents of the instrument (directory.hpp), usually negative. Times are nanoseconds since the Unix epoch.
+// C++17, standard library only. Every type is standard-layout and trivially copyable, every field has an
+// explicit width, reserved bytes are zero. Numbers are fixed-point mantissas: value = mantissa * 10^exponent,
+// with the two exponents of the instrument (directory.hpp), usually negative. Times are nanoseconds since the
+// Unix epoch.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +12,8 @@
 
 namespace mdp::shm {
 
-inline constexpr std::size_t kCacheLineSize = 64;  // ours: the standard's constant varies with compiler and flags
+inline constexpr std::size_t kCacheLineSize =
+    64;  // ours: the standard's constant varies with compiler and flags
 
 // One price of a book, or one change of it: quantity is absolute, zero removes the level.
 struct PriceLevel {
@@ -36,7 +38,8 @@ enum class EventType : std::uint8_t {
   ConnectionStatus = 7,  // header only: state is a LineState, reason the line's index; symbol_id is kNoSymbol
 };
 
-// Bits of EventHeader::flags. A book update larger than one record is split: the reader applies it when Last arrives.
+// Bits of EventHeader::flags. A book update larger than one record is split: the reader applies it when Last
+// arrives.
 enum EventFlag : std::uint8_t {
   kFlagFirst = 1,        // first record of this update
   kFlagLast = 2,         // last record of this update
@@ -44,7 +47,8 @@ enum EventFlag : std::uint8_t {
   kFlagVenueQuote = 8,   // Bbo: from the venue's own best-bid-and-ask stream, not from the book
   kFlagTableOnly = 16,   // between manager and publisher: goes to the book table, never into the ring
   kFlagSameLevels = 32,  // with kFlagTableOnly: the table's levels stand, only ids and times move on
-  kFlagAggregate = 64,   // Trade: several fills of one taker order in one record (trade_id is the aggregate's id)
+  kFlagAggregate =
+      64,  // Trade: several fills of one taker order in one record (trade_id is the aggregate's id)
 };
 
 enum class BookState : std::uint8_t {
@@ -55,21 +59,21 @@ enum class BookState : std::uint8_t {
 
 enum class StateReason : std::uint8_t {
   None = 0,
-  Starting = 1,          // no data yet
-  Subscribed = 2,        // first delta arrived, a snapshot was asked for
-  Synced = 3,            // snapshot and deltas joined
-  Gap = 4,               // a sequence number is missing
-  Disconnected = 5,      // the line was lost
-  ParseError = 6,        // a frame of this symbol could not be read exactly
-  Crossed = 7,           // best bid >= best ask after an update
-  BufferOverflow = 8,    // too many deltas while SYNCING
-  SnapshotTooOld = 9,    // snapshot older than the first buffered delta: another one is fetched
-  SnapshotFailed = 10,   // the snapshot could not be fetched or read
-  Requested = 11,        // control asked for a resync
-  Unsubscribed = 12,     // the symbol was removed
-  ChecksumMismatch = 13, // the venue's checksum disagrees
-  AuditMismatch = 14,    // the venue's own best bid and ask disagrees at the same update id
-  Stopped = 15,          // the publisher stopped
+  Starting = 1,           // no data yet
+  Subscribed = 2,         // first delta arrived, a snapshot was asked for
+  Synced = 3,             // snapshot and deltas joined
+  Gap = 4,                // a sequence number is missing
+  Disconnected = 5,       // the line was lost
+  ParseError = 6,         // a frame of this symbol could not be read exactly
+  Crossed = 7,            // best bid >= best ask after an update
+  BufferOverflow = 8,     // too many deltas while SYNCING
+  SnapshotTooOld = 9,     // snapshot older than the first buffered delta: another one is fetched
+  SnapshotFailed = 10,    // the snapshot could not be fetched or read
+  Requested = 11,         // control asked for a resync
+  Unsubscribed = 12,      // the symbol was removed
+  ChecksumMismatch = 13,  // the venue's checksum disagrees
+  AuditMismatch = 14,     // the venue's own best bid and ask disagrees at the same update id
+  Stopped = 15,           // the publisher stopped
 };
 
 enum class LineState : std::uint8_t { Down = 0, Connecting = 1, Up = 2 };
@@ -80,13 +84,14 @@ inline constexpr std::uint32_t kNoSymbol = 0xFFFF'FFFF;
 
 //  0        4    5     6        8           12       14       16
 //  +--------+----+-----+--------+-----------+--------+--------+-------------------+-------------------+-----------
-//  | size   |type|flags|exchange| symbol_id | bids/  | asks/  | sequence      @16 | update_id     @24 | first @32
+//  | size   |type|flags|exchange| symbol_id | bids/  | asks/  | sequence      @16 | update_id     @24 | first
+//  @32
 //  +--------+----+-----+--------+-----------+-state--+-reason-+-------------------+-------------------+-----------
 //  | exch_ts_ns @40 | recv_ts_ns @48 | pub_ts_ns @56 |  then the body @64, whole cache lines
 struct EventHeader {
-  std::uint32_t size_bytes;       // of the whole record in the ring: a multiple of 64, header included
+  std::uint32_t size_bytes;  // of the whole record in the ring: a multiple of 64, header included
   EventType type;
-  std::uint8_t flags;             // EventFlag bits
+  std::uint8_t flags;  // EventFlag bits
   std::uint16_t exchange_id;
   std::uint32_t symbol_id;        // index of the instrument in the directory
   std::uint16_t bid_count;        // levels of each side that follow; BookState: the BookState
@@ -122,7 +127,8 @@ struct TradeBody {
 };
 static_assert(sizeof(TradeBody) == 32);
 
-inline constexpr std::size_t kMaxEventLevels = 256;  // of one record; a larger update is split (kFlagFirst, kFlagLast)
+inline constexpr std::size_t kMaxEventLevels =
+    256;  // of one record; a larger update is split (kFlagFirst, kFlagLast)
 
 // One event in memory. `levels` is used up to bid_count + ask_count: bids, then asks.
 struct alignas(kCacheLineSize) Event {

@@ -32,8 +32,8 @@ class SegmentError : public Error {
 #ifdef NDEBUG
 #define MDP_ASSERT(condition) static_cast<void>(0)
 #else
-#define MDP_ASSERT(condition)                                                                          \
-  ((condition) ? static_cast<void>(0)                                                                  \
+#define MDP_ASSERT(condition)                                                                            \
+  ((condition) ? static_cast<void>(0)                                                                    \
                : (std::fprintf(stderr, "%s:%d: assertion failed: %s\n", __FILE__, __LINE__, #condition), \
                   std::abort()))
 #endif

@@ -1,4 +1,5 @@
-// expected<T, E>: a value or the reason there is none. The small part of C++23's std::expected that set-up code needs.
+// expected<T, E>: a value or the reason there is none. The small part of C++23's std::expected that set-up
+// code needs.
 #pragma once
 
 #include <utility>
@@ -16,8 +17,9 @@ Unexpected(E) -> Unexpected<E>;
 template <class T, class E>
 class [[nodiscard]] Expected {
  public:
-  Expected(T value) : state_(std::in_place_index<0>, std::move(value)) {}                    // NOLINT: implicit, as in std
-  Expected(Unexpected<E> error) : state_(std::in_place_index<1>, std::move(error.error)) {}  // NOLINT: implicit, as in std
+  Expected(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit, as in std
+  Expected(Unexpected<E> error)
+      : state_(std::in_place_index<1>, std::move(error.error)) {}  // NOLINT: implicit, as in std
 
   bool has_value() const noexcept { return state_.index() == 0; }
   explicit operator bool() const noexcept { return has_value(); }

@@ -14,15 +14,15 @@ inline constexpr std::int8_t kDefaultExponent = -8;
 struct Instrument {
   SymbolId symbol_id = kNoSymbol;
   ExchangeId exchange_id = 0;
-  std::string venue_symbol;        // as the venue spells it: BTCUSDT
-  std::string base;                // BTC
-  std::string quote;               // USDT
-  std::string canonical_symbol;    // binance:BTC-USDT
-  std::string status;              // the venue's own word: TRADING, HALT, ...
-  std::int8_t price_exponent = kDefaultExponent;     // value = mantissa * 10^exponent
+  std::string venue_symbol;                       // as the venue spells it: BTCUSDT
+  std::string base;                               // BTC
+  std::string quote;                              // USDT
+  std::string canonical_symbol;                   // binance:BTC-USDT
+  std::string status;                             // the venue's own word: TRADING, HALT, ...
+  std::int8_t price_exponent = kDefaultExponent;  // value = mantissa * 10^exponent
   std::int8_t quantity_exponent = kDefaultExponent;
-  std::int64_t tick_size = 0;      // mantissa at price_exponent; 0 where the venue gives none
-  std::int64_t lot_size = 0;       // mantissa at quantity_exponent; 0 where the venue gives none
+  std::int64_t tick_size = 0;  // mantissa at price_exponent; 0 where the venue gives none
+  std::int64_t lot_size = 0;   // mantissa at quantity_exponent; 0 where the venue gives none
 };
 
 }  // namespace mdp::core

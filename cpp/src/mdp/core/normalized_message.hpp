@@ -1,8 +1,8 @@
 // NormalizedMessage: the one form every venue's messages take between parser and book manager.
 //
-// Written by a parser into a slot its MessageSink hands out, read by OrderBookManager. Plain memory: trivially
-// copyable, standard-layout. A slot holds kMaxMessageLevels levels; a larger snapshot or delta is split into chunks
-// flagged kFirst and kLast and applied as one.
+// Written by a parser into a slot its MessageSink hands out, read by OrderBookManager. Plain memory:
+// trivially copyable, standard-layout. A slot holds kMaxMessageLevels levels; a larger snapshot or delta is
+// split into chunks flagged kFirst and kLast and applied as one.
 #pragma once
 
 #include <cstddef>
@@ -42,10 +42,10 @@ struct alignas(shm::kCacheLineSize) MessageHeader {
   std::int64_t recv_ts_ns;
   SymbolId symbol_id;
   ExchangeId exchange_id;
-  LineId line_id;                 // the connection it came on
+  LineId line_id;  // the connection it came on
   UpdateType update_type;
-  std::uint8_t reason;            // Invalidate: a shm::StateReason
-  std::uint16_t flags;            // MessageFlag bits
+  std::uint8_t reason;  // Invalidate: a shm::StateReason
+  std::uint16_t flags;  // MessageFlag bits
   std::uint16_t bid_count;
   std::uint16_t ask_count;
   std::uint8_t reserved[8];
@@ -77,13 +77,15 @@ struct NormalizedMessage {
 
   // Bytes that carry meaning: what a copy needs to move.
   std::size_t used_bytes() const noexcept {
-    const std::size_t body = header.update_type == UpdateType::Trade ? sizeof(Trade) : level_count() * sizeof(PriceLevel);
+    const std::size_t body =
+        header.update_type == UpdateType::Trade ? sizeof(Trade) : level_count() * sizeof(PriceLevel);
     return sizeof(MessageHeader) + body;
   }
 };
 // 65 lines, an odd number: slots of a queue then start in different cache sets.
 static_assert(sizeof(NormalizedMessage) == 65 * shm::kCacheLineSize);
-static_assert(std::is_trivially_copyable_v<NormalizedMessage> && std::is_standard_layout_v<NormalizedMessage>);
+static_assert(std::is_trivially_copyable_v<NormalizedMessage> &&
+              std::is_standard_layout_v<NormalizedMessage>);
 static_assert(offsetof(NormalizedMessage, levels) == sizeof(MessageHeader));
 static_assert(offsetof(MessageHeader, symbol_id) == 40 && offsetof(MessageHeader, bid_count) == 52);
 

@@ -1,4 +1,5 @@
-// Parser: venue bytes to NormalizedMessage. One interface, one implementation per venue, one instance per lane.
+// Parser: venue bytes to NormalizedMessage. One interface, one implementation per venue, one instance per
+// lane.
 #pragma once
 
 #include <cstdint>
@@ -9,15 +10,15 @@
 namespace mdp::core {
 
 enum class ParseStatus : std::uint8_t {
-  Ok = 0,           // zero or more messages were committed
-  Ignored,          // a valid frame of a kind or symbol nobody asked for
-  Ack,              // the venue confirmed a request; Parser::last_reply() has it
-  VenueError,       // the venue refused a request; Parser::last_reply() has its words
-  Shutdown,         // the venue announces that it will close this connection soon
-  MalformedFrame,   // not the JSON this venue sends, cut short, or a field missing or of the wrong type
-  BadNumber,        // not a decimal number
-  InexactNumber,    // has digits below the instrument's exponent
-  NumberOverflow,   // does not fit int64 at the instrument's exponent
+  Ok = 0,          // zero or more messages were committed
+  Ignored,         // a valid frame of a kind or symbol nobody asked for
+  Ack,             // the venue confirmed a request; Parser::last_reply() has it
+  VenueError,      // the venue refused a request; Parser::last_reply() has its words
+  Shutdown,        // the venue announces that it will close this connection soon
+  MalformedFrame,  // not the JSON this venue sends, cut short, or a field missing or of the wrong type
+  BadNumber,       // not a decimal number
+  InexactNumber,   // has digits below the instrument's exponent
+  NumberOverflow,  // does not fit int64 at the instrument's exponent
 };
 inline constexpr std::uint8_t kParseStatusCount = 9;
 
@@ -25,15 +26,24 @@ constexpr bool is_error(ParseStatus status) noexcept { return status >= ParseSta
 
 constexpr const char* to_string(ParseStatus status) noexcept {
   switch (status) {
-    case ParseStatus::Ok: return "ok";
-    case ParseStatus::Ignored: return "ignored";
-    case ParseStatus::Ack: return "ack";
-    case ParseStatus::VenueError: return "venue-error";
-    case ParseStatus::Shutdown: return "shutdown";
-    case ParseStatus::MalformedFrame: return "malformed-frame";
-    case ParseStatus::BadNumber: return "bad-number";
-    case ParseStatus::InexactNumber: return "inexact-number";
-    case ParseStatus::NumberOverflow: return "number-overflow";
+    case ParseStatus::Ok:
+      return "ok";
+    case ParseStatus::Ignored:
+      return "ignored";
+    case ParseStatus::Ack:
+      return "ack";
+    case ParseStatus::VenueError:
+      return "venue-error";
+    case ParseStatus::Shutdown:
+      return "shutdown";
+    case ParseStatus::MalformedFrame:
+      return "malformed-frame";
+    case ParseStatus::BadNumber:
+      return "bad-number";
+    case ParseStatus::InexactNumber:
+      return "inexact-number";
+    case ParseStatus::NumberOverflow:
+      return "number-overflow";
   }
   return "unknown";
 }
@@ -49,9 +59,10 @@ class Parser {
  public:
   virtual ~Parser() = default;
 
-  // Turns one frame into messages. Never allocates once warm, never throws. On an error status nothing is committed
-  // for the frame except, where its symbol is known, one UpdateType::Invalidate message: the book manager resyncs
-  // that symbol. Reads up to kFramePadding bytes past raw.size. Thread: the lane's parser thread.
+  // Turns one frame into messages. Never allocates once warm, never throws. On an error status nothing is
+  // committed for the frame except, where its symbol is known, one UpdateType::Invalidate message: the book
+  // manager resyncs that symbol. Reads up to kFramePadding bytes past raw.size. Thread: the lane's parser
+  // thread.
   [[nodiscard]] virtual ParseStatus parse(const RawMessage& raw, MessageSink& sink) noexcept = 0;
 
   // Valid after Ack or VenueError until the next parse().

@@ -1,4 +1,5 @@
-// RawMessage: the handle of one received frame, travelling by value from connector to parser and back to the pool.
+// RawMessage: the handle of one received frame, travelling by value from connector to parser and back to the
+// pool.
 #pragma once
 
 #include <cstddef>
@@ -10,18 +11,19 @@
 
 namespace mdp::core {
 
-// Bytes past the payload a parser may read (never interpret). Not less than simdjson's SIMDJSON_PADDING, which the
-// venue library asserts.
+// Bytes past the payload a parser may read (never interpret). Not less than simdjson's SIMDJSON_PADDING,
+// which the venue library asserts.
 inline constexpr std::size_t kFramePadding = 64;
 
-// Who holds a RawMessage owns its buffer until it hands it on. `data` has kFramePadding readable bytes after `size`.
+// Who holds a RawMessage owns its buffer until it hands it on. `data` has kFramePadding readable bytes after
+// `size`.
 struct RawMessage {
   char* data;
-  std::uint32_t size;           // bytes of payload
-  std::uint32_t buffer_index;   // which buffer of the connector's FramePool
-  std::int64_t recv_ts_ns;      // when the socket handed over the bytes that completed the frame
+  std::uint32_t size;          // bytes of payload
+  std::uint32_t buffer_index;  // which buffer of the connector's FramePool
+  std::int64_t recv_ts_ns;     // when the socket handed over the bytes that completed the frame
   LineId line_id;
-  bool binary;                  // opcode: binary frame, else text
+  bool binary;  // opcode: binary frame, else text
   std::uint8_t reserved[5];
 
   std::string_view text() const noexcept { return {data, size}; }

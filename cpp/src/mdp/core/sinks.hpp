@@ -1,8 +1,10 @@
-// The two hand-over points of the road: MessageSink (parser -> book manager) and EventSink (book manager -> publisher).
+// The two hand-over points of the road: MessageSink (parser -> book manager) and EventSink (book manager ->
+// publisher).
 //
-// Both give the stage a slot of memory that is already allocated (a queue's own slot, or the scratch slot of the next
-// stage when it runs inline), let it fill the slot in place, and take it back with commit(). A stage therefore never
-// knows whether its successor runs on another thread. commit() may wait when a queue is full, and never fails.
+// Both give the stage a slot of memory that is already allocated (a queue's own slot, or the scratch slot of
+// the next stage when it runs inline), let it fill the slot in place, and take it back with commit(). A stage
+// therefore never knows whether its successor runs on another thread. commit() may wait when a queue is full,
+// and never fails.
 #pragma once
 
 #include "mdp/core/normalized_message.hpp"

@@ -1,5 +1,6 @@
-// SyncRule: a venue's law for joining snapshot and deltas and for telling a gap. Data, not code paths: each venue's
-// folder has its own constant of this type, OrderBookManager asks the two questions below and nothing else.
+// SyncRule: a venue's law for joining snapshot and deltas and for telling a gap. Data, not code paths: each
+// venue's folder has its own constant of this type, OrderBookManager asks the two questions below and nothing
+// else.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Venue: all that is special about one exchange, behind one interface. Bytes in, messages out: no socket, no thread.
+// Venue: all that is special about one exchange, behind one interface. Bytes in, messages out: no socket, no
+// thread.
 #pragma once
 
 #include <cstddef>
@@ -27,20 +28,20 @@ struct Subscription {
 
 // Where the venue is and what it tolerates. The two URLs are defaults; config may name others.
 struct Endpoint {
-  std::string ws_url;                            // wss://host:port, without a path
-  std::string rest_url;                          // https://host[:port]
-  std::string ws_path;                           // of the connection that is then subscribed to
+  std::string ws_url;    // wss://host:port, without a path
+  std::string rest_url;  // https://host[:port]
+  std::string ws_path;   // of the connection that is then subscribed to
   std::size_t max_streams_per_connection = 0;
-  double max_requests_per_second = 0;            // client frames on one connection, pongs included
+  double max_requests_per_second = 0;  // client frames on one connection, pongs included
   std::size_t max_connects_per_5min = 0;
   std::size_t rest_weight_per_minute = 0;
-  std::int64_t ping_interval_ms = 0;             // of the server's pings; 0: it sends none
-  std::int64_t max_connection_age_ms = 0;        // the venue closes a connection this old; 0: never
+  std::int64_t ping_interval_ms = 0;       // of the server's pings; 0: it sends none
+  std::int64_t max_connection_age_ms = 0;  // the venue closes a connection this old; 0: never
 };
 
 // A REST call of the venue: what to GET and what it costs.
 struct RestRequest {
-  std::string target;      // path and query
+  std::string target;  // path and query
   std::uint32_t weight = 0;
 };
 
@@ -53,8 +54,8 @@ class Venue {
   virtual const Endpoint& endpoint() const noexcept = 0;
   virtual const SyncRule& sync_rule() const noexcept = 0;
 
-  // The frames that subscribe to (or leave) these channels, in the order to send them; request ids count up from
-  // `first_request_id`, one a frame.
+  // The frames that subscribe to (or leave) these channels, in the order to send them; request ids count up
+  // from `first_request_id`, one a frame.
   virtual std::vector<std::string> subscribe_frames(std::span<const Subscription> subscriptions,
                                                     std::int64_t first_request_id) const = 0;
   virtual std::vector<std::string> unsubscribe_frames(std::span<const Subscription> subscriptions,
@@ -72,7 +73,8 @@ class Venue {
   // The list of instruments; ids are not yet given. `wanted` narrows the request where the venue can.
   virtual RestRequest instruments_request(std::span<const std::string> wanted) const = 0;
   virtual Expected<std::vector<Instrument>, std::string> parse_instruments(std::string_view body) const = 0;
-  // The venue's words in the body of a refused REST call: "code -1121: Invalid symbol."; empty if it has none.
+  // The venue's words in the body of a refused REST call: "code -1121: Invalid symbol."; empty if it has
+  // none.
   virtual std::string describe_rest_error(std::string_view body) const = 0;
 };
 

@@ -1,0 +1,19 @@
+// Naming and pinning of threads.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace mdp::sys {
+
+// Cores this process may run on.
+std::size_t available_cores() noexcept;
+
+// Names the calling thread (cut to the 15 characters Linux keeps).
+void set_thread_name(const std::string& name) noexcept;
+
+// Pins the calling thread to `core`; negative leaves it alone. Throws ConfigError when the core does not
+// exist or is not allowed to this process, naming those that are.
+void pin_thread(int core);
+
+}  // namespace mdp::sys
