@@ -10,9 +10,10 @@
 namespace mdp::queue {
 namespace {
 
-TEST(IdleStrategy, AutoSpinsOnlyWithACoreForEveryThreadAndOneToSpare) {
+TEST(IdleStrategy, AutoSpinsOnlyWithACoreForEveryThreadAndTwoToSpare) {
   EXPECT_EQ(resolve(IdleMode::Auto, 4, 8), IdleMode::Spin);
-  EXPECT_EQ(resolve(IdleMode::Auto, 2, 2), IdleMode::Park);
+  EXPECT_EQ(resolve(IdleMode::Auto, 4, 5), IdleMode::Park);
+  EXPECT_EQ(resolve(IdleMode::Auto, 1, 2), IdleMode::Park);
   EXPECT_EQ(resolve(IdleMode::Yield, 9, 2), IdleMode::Yield);
 }
 

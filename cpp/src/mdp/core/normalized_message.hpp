@@ -23,7 +23,8 @@ enum class UpdateType : std::uint8_t {
   Delta = 2,       // levels: absolute quantities; zero removes the level
   Trade = 3,       // trade
   Quote = 4,       // levels[0] best bid, levels[1] best ask, as the venue's own stream says
-  Invalidate = 5,  // header only: what is known of symbol_id can't be trusted; header.reason says why
+  Invalidate = 5,  // header only: what is known of symbol_id can't be trusted; reason is a shm::StateReason
+  Line = 6,        // header only: line_id changed its state; reason is a shm::LineState; symbol_id is kNoSymbol
 };
 
 // Bits of MessageHeader::flags.
@@ -44,7 +45,7 @@ struct alignas(shm::kCacheLineSize) MessageHeader {
   ExchangeId exchange_id;
   LineId line_id;  // the connection it came on
   UpdateType update_type;
-  std::uint8_t reason;  // Invalidate: a shm::StateReason
+  std::uint8_t reason;  // Invalidate: a shm::StateReason; Line: a shm::LineState
   std::uint16_t flags;  // MessageFlag bits
   std::uint16_t bid_count;
   std::uint16_t ask_count;

@@ -15,6 +15,11 @@ namespace mdp::core {
 // which the venue library asserts.
 inline constexpr std::size_t kFramePadding = 64;
 
+enum class RawKind : std::uint8_t {
+  Frame = 0,
+  Line = 1,  // no frame: the line changed its state, in order with its frames; `line_state` says to what
+};
+
 // Who holds a RawMessage owns its buffer until it hands it on. `data` has kFramePadding readable bytes after
 // `size`.
 struct RawMessage {
@@ -24,7 +29,9 @@ struct RawMessage {
   std::int64_t recv_ts_ns;     // when the socket handed over the bytes that completed the frame
   LineId line_id;
   bool binary;  // opcode: binary frame, else text
-  std::uint8_t reserved[5];
+  RawKind kind;
+  shm::LineState line_state;  // of RawKind::Line
+  std::uint8_t reserved[3];
 
   std::string_view text() const noexcept { return {data, size}; }
 };

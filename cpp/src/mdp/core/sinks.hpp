@@ -15,6 +15,7 @@ namespace mdp::core {
 template <class Slot>
 class SlotSink {
  public:
+  virtual ~SlotSink() = default;
   SlotSink(const SlotSink&) = delete;
   SlotSink& operator=(const SlotSink&) = delete;
 
@@ -26,7 +27,6 @@ class SlotSink {
 
  protected:
   SlotSink() = default;
-  ~SlotSink() = default;
 
   Slot* slot_ = nullptr;
 };

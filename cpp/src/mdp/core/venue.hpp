@@ -70,8 +70,9 @@ class Venue {
   [[nodiscard]] virtual ParseStatus parse_snapshot(std::string_view body, const Instrument& instrument,
                                                    std::int64_t recv_ts_ns, MessageSink& sink) const = 0;
 
-  // The list of instruments; ids are not yet given. `wanted` narrows the request where the venue can.
-  virtual RestRequest instruments_request(std::span<const std::string> wanted) const = 0;
+  // The whole list of instruments, so that a symbol the venue does not list can be named; ids are not yet
+  // given.
+  virtual RestRequest instruments_request() const = 0;
   virtual Expected<std::vector<Instrument>, std::string> parse_instruments(std::string_view body) const = 0;
   // The venue's words in the body of a refused REST call: "code -1121: Invalid symbol."; empty if it has
   // none.

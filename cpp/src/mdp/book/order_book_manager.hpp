@@ -1,0 +1,141 @@
+// OrderBookManager: routes messages to books, checks every sequence number, and emits what happened.
+//
+// Third stage of the road. One thread calls it: the manager thread, or in the fused topology the connector's. Input is
+// NormalizedMessage (deltas, snapshots, trades, quotes, line changes), output is shm::Event through the EventSink and
+// word of state changes and wanted snapshots to the BookListener.
+//
+// Each symbol is STALE (not usable, with a reason), SYNCING (deltas are buffered until a snapshot joins them) or LIVE.
+// What each input does in each state is the table kTransitions in the source. The old book stays readable, marked
+// STALE, until the new one is LIVE.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "mdp/book/order_book.hpp"
+#include "mdp/core/counters.hpp"
+#include "mdp/core/sinks.hpp"
+#include "mdp/core/sync_rule.hpp"
+
+namespace mdp::book {
+
+using shm::BookState;
+using shm::StateReason;
+
+// What control needs to know. Called on the manager's thread, so it must not block or allocate.
+class BookListener {
+ public:
+  virtual void on_book_state(core::SymbolId symbol, BookState state, StateReason reason,
+                             std::uint64_t update_id) noexcept = 0;
+  // The book is SYNCING and waits for a snapshot. Comes again when the one that came could not be used.
+  virtual void on_snapshot_wanted(core::SymbolId symbol, StateReason reason) noexcept = 0;
+
+ protected:
+  ~BookListener() = default;
+};
+
+struct BookOptions {
+  std::size_t depth_cap = 0;              // levels kept a side, 0 for all
+  std::size_t table_levels = 20;          // best levels a side for the book table; at most kMaxEventLevels / 2
+  std::size_t reserve_levels = 2048;      // room a side made when a symbol is added
+  std::size_t max_buffered_deltas = 4096; // while SYNCING, a symbol; beyond: STALE, and the buffer starts anew
+  std::size_t max_buffered_levels = 1 << 18;
+};
+
+struct BookCounters {
+  core::Counter updates;            // deltas applied to a LIVE book
+  core::Counter duplicates;         // deltas that ended within what was applied
+  core::Counter trades;
+  core::Counter quotes;
+  core::Counter gaps;               // missing sequence numbers found in LIVE books
+  core::Counter resyncs;            // times a book left LIVE
+  core::Counter crossed;
+  core::Counter snapshots_applied;
+  core::Counter snapshots_too_old;
+  core::Counter snapshots_unused;   // came for a book that did not wait for one
+  core::Counter buffer_overflows;
+  core::Counter unroutable;         // messages for a symbol this manager doesn't have
+};
+
+class OrderBookManager {
+ public:
+  // Both outlive the manager.
+  OrderBookManager(core::EventSink& events, BookListener& listener, const BookOptions& options = {});
+  ~OrderBookManager();
+  OrderBookManager(const OrderBookManager&) = delete;
+  OrderBookManager& operator=(const OrderBookManager&) = delete;
+
+  // Set-up, or while running on the manager's thread. The book starts STALE (Starting). `rule` outlives the manager.
+  void add_symbol(core::SymbolId symbol, core::ExchangeId exchange, core::LineId line, const core::SyncRule& rule);
+  // STALE (Unsubscribed) is emitted and the book is gone. Unknown symbols are ignored.
+  void remove_symbol(core::SymbolId symbol) noexcept;
+
+  // The message path. Does not allocate once the books have grown to their size.
+  void on_message(const core::NormalizedMessage& message) noexcept;
+
+  // Control, on the manager's thread: leave whatever state it is in, and begin again with a fresh snapshot.
+  void request_resync(core::SymbolId symbol) noexcept;
+  // Control, on the manager's thread: a STALE book that waits for its first delta need not wait longer (quiet symbols).
+  void begin_sync(core::SymbolId symbol) noexcept;
+
+  // nullptr: not here.
+  const OrderBook* book(core::SymbolId symbol) const noexcept;
+  BookState state(core::SymbolId symbol) const noexcept;
+  std::size_t symbol_count() const noexcept { return books_.size(); }
+  const BookCounters& counters() const noexcept { return counters_; }
+
+ private:
+  struct Entry;
+  // One whole book update, its chunks joined.
+  struct Update {
+    const core::MessageHeader* header;
+    std::span<const PriceLevel> bids;
+    std::span<const PriceLevel> asks;
+  };
+  enum class Input : std::uint8_t { Delta, Snapshot, Invalidate, LineDown, SyncRequest };
+  static constexpr std::size_t kInputs = 5;
+  static constexpr std::size_t kStates = 3;
+  using Action = void (OrderBookManager::*)(Entry&, const Update&) noexcept;
+  static const Action kTransitions[kStates][kInputs];
+
+  // Actions of the table.
+  void ignore(Entry&, const Update&) noexcept;
+  void start_buffering(Entry&, const Update& delta) noexcept;    // STALE: first delta
+  void buffer(Entry&, const Update& delta) noexcept;             // SYNCING
+  void apply_live(Entry&, const Update& delta) noexcept;         // LIVE
+  void join(Entry&, const Update& snapshot) noexcept;            // SYNCING
+  void stale_snapshot(Entry&, const Update& snapshot) noexcept;  // STALE
+  void live_snapshot(Entry&, const Update& snapshot) noexcept;   // LIVE
+  void distrust(Entry&, const Update& cause) noexcept;           // header.reason says why
+  void start_empty(Entry&, const Update&) noexcept;              // STALE: sync without a delta
+
+  Entry* route(core::SymbolId symbol) noexcept { return symbol < routes_.size() ? routes_[symbol] : nullptr; }
+  void dispatch(Entry& entry, Input input, const Update& update) noexcept;
+  void on_book_chunk(Entry& entry, const core::NormalizedMessage& chunk) noexcept;
+  void on_line(const core::MessageHeader& line) noexcept;
+  void go_stale(Entry& entry, StateReason reason) noexcept;
+  void begin_syncing(Entry& entry, StateReason reason) noexcept;
+  void install(Entry& entry, const Update& snapshot) noexcept;
+
+  shm::EventHeader& begin_event(const Entry& entry, shm::EventType type, std::uint8_t flags) noexcept;
+  void emit_state(Entry& entry, BookState state, StateReason reason) noexcept;
+  void emit_levels(const Entry& entry, shm::EventType type, const Update& update) noexcept;
+  void emit_bbo_if_changed(Entry& entry) noexcept;
+  void emit_table(Entry& entry, bool same_levels) noexcept;
+  void emit_trade(const Entry& entry, const core::NormalizedMessage& message) noexcept;
+  void emit_quote(const Entry& entry, const core::NormalizedMessage& message) noexcept;
+
+  core::EventSink& events_;
+  BookListener& listener_;
+  BookOptions options_;
+  std::unordered_map<core::SymbolId, std::unique_ptr<Entry>> books_;  // owns
+  std::vector<Entry*> routes_;                                        // by symbol_id
+  std::vector<PriceLevel> best_first_;                                // scratch: a whole book for a snapshot record
+  BookCounters counters_;
+};
+
+}  // namespace mdp::book

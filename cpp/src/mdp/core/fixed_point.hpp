@@ -1,0 +1,110 @@
+// Exact conversion between decimal text and fixed-point mantissas: value = mantissa * 10^exponent.
+//
+// Used by the parsers on the message path and by set-up code. Nothing is ever rounded: what an exponent can't
+// hold exactly is a status.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+
+namespace mdp::core {
+
+enum class NumberStatus : std::uint8_t {
+  Ok = 0,
+  Bad,       // not `-`? digits (`.` digits)?
+  Inexact,   // has non-zero digits below 10^exponent
+  Overflow,  // does not fit int64 at 10^exponent
+};
+
+inline constexpr int kMinExponent = -18;  // 10^18 is the largest power of ten below 2^63
+inline constexpr int kMaxExponent = 18;
+
+inline constexpr std::array<std::int64_t, 19> kPowersOfTen = [] {
+  std::array<std::int64_t, 19> powers{};
+  std::int64_t power = 1;
+  for (std::size_t i = 0; i < powers.size(); ++i) {
+    powers[i] = power;
+    if (i + 1 < powers.size()) power *= 10;
+  }
+  return powers;
+}();
+
+namespace detail {
+
+constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+
+// Appends one digit to a non-negative mantissa; false when it no longer fits.
+constexpr bool append_digit(std::uint64_t& mantissa, char digit) noexcept {
+  constexpr std::uint64_t kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  const auto value = static_cast<std::uint64_t>(digit - '0');
+  if (mantissa > (kMax - value) / 10) return false;
+  mantissa = mantissa * 10 + value;
+  return true;
+}
+
+}  // namespace detail
+
+// Reads a decimal number that begins at `text` and ends before the first character that can't belong to it;
+// `end` receives that place. The caller knows that such a character comes (a closing quote, a NUL) and checks
+// which it is. Exponent form (1e-5) is Bad here. Range of exponent: kMinExponent..kMaxExponent. The smallest
+// int64 is Overflow: a mantissa is symmetric.
+constexpr NumberStatus parse_decimal(const char* text, int exponent, std::int64_t& mantissa,
+                                     const char*& end) noexcept {
+  const bool negative = *text == '-';
+  if (negative) ++text;
+  const char* const integer_begin = text;
+  std::uint64_t value = 0;
+  bool fits = true;
+  // The digits in front of the point. With a positive exponent the last ones must be zero; that rare case is
+  // settled by the division below.
+  for (; detail::is_digit(*text); ++text) fits = fits && detail::append_digit(value, *text);
+  end = text;
+  if (text == integer_begin) return NumberStatus::Bad;
+
+  int wanted = exponent < 0 ? -exponent : 0;  // digits still wanted behind the point
+  bool exact = true;
+  if (*text == '.') {
+    const char* const fraction_begin = ++text;
+    for (; detail::is_digit(*text); ++text) {
+      if (wanted > 0) {
+        fits = fits && detail::append_digit(value, *text);
+        --wanted;
+      } else {
+        exact = exact && *text == '0';
+      }
+    }
+    end = text;
+    if (text == fraction_begin) return NumberStatus::Bad;
+  }
+  if (!fits) return NumberStatus::Overflow;
+  if (wanted > 0 && value != 0) {
+    const auto power = static_cast<std::uint64_t>(kPowersOfTen[static_cast<std::size_t>(wanted)]);
+    if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) / power) {
+      return NumberStatus::Overflow;
+    }
+    value *= power;
+  }
+  if (exponent > 0) {
+    const auto power = static_cast<std::uint64_t>(kPowersOfTen[static_cast<std::size_t>(exponent)]);
+    exact = exact && value % power == 0;
+    value /= power;
+  }
+  if (!exact) return NumberStatus::Inexact;
+  mantissa = negative ? -static_cast<std::int64_t>(value) : static_cast<std::int64_t>(value);
+  return NumberStatus::Ok;
+}
+
+// The same for a whole string: anything behind the number is Bad. Set-up code.
+NumberStatus parse_decimal(std::string_view text, int exponent, std::int64_t& mantissa);
+
+// The largest exponent that holds `text` exactly, with trailing zeros ignored: "0.01000000" -> -2, "0.5" ->
+// -1, "100" -> 2. Zero gives `zero_exponent`. Bad for what is not a decimal number.
+NumberStatus exponent_of(std::string_view text, int zero_exponent, int& exponent);
+
+// Exact decimal text without trailing zeros: (6183763, -2) -> "61837.63", (5, 1) -> "50".
+std::string format_decimal(std::int64_t mantissa, int exponent);
+
+}  // namespace mdp::core

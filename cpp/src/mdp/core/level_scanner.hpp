@@ -1,0 +1,95 @@
+// scan_levels: reads `[["61837.63000000","3.78826000"],...]`, the form many venues send book levels in.
+//
+// A strict scanner over the text of one JSON array: each level is exactly two decimal strings, price above
+// zero, quantity not negative; anything else is an error, never a wrong number. White space is allowed where
+// JSON allows it.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "mdp/core/fixed_point.hpp"
+#include "mdp/core/instrument.hpp"
+#include "mdp/core/parser.hpp"
+
+namespace mdp::core {
+
+constexpr ParseStatus to_parse_status(NumberStatus status) noexcept {
+  switch (status) {
+    case NumberStatus::Ok:
+      return ParseStatus::Ok;
+    case NumberStatus::Bad:
+      return ParseStatus::BadNumber;
+    case NumberStatus::Inexact:
+      return ParseStatus::InexactNumber;
+    case NumberStatus::Overflow:
+      return ParseStatus::NumberOverflow;
+  }
+  return ParseStatus::MalformedFrame;
+}
+
+namespace detail {
+
+// The character at `at` after white space. `end` is readable: a frame has padding behind it.
+constexpr const char* skip_space(const char* at, const char* end) noexcept {
+  while (at < end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r')) ++at;
+  return at;
+}
+
+// Consumes `wanted` after optional white space.
+constexpr bool consume(const char*& at, const char* end, char wanted) noexcept {
+  if (at < end && *at == wanted) [[likely]] {
+    ++at;
+    return true;
+  }
+  at = skip_space(at, end);
+  if (at == end || *at != wanted) return false;
+  ++at;
+  return true;
+}
+
+// `"123.45"`; the digits end at the closing quote or it is not a number.
+constexpr ParseStatus scan_quoted(const char*& at, const char* end, int exponent,
+                                  std::int64_t& value) noexcept {
+  if (!consume(at, end, '"')) return ParseStatus::MalformedFrame;
+  const char* number_end = nullptr;
+  const NumberStatus status = parse_decimal(at, exponent, value, number_end);
+  if (number_end >= end || *number_end != '"') return ParseStatus::BadNumber;
+  at = number_end + 1;
+  return to_parse_status(status);
+}
+
+}  // namespace detail
+
+// Calls `add(PriceLevel)` for every level of the array `text`, whose first character is `[`. `text` must be
+// followed by a character that is not a digit, a point or a minus sign (a frame's next bracket, or padding).
+template <class Add>
+constexpr ParseStatus scan_levels(std::string_view text, const Instrument& instrument, Add&& add) noexcept {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  const int price_exponent = instrument.price_exponent;
+  const int quantity_exponent = instrument.quantity_exponent;
+  if (!detail::consume(at, end, '[')) return ParseStatus::MalformedFrame;
+  if (!detail::consume(at, end, ']')) {
+    do {
+      PriceLevel level{};
+      if (!detail::consume(at, end, '[')) return ParseStatus::MalformedFrame;
+      if (const ParseStatus status = detail::scan_quoted(at, end, price_exponent, level.price);
+          status != ParseStatus::Ok) {
+        return status;
+      }
+      if (!detail::consume(at, end, ',')) return ParseStatus::MalformedFrame;
+      if (const ParseStatus status = detail::scan_quoted(at, end, quantity_exponent, level.quantity);
+          status != ParseStatus::Ok) {
+        return status;
+      }
+      if (!detail::consume(at, end, ']')) return ParseStatus::MalformedFrame;
+      if (level.price <= 0 || level.quantity < 0) return ParseStatus::BadNumber;
+      add(level);
+    } while (detail::consume(at, end, ','));
+    if (!detail::consume(at, end, ']')) return ParseStatus::MalformedFrame;
+  }
+  return detail::skip_space(at, end) == end ? ParseStatus::Ok : ParseStatus::MalformedFrame;
+}
+
+}  // namespace mdp::core

@@ -1,0 +1,46 @@
+#include "mdp/core/symbol_table.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace mdp::core {
+
+SymbolTable::SymbolTable(const std::vector<Instrument>& instruments) {
+  for (const Instrument& instrument : instruments) {
+    instruments_.push_back(instrument);
+    listed_.push_back(&instruments_.back());
+  }
+  publish();
+}
+
+void SymbolTable::add(const Instrument& instrument) {
+  const std::lock_guard lock(change_);
+  std::erase_if(listed_,
+                [&](const Instrument* listed) { return listed->venue_symbol == instrument.venue_symbol; });
+  instruments_.push_back(instrument);
+  listed_.push_back(&instruments_.back());
+  publish();
+}
+
+void SymbolTable::remove(std::string_view venue_symbol) {
+  const std::lock_guard lock(change_);
+  std::erase_if(listed_, [&](const Instrument* listed) { return listed->venue_symbol == venue_symbol; });
+  publish();
+}
+
+void SymbolTable::publish() {
+  auto index = std::make_unique<Index>();
+  index->slots.resize(std::bit_ceil(std::max<std::size_t>(listed_.size() * 2, 2)));
+  index->mask = index->slots.size() - 1;
+  for (const Instrument* instrument : listed_) {
+    const std::uint64_t hash = hash_of(instrument->venue_symbol);
+    std::uint64_t at = hash & index->mask;
+    while (index->slots[at].instrument != nullptr) at = (at + 1) & index->mask;
+    index->slots[at] = {hash, instrument};
+  }
+  // release: publishes the index written above; pairs with the acquire load in find().
+  current_.store(index.get(), std::memory_order_release);
+  indexes_.push_back(std::move(index));
+}
+
+}  // namespace mdp::core

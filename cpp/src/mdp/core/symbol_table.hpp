@@ -1,0 +1,81 @@
+// SymbolTable: venue symbol text to Instrument, for the parsers of one venue.
+//
+// Looked up by parser threads for every frame; changed by the control thread, also while they run: a change
+// builds a new immutable hash table and swaps a pointer. Old tables are kept until the SymbolTable goes (they
+// are small and changes are rare), so a parser may keep using the one it has in hand.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+#include "mdp/core/instrument.hpp"
+
+namespace mdp::core {
+
+class SymbolTable {
+ public:
+  SymbolTable() = default;
+  explicit SymbolTable(const std::vector<Instrument>& instruments);
+  SymbolTable(const SymbolTable&) = delete;
+  SymbolTable& operator=(const SymbolTable&) = delete;
+
+  // Parser threads. The instrument, valid as long as this table, or nullptr.
+  const Instrument* find(std::string_view venue_symbol) const noexcept;
+
+  // Control thread. Adds or replaces by venue symbol; removes what is there.
+  void add(const Instrument& instrument);
+  void remove(std::string_view venue_symbol);
+
+ private:
+  struct Slot {
+    std::uint64_t hash = 0;
+    const Instrument* instrument = nullptr;
+  };
+  struct Index {
+    std::vector<Slot> slots;  // open addressing, a power of two, at most half full
+    std::uint64_t mask = 0;
+  };
+  static std::uint64_t hash_of(std::string_view text) noexcept;
+  void publish();
+
+  std::mutex change_;                   // one change at a time
+  std::deque<Instrument> instruments_;  // stable addresses
+  std::vector<const Instrument*> listed_;
+  std::vector<std::unique_ptr<Index>> indexes_;
+  std::atomic<const Index*> current_{nullptr};
+};
+
+inline std::uint64_t SymbolTable::hash_of(std::string_view text) noexcept {
+  // Two overlapping 8-byte reads cover the usual symbol; longer ones differ in the middle rarely, and then
+  // compare.
+  std::uint64_t head = 0;
+  std::uint64_t tail = 0;
+  if (text.size() >= 8) {
+    std::memcpy(&head, text.data(), 8);
+    std::memcpy(&tail, text.data() + text.size() - 8, 8);
+  } else {
+    std::memcpy(&head, text.data(), text.size());
+  }
+  std::uint64_t hash = (head ^ (tail * 0x9E37'79B9'7F4A'7C15ULL) ^ text.size()) * 0xD6E8'FEB8'6659'FD93ULL;
+  return hash ^ (hash >> 32);
+}
+
+inline const Instrument* SymbolTable::find(std::string_view venue_symbol) const noexcept {
+  // acquire: the index is whole; pairs with the release store in publish().
+  const Index* index = current_.load(std::memory_order_acquire);
+  if (index == nullptr) return nullptr;
+  const std::uint64_t hash = hash_of(venue_symbol);
+  for (std::uint64_t at = hash & index->mask;; at = (at + 1) & index->mask) {
+    const Slot& slot = index->slots[at];
+    if (slot.instrument == nullptr) return nullptr;
+    if (slot.hash == hash && slot.instrument->venue_symbol == venue_symbol) return slot.instrument;
+  }
+}
+
+}  // namespace mdp::core

@@ -1,0 +1,106 @@
+// What the engine tells control: a bounded queue of ControlEvent for logs and decisions, and one word per symbol for
+// what must not be missed.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "mdp/core/counters.hpp"
+#include "mdp/core/ids.hpp"
+#include "mdp/core/parser.hpp"
+#include "mdp/queue/mpsc_queue.hpp"
+
+namespace mdp::engine {
+
+enum class ControlKind : std::uint8_t {
+  BookState = 1,   // symbol, book_state, reason, update_id
+  LineState = 2,   // line, line_state, text
+  Snapshot = 3,    // symbol, code: HTTP status or 0, retry_after_s, used_weight, text: empty or what went wrong
+  Reply = 4,       // line, code: the venue's number or 0, request_id, text: the venue's words
+  ParseError = 5,  // line, parse_status, text: the beginning of the frame
+};
+
+struct ControlEvent {
+  ControlKind kind;
+  shm::BookState book_state;
+  shm::StateReason reason;
+  shm::LineState line_state;
+  core::ParseStatus parse_status;
+  core::LineId line;
+  core::SymbolId symbol;
+  std::uint64_t update_id;
+  std::int64_t code;
+  std::int64_t request_id;
+  std::int64_t retry_after_s;  // -1: none
+  std::int64_t used_weight;    // of the venue's REST budget this minute; -1: not said
+  char text[256];
+
+  // Cut to fit, never inside a UTF-8 character.
+  void set_text(std::string_view words) noexcept;
+};
+
+// Any thread of the engine tells, the one control thread takes. Telling never waits: when control is so far behind that
+// the queue is full, the event is dropped and counted. What would be lost with it is in SymbolStatus as well.
+class ControlQueue {
+ public:
+  explicit ControlQueue(std::size_t capacity) : queue_(capacity) {}
+
+  template <class Fill>
+  void tell(ControlKind kind, Fill&& fill) noexcept {
+    ControlEvent* event = queue_.try_claim();
+    if (event == nullptr) {
+      // relaxed: a statistic.
+      dropped_.fetch_add(1, std::memory_order_relaxed);
+      return;
+    }
+    *event = {};
+    event->kind = kind;
+    event->symbol = core::kNoSymbol;
+    event->retry_after_s = -1;
+    event->used_weight = -1;
+    fill(*event);
+    queue_.commit(event);
+  }
+
+  std::size_t take(std::vector<ControlEvent>& out, std::size_t max) {
+    std::size_t count = 0;
+    for (; count < max; ++count) {
+      const ControlEvent* event = queue_.front();
+      if (event == nullptr) break;
+      out.push_back(*event);
+      queue_.pop();
+    }
+    return count;
+  }
+  // relaxed: a statistic.
+  std::uint64_t dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
+
+ private:
+  queue::MpscQueue<ControlEvent> queue_;
+  std::atomic<std::uint64_t> dropped_{0};
+};
+
+inline void ControlEvent::set_text(std::string_view words) noexcept {
+  std::size_t length = words.size() < sizeof(text) ? words.size() : sizeof(text) - 1;
+  while (length > 0 && length < words.size() && (static_cast<unsigned char>(words[length]) & 0xC0) == 0x80) --length;
+  for (std::size_t i = 0; i < length; ++i) {
+    const auto c = static_cast<unsigned char>(words[i]);
+    text[i] = c < 0x20 ? ' ' : static_cast<char>(c);
+  }
+  text[length] = '\0';
+}
+
+// Written by the symbol's manager, read by control. relaxed throughout: each word stands for itself.
+struct alignas(64) SymbolStatus {
+  std::atomic<shm::BookState> state{shm::BookState::Stale};
+  std::atomic<shm::StateReason> reason{shm::StateReason::Starting};
+  std::atomic<bool> snapshot_wanted{false};
+  std::atomic<std::uint64_t> update_id{0};
+};
+
+}  // namespace mdp::engine

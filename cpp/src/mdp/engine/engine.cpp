@@ -1,0 +1,546 @@
+// The road, wired. This is the only file that starts a thread.
+//
+// | step             | code                          | thread (pipelined)  | hands over                                  |
+// |------------------|-------------------------------|---------------------|---------------------------------------------|
+// | wire, connector  | net/exchange_connector        | mdp-conn-<line>     | RawMessage                                  |
+// | raw queue        | queue/spsc_queue              |                     | full: the connector waits (TCP window)      |
+// | parser           | venue/<name>/parser           | mdp-parse-<line>    | 0..n NormalizedMessage into a sink          |
+// | normalized queue | queue/spsc_slot_queue         |                     | full: the parser waits, counted             |
+// | book manager     | book/order_book_manager       | mdp-book-<n>        | shm::Event: delta, BBO, trade, state        |
+// | event queue      | queue/mpsc_queue              |                     | full: the manager waits, counted            |
+// | publisher        | publish/ipc_publisher         | mdp-publish         | ring record, book-table entry               |
+// | REST             | net/rest_client               | mdp-rest            | snapshot chunks into the manager's queue    |
+// | housekeeping     | here                          | mdp-house           | re-anchors the clock, keeps the heartbeat   |
+//
+// Fused: connector, parser, book manager and publisher are all on the one thread mdp-conn-0, and no queue is between them.
+#include "mdp/engine/engine.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <future>
+#include <string_view>
+#include <utility>
+
+#include "mdp/core/error.hpp"
+#include "mdp/core/log.hpp"
+#include "mdp/net/url.hpp"
+#include "mdp/sys/clock.hpp"
+#include "mdp/sys/thread.hpp"
+#include "mdp/venue/registry.hpp"
+
+namespace mdp::engine {
+namespace {
+
+constexpr std::size_t kSnapshotSlots = 64;
+constexpr std::size_t kControlSlots = 8192;
+constexpr std::chrono::milliseconds kHousekeepingInterval{100};
+constexpr int kAnchorEvery = 10;  // housekeeping rounds
+
+int core_at(const std::vector<int>& cores, std::size_t index) { return index < cores.size() ? cores[index] : -1; }
+
+// What the venue said of its REST budget: `x-mbx-used-weight-1m` and the like; -1 where it said nothing.
+std::int64_t used_weight(const net::RestResponse& response) {
+  for (const auto& [name, value] : response.headers) {
+    if (name.find("used-weight-1m") != std::string::npos) return std::atoll(value.c_str());
+  }
+  return -1;
+}
+
+}  // namespace
+
+struct Engine::VenueRuntime {
+  VenueConfig config;
+  std::unique_ptr<core::Venue> venue;
+  core::SymbolTable symbols;
+  std::unique_ptr<net::RestClient> rest;
+  std::vector<Lane*> lanes;
+};
+
+struct Engine::SymbolRuntime {
+  core::Instrument instrument;
+  VenueRuntime* venue = nullptr;
+  Lane* lane = nullptr;  // both null before start() and after removal
+  ManagerThread* manager = nullptr;
+};
+
+struct Engine::LoopThread {
+  net::IoLoop loop;
+  std::vector<Lane*> lanes;
+};
+
+struct Engine::ManagerThread {
+  std::unique_ptr<QueueEventSink> sink;  // pipelined
+  MessageQueue snapshots{kSnapshotSlots};
+  std::vector<std::unique_ptr<MessageQueue>> lane_inputs;
+  std::unique_ptr<ManagerStage> stage;
+  std::unique_ptr<QueueMessageSink> snapshot_sink;  // REST thread writes
+  int core = -1;
+};
+
+// ---- set-up ---------------------------------------------------------------------------------------------------------
+
+Engine::Engine(EngineConfig config) : config_(std::move(config)), control_(kControlSlots) {
+  if (config_.manager_count == 0) throw ConfigError("manager_count must be at least 1, found 0");
+  resolve_modes();
+  symbol_status_ = std::make_unique<SymbolStatus[]>(config_.segment.instrument_capacity);
+  sys::process_clock();  // calibrated here, not at the first frame
+  segment_ = std::make_unique<publish::SegmentWriter>(config_.segment);
+  segment_->heartbeat(sys::now_ns());
+  start_thread(rest_thread_, "mdp-rest", config_.cores.rest, [this] { rest_loop_.run(queue::IdleMode::Park); });
+  start_thread(housekeeping_thread_, "mdp-house", -1, [this] { run_housekeeping(); });
+}
+
+Engine::~Engine() { stop(); }
+
+void Engine::resolve_modes() {
+  constexpr std::size_t kStagesOfALine = 4;  // connector, parser, manager, publisher
+  const std::size_t cores = sys::available_cores();
+  topology_ = config_.topology;
+  if (topology_ == Topology::Auto) topology_ = kStagesOfALine < cores ? Topology::Pipelined : Topology::Fused;
+  const std::size_t busy_threads = topology_ == Topology::Fused ? 1 : kStagesOfALine + config_.manager_count - 1;
+  idle_ = queue::resolve(config_.idle, busy_threads, cores);
+}
+
+std::size_t Engine::add_venue(VenueConfig config) {
+  if (running_) throw ConfigError("venues are added before start()");
+  auto runtime = std::make_unique<VenueRuntime>();
+  runtime->venue = venue::make_venue(config.name);
+  if (config.ws_url.empty()) config.ws_url = runtime->venue->endpoint().ws_url;
+  if (config.rest_url.empty()) config.rest_url = runtime->venue->endpoint().rest_url;
+  if (auto url = net::parse_url(config.ws_url); !url) throw ConfigError("ws_url: " + url.error());
+  net::RestOptions rest;
+  rest.tls = config.tls;
+  runtime->rest = std::make_unique<net::RestClient>(rest_loop_, config.rest_url, rest);
+  runtime->config = std::move(config);
+  segment_->directory().set_venue(runtime->venue->exchange_id(), runtime->venue->name());
+  venues_.push_back(std::move(runtime));
+  return venues_.size() - 1;
+}
+
+std::vector<core::Instrument> Engine::fetch_instruments(std::size_t venue) {
+  VenueRuntime& runtime = *venues_.at(venue);
+  const core::RestRequest request = runtime.venue->instruments_request();
+  const net::RestResponse response = runtime.rest->get_blocking(request.target, {}, runtime.config.rest_timeout);
+  const std::string where =
+      std::string(runtime.venue->name()) + ": cannot list instruments: GET " + runtime.config.rest_url + request.target + ": ";
+  if (!response.error.empty()) throw ConnectError(where + response.error);
+  if (response.status != 200) {
+    const std::string words = runtime.venue->describe_rest_error(response.body());
+    throw ConnectError(where + "HTTP " + std::to_string(response.status) + (words.empty() ? "" : ", " + words));
+  }
+  auto instruments = runtime.venue->parse_instruments(response.body());
+  if (!instruments) throw ConnectError(where + instruments.error());
+  return std::move(instruments).value();
+}
+
+core::SymbolId Engine::add_symbol(std::size_t venue, core::Instrument instrument) {
+  VenueRuntime& runtime = *venues_.at(venue);
+  if (runtime.symbols.find(instrument.venue_symbol) != nullptr) {
+    throw ConfigError(std::string(runtime.venue->name()) + ": symbol " + instrument.venue_symbol + " was added already");
+  }
+  auto symbol = std::make_unique<SymbolRuntime>();
+  symbol->instrument = std::move(instrument);
+  symbol->instrument.symbol_id = static_cast<core::SymbolId>(symbols_.size());
+  symbol->instrument.exchange_id = runtime.venue->exchange_id();
+  symbol->venue = &runtime;
+  segment_->directory().set_instrument(symbol->instrument);
+  runtime.symbols.add(symbol->instrument);
+  symbols_.push_back(std::move(symbol));
+  if (running_) place(*symbols_.back());
+  return symbols_.back()->instrument.symbol_id;
+}
+
+bool Engine::remove_symbol(core::SymbolId id) {
+  if (!running_ || id >= symbols_.size() || symbols_[id]->lane == nullptr) return false;
+  SymbolRuntime& symbol = *symbols_[id];
+  symbol.lane->remove_symbol(symbol.instrument.venue_symbol);
+  symbol.venue->symbols.remove(symbol.instrument.venue_symbol);
+  command(*symbol.manager, [id](book::OrderBookManager& manager) { manager.remove_symbol(id); });
+  segment_->directory().remove_instrument(id);
+  symbol.lane = nullptr;
+  symbol.manager = nullptr;
+  return true;
+}
+
+Engine::SymbolRuntime& Engine::symbol_at(core::SymbolId id) const {
+  if (id >= symbols_.size()) {
+    throw ConfigError("no symbol has id " + std::to_string(id) + ": " + std::to_string(symbols_.size()) + " were added");
+  }
+  return *symbols_[id];
+}
+
+// ---- start ----------------------------------------------------------------------------------------------------------
+
+void Engine::start() {
+  if (running_) return;
+  if (stopped_) throw ConfigError("a stopped engine does not start again: make a new one");
+  publisher_ = std::make_unique<publish::IPCPublisher>(*segment_);
+  if (topology_ == Topology::Pipelined) {
+    event_queue_ = std::make_unique<EventQueue>(config_.event_queue_slots);
+    start_thread(publisher_thread_, "mdp-publish", config_.cores.publisher, [this] { run_publisher(); });
+  }
+  make_managers();
+  {
+    const std::lock_guard lock(housekeeping_mutex_);
+    if (topology_ == Topology::Fused) {
+      beat_ = [this] { loops_.front()->loop.post([this] { publisher_->heartbeat(); }); };
+    } else {
+      beat_ = [this] { publisher_wake_.notify(); };
+    }
+  }
+  running_ = true;
+  for (auto& symbol : symbols_) place(*symbol);
+}
+
+void Engine::make_managers() {
+  const bool pipelined = topology_ == Topology::Pipelined;
+  book::BookOptions options;
+  options.depth_cap = config_.book_depth;
+  options.table_levels = config_.segment.levels_per_side;
+  for (std::size_t i = 0; i < (pipelined ? config_.manager_count : 1); ++i) {
+    auto manager = std::make_unique<ManagerThread>();
+    core::EventSink* events = publisher_.get();
+    if (pipelined) {
+      queue::WakeSignal* consumer = idle_ == queue::IdleMode::Park ? &publisher_wake_ : nullptr;
+      manager->sink = std::make_unique<QueueEventSink>(*event_queue_, consumer);
+      events = manager->sink.get();
+    }
+    manager->core = core_at(config_.cores.managers, i);
+    manager->stage = std::make_unique<ManagerStage>(*events, options, symbol_status_.get(), control_);
+    manager->stage->add_input(manager->snapshots);
+    ManagerThread& made = *manager;
+    managers_.push_back(std::move(manager));
+    if (pipelined) {
+      made.snapshot_sink = std::make_unique<QueueMessageSink>(
+          made.snapshots, [&made] { made.stage->wake_signal().notify(); });
+      start_thread(manager_threads_, "mdp-book-" + std::to_string(i), made.core, [this, &made] { run_manager(made); });
+    } else {
+      loops_.push_back(std::make_unique<LoopThread>());
+      net::IoLoop& loop = loops_.back()->loop;
+      made.snapshot_sink = std::make_unique<QueueMessageSink>(made.snapshots, [&made, &loop] {
+        loop.post([&made] { made.stage->run_once(); });
+      });
+      start_thread(loop_threads_, "mdp-conn-0", core_at(config_.cores.connectors, 0),
+                   [this, &loop] { loop.run(idle_); });
+    }
+  }
+}
+
+// Gives the symbol a line with room for its channels, and its book to that line's manager.
+void Engine::place(SymbolRuntime& symbol) {
+  VenueRuntime& venue = *symbol.venue;
+  const std::size_t streams = venue.config.channels.size();
+  const std::size_t limit = venue.venue->endpoint().max_streams_per_connection;
+  const auto has_room = [&](const Lane* lane) { return limit == 0 || lane->stream_count() + streams <= limit; };
+  const auto found = std::find_if(venue.lanes.begin(), venue.lanes.end(), has_room);
+  Lane* existing = found == venue.lanes.end() ? nullptr : *found;
+  Lane& lane = existing ? *existing : make_lane(venue);
+  symbol.lane = &lane;
+  symbol.manager = managers_[lane.line() % managers_.size()].get();
+  const core::SymbolId id = symbol.instrument.symbol_id;
+  const core::ExchangeId exchange = symbol.instrument.exchange_id;
+  const core::SyncRule& rule = venue.venue->sync_rule();
+  command(*symbol.manager, [id, exchange, line = lane.line(), &rule](book::OrderBookManager& manager) {
+    manager.add_symbol(id, exchange, line, rule);
+  });
+  lane.add_symbol(symbol.instrument.venue_symbol);
+  if (existing == nullptr) lane.connector().connect();
+}
+
+Lane& Engine::make_lane(VenueRuntime& venue) {
+  const auto line = static_cast<core::LineId>(lanes_.size());
+  ManagerThread& manager = *managers_[line % managers_.size()];
+  const bool pipelined = topology_ == Topology::Pipelined;
+  std::unique_ptr<core::MessageSink> sink;
+  if (pipelined) {
+    loops_.push_back(std::make_unique<LoopThread>());
+    manager.lane_inputs.push_back(std::make_unique<MessageQueue>(config_.message_queue_slots));
+    MessageQueue& input = *manager.lane_inputs.back();
+    ManagerStage& stage = *manager.stage;
+    stage.post([&stage, &input](book::OrderBookManager&) { stage.add_input(input); });
+    std::function<void()> wake;
+    if (idle_ == queue::IdleMode::Park) wake = [&stage] { stage.wake_signal().notify(); };
+    sink = std::make_unique<QueueMessageSink>(input, std::move(wake));
+  } else {
+    sink = std::make_unique<DirectMessageSink>(manager.stage->manager());
+  }
+  LoopThread& loop = pipelined ? *loops_.back() : *loops_.front();
+  const LaneContext context{*venue.venue, venue.config, config_, venue.symbols, control_, loop.loop, *venue.rest, line};
+  lanes_.push_back(std::make_unique<Lane>(context, std::move(sink), topology_, idle_));
+  Lane& lane = *lanes_.back();
+  venue.lanes.push_back(&lane);
+  if (pipelined) start_lane(lane, loop);
+  return lane;
+}
+
+// The parser runs before the connector brings it anything.
+void Engine::start_lane(Lane& lane, LoopThread& loop) {
+  const std::string line = std::to_string(lane.line());
+  start_thread(parser_threads_, "mdp-parse-" + line, core_at(config_.cores.parsers, lane.line()),
+               [&lane] { lane.run_parser(); });
+  start_thread(loop_threads_, "mdp-conn-" + line, core_at(config_.cores.connectors, lane.line()),
+               [this, &loop] { loop.loop.run(idle_); });
+}
+
+// Returns when the thread has its name and its core; throws what pinning threw.
+void Engine::start_thread(std::vector<std::thread>& threads, const std::string& name, int core,
+                          std::function<void()> body) {
+  std::promise<void> ready;
+  std::future<void> pinned = ready.get_future();
+  std::thread thread([&name, core, &ready, body = std::move(body)] {
+    sys::set_thread_name(name);
+    try {
+      sys::pin_thread(core);
+    } catch (...) {
+      ready.set_exception(std::current_exception());
+      return;
+    }
+    ready.set_value();
+    body();
+  });
+  try {
+    pinned.get();
+  } catch (...) {
+    thread.join();
+    throw;
+  }
+  threads.push_back(std::move(thread));
+}
+
+// ---- threads --------------------------------------------------------------------------------------------------------
+
+void Engine::run_publisher() noexcept {
+  constexpr std::size_t kBurst = 256;
+  queue::IdleStrategy idle(idle_, publisher_wake_);
+  for (;;) {
+    if (publisher_->drain(*event_queue_, kBurst) != 0) {
+      idle.reset();
+      continue;
+    }
+    publisher_->heartbeat();
+    // acquire: every event was committed before the flag; pairs with the release store in stop().
+    if (stop_publisher_.load(std::memory_order_acquire) && event_queue_->front() == nullptr) return;
+    idle.idle([this] {
+      // acquire: as above.
+      return event_queue_->front() != nullptr || stop_publisher_.load(std::memory_order_acquire);
+    });
+  }
+}
+
+void Engine::run_manager(ManagerThread& manager) noexcept {
+  ManagerStage& stage = *manager.stage;
+  queue::IdleStrategy idle(idle_, stage.wake_signal());
+  for (;;) {
+    if (stage.run_once()) {
+      idle.reset();
+      continue;
+    }
+    // acquire: every message was committed before the flag; pairs with the release store in stop().
+    if (stop_managers_.load(std::memory_order_acquire) && !stage.has_work()) return;
+    idle.idle([this, &stage] {
+      // acquire: as above.
+      return stage.has_work() || stop_managers_.load(std::memory_order_acquire);
+    });
+  }
+}
+
+// The heartbeat is the publisher's own: this only makes sure that its thread comes round when there is no traffic.
+void Engine::run_housekeeping() noexcept {
+  std::unique_lock lock(housekeeping_mutex_);
+  for (int round = 1; !housekeeping_stop_.wait_for(lock, kHousekeepingInterval, [this] { return stop_housekeeping_; });
+       ++round) {
+    if (round % kAnchorEvery == 0) sys::process_clock().anchor();
+    if (beat_) {
+      beat_();
+    } else {
+      segment_->heartbeat(sys::now_ns());  // nothing publishes yet
+    }
+  }
+}
+
+void Engine::command(ManagerThread& manager, ManagerStage::Command command) {
+  if (!running_) return;
+  manager.stage->post(std::move(command));
+  if (topology_ == Topology::Fused) {
+    loops_.front()->loop.post([&manager] { manager.stage->run_once(); });
+  }
+}
+
+// ---- stop -----------------------------------------------------------------------------------------------------------
+
+void Engine::stop() noexcept {
+  if (stopped_) return;
+  stopped_ = true;
+  running_ = false;
+  // Intake first: the lines leave in order, each loop runs until its lines are closed.
+  // (A loop that never ran, because start() threw, has nothing to close.)
+  const auto loop_of = [this](const Lane& lane) -> net::IoLoop& {
+    return loops_[topology_ == Topology::Fused ? 0 : lane.line()]->loop;
+  };
+  for (auto& lane : lanes_) {
+    lane->begin_stop();
+    lane->connector().disconnect();
+  }
+  for (auto& lane : lanes_) {
+    while (loop_of(*lane).running() && !lane->connector().stopped()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  rest_loop_.stop();
+  stop_threads(rest_thread_);
+  for (auto& loop : loops_) loop->loop.stop();
+  stop_threads(loop_threads_);
+  // Then down the road: each stage drains what the one before has left.
+  for (auto& lane : lanes_) lane->stop_parser();
+  stop_threads(parser_threads_);
+  // release: pairs with the acquire loads in run_manager().
+  stop_managers_.store(true, std::memory_order_release);
+  for (auto& manager : managers_) manager->stage->wake_signal().notify();
+  stop_threads(manager_threads_);
+  {
+    const std::lock_guard lock(housekeeping_mutex_);
+    stop_housekeeping_ = true;
+  }
+  housekeeping_stop_.notify_one();
+  stop_threads(housekeeping_thread_);
+  // release: pairs with the acquire loads in run_publisher().
+  stop_publisher_.store(true, std::memory_order_release);
+  publisher_wake_.notify();
+  stop_threads(publisher_thread_);
+  if (publisher_) publisher_->stop();
+  final_health_ = health();
+  lanes_.clear();
+  for (auto& venue : venues_) venue->rest.reset();
+  segment_.reset();  // unlinks
+}
+
+void Engine::stop_threads(std::vector<std::thread>& threads) noexcept {
+  for (std::thread& thread : threads) thread.join();
+  threads.clear();
+}
+
+// ---- control --------------------------------------------------------------------------------------------------------
+
+void Engine::fetch_snapshot(core::SymbolId id) {
+  SymbolRuntime& symbol = symbol_at(id);
+  if (!running_ || symbol.lane == nullptr) throw ConfigError(symbol.instrument.canonical_symbol + " is not subscribed");
+  const core::RestRequest request =
+      symbol.venue->venue->snapshot_request(symbol.instrument.venue_symbol, symbol.venue->config.snapshot_depth);
+  symbol.lane->connector().fetch_snapshot(
+      request.target, symbol.venue->config.rest_timeout,
+      [this, &symbol](const net::RestResponse& response) { on_snapshot(symbol, response); });
+}
+
+// REST thread.
+void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response) noexcept {
+  const core::Venue& venue = *symbol.venue->venue;
+  std::string problem = response.error;
+  if (problem.empty() && response.status != 200) {
+    const std::string words = venue.describe_rest_error(response.body());
+    problem = "HTTP " + std::to_string(response.status) + (words.empty() ? "" : ", " + words);
+  }
+  if (problem.empty() && symbol.manager != nullptr) {
+    const core::ParseStatus status = venue.parse_snapshot(response.body(), symbol.instrument, response.recv_ts_ns,
+                                                          *symbol.manager->snapshot_sink);
+    if (core::is_error(status)) {
+      problem = std::string("unreadable snapshot (") + core::to_string(status) + "): " +
+                std::string(response.body().substr(0, 80));
+    }
+  }
+  control_.tell(ControlKind::Snapshot, [&](ControlEvent& event) {
+    event.symbol = symbol.instrument.symbol_id;
+    event.code = response.status;
+    event.retry_after_s = response.retry_after_s();
+    event.used_weight = used_weight(response);
+    event.set_text(problem);
+  });
+}
+
+void Engine::begin_sync(core::SymbolId id) {
+  if (ManagerThread* manager = symbol_at(id).manager) {
+    command(*manager, [id](book::OrderBookManager& books) { books.begin_sync(id); });
+  }
+}
+
+void Engine::request_resync(core::SymbolId id) {
+  if (ManagerThread* manager = symbol_at(id).manager) {
+    command(*manager, [id](book::OrderBookManager& books) { books.request_resync(id); });
+  }
+}
+
+void Engine::reconnect(core::LineId line, std::string reason) {
+  if (!running_ || line >= lanes_.size()) throw ConfigError("no line " + std::to_string(line));
+  lanes_[line]->connector().reconnect(std::move(reason));
+}
+
+std::vector<core::SymbolId> Engine::take_snapshots_wanted() {
+  std::vector<core::SymbolId> wanted;
+  for (core::SymbolId id = 0; id < symbols_.size(); ++id) {
+    // relaxed, both: the mark orders nothing; partner is on_snapshot_wanted().
+    std::atomic<bool>& mark = symbol_status_[id].snapshot_wanted;
+    if (mark.load(std::memory_order_relaxed) && mark.exchange(false, std::memory_order_relaxed)) wanted.push_back(id);
+  }
+  return wanted;
+}
+
+std::vector<ControlEvent> Engine::take_control_events(std::size_t max) {
+  std::vector<ControlEvent> events;
+  control_.take(events, max);
+  return events;
+}
+
+SymbolHealth Engine::symbol_health(core::SymbolId id) const {
+  symbol_at(id);
+  const SymbolStatus& status = symbol_status_[id];
+  // relaxed, all: each word stands for itself; partner is on_book_state().
+  return {status.state.load(std::memory_order_relaxed), status.reason.load(std::memory_order_relaxed),
+          status.update_id.load(std::memory_order_relaxed)};
+}
+
+EngineHealth Engine::health() const {
+  if (segment_ == nullptr) return final_health_;
+  EngineHealth health{};
+  health.control_dropped = control_.dropped();
+  if (publisher_) {
+    health.events = publisher_->events();
+    health.table_writes = publisher_->table_writes();
+    health.rejected_events = publisher_->rejected();
+    const core::LatencyHistogram& latency = publisher_->latency();
+    health.latency_count = latency.count();
+    health.p50_ns = latency.percentile(50);
+    health.p90_ns = latency.percentile(90);
+    health.p99_ns = latency.percentile(99);
+    health.p999_ns = latency.percentile(99.9);
+    health.max_ns = latency.max_ns();
+  }
+  for (const auto& manager : managers_) {
+    const book::BookCounters& counters = manager->stage->manager().counters();
+    health.updates += counters.updates.get();
+    health.duplicates += counters.duplicates.get();
+    health.trades += counters.trades.get();
+    health.quotes += counters.quotes.get();
+    health.gaps += counters.gaps.get();
+    health.resyncs += counters.resyncs.get();
+    health.crossed += counters.crossed.get();
+    health.buffer_overflows += counters.buffer_overflows.get();
+    health.snapshots_applied += counters.snapshots_applied.get();
+    health.snapshots_too_old += counters.snapshots_too_old.get();
+    health.snapshots_unused += counters.snapshots_unused.get();
+    if (manager->sink) health.event_waits += manager->sink->waits();
+  }
+  if (event_queue_) health.event_queue_depth = event_queue_->size();
+  for (const auto& venue : venues_) {
+    for (const Lane* lane : venue->lanes) {
+      const net::ConnectorCounters& counters = lane->connector().counters();
+      health.lines.push_back({lane->line(), std::string(venue->venue->name()), lane->up(),
+                              lane->connector().last_traffic_ns(), lane->stream_count(), lane->raw_queue_depth(),
+                              counters.frames.get(), counters.socket_bytes.get(), counters.pings.get(),
+                              counters.reconnects.get(), counters.pool_waits.get(),
+                              lane->parse_counters().errors.get()});
+    }
+  }
+  return health;
+}
+
+}  // namespace mdp::engine

@@ -1,0 +1,153 @@
+// Engine: builds the road from its stages, starts and stops its threads, and gives control its handles.
+//
+// Used by the Python Provider through the bindings, and by C++ tests. All methods are for one control thread unless
+// they say otherwise.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "mdp/core/instrument.hpp"
+#include "mdp/core/symbol_table.hpp"
+#include "mdp/engine/control.hpp"
+#include "mdp/engine/engine_config.hpp"
+#include "mdp/engine/lane.hpp"
+#include "mdp/engine/stages.hpp"
+#include "mdp/net/io_loop.hpp"
+#include "mdp/net/rest_client.hpp"
+#include "mdp/publish/ipc_publisher.hpp"
+
+namespace mdp::engine {
+
+struct SymbolHealth {
+  shm::BookState state;
+  shm::StateReason reason;
+  std::uint64_t update_id;
+};
+
+struct LineHealth {
+  core::LineId line;
+  std::string venue;
+  bool up;
+  std::int64_t last_traffic_ns;  // 0: never
+  std::size_t streams;
+  std::size_t raw_queue_depth;
+  std::uint64_t frames, bytes, pings, reconnects, pool_waits, parse_errors;
+};
+
+struct EngineHealth {
+  std::uint64_t events, table_writes, rejected_events, control_dropped;
+  std::uint64_t updates, duplicates, trades, quotes, gaps, resyncs, crossed, buffer_overflows;
+  std::uint64_t snapshots_applied, snapshots_too_old, snapshots_unused;
+  std::uint64_t event_queue_depth, message_waits, event_waits;
+  std::uint64_t latency_count, p50_ns, p90_ns, p99_ns, p999_ns, max_ns;  // socket receive to ring commit
+  std::vector<LineHealth> lines;
+};
+
+class Engine {
+ public:
+  // Creates the segment (state Starting) and the REST thread. Throws SegmentError (the name is owned by a live
+  // publisher, no memory) or ConfigError.
+  explicit Engine(EngineConfig config);
+  ~Engine();  // stop()
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Before start(). Returns the venue's index. Throws ConfigError: unknown venue, bad URL or TLS settings.
+  std::size_t add_venue(VenueConfig config);
+
+  // Blocks for the venue's list of instruments. Throws ConnectError naming what could not be reached or read.
+  std::vector<core::Instrument> fetch_instruments(std::size_t venue);
+
+  // Gives the symbol its id, its directory entry, its book and a line. Before start() or while running. Throws
+  // SegmentError (directory full) or ConfigError (already added).
+  core::SymbolId add_symbol(std::size_t venue, core::Instrument instrument);
+  // Leaves the channels and drops the book; its id is not given again. False: no such symbol.
+  bool remove_symbol(core::SymbolId symbol);
+
+  // Publisher, managers, then lanes. Throws ConfigError (a core that does not exist); nothing runs then.
+  void start();
+  // Stops intake, drains, marks the segment stopped, ends the threads and unlinks the segment. Idempotent.
+  void stop() noexcept;
+
+  // Asynchronous: the outcome comes as ControlKind::Snapshot, the book itself takes its own way into the manager.
+  void fetch_snapshot(core::SymbolId symbol);
+  // A quiet symbol need not wait for its first delta.
+  void begin_sync(core::SymbolId symbol);
+  void request_resync(core::SymbolId symbol);
+  // Drops a line and connects it anew.
+  void reconnect(core::LineId line, std::string reason);
+
+  // Symbols that wait for a snapshot and have not been asked about since; clears the marks.
+  std::vector<core::SymbolId> take_snapshots_wanted();
+  std::vector<ControlEvent> take_control_events(std::size_t max);
+  SymbolHealth symbol_health(core::SymbolId symbol) const;
+  EngineHealth health() const;
+
+  Topology topology() const noexcept { return topology_; }
+  queue::IdleMode idle() const noexcept { return idle_; }
+  const std::string& segment_name() const noexcept { return config_.segment.name; }
+  bool running() const noexcept { return running_; }
+
+ private:
+  struct VenueRuntime;
+  struct SymbolRuntime;
+  struct LoopThread;
+  struct ManagerThread;
+
+  void resolve_modes();
+  void make_managers();
+  void place(SymbolRuntime& symbol);
+  Lane& make_lane(VenueRuntime& venue);
+  void start_lane(Lane& lane, LoopThread& loop);
+  void start_thread(std::vector<std::thread>& threads, const std::string& name, int core, std::function<void()> body);
+  void stop_threads(std::vector<std::thread>& threads) noexcept;
+  void run_publisher() noexcept;
+  void run_manager(ManagerThread& manager) noexcept;
+  void run_housekeeping() noexcept;
+  void command(ManagerThread& manager, ManagerStage::Command command);
+  void on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response) noexcept;
+  SymbolRuntime& symbol_at(core::SymbolId symbol) const;
+
+  EngineConfig config_;
+  Topology topology_;
+  queue::IdleMode idle_;
+  bool running_ = false;
+  bool stopped_ = false;
+  ControlQueue control_;
+  std::unique_ptr<SymbolStatus[]> symbol_status_;
+  std::unique_ptr<publish::SegmentWriter> segment_;
+  std::unique_ptr<publish::IPCPublisher> publisher_;
+  std::unique_ptr<EventQueue> event_queue_;  // pipelined
+  queue::WakeSignal publisher_wake_;
+  std::vector<std::unique_ptr<ManagerThread>> managers_;
+  net::IoLoop rest_loop_;
+  std::vector<std::unique_ptr<VenueRuntime>> venues_;
+  std::vector<std::unique_ptr<SymbolRuntime>> symbols_;
+  std::vector<std::unique_ptr<LoopThread>> loops_;  // one a lane, or one for all
+  std::vector<std::unique_ptr<Lane>> lanes_;
+
+  std::atomic<bool> stop_managers_{false};
+  std::atomic<bool> stop_publisher_{false};
+  std::mutex housekeeping_mutex_;
+  std::condition_variable housekeeping_stop_;
+  bool stop_housekeeping_ = false;
+  std::function<void()> beat_;  // under housekeeping_mutex_: makes the publisher's thread come round
+  EngineHealth final_health_{};  // what health() says after stop()
+  std::vector<std::thread> rest_thread_;
+  std::vector<std::thread> publisher_thread_;
+  std::vector<std::thread> manager_threads_;
+  std::vector<std::thread> parser_threads_;
+  std::vector<std::thread> loop_threads_;
+  std::vector<std::thread> housekeeping_thread_;
+};
+
+}  // namespace mdp::engine

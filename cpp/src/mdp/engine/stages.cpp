@@ -1,0 +1,141 @@
+#include "mdp/engine/stages.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+namespace mdp::engine {
+
+void QueueEventSink::commit() noexcept {
+  queue::FullQueueWait wait;
+  shm::Event* to = nullptr;
+  while ((to = queue_.try_claim()) == nullptr) wait.wait();
+  if (wait.waited()) waits_.add();
+  const shm::EventHeader& header = slot_->header;
+  const bool has_levels =
+      header.type == shm::EventType::BookDelta || header.type == shm::EventType::BookSnapshot;
+  const std::size_t body = has_levels ? (std::size_t{header.bid_count} + header.ask_count) * sizeof(shm::PriceLevel)
+                                      : sizeof(shm::TradeBody);  // covers every body that is not levels
+  std::memcpy(static_cast<void*>(to), slot_, sizeof(shm::EventHeader) + body);
+  queue_.commit(to);
+  if (consumer_ != nullptr) consumer_->notify();
+}
+
+ParseStage::ParseStage(const core::Venue& venue, const core::SymbolTable& symbols, core::LineId line,
+                       core::MessageSink& sink, ControlQueue& control, std::function<void()> on_shutdown)
+    : parser_(venue.make_parser(symbols)),
+      exchange_(venue.exchange_id()),
+      line_(line),
+      sink_(sink),
+      control_(control),
+      on_shutdown_(std::move(on_shutdown)) {}
+
+void ParseStage::handle(const core::RawMessage& raw) noexcept {
+  if (raw.kind == core::RawKind::Line) {
+    core::MessageHeader& header = sink_.slot().header;
+    header = {};
+    header.update_type = core::UpdateType::Line;
+    header.reason = static_cast<std::uint8_t>(raw.line_state);
+    header.symbol_id = core::kNoSymbol;
+    header.exchange_id = exchange_;
+    header.line_id = line_;
+    header.recv_ts_ns = raw.recv_ts_ns;
+    header.flags = core::kFirst | core::kLast;
+    sink_.commit();
+    return;
+  }
+  counters_.frames.add();
+  const core::ParseStatus status = parser_->parse(raw, sink_);
+  if (status != core::ParseStatus::Ok && status != core::ParseStatus::Ignored) report(status, raw);
+}
+
+// Not the message path any more: errors, replies and the shutdown notice.
+void ParseStage::report(core::ParseStatus status, const core::RawMessage& raw) noexcept {
+  if (core::is_error(status)) {
+    counters_.errors.add();
+    control_.tell(ControlKind::ParseError, [&](ControlEvent& event) {
+      event.line = line_;
+      event.parse_status = status;
+      event.set_text(raw.text());
+    });
+    return;
+  }
+  if (status == core::ParseStatus::Shutdown) {
+    on_shutdown_();
+    return;
+  }
+  const core::VenueReply& reply = parser_->last_reply();
+  control_.tell(ControlKind::Reply, [&](ControlEvent& event) {
+    event.line = line_;
+    event.parse_status = status;
+    event.code = reply.code;
+    event.request_id = reply.request_id;
+    event.set_text(reply.text);
+  });
+}
+
+void ManagerStage::post(Command command) {
+  {
+    const std::lock_guard lock(commands_mutex_);
+    commands_.push_back(std::move(command));
+  }
+  // release: the command is in the list; pairs with the acquire load in run_once().
+  has_commands_.store(true, std::memory_order_release);
+  wake_.notify();
+}
+
+bool ManagerStage::run_once() noexcept {
+  constexpr std::size_t kBurst = 32;  // of one queue, before the next one is looked at
+  bool worked = false;
+  // acquire: pairs with the release store in post().
+  if (has_commands_.load(std::memory_order_acquire)) {
+    std::vector<Command> commands;
+    {
+      const std::lock_guard lock(commands_mutex_);
+      commands.swap(commands_);
+      // relaxed: under the lock that post() takes before it sets the flag again.
+      has_commands_.store(false, std::memory_order_relaxed);
+    }
+    for (const Command& command : commands) command(manager_);
+    worked = true;
+  }
+  for (MessageQueue* input : inputs_) {
+    for (std::size_t i = 0; i < kBurst; ++i) {
+      const core::NormalizedMessage* message = input->front();
+      if (message == nullptr) break;
+      manager_.on_message(*message);
+      input->pop();
+      worked = true;
+    }
+  }
+  return worked;
+}
+
+bool ManagerStage::has_work() noexcept {
+  // acquire: pairs with the release store in post().
+  if (has_commands_.load(std::memory_order_acquire)) return true;
+  return std::any_of(inputs_.begin(), inputs_.end(), [](MessageQueue* input) { return input->front() != nullptr; });
+}
+
+void ManagerStage::on_book_state(core::SymbolId symbol, shm::BookState state, shm::StateReason reason,
+                                 std::uint64_t update_id) noexcept {
+  SymbolStatus& status = symbols_[symbol];
+  // relaxed, all: each word stands for itself; control tolerates a mix of two moments.
+  status.state.store(state, std::memory_order_relaxed);
+  status.reason.store(reason, std::memory_order_relaxed);
+  status.update_id.store(update_id, std::memory_order_relaxed);
+  if (state != shm::BookState::Syncing) status.snapshot_wanted.store(false, std::memory_order_relaxed);
+  control_.tell(ControlKind::BookState, [&](ControlEvent& event) {
+    event.symbol = symbol;
+    event.book_state = state;
+    event.reason = reason;
+    event.update_id = update_id;
+  });
+}
+
+void ManagerStage::on_snapshot_wanted(core::SymbolId symbol, shm::StateReason) noexcept {
+  // relaxed: control looks again soon; nothing else is read because of it.
+  symbols_[symbol].snapshot_wanted.store(true, std::memory_order_relaxed);
+}
+
+}  // namespace mdp::engine

@@ -1,0 +1,152 @@
+// The stages of the road as the engine runs them, and the sinks that join them. No thread is started here.
+//
+//   ParseStage    raw frames -> MessageSink                (parser thread, or inline)
+//   ManagerStage  message queues -> manager -> EventSink   (manager thread, or inline)
+//
+// A sink is a queue (pipelined) or the next stage (fused).
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "mdp/book/order_book_manager.hpp"
+#include "mdp/core/counters.hpp"
+#include "mdp/core/sinks.hpp"
+#include "mdp/core/venue.hpp"
+#include "mdp/engine/control.hpp"
+#include "mdp/queue/idle_strategy.hpp"
+#include "mdp/queue/mpsc_queue.hpp"
+#include "mdp/queue/spsc_slot_queue.hpp"
+
+namespace mdp::engine {
+
+using MessageQueue = queue::SpscSlotQueue<core::NormalizedMessage>;
+using EventQueue = queue::MpscQueue<shm::Event>;
+
+// Parser (or REST thread) to manager through a queue. Full: waits for the manager, counted.
+class QueueMessageSink final : public core::MessageSink {
+ public:
+  // `after_commit` wakes whoever drains the queue; may be empty where the manager spins.
+  QueueMessageSink(MessageQueue& queue, std::function<void()> after_commit)
+      : queue_(queue), after_commit_(std::move(after_commit)) {
+    slot_ = queue_.claim();
+  }
+  void commit() noexcept override {
+    queue::FullQueueWait wait;
+    while (!queue_.try_commit()) wait.wait();
+    if (wait.waited()) waits_.add();
+    slot_ = queue_.claim();
+    if (after_commit_) after_commit_();
+  }
+  std::uint64_t waits() const noexcept { return waits_.get(); }
+
+ private:
+  MessageQueue& queue_;
+  std::function<void()> after_commit_;
+  core::Counter waits_;
+};
+
+// Parser to manager on the same thread.
+class DirectMessageSink final : public core::MessageSink {
+ public:
+  explicit DirectMessageSink(book::OrderBookManager& manager)
+      : manager_(manager), scratch_(std::make_unique<core::NormalizedMessage>()) {
+    slot_ = scratch_.get();
+  }
+  void commit() noexcept override { manager_.on_message(*slot_); }
+
+ private:
+  book::OrderBookManager& manager_;
+  std::unique_ptr<core::NormalizedMessage> scratch_;
+};
+
+// Manager to publisher through the MPSC. The event is written aside and copied (its used bytes) when it is whole: a
+// slot claimed early would hold back the events of the other managers behind it. Full: waits, counted.
+class QueueEventSink final : public core::EventSink {
+ public:
+  QueueEventSink(EventQueue& queue, queue::WakeSignal* consumer)
+      : queue_(queue), consumer_(consumer), scratch_(std::make_unique<shm::Event>()) {
+    slot_ = scratch_.get();
+  }
+  void commit() noexcept override;
+  std::uint64_t waits() const noexcept { return waits_.get(); }
+
+ private:
+  EventQueue& queue_;
+  queue::WakeSignal* consumer_;  // nullptr: the publisher spins
+  std::unique_ptr<shm::Event> scratch_;
+  core::Counter waits_;
+};
+
+struct ParseCounters {
+  core::Counter frames;
+  core::Counter errors;  // every status for which is_error() holds
+};
+
+// Parses frames of one line and reports what is not data.
+class ParseStage {
+ public:
+  // `on_shutdown`: the venue said it will close this connection.
+  ParseStage(const core::Venue& venue, const core::SymbolTable& symbols, core::LineId line, core::MessageSink& sink,
+             ControlQueue& control, std::function<void()> on_shutdown);
+
+  // One frame, or one change of the line's state.
+  void handle(const core::RawMessage& raw) noexcept;
+
+  const ParseCounters& counters() const noexcept { return counters_; }
+
+ private:
+  void report(core::ParseStatus status, const core::RawMessage& raw) noexcept;
+
+  std::unique_ptr<core::Parser> parser_;
+  core::ExchangeId exchange_;
+  core::LineId line_;
+  core::MessageSink& sink_;
+  ControlQueue& control_;
+  std::function<void()> on_shutdown_;
+  ParseCounters counters_;
+};
+
+// One OrderBookManager with the queues that feed it and the commands of control.
+class ManagerStage final : public book::BookListener {
+ public:
+  using Command = std::function<void(book::OrderBookManager&)>;
+
+  ManagerStage(core::EventSink& events, const book::BookOptions& options, SymbolStatus* symbols, ControlQueue& control)
+      : manager_(events, *this, options), symbols_(symbols), control_(control) {}
+
+  // Set-up, or on the manager's thread.
+  void add_input(MessageQueue& queue) { inputs_.push_back(&queue); }
+
+  // Any thread. Run by the next run_once().
+  void post(Command command);
+
+  // The manager's thread. One round over commands and queues; false when there was nothing.
+  bool run_once() noexcept;
+  // The manager's thread. Whether the next round would find something.
+  bool has_work() noexcept;
+
+  book::OrderBookManager& manager() noexcept { return manager_; }
+  queue::WakeSignal& wake_signal() noexcept { return wake_; }
+
+ private:
+  void on_book_state(core::SymbolId symbol, shm::BookState state, shm::StateReason reason,
+                     std::uint64_t update_id) noexcept override;
+  void on_snapshot_wanted(core::SymbolId symbol, shm::StateReason reason) noexcept override;
+
+  book::OrderBookManager manager_;
+  SymbolStatus* symbols_;
+  ControlQueue& control_;
+  std::vector<MessageQueue*> inputs_;
+  queue::WakeSignal wake_;
+  std::mutex commands_mutex_;
+  std::vector<Command> commands_;
+  std::atomic<bool> has_commands_{false};
+};
+
+}  // namespace mdp::engine

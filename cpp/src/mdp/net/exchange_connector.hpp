@@ -1,0 +1,173 @@
+// ExchangeConnector: keeps one WebSocket connection to a venue alive for ever and delivers its frames. First
+// stage of the road.
+//
+// The engine makes one per line, on the IoLoop of the connector thread. It knows no venue: what to subscribe
+// to comes from the LineHandler, what a frame means is the parser's business. Whatever goes wrong (no
+// address, refused, bad certificate, reset, close frame, silence) ends in a reconnect with backoff and a line
+// in the log; it never gives up.
+//
+// Frames are read straight into buffers of the connector's FramePool, with no allocation, lock or log line
+// per frame once connected. When all buffers are out the connector stops reading, the TCP window closes, and
+// nothing is lost. So a raw queue of at least FramePoolOptions::frame_count slots is never full: the pool is
+// the bound.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mdp/core/counters.hpp"
+#include "mdp/core/ids.hpp"
+#include "mdp/core/raw_message.hpp"
+#include "mdp/net/backoff.hpp"
+#include "mdp/net/frame_pool.hpp"
+#include "mdp/net/io_loop.hpp"
+#include "mdp/net/rest_client.hpp"
+#include "mdp/net/tls_options.hpp"
+#include "mdp/shm/event.hpp"
+
+namespace mdp::net {
+
+// Why a line is in its state. The names in to_string() are those of the log and the metrics.
+enum class LineReason : std::uint8_t {
+  None = 0,
+  Starting,        // first attempt
+  Retrying,        // a later attempt
+  Connected,       // Up
+  ResolveFailed,   // no address for the host
+  ConnectFailed,   // no address accepted a TCP connection
+  TlsFailed,       // handshake failed, certificate refused included
+  UpgradeFailed,   // the venue refused the WebSocket upgrade
+  Timeout,         // a step took longer than its time-out; the detail names it
+  Idle,            // no byte for the idle time-out, not even the answer to our ping
+  ClosedByVenue,   // close frame
+  ConnectionLost,  // reset, end of stream, truncated TLS
+  ProtocolError,   // bytes that are no WebSocket
+  FrameTooLarge,   // longer than FramePoolOptions::max_frame_bytes
+  OutOfMemory,     // no memory to grow a buffer
+  Requested,       // reconnect()
+  Stopped,         // disconnect(); final
+};
+std::string_view to_string(LineReason reason) noexcept;  // "connection_lost"
+
+struct ConnectorOptions {
+  std::string ws_url;   // wss://host[:port], without a path; ws:// for loopback hosts only
+  std::string ws_path;  // path and query of the upgrade request; empty: "/"
+  TlsOptions tls;
+  core::LineId line_id = 0;
+
+  // Each step has its own; a step that runs out of time ends the attempt with LineReason::Timeout. TCP: per
+  // address.
+  std::chrono::milliseconds resolve_timeout{5'000};
+  std::chrono::milliseconds tcp_connect_timeout{5'000};
+  std::chrono::milliseconds tls_handshake_timeout{5'000};
+  std::chrono::milliseconds ws_upgrade_timeout{5'000};
+  // No byte from the venue (frame, ping or pong) for half of this: we ping. For all of it: the line is dead.
+  std::chrono::milliseconds idle_timeout{30'000};
+  std::chrono::milliseconds close_timeout{1'000};  // how long disconnect() waits for the venue's close frame
+
+  BackoffOptions backoff;
+  FramePoolOptions pool;
+
+  // Text frames we send, counted together with pongs and our own pings:
+  // core::Endpoint::max_requests_per_second. One of them is kept free for a pong. 0: no limit.
+  double max_messages_per_second = 0;
+
+  bool tcp_nodelay = true;
+  int receive_buffer_bytes = 0;  // SO_RCVBUF; 0: the kernel's own sizing
+  int busy_poll_us = 0;          // SO_BUSY_POLL; 0: off. Refused by the kernel: logged, not fatal
+  std::string user_agent = "mdp";
+};
+
+// Written by the connector thread, read by any.
+struct ConnectorCounters {
+  core::Counter frames;         // delivered, text and binary
+  core::Counter frame_bytes;    // payload of those
+  core::Counter socket_bytes;   // out of the socket: TLS, framing and pings included
+  core::Counter reads;          // socket reads that brought bytes
+  core::Counter pings;          // from the venue; each was answered
+  core::Counter probes;         // pings we sent because the line was silent
+  core::Counter messages_sent;  // text frames
+  core::Counter connects;       // attempts, the first included
+  core::Counter ups;            // attempts that came up
+  core::Counter reconnects;     // a line that was up and went down, disconnect() aside
+  core::Counter pool_waits;     // times reading stopped because every buffer was out
+  core::Counter grown_frames;   // times a buffer had to grow
+};
+
+// What a line tells its owner. Every call comes on the loop thread.
+class LineHandler {
+ public:
+  virtual ~LineHandler() = default;
+
+  // One whole message. The buffer is the handler's until it calls ExchangeConnector::release(); the
+  // core::kFramePadding bytes after it are zero. The message path: no allocation, lock or log line in here.
+  virtual void on_frame(const core::RawMessage& frame) noexcept = 0;
+
+  // `detail` is for people, and valid during the call. Down is reported once per failed attempt or lost line.
+  virtual void on_line_state(shm::LineState state, LineReason reason, std::string_view detail) noexcept = 0;
+
+  // The line just came up (on_line_state(Up) was called before): the text frames to send, in order, paced.
+  // That is everything to be subscribed, since a new connection knows nothing of the old one.
+  virtual std::vector<std::string> on_up() = 0;
+};
+
+class ExchangeConnector {
+ public:
+  // Throws ConfigError: a URL that cannot be read, ws:// or insecure_skip_verify for a host that is not
+  // loopback, a CA file that cannot be read, impossible pool settings. `loop`, `handler` and `rest` outlive
+  // the connector. `rest` may be nullptr if fetch_snapshot() is not used; it runs on a loop of its own.
+  ExchangeConnector(IoLoop& loop, ConnectorOptions options, LineHandler& handler, RestClient* rest = nullptr);
+  // On the loop thread, or when the loop does not run (any more). Drops the connection without a close frame.
+  ~ExchangeConnector();
+  ExchangeConnector(const ExchangeConnector&) = delete;
+  ExchangeConnector& operator=(const ExchangeConnector&) = delete;
+
+  // Any thread. Starts, and keeps the line alive until disconnect(). A second call does nothing.
+  void connect();
+
+  // Any thread. Sends these text frames now, paced, after those already waiting. Where the line is not up
+  // they are dropped: on_up() of the next connection returns them all.
+  void subscribe(std::vector<std::string> text_frames);
+
+  // Runs the loop on the calling thread until IoLoop::stop().
+  void run(queue::IdleMode mode) { loop_.run(mode); }
+
+  // Any thread. Drops the line and connects anew at once (without backoff, unless it already waits in one): a
+  // venue that announces its shutdown, a subscription that stays silent. Does nothing before connect().
+  void reconnect(std::string reason);
+
+  // Any thread. Close frame, at most close_timeout, then on_line_state(Down, Stopped), after which the
+  // handler is not called any more and stopped() is true. Final. Needs the loop to run.
+  void disconnect();
+  // Any thread.
+  bool stopped() const noexcept;
+
+  // The one releasing thread (FramePoolOptions::release_from).
+  void release(const core::RawMessage& frame) noexcept { pool_->release(frame); }
+
+  // Any thread. GET `target` through the RestClient given; `callback` comes on that client's loop thread.
+  void fetch_snapshot(std::string target, std::chrono::milliseconds timeout, RestClient::Callback callback);
+
+  const ConnectorCounters& counters() const noexcept { return *counters_; }
+  // Any thread. When the last byte came from the venue, pings included; 0: never. The age of the line, not of
+  // a symbol.
+  std::int64_t last_traffic_ns() const noexcept;
+  core::LineId line_id() const noexcept { return line_id_; }
+
+  struct Impl;
+
+ private:
+  IoLoop& loop_;
+  RestClient* rest_;
+  core::LineId line_id_;
+  std::shared_ptr<Impl> impl_;  // shared with handlers still in flight
+  FramePool* pool_;             // impl_'s
+  const ConnectorCounters* counters_;
+};
+
+}  // namespace mdp::net

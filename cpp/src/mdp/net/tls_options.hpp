@@ -1,0 +1,16 @@
+// TlsOptions: how a connection proves it talks to the venue. Shared by the connector and the REST client.
+#pragma once
+
+#include <string>
+
+namespace mdp::net {
+
+struct TlsOptions {
+  std::string ca_file;      // PEM bundle to trust instead of the system's; empty: the system's
+  std::string server_name;  // for SNI and the certificate check; empty: the host of the URL
+  // Accept any certificate. Loopback hosts only (ConfigError otherwise), and logged as a warning at every
+  // start.
+  bool insecure_skip_verify = false;
+};
+
+}  // namespace mdp::net

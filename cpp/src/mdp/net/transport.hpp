@@ -1,0 +1,264 @@
+// What WebSocket and REST stand on: a TCP socket that knows when its bytes arrived, TLS on top of it, and the
+// Dialer that opens both step by step. Private to net (it includes Asio and OpenSSL). Loop thread only.
+#pragma once
+
+#include "mdp/net/boost_config.hpp"
+//
+#include <atomic>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/bind_handler.hpp>
+#include <boost/beast/core/role.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mdp/core/counters.hpp"
+#include "mdp/net/io_loop_impl.hpp"
+#include "mdp/net/tls_options.hpp"
+#include "mdp/net/url.hpp"
+
+namespace mdp::net {
+
+namespace beast = boost::beast;
+using tcp = asio::ip::tcp;
+// The executor is spelled out: the default one is type-erased, which costs an allocation here and there.
+using Socket = asio::basic_stream_socket<tcp, asio::io_context::executor_type>;
+using Resolver = asio::ip::basic_resolver<tcp, asio::io_context::executor_type>;
+
+// Written by the loop thread at every socket read. Outlives the sockets that write it.
+struct Traffic {
+  core::Counter& bytes;
+  core::Counter& reads;
+  std::int64_t last_read_ns = 0;                // loop thread only
+  std::atomic<std::int64_t> shared_read_ns{0};  // the same, for other threads
+};
+
+// A TCP socket that takes the time right after the system call that brought the bytes. What is above it (TLS,
+// WebSocket) hands on a frame only when the last of its bytes came out of here, so Traffic::last_read_ns at
+// that moment is the frame's receive time, however long decryption or a queue of handlers took.
+class TcpStream {
+ public:
+  using executor_type = Socket::executor_type;
+  using lowest_layer_type = Socket;
+
+  TcpStream(IoLoop::Impl& loop, Traffic& traffic) : loop_(loop), traffic_(traffic), socket_(loop.io) {}
+
+  executor_type get_executor() noexcept { return socket_.get_executor(); }
+  Socket& lowest_layer() noexcept { return socket_; }
+  const Socket& lowest_layer() const noexcept { return socket_; }
+  Socket& socket() noexcept { return socket_; }
+
+  // Reads into the first buffer only. A zero-byte read (TLS asks for one when it has data already) comes back
+  // right after the present handler, without a look at the socket.
+  template <class Buffers, class Handler>
+  void async_read_some(const Buffers& buffers, Handler&& handler);
+
+  template <class Buffers, class Handler>
+  void async_write_some(const Buffers& buffers, Handler&& handler) {
+    socket_.async_write_some(buffers, std::forward<Handler>(handler));
+  }
+
+  // After (re)connecting: the next read asks the socket first.
+  void reset() noexcept { drained_ = false; }
+
+  template <class Handler>
+  struct ReadOp {
+    TcpStream* stream;
+    asio::mutable_buffer buffer;
+    Handler handler;
+
+    void operator()(error_code ec);  // the socket is readable, or the wait failed
+  };
+
+ private:
+  // One recv(). False: nothing there yet.
+  bool read_now(asio::mutable_buffer buffer, error_code& ec, std::size_t& bytes) noexcept;
+
+  IoLoop::Impl& loop_;
+  Traffic& traffic_;
+  Socket socket_;
+  bool drained_ = false;  // the last read left nothing behind: wait before reading, not after a futile read
+};
+
+// Plain TCP or TLS over it, as one type, so that Beast is instantiated once.
+class Transport {
+ public:
+  using executor_type = TcpStream::executor_type;
+  using lowest_layer_type = Socket;
+  using TlsStream = asio::ssl::stream<TcpStream&>;
+
+  // `tls`: nullptr for a plain connection; else it outlives the transport.
+  Transport(IoLoop::Impl& loop, Traffic& traffic, asio::ssl::context* tls) : tcp_(loop, traffic) {
+    if (tls != nullptr) tls_.emplace(tcp_, *tls);
+  }
+
+  executor_type get_executor() noexcept { return tcp_.get_executor(); }
+  Socket& lowest_layer() noexcept { return tcp_.socket(); }
+  const Socket& lowest_layer() const noexcept { return tcp_.lowest_layer(); }
+  TcpStream& tcp_stream() noexcept { return tcp_; }
+  TlsStream* tls_stream() noexcept { return tls_ ? &*tls_ : nullptr; }
+
+  template <class Buffers, class Handler>
+  void async_read_some(const Buffers& buffers, Handler&& handler) {
+    if (tls_) {
+      tls_->async_read_some(buffers, std::forward<Handler>(handler));
+    } else {
+      tcp_.async_read_some(buffers, std::forward<Handler>(handler));
+    }
+  }
+
+  template <class Buffers, class Handler>
+  void async_write_some(const Buffers& buffers, Handler&& handler) {
+    if (tls_) {
+      tls_->async_write_some(buffers, std::forward<Handler>(handler));
+    } else {
+      tcp_.async_write_some(buffers, std::forward<Handler>(handler));
+    }
+  }
+
+  void close() noexcept {
+    error_code ignored;
+    tcp_.socket().close(ignored);
+  }
+
+ private:
+  TcpStream tcp_;
+  std::optional<TlsStream> tls_;
+};
+
+// Beast calls this after the closing handshake. No TLS close_notify: the close frames already agreed on the
+// end, and waiting for the venue's answer would only delay the reconnect.
+template <class Handler>
+void async_teardown(beast::role_type /*role*/, Transport& transport, Handler&& handler) {
+  error_code ignored;
+  transport.lowest_layer().shutdown(Socket::shutdown_both, ignored);
+  // A zero-byte read on the plain stream is the ready list's "call this next".
+  transport.tcp_stream().async_read_some(
+      asio::mutable_buffer(),
+      [done = std::forward<Handler>(handler)](error_code, std::size_t) mutable { done(error_code()); });
+}
+
+// Beast calls this to give a connection up.
+inline void beast_close_socket(Transport& transport) noexcept { transport.close(); }
+
+// Makes the context for `url` (nullopt for ws and http). Throws ConfigError: the CA file cannot be read, or
+// plain or unverified connections to a host that is not loopback. Logs a warning where verification is off.
+std::optional<asio::ssl::context> make_tls_context(const Url& url, const TlsOptions& options);
+
+// One address, "1.2.3.4:443" or "[::1]:443".
+std::string to_string(const tcp::endpoint& endpoint);
+// OpenSSL's words where there are any.
+std::string describe(const error_code& ec);
+
+enum class DialStep : std::uint8_t { Resolve, Connect, Tls };
+
+struct DialOptions {
+  Url url;
+  TlsOptions tls;
+  std::chrono::milliseconds resolve_timeout{5'000};
+  std::chrono::milliseconds connect_timeout{5'000};  // per address
+  std::chrono::milliseconds tls_timeout{5'000};
+  bool tcp_nodelay = true;
+  int receive_buffer_bytes = 0;
+  int busy_poll_us = 0;
+};
+
+struct DialResult {
+  bool ok = false;
+  DialStep step = DialStep::Resolve;  // the one that failed
+  bool timed_out = false;
+  std::string detail;  // for people: step, host, port, reason of each address; after success the address
+};
+
+// Opens a Transport: resolve, TCP connect to one address after the other (so an IPv6 address without a route
+// falls through to the next), TLS handshake. A proxy's CONNECT will go between the last two.
+class Dialer : public std::enable_shared_from_this<Dialer> {
+ public:
+  using Done = std::function<void(DialResult)>;
+
+  Dialer(IoLoop::Impl& loop, const DialOptions& options, Transport& transport);
+
+  // Once. `done` is called once, unless cancel() comes first. The transport outlives that.
+  void start(Done done);
+  // Drops `done` and closes the socket.
+  void cancel() noexcept;
+
+ private:
+  void arm_timer(std::chrono::milliseconds timeout);
+  void resolve();
+  void on_resolved(error_code ec, std::vector<tcp::endpoint> addresses);
+  void connect_next();
+  void on_connected(error_code ec, std::size_t attempt);
+  void apply_socket_options(const tcp::endpoint& address);
+  void handshake();
+  void on_handshake(error_code ec);
+  void on_timeout();
+  void finish(DialResult result);
+  void fail(bool timed_out, std::string what);
+
+  DialOptions options_;
+  Transport* transport_;
+  Resolver resolver_;
+  asio::steady_timer timer_;
+  Done done_;
+  DialStep step_ = DialStep::Resolve;
+  std::chrono::milliseconds timeout_{0};
+  std::uint64_t timer_round_ = 0;  // a timer that fired while it was being armed anew is not ours
+  std::vector<tcp::endpoint> addresses_;
+  std::size_t next_address_ = 0;
+  std::string failures_;  // "address: reason; address: reason"
+};
+
+// --- TcpStream, inline ---
+
+template <class Buffers, class Handler>
+void TcpStream::async_read_some(const Buffers& buffers, Handler&& handler) {
+  const auto first = asio::buffer_sequence_begin(buffers);
+  const asio::mutable_buffer buffer =
+      first == asio::buffer_sequence_end(buffers) ? asio::mutable_buffer() : asio::mutable_buffer(*first);
+  error_code ec;
+  std::size_t bytes = 0;
+  if (buffer.size() == 0 || (!drained_ && read_now(buffer, ec, bytes))) {
+    loop_.ready.push(beast::bind_front_handler(std::forward<Handler>(handler), ec, bytes));
+    return;
+  }
+  socket_.async_wait(Socket::wait_read,
+                     ReadOp<std::decay_t<Handler>>{this, buffer, std::forward<Handler>(handler)});
+}
+
+template <class Handler>
+void TcpStream::ReadOp<Handler>::operator()(error_code ec) {
+  std::size_t bytes = 0;
+  if (!ec && !stream->read_now(buffer, ec, bytes)) {
+    // Woken for nothing.
+    TcpStream& again = *stream;
+    again.socket_.async_wait(Socket::wait_read, std::move(*this));
+    return;
+  }
+  // Moved out, so that what the handler starts may reuse the memory of this operation.
+  Handler local(std::move(handler));
+  local(ec, bytes);
+}
+
+}  // namespace mdp::net
+
+// The read operation passes on the executor, allocator and cancellation slot of the handler inside.
+template <template <typename, typename> class Associator, typename Handler, typename DefaultCandidate>
+struct boost::asio::associator<Associator, mdp::net::TcpStream::ReadOp<Handler>, DefaultCandidate>
+    : Associator<Handler, DefaultCandidate> {
+  static auto get(const mdp::net::TcpStream::ReadOp<Handler>& op) noexcept {
+    return Associator<Handler, DefaultCandidate>::get(op.handler);
+  }
+  static auto get(const mdp::net::TcpStream::ReadOp<Handler>& op,
+                  const DefaultCandidate& candidate) noexcept {
+    return Associator<Handler, DefaultCandidate>::get(op.handler, candidate);
+  }
+};

@@ -1,0 +1,22 @@
+// Where Binance spot is and what it tolerates (README.md beside this file has the sources).
+#pragma once
+
+#include "mdp/core/venue.hpp"
+
+namespace mdp::venue::binance_spot {
+
+inline core::Endpoint make_endpoint() {
+  core::Endpoint endpoint;
+  endpoint.ws_url = "wss://stream.binance.com:9443";
+  endpoint.rest_url = "https://api.binance.com";
+  endpoint.ws_path = "/stream";
+  endpoint.max_streams_per_connection = 1024;
+  endpoint.max_requests_per_second = 5;  // pongs count
+  endpoint.max_connects_per_5min = 300;
+  endpoint.rest_weight_per_minute = 6000;
+  endpoint.ping_interval_ms = 20'000;
+  endpoint.max_connection_age_ms = 24LL * 3600 * 1000;
+  return endpoint;
+}
+
+}  // namespace mdp::venue::binance_spot

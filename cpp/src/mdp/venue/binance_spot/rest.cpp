@@ -1,0 +1,109 @@
+#include "mdp/venue/binance_spot/rest.hpp"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+
+#include "mdp/core/fixed_point.hpp"
+
+namespace mdp::venue::binance_spot {
+namespace {
+
+namespace dom = simdjson::dom;
+
+// Symbols may be UTF-8 since 2025.
+std::string percent_encode(std::string_view text) {
+  constexpr char kHex[] = "0123456789ABCDEF";
+  std::string encoded;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80 && std::isalnum(byte)) {
+      encoded += c;
+    } else {
+      encoded += {'%', kHex[byte >> 4], kHex[byte & 15]};
+    }
+  }
+  return encoded;
+}
+
+std::string_view text_of(const dom::element& object, std::string_view key) {
+  std::string_view text;
+  return object[key].get_string().get(text) ? std::string_view{} : text;
+}
+
+// The step of one filter ("0.01000000") as exponent and mantissa. Zero means that the rule is off.
+std::string read_step(const dom::element& symbol, std::string_view filter_type, std::string_view key,
+                      std::int8_t& exponent, std::int64_t& step) {
+  dom::array filters;
+  if (symbol["filters"].get_array().get(filters)) return "has no filters";
+  for (const dom::element filter : filters) {
+    if (text_of(filter, "filterType") != filter_type) continue;
+    int found = core::kDefaultExponent;
+    const std::string_view text = text_of(filter, key);
+    if (core::exponent_of(text, core::kDefaultExponent, found) != core::NumberStatus::Ok) {
+      return std::string(key) + " is not a number: \"" + std::string(text) + "\"";
+    }
+    exponent = static_cast<std::int8_t>(found);
+    if (core::parse_decimal(text, found, step) != core::NumberStatus::Ok)
+      return std::string(key) + " is out of range";
+    return {};
+  }
+  return {};  // no such filter: the default exponent stands
+}
+
+}  // namespace
+
+core::RestRequest snapshot_request(std::string_view venue_symbol, std::size_t depth) {
+  const std::size_t limit = std::clamp<std::size_t>(depth, 1, 5000);
+  const std::uint32_t weight = limit <= 100 ? 5 : limit <= 500 ? 25 : limit <= 1000 ? 50 : 250;
+  return {"/api/v3/depth?symbol=" + percent_encode(venue_symbol) + "&limit=" + std::to_string(limit), weight};
+}
+
+core::RestRequest instruments_request() { return {"/api/v3/exchangeInfo?showPermissionSets=false", 20}; }
+
+core::Expected<std::vector<core::Instrument>, std::string> parse_instruments(std::string_view body,
+                                                                             std::string_view venue_name,
+                                                                             core::ExchangeId exchange_id) {
+  dom::parser json;
+  dom::element document;
+  dom::array symbols;
+  if (json.parse(body.data(), body.size()).get(document) || document["symbols"].get_array().get(symbols)) {
+    return core::Unexpected{
+        std::string("exchangeInfo: wanted a JSON object with an array \"symbols\", found: ") +
+        std::string(body.substr(0, 80))};
+  }
+  std::vector<core::Instrument> instruments;
+  for (const dom::element symbol : symbols) {
+    core::Instrument instrument;
+    instrument.exchange_id = exchange_id;
+    instrument.venue_symbol = text_of(symbol, "symbol");
+    instrument.base = text_of(symbol, "baseAsset");
+    instrument.quote = text_of(symbol, "quoteAsset");
+    instrument.status = text_of(symbol, "status");
+    if (instrument.venue_symbol.empty() || instrument.base.empty() || instrument.quote.empty()) {
+      return core::Unexpected{std::string("exchangeInfo: a symbol without symbol, baseAsset or quoteAsset")};
+    }
+    instrument.canonical_symbol = std::string(venue_name) + ':' + instrument.base + '-' + instrument.quote;
+    std::string problem =
+        read_step(symbol, "PRICE_FILTER", "tickSize", instrument.price_exponent, instrument.tick_size);
+    if (problem.empty()) {
+      problem = read_step(symbol, "LOT_SIZE", "stepSize", instrument.quantity_exponent, instrument.lot_size);
+    }
+    if (!problem.empty())
+      return core::Unexpected{"exchangeInfo: " + instrument.venue_symbol + ": " + problem};
+    instruments.push_back(std::move(instrument));
+  }
+  return instruments;
+}
+
+std::string describe_error(std::string_view body) {
+  dom::parser json;
+  dom::element document;
+  std::int64_t code = 0;
+  if (json.parse(body.data(), body.size()).get(document) || document["code"].get_int64().get(code)) return {};
+  return "code " + std::to_string(code) + ": " + std::string(text_of(document, "msg"));
+}
+
+}  // namespace mdp::venue::binance_spot

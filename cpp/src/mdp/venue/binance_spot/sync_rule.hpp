@@ -1,0 +1,16 @@
+// How Binance spot snapshots and deltas join: buffer deltas, GET the snapshot, drop `u <= lastUpdateId`, the
+// first applied has `U <= lastUpdateId + 1 <= u`, then `U == last u + 1`.
+#pragma once
+
+#include "mdp/core/sync_rule.hpp"
+
+namespace mdp::venue::binance_spot {
+
+inline constexpr core::SyncRule kSyncRule{
+    .continuity = core::Continuity::FirstFollowsLast,
+    .join = core::Join::AfterSnapshotId,
+    .snapshot_source = core::SnapshotSource::Rest,
+    .crossed = core::CrossedPolicy::Resync,
+};
+
+}  // namespace mdp::venue::binance_spot

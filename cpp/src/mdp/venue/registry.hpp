@@ -1,0 +1,18 @@
+// The venues this build knows. No other file lists them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mdp/core/venue.hpp"
+
+namespace mdp::venue {
+
+// The venue of this name ("binance"). Throws ConfigError naming the known ones.
+std::unique_ptr<core::Venue> make_venue(std::string_view name);
+
+std::vector<std::string> venue_names();
+
+}  // namespace mdp::venue
