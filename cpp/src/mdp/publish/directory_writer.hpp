@@ -28,6 +28,12 @@ class DirectoryWriter {
   // The same with every field of the entry (contract fields, status). entry.seq is ignored.
   void set_instrument(const shm::InstrumentEntry& entry);
 
+  // One more than the highest symbol_id in use. Any thread.
+  std::uint32_t instrument_count() const noexcept {
+    // relaxed: a number, not what stands behind it; pairs with set_instrument().
+    return static_cast<std::uint32_t>(header_.instrument_count.load(std::memory_order_relaxed));
+  }
+
   // Marks it Removed. Its id stays taken. False: no such instrument.
   bool remove_instrument(core::SymbolId symbol_id);
 

@@ -20,9 +20,9 @@ namespace mdp::publish {
 using Clock = std::int64_t (*)() noexcept;
 
 inline constexpr std::int64_t kHeartbeatIntervalNs = 2'000'000;
-// drain() commits at least every so many records: one cursor store for several when they come in faster than
-// that, and no record waits for more than this many others.
-inline constexpr std::uint64_t kMaxCommitBatch = 16;
+// drain() commits when the queue is empty, and at the latest after so many bytes: one cursor store for
+// several records when they come in faster than they are written, and no record waits for more than this.
+inline constexpr std::uint64_t kMaxBatchBytes = 1024;
 
 class IPCPublisher final : public core::EventSink {
  public:
@@ -89,7 +89,7 @@ std::size_t IPCPublisher::drain(Queue& queue, std::size_t max) noexcept {
     if (event == nullptr) break;
     write(*event);
     queue.pop();
-    if (ring_.pending() >= kMaxCommitBatch) flush();
+    if (ring_.pending_bytes() >= kMaxBatchBytes) flush();
   }
   flush();
   return count;

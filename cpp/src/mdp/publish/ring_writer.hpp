@@ -29,8 +29,8 @@ class RingWriter {
   // Shows readers everything appended so far.
   void commit() noexcept;
 
-  // Records appended and not committed.
-  std::uint64_t pending() const noexcept { return sequence_ - committed_sequence_; }
+  // Bytes appended and not committed.
+  std::uint64_t pending_bytes() const noexcept { return position_ - committed_position_; }
   // Where the next record goes, and its sequence. After commit(): the cursor and the count of events.
   std::uint64_t position() const noexcept { return position_; }
   std::uint64_t sequence() const noexcept { return sequence_; }
@@ -47,7 +47,6 @@ class RingWriter {
   std::uint64_t ring_bytes_;
   std::uint64_t position_;
   std::uint64_t sequence_;
-  std::uint64_t committed_sequence_;
   std::uint64_t committed_position_;
   std::uint64_t reserved_;  // value of the header's reserve
   std::uint32_t segment_;   // of the last record's start
@@ -60,7 +59,6 @@ inline RingWriter::RingWriter(shm::SegmentHeader& header, void* ring, std::uint6
       ring_bytes_(ring_bytes),
       position_(position),
       sequence_(sequence),
-      committed_sequence_(sequence),
       committed_position_(position),
       reserved_(position),
       segment_(shm::kCheckpointCount) {
@@ -104,7 +102,6 @@ inline void RingWriter::commit() noexcept {
   header_.next_sequence.store(sequence_, std::memory_order_release);
   header_.cursor.store(position_, std::memory_order_release);
   header_.event_count.store(sequence_, std::memory_order_release);
-  committed_sequence_ = sequence_;
   committed_position_ = position_;
 }
 

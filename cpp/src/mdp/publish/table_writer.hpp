@@ -19,8 +19,9 @@ struct RingPosition {
 
 class TableWriter {
  public:
-  // Over the zeroed table of a formatted header.
-  TableWriter(const shm::SegmentInfo& info, void* table);
+  // Over the zeroed table of a segment that nobody reads yet. Every entry becomes Stale, Starting, valid from
+  // `start`.
+  TableWriter(const shm::SegmentInfo& info, void* table, RingPosition start);
 
   // Entry of `event` (a BookSnapshot): ids, times and levels, the best levels_per_side of each side.
   // `event.levels` hold bids best first, then asks best first. With kFlagSameLevels the levels stay. False:

@@ -11,6 +11,9 @@
 
 namespace mdp::sys {
 
+// The number of this process.
+std::uint32_t process_id() noexcept;
+
 struct SharedMemoryConfig {
   std::string name;            // without a slash; the caller has checked its spelling
   std::size_t size_bytes = 0;  // at least 1

@@ -1,0 +1,143 @@
+#include "mdp/publish/ipc_publisher.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "mdp/sys/clock.hpp"
+
+namespace mdp::publish {
+namespace {
+
+// The table is gone over once in a quarter of the ring, in steps of 1/64 of the ring: a quiet instrument's
+// position is then never further back than that.
+constexpr std::uint32_t kRefreshSteps = shm::kCheckpointCount / 4;
+
+// Bytes of body that the event's type and counts call for; false: no such record can be.
+bool body_of(const shm::Event& event, std::size_t& body_bytes) noexcept {
+  switch (event.header.type) {
+    case shm::EventType::BookDelta:
+    case shm::EventType::BookSnapshot: {
+      const std::size_t levels = std::size_t{event.header.bid_count} + event.header.ask_count;
+      body_bytes = levels * sizeof(shm::PriceLevel);
+      return levels <= shm::kMaxEventLevels;
+    }
+    case shm::EventType::Bbo:
+      body_bytes = sizeof(shm::BboBody);
+      return true;
+    case shm::EventType::Trade:
+      body_bytes = sizeof(shm::TradeBody);
+      return true;
+    case shm::EventType::BookState:
+    case shm::EventType::Instrument:
+    case shm::EventType::ConnectionStatus:
+      body_bytes = 0;
+      return true;
+    case shm::EventType::None:
+      break;
+  }
+  return false;
+}
+
+bool changes_book(shm::EventType type) noexcept {
+  return type == shm::EventType::BookDelta || type == shm::EventType::BookSnapshot;
+}
+
+}  // namespace
+
+Clock IPCPublisher::default_clock() noexcept { return &sys::now_ns; }
+
+IPCPublisher::IPCPublisher(SegmentWriter& segment, Clock clock)
+    : segment_(segment),
+      ring_(segment.ring()),
+      table_(segment.table()),
+      clock_(clock),
+      last_refresh_(ring_.position()),
+      scratch_(std::make_unique<shm::Event>()) {
+  slot_ = scratch_.get();
+  heartbeat();
+  segment_.set_state(shm::SegmentState::Running);
+}
+
+void IPCPublisher::commit() noexcept { publish(*slot_); }
+
+void IPCPublisher::publish(const shm::Event& event) noexcept {
+  write(event);
+  flush();
+}
+
+// What was appended is committed by flush(), or sooner where the table needs it.
+void IPCPublisher::write(const shm::Event& event) noexcept {
+  const std::int64_t now_ns = clock_();
+  if ((event.header.flags & shm::kFlagTableOnly) != 0) {
+    write_table(event, now_ns);
+  } else {
+    write_ring(event, now_ns);
+  }
+  beat(now_ns);
+}
+
+void IPCPublisher::write_table(const shm::Event& event, std::int64_t now_ns) noexcept {
+  std::size_t body_bytes = 0;
+  // The entry claims every record before its ring position, so these have to be visible first.
+  flush();
+  if (event.header.type != shm::EventType::BookSnapshot || !body_of(event, body_bytes) ||
+      !table_.write_book(event, now_ns, {ring_.position(), ring_.sequence()})) {
+    rejected_.add();
+    return;
+  }
+  table_writes_.add();
+}
+
+void IPCPublisher::write_ring(const shm::Event& event, std::int64_t now_ns) noexcept {
+  std::size_t body_bytes = 0;
+  if (!body_of(event, body_bytes)) {
+    rejected_.add();
+    return;
+  }
+  shm::EventHeader header = event.header;
+  header.pub_ts_ns = now_ns;
+  // Before flush(): a table entry must not be moved past a book record it does not have.
+  if (changes_book(header.type)) table_.note_record(header.symbol_id);
+  if (header.type == shm::EventType::Trade) {
+    shm::TradeBody trade = event.trade;
+    std::memset(trade.reserved, 0,
+                sizeof(trade.reserved));  // a slot's reserved bytes are whatever was there before
+    ring_.append(header, &trade, sizeof(trade));
+  } else {
+    ring_.append(header, event.levels, body_bytes);
+  }
+  events_.add();
+  if (header.recv_ts_ns != 0) latency_.record(now_ns - header.recv_ts_ns);
+  if (header.type == shm::EventType::BookState) {
+    flush();
+    if (table_.write_state(event, now_ns, {ring_.position(), ring_.sequence()})) table_writes_.add();
+  }
+}
+
+// Commits, and moves some table entries along when the ring has advanced by another 1/64.
+void IPCPublisher::flush() noexcept {
+  ring_.commit();
+  const std::uint64_t step = ring_.ring_bytes() / shm::kCheckpointCount;
+  const std::uint64_t steps = (ring_.position() - last_refresh_) / step;
+  if (steps == 0) return;
+  last_refresh_ = ring_.position();
+  const std::uint64_t instruments = segment_.directory().instrument_count();
+  const std::uint64_t due =
+      (instruments * std::min<std::uint64_t>(steps, kRefreshSteps) + kRefreshSteps - 1) / kRefreshSteps;
+  table_.refresh(static_cast<std::uint32_t>(due), static_cast<std::uint32_t>(instruments),
+                 {ring_.position(), ring_.sequence()});
+}
+
+void IPCPublisher::beat(std::int64_t now_ns) noexcept {
+  if (now_ns - last_beat_ns_ < kHeartbeatIntervalNs && now_ns >= last_beat_ns_) return;
+  last_beat_ns_ = now_ns;
+  segment_.heartbeat(now_ns);
+}
+
+void IPCPublisher::stop() noexcept {
+  flush();
+  segment_.heartbeat(clock_());
+  segment_.set_state(shm::SegmentState::Stopped);
+}
+
+}  // namespace mdp::publish
