@@ -27,20 +27,9 @@ from mdp.sim.options import SimOptions
 _log = logging.getLogger("mdp.sim")
 
 _QUOTES = (
-    "FDUSD",
-    "USDT",
-    "USDC",
-    "BUSD",
-    "TUSD",
-    "BIDR",
-    "EUR",
-    "GBP",
-    "TRY",
-    "RUB",
-    "BRL",
-    "AUD",
-    "UAH",
-) + (("NGN", "DAI", "PAX", "BTC", "ETH", "BNB", "TRX", "XRP", "DOGE", "USD"))
+    "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "BIDR", "EUR", "GBP", "TRY", "RUB", "BRL", "AUD", "UAH", "NGN",
+    "DAI", "PAX", "BTC", "ETH", "BNB", "TRX", "XRP", "DOGE", "USD",
+)  # fmt: skip
 _DRAIN_BYTES = 256 << 10
 _FRAMES_PER_DRAIN = 64
 _OTHERS_WAIT_S = 0.5

@@ -174,11 +174,11 @@ class SimServer:
                 self.tls_files = create_tls(directory, self.options.tls_flavour)
             context = self.tls_files.server_context()
         try:
-            self._runner = web.AppRunner(self._app(), access_log=None, handle_signals=False)
-            await self._runner.setup()
-            site = web.TCPSite(
-                self._runner, self.options.host, self.options.port, ssl_context=context, shutdown_timeout=1.0
+            self._runner = web.AppRunner(
+                self._app(), access_log=None, handle_signals=False, shutdown_timeout=1.0
             )
+            await self._runner.setup()
+            site = web.TCPSite(self._runner, self.options.host, self.options.port, ssl_context=context)
             await site.start()
             self.port = self._runner.addresses[0][1]
             loop = asyncio.get_running_loop()
@@ -366,10 +366,9 @@ class SimServer:
     async def _receive(self, client: Client) -> None:
         hub = self.hub
         async for message in client.ws:
-            if client.half_open:
+            # Also without answering, messages must be taken, or a closing handshake would not be seen.
+            if client.half_open or client.closed or not hub.on_message(client):
                 continue
-            if not hub.on_message(client):
-                return
             if message.type == WSMsgType.TEXT:
                 hub.on_text(client, message.data)
             elif message.type == WSMsgType.PING:
