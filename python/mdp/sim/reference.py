@@ -1,7 +1,8 @@
 """A plain client-side book, built by the venue's documented rule and by nothing else.
 
-It shares no code with the market, the feed or the provider, is slow and obvious, and serves as the second opinion
-in tests: what it shows at an update id must equal the sim's truth, the recorded known results, and the provider's book.
+It shares no code with the market, the feed or the provider, is slow and obvious, and serves as the second
+opinion in tests: what it shows at an update id must equal the sim's truth, the known results of a recording,
+and the provider's book.
 """
 
 from __future__ import annotations

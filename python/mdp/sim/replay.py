@@ -186,7 +186,9 @@ class ReplayFeed:
         if self.recording.info is None:
             digits = digits_seen(self.recording)
             entries = [
-                symbol_info(symbol, *split_assets(symbol), 10 ** (8 - price), 10 ** (8 - quantity))
+                symbol_info(
+                    symbol, *split_assets(symbol), 10 ** max(0, 8 - price), 10 ** max(0, 8 - quantity)
+                )
                 for symbol, (price, quantity) in sorted(digits.items())
             ]
             self._info = exchange_info_text(options.weight_limit, entries)
