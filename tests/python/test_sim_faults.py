@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 
 import aiohttp
@@ -52,7 +53,8 @@ def run(scenario, **changes):
     async def outer():
         options = {"rate": 0.0, "symbols": ["BTCUSDT"], "depth_interval_ms": 3_600_000, **changes}
         async with SimServer(SimOptions(**options)) as server:
-            connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=server.ca_file))
+            trust = ssl.create_default_context(cafile=server.ca_file) if server.ca_file else False
+            connector = aiohttp.TCPConnector(ssl=trust)
             async with aiohttp.ClientSession(connector=connector) as session:
                 await scenario(Sim(server, session))
 
@@ -191,11 +193,40 @@ def test_disconnect(mode):
                 assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1012)
             else:
                 assert message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
-                assert ws.close_code == 1006
             while sim.server.hub.clients:
                 await asyncio.sleep(0.001)
 
     run(scenario)
+
+
+@pytest.mark.parametrize("mode", ["reset", "abort"])
+def test_disconnect_as_the_socket_sees_it(mode):
+    async def scenario(sim):
+        # Below TLS and below a WebSocket library, which would both hide the difference between RST and FIN.
+        sock = socket.create_connection((sim.server.host, sim.server.port))
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(
+            sock,
+            f"GET /ws/{STREAM} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode(),
+        )
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            answer += await asyncio.wait_for(loop.sock_recv(sock, 4096), DEADLINE_S)
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        while not sim.server.hub.clients:
+            await asyncio.sleep(0.001)
+        await sim.post(kind="disconnect", mode=mode)
+        reading = asyncio.wait_for(loop.sock_recv(sock, 4096), DEADLINE_S)
+        if mode == "reset":
+            with pytest.raises(ConnectionResetError):
+                await reading
+        else:
+            assert await reading == b""  # the end, and no closing frame before it
+        sock.close()
+
+    run(scenario, tls=False)
 
 
 def test_disconnect_of_one_client_leaves_the_other():

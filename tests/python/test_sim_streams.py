@@ -19,7 +19,8 @@ DEADLINE_S = 20
 PRICE = r"\d+\.\d{8}"
 LEVELS = rf'\[(?:\["{PRICE}","{PRICE}"\](?:,\["{PRICE}","{PRICE}"\])*)?\]'
 FORMATS = {
-    "depth@100ms": rf'\{{"e":"depthUpdate","E":\d{{13}},"s":"BTCUSDT","U":\d+,"u":\d+,"b":{LEVELS},"a":{LEVELS}\}}',
+    "depth@100ms": rf'\{{"e":"depthUpdate","E":\d{{13}},"s":"BTCUSDT","U":\d+,"u":\d+,'
+    rf'"b":{LEVELS},"a":{LEVELS}\}}',
     "bookTicker": rf'\{{"u":\d+,"s":"BTCUSDT","b":"{PRICE}","B":"{PRICE}","a":"{PRICE}","A":"{PRICE}"\}}',
     "trade": rf'\{{"e":"trade","E":\d{{13}},"s":"BTCUSDT","t":\d+,"p":"{PRICE}","q":"{PRICE}","T":\d{{13}},'
     r'"m":(?:true|false),"M":true\}',
