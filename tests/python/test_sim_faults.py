@@ -15,7 +15,7 @@ from mdp.sim import FAULT_KINDS, FaultError, SimOptions, SimServer
 from mdp.sim.faults import FaultTable
 from mdp.sim.reference import ReferenceBook
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 STREAM = "btcusdt@depth@100ms"
 
 
@@ -58,7 +58,7 @@ def run(scenario, **changes):
             async with aiohttp.ClientSession(connector=connector) as session:
                 await scenario(Sim(server, session))
 
-    asyncio.run(asyncio.wait_for(outer(), 60))
+    asyncio.run(asyncio.wait_for(outer(), 300))
 
 
 async def receive(ws):

@@ -14,7 +14,7 @@ import pytest
 
 from mdp.sim import SimProcessError, start_sim_process
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 
 def gone(pid):

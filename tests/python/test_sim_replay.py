@@ -19,7 +19,7 @@ from mdp.sim.reference import ReferenceBook
 from mdp.sim.replay import load_recording, split_assets
 
 DATA = Path(os.environ.get("MDP_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
-DEADLINE_S = 30
+DEADLINE_S = 60
 needs_data = pytest.mark.skipif(
     not (DATA / "README.md").is_file(), reason=f"recorded sessions are not at {DATA}; set MDP_SHARED_DATA"
 )
@@ -57,7 +57,7 @@ async def replay(session, **changes):
 
 
 def run(scenario):
-    asyncio.run(asyncio.wait_for(scenario(), 120))
+    asyncio.run(asyncio.wait_for(scenario(), 300))
 
 
 def wire_files(session):
@@ -96,12 +96,14 @@ async def follow(server, client, ws, symbols, *, one_at_a_time=False):
     finished = asyncio.ensure_future(until_finished(server, client))
     receiving = asyncio.ensure_future(ws.receive())
     while True:
-        await asyncio.wait({finished, receiving}, return_when=asyncio.FIRST_COMPLETED)
+        # After the end some frames may still be on the way, but it is known how many there are.
+        if finished.done() and len(frames) == finished.result()["clients"][0]["framesSent"]:
+            break
+        await asyncio.wait(
+            {receiving} if finished.done() else {finished, receiving}, return_when="FIRST_COMPLETED"
+        )
         if not receiving.done():
-            # The server has handed everything to its socket, but some of it may still be on the way.
-            done, _ = await asyncio.wait({receiving}, timeout=0.5)
-            if not done:
-                break
+            continue
         message = receiving.result()
         assert message.type == aiohttp.WSMsgType.TEXT, message
         receiving = asyncio.ensure_future(ws.receive())

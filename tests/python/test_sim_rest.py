@@ -30,7 +30,7 @@ async def sim(**changes):
 
 
 def run(scenario):
-    asyncio.run(asyncio.wait_for(scenario(), 60))
+    asyncio.run(asyncio.wait_for(scenario(), 300))
 
 
 def test_ping_and_time():

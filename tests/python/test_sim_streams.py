@@ -15,7 +15,7 @@ import pytest
 from mdp.sim import SimOptions, SimServer
 from mdp.sim.reference import ReferenceBook
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 PRICE = r"\d+\.\d{8}"
 LEVELS = rf'\[(?:\["{PRICE}","{PRICE}"\](?:,\["{PRICE}","{PRICE}"\])*)?\]'
 FORMATS = {
@@ -36,7 +36,7 @@ def options(**changes):
 
 
 def run(scenario):
-    asyncio.run(asyncio.wait_for(scenario(), 60))
+    asyncio.run(asyncio.wait_for(scenario(), 300))
 
 
 @contextlib.asynccontextmanager

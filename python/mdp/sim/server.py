@@ -436,6 +436,8 @@ class SimServer:
         LookupError
             If the fault is impossible here, such as a burst of a recorded market.
         """
+        if description.get("kind") == "snapshot_stale" and self.options.replay is not None:
+            raise LookupError("a replay has no older snapshots than the recorded ones")
         fault = self.faults.add(description)
         scope = fl.FAULT_KINDS[fault.kind].scope
         if scope == fl.CONNECTION:
