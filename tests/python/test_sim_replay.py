@@ -127,16 +127,16 @@ def test_replay_gives_the_known_books_and_the_recorded_bytes(session):
     streams = list(dict.fromkeys(json.loads(text)["stream"] for text in recorded))
 
     async def scenario():
-        async with replay(session, start_streams=len(streams)) as (server, client):
-            async with client.ws_connect(
-                f"{server.ws_url}/stream?streams={'/'.join(streams)}", max_msg_size=0
-            ) as ws:
-                books, frames, status = await follow(server, client, ws, expected)
-                assert frames == recorded
-                assert {symbol: row_of(book) for symbol, book in books.items()} == expected
-                assert status["framesPlayed"] == status["framesTotal"] == len(recorded)
-                assert status["snapshotsGivenUp"] == 0
-                assert not ws.closed
+        async with (
+            replay(session, start_streams=len(streams)) as (server, client),
+            client.ws_connect(f"{server.ws_url}/stream?streams={'/'.join(streams)}", max_msg_size=0) as ws,
+        ):
+            books, frames, status = await follow(server, client, ws, expected)
+            assert frames == recorded
+            assert {symbol: row_of(book) for symbol, book in books.items()} == expected
+            assert status["framesPlayed"] == status["framesTotal"] == len(recorded)
+            assert status["snapshotsGivenUp"] == 0
+            assert not ws.closed
 
     run(scenario)
 
@@ -168,11 +168,13 @@ def test_raw_client_gets_the_events_without_the_envelope():
     ]
 
     async def scenario():
-        async with replay(session, speed=1000.0) as (server, client):
-            async with client.ws_connect(f"{server.ws_url}/ws/{stream}") as ws:
-                got = [(await asyncio.wait_for(ws.receive(), DEADLINE_S)).data for _ in recorded]
-                assert got == recorded
-                await asyncio.wait_for(until_finished(server, client), DEADLINE_S)
+        async with (
+            replay(session, speed=1000.0) as (server, client),
+            client.ws_connect(f"{server.ws_url}/ws/{stream}") as ws,
+        ):
+            got = [(await asyncio.wait_for(ws.receive(), DEADLINE_S)).data for _ in recorded]
+            assert got == recorded
+            await asyncio.wait_for(until_finished(server, client), DEADLINE_S)
 
     run(scenario)
 
@@ -200,17 +202,19 @@ def test_snapshot_request_waits_for_the_clock_and_can_be_repeated():
 @needs_data
 def test_snapshot_nobody_fetches_delays_but_does_not_stop_the_replay():
     async def scenario():
-        async with replay("2024-08-08-btcusdt", snapshot_wait_s=0.05) as (server, client):
-            async with client.ws_connect(f"{server.ws_url}/ws/btcusdt@depth@100ms", max_msg_size=0) as ws:
+        async with (
+            replay("2024-08-08-btcusdt", snapshot_wait_s=0.05) as (server, client),
+            client.ws_connect(f"{server.ws_url}/ws/btcusdt@depth@100ms", max_msg_size=0) as ws,
+        ):
 
-                async def read_all():
-                    while (await ws.receive()).type == aiohttp.WSMsgType.TEXT:
-                        pass
+            async def read_all():
+                while (await ws.receive()).type == aiohttp.WSMsgType.TEXT:
+                    pass
 
-                reading = asyncio.ensure_future(read_all())
-                status = await asyncio.wait_for(until_finished(server, client), DEADLINE_S)
-                assert status["snapshotsGivenUp"] == 1
-                reading.cancel()
+            reading = asyncio.ensure_future(read_all())
+            status = await asyncio.wait_for(until_finished(server, client), DEADLINE_S)
+            assert status["snapshotsGivenUp"] == 1
+            reading.cancel()
 
     run(scenario)
 

@@ -92,19 +92,21 @@ async def joined_book(server, session, ws, stream, symbol):
 @pytest.mark.parametrize("stream", ["btcusdt@depth@100ms", "btcusdt@depth"])
 def test_joined_book_equals_truth_at_every_update(stream):
     async def scenario():
-        async with sim(depth_interval_ms=20, slow_depth_interval_ms=50) as (server, session):
-            async with connect(server, session, f"/stream?streams={stream}") as ws:
-                book = await joined_book(server, session, ws, stream, "BTCUSDT")
-                while book.applied < 30:
-                    book.on_delta(json.loads(await next_text(ws))["data"])
-                    if not book.applied:
-                        continue
-                    url = f"{server.rest_url}/sim/truth?symbol=BTCUSDT&updateId={book.last_id}&depth=3000"
-                    async with session.get(url) as response:
-                        truth = await response.json()
-                    assert truth["updateId"] == book.last_id
-                    assert (truth["bids"], truth["asks"]) == book.depth(3000)
-                assert book.crossed == 0
+        async with (
+            sim(depth_interval_ms=20, slow_depth_interval_ms=50) as (server, session),
+            connect(server, session, f"/stream?streams={stream}") as ws,
+        ):
+            book = await joined_book(server, session, ws, stream, "BTCUSDT")
+            while book.applied < 30:
+                book.on_delta(json.loads(await next_text(ws))["data"])
+                if not book.applied:
+                    continue
+                url = f"{server.rest_url}/sim/truth?symbol=BTCUSDT&updateId={book.last_id}&depth=3000"
+                async with session.get(url) as response:
+                    truth = await response.json()
+                assert truth["updateId"] == book.last_id
+                assert (truth["bids"], truth["asks"]) == book.depth(3000)
+            assert book.crossed == 0
 
     run(scenario)
 
@@ -294,40 +296,43 @@ def test_strict_server_closes_on_the_sixth_message_in_a_second():
 
 def test_server_pings_and_counts_only_pongs_with_the_payload():
     async def scenario():
-        async with sim(rate=0.0, ping_interval_s=0.05, pong_timeout_s=30.0) as (server, session):
-            async with connect(server, session, "/ws", autoping=False) as ws:
-                await until(lambda: len(server.hub.clients) == 1)
-                (client,) = server.hub.clients.values()
-                await ws.pong(b"unsolicited")
-                message = await asyncio.wait_for(ws.receive(), DEADLINE_S)
-                assert message.type == aiohttp.WSMsgType.PING and message.data.isdigit()
-                assert client.pongs_received == 0
-                await ws.pong(message.data)
-                await until(lambda: client.pongs_received == 1)
+        async with (
+            sim(rate=0.0, ping_interval_s=0.05, pong_timeout_s=30.0) as (server, session),
+            connect(server, session, "/ws", autoping=False) as ws,
+        ):
+            await until(lambda: len(server.hub.clients) == 1)
+            (client,) = server.hub.clients.values()
+            await ws.pong(b"unsolicited")
+            message = await asyncio.wait_for(ws.receive(), DEADLINE_S)
+            assert message.type == aiohttp.WSMsgType.PING and message.data.isdigit()
+            assert client.pongs_received == 0
+            await ws.pong(message.data)
+            await until(lambda: client.pongs_received == 1)
 
     run(scenario)
 
 
 def test_client_ping_is_answered_with_its_payload():
     async def scenario():
-        async with sim(rate=0.0) as (server, session):
-            async with connect(server, session, "/ws", autoping=False) as ws:
-                await ws.ping(b"are you there")
-                message = await asyncio.wait_for(ws.receive(), DEADLINE_S)
-                assert message.type == aiohttp.WSMsgType.PONG and message.data == b"are you there"
+        async with sim(rate=0.0) as (server, session), connect(server, session, "/ws", autoping=False) as ws:
+            await ws.ping(b"are you there")
+            message = await asyncio.wait_for(ws.receive(), DEADLINE_S)
+            assert message.type == aiohttp.WSMsgType.PONG and message.data == b"are you there"
 
     run(scenario)
 
 
 def test_missing_pong_closes_the_connection():
     async def scenario():
-        async with sim(rate=0.0, ping_interval_s=0.05, pong_timeout_s=0.2) as (server, session):
-            async with connect(server, session, "/ws", autoping=False) as ws:
-                while (
-                    message := await asyncio.wait_for(ws.receive(), DEADLINE_S)
-                ).type == aiohttp.WSMsgType.PING:
-                    pass
-                assert message.type == aiohttp.WSMsgType.CLOSE and message.data == 1008
+        async with (
+            sim(rate=0.0, ping_interval_s=0.05, pong_timeout_s=0.2) as (server, session),
+            connect(server, session, "/ws", autoping=False) as ws,
+        ):
+            while (
+                message := await asyncio.wait_for(ws.receive(), DEADLINE_S)
+            ).type == aiohttp.WSMsgType.PING:
+                pass
+            assert message.type == aiohttp.WSMsgType.CLOSE and message.data == 1008
 
     run(scenario)
 
@@ -367,16 +372,16 @@ def test_slow_client_is_cut_and_does_not_stall_the_others():
 
 def test_every_client_gets_the_same_rendered_bytes():
     async def scenario():
-        async with sim(rate=0.0, depth_interval_ms=5) as (server, session):
-            async with (
-                connect(server, session, "/ws/btcusdt@depth@100ms") as one,
-                connect(server, session, "/ws/btcusdt@depth@100ms") as other,
-                connect(server, session, "/stream?streams=btcusdt@depth@100ms") as combined,
-            ):
-                await until(lambda: len(server.hub.streams.get("btcusdt@depth@100ms", ())) == 3)
-                server.market("BTCUSDT").advance(10)
-                text = await next_text(one)
-                assert await next_text(other) == text
-                assert await next_text(combined) == f'{{"stream":"btcusdt@depth@100ms","data":{text}}}'
+        async with (
+            sim(rate=0.0, depth_interval_ms=5) as (server, session),
+            connect(server, session, "/ws/btcusdt@depth@100ms") as one,
+            connect(server, session, "/ws/btcusdt@depth@100ms") as other,
+            connect(server, session, "/stream?streams=btcusdt@depth@100ms") as combined,
+        ):
+            await until(lambda: len(server.hub.streams.get("btcusdt@depth@100ms", ())) == 3)
+            server.market("BTCUSDT").advance(10)
+            text = await next_text(one)
+            assert await next_text(other) == text
+            assert await next_text(combined) == f'{{"stream":"btcusdt@depth@100ms","data":{text}}}'
 
     run(scenario)

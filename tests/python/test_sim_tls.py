@@ -15,10 +15,12 @@ from mdp.sim import TLS_FLAVOURS, SimOptions, SimServer, create_tls, ensure_tls
 async def _get_ping(server: SimServer, host: str) -> int:
     context = ssl.create_default_context(cafile=server.ca_file)
     url = f"https://{host}:{server.port}/api/v3/ping"
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
-        async with session.get(url) as response:
-            assert await response.text() == "{}"
-            return response.status
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
+        session.get(url) as response,
+    ):
+        assert await response.text() == "{}"
+        return response.status
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -38,9 +40,11 @@ def test_bad_certificate_is_refused(flavour):
                 await _get_ping(server, "127.0.0.1")
             # The interface itself is up; only verification stands in the way.
             connector = aiohttp.TCPConnector(ssl=False)
-            async with aiohttp.ClientSession(connector=connector) as session:
-                async with session.get(f"{server.rest_url}/api/v3/ping") as response:
-                    assert response.status == 200
+            async with (
+                aiohttp.ClientSession(connector=connector) as session,
+                session.get(f"{server.rest_url}/api/v3/ping") as response,
+            ):
+                assert response.status == 200
 
     asyncio.run(scenario())
 

@@ -99,8 +99,10 @@ def depth_update(
         stream,
         (
             '{"e":"depthUpdate","E":',
-            f',"s":"{instrument.symbol}","U":{first_id},"u":{last_id},'
-            f'"b":{levels_text(instrument, bids)},"a":{levels_text(instrument, asks)}}}',
+            (
+                f',"s":"{instrument.symbol}","U":{first_id},"u":{last_id},'
+                f'"b":{levels_text(instrument, bids)},"a":{levels_text(instrument, asks)}}}'
+            ),
         ),
         (time_us,),
     )
@@ -113,9 +115,11 @@ def book_ticker(stream: str, instrument: Instrument, top: Top) -> Frame:
     return Frame(
         stream,
         (
-            f'{{"u":{top.update_id},"s":"{instrument.symbol}",'
-            f'"b":"{price(top.bid_ticks)}","B":"{quantity(top.bid_lots)}",'
-            f'"a":"{price(top.ask_ticks)}","A":"{quantity(top.ask_lots)}"}}',
+            (
+                f'{{"u":{top.update_id},"s":"{instrument.symbol}",'
+                f'"b":"{price(top.bid_ticks)}","B":"{quantity(top.bid_lots)}",'
+                f'"a":"{price(top.ask_ticks)}","A":"{quantity(top.ask_lots)}"}}'
+            ),
         ),
     )
 
@@ -127,8 +131,10 @@ def trade(stream: str, instrument: Instrument, event: Trade, time_us: int) -> Fr
         stream,
         (
             '{"e":"trade","E":',
-            f',"s":"{instrument.symbol}","t":{event.trade_id},'
-            f'"p":"{instrument.price_text(event.price_ticks)}","q":"{instrument.quantity_text(event.lots)}","T":',
+            (
+                f',"s":"{instrument.symbol}","t":{event.trade_id},'
+                f'"p":"{instrument.price_text(event.price_ticks)}","q":"{instrument.quantity_text(event.lots)}","T":'
+            ),
             f',"m":{maker},"M":true}}',
         ),
         (time_us, time_us),
@@ -142,9 +148,11 @@ def agg_trade(stream: str, instrument: Instrument, event: AggTrade, time_us: int
         stream,
         (
             '{"e":"aggTrade","E":',
-            f',"s":"{instrument.symbol}","a":{event.agg_id},'
-            f'"p":"{instrument.price_text(event.price_ticks)}","q":"{instrument.quantity_text(event.lots)}",'
-            f'"f":{event.first_trade_id},"l":{event.last_trade_id},"T":',
+            (
+                f',"s":"{instrument.symbol}","a":{event.agg_id},'
+                f'"p":"{instrument.price_text(event.price_ticks)}","q":"{instrument.quantity_text(event.lots)}",'
+                f'"f":{event.first_trade_id},"l":{event.last_trade_id},"T":'
+            ),
             f',"m":{maker},"M":true}}',
         ),
         (time_us, time_us),

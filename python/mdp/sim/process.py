@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 from urllib.parse import quote, urlencode, urlsplit
 
 
@@ -20,6 +20,7 @@ class SimProcessError(RuntimeError):
     """The sim did not start, or refused a request on its side path."""
 
 
+@final
 class SimProcess:
     """Handle of a sim process; made by `start_sim_process`, usable as a context manager.
 

@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, final
 
 from aiohttp import WSMsgType, web
 from multidict import MultiMapping
@@ -74,6 +74,7 @@ def _check_names(query: MultiMapping[str], allowed: tuple[str, ...]) -> None:
         )
 
 
+@final
 class SimServer:
     """One running sim.
 
@@ -151,9 +152,9 @@ class SimServer:
         LookupError
             In a replay, or if there is no such symbol.
         """
-        if not isinstance(self.feed, SyntheticFeed):
-            raise LookupError("a replay has no synthetic market")
-        return self.feed.markets[symbol]
+        if isinstance(self.feed, SyntheticFeed):
+            return self.feed.markets[symbol]
+        raise LookupError("a replay has no synthetic market")
 
     async def start(self) -> None:
         """Listen, and let the market run.

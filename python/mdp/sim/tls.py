@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import logging
 import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 TLS_FLAVOURS = ("good", "expired", "wrong-host", "untrusted", "self-signed")
 """What `create_tls` can make; a client that trusts ``ca.pem`` must refuse every flavour but ``good``."""
+
+_log = logging.getLogger("mdp.sim")
 
 _VALID_DAYS = 30
 
@@ -204,6 +208,6 @@ def ensure_tls(directory: str | os.PathLike[str]) -> TlsFiles:
         if expiry > soon and "localhost" in names.get_values_for_type(x509.DNSName):
             files.server_context()
             return files
-    except Exception:  # whatever is wrong with the old files, the cure is new ones
-        pass
+    except (OSError, ValueError, InvalidSignature, x509.ExtensionNotFound, ssl.SSLError, TypeError):
+        _log.info("no usable certificates in %s; new ones are written", folder)
     return create_tls(folder)
