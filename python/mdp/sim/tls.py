@@ -209,5 +209,6 @@ def ensure_tls(directory: str | os.PathLike[str]) -> TlsFiles:
             files.server_context()
             return files
     except (OSError, ValueError, InvalidSignature, x509.ExtensionNotFound, ssl.SSLError, TypeError):
-        _log.info("no usable certificates in %s; new ones are written", folder)
+        if files.ca_file.exists():
+            _log.info("the certificates in %s are of no use any more; new ones are written", folder)
     return create_tls(folder)
