@@ -63,11 +63,11 @@ struct Fields {
   bool has(std::uint32_t all) const noexcept { return (seen & all) == all; }
 };
 
-// Milliseconds or, with timeUnit=MICROSECOND, microseconds: told apart by magnitude (10^14 ms is the year
-// 5138).
+// Milliseconds or, with timeUnit=MICROSECOND, microseconds: told apart by magnitude. 9 * 10^12 is the year
+// 2255 in milliseconds, April 1970 in microseconds; both products fit.
 constexpr std::int64_t to_ns(std::uint64_t venue_time) noexcept {
-  constexpr std::uint64_t kMicrosecondFloor = 100'000'000'000'000;
-  constexpr std::uint64_t kLargest = 9'000'000'000'000'000;  // times 1000 still fits
+  constexpr std::uint64_t kMicrosecondFloor = 9'000'000'000'000;
+  constexpr std::uint64_t kLargest = 9'000'000'000'000'000;
   if (venue_time > kLargest) return 0;
   return static_cast<std::int64_t>(venue_time) * (venue_time > kMicrosecondFloor ? 1'000 : 1'000'000);
 }
