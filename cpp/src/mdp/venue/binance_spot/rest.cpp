@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "mdp/core/fixed_point.hpp"
+#include "mdp/core/log.hpp"
 
 namespace mdp::venue::binance_spot {
 namespace {
@@ -46,11 +47,31 @@ std::string read_step(const dom::element& symbol, std::string_view filter_type, 
       return std::string(key) + " is not a number: \"" + std::string(text) + "\"";
     }
     exponent = static_cast<std::int8_t>(found);
-    if (core::parse_decimal(text, found, step) != core::NumberStatus::Ok)
-      return std::string(key) + " is out of range";
+    if (core::parse_decimal(text, exponent, step) != core::NumberStatus::Ok || step < 0) {
+      return std::string(key) + " is out of range: \"" + std::string(text) + "\"";
+    }
     return {};
   }
   return {};  // no such filter: the default exponent stands
+}
+
+// What is wrong with `symbol`, or nothing.
+std::string read_instrument(const dom::element& symbol, std::string_view venue_name,
+                            core::Instrument& instrument) {
+  instrument.venue_symbol = text_of(symbol, "symbol");
+  instrument.base = text_of(symbol, "baseAsset");
+  instrument.quote = text_of(symbol, "quoteAsset");
+  instrument.status = text_of(symbol, "status");
+  if (instrument.venue_symbol.empty() || instrument.base.empty() || instrument.quote.empty()) {
+    return "has no symbol, baseAsset or quoteAsset";
+  }
+  instrument.canonical_symbol = std::string(venue_name) + ':' + instrument.base + '-' + instrument.quote;
+  std::string problem =
+      read_step(symbol, "PRICE_FILTER", "tickSize", instrument.price_exponent, instrument.tick_size);
+  if (problem.empty()) {
+    problem = read_step(symbol, "LOT_SIZE", "stepSize", instrument.quantity_exponent, instrument.lot_size);
+  }
+  return problem;
 }
 
 }  // namespace
@@ -75,25 +96,23 @@ core::Expected<std::vector<core::Instrument>, std::string> parse_instruments(std
         std::string(body.substr(0, 80))};
   }
   std::vector<core::Instrument> instruments;
+  std::string first_problem;
   for (const dom::element symbol : symbols) {
     core::Instrument instrument;
     instrument.exchange_id = exchange_id;
-    instrument.venue_symbol = text_of(symbol, "symbol");
-    instrument.base = text_of(symbol, "baseAsset");
-    instrument.quote = text_of(symbol, "quoteAsset");
-    instrument.status = text_of(symbol, "status");
-    if (instrument.venue_symbol.empty() || instrument.base.empty() || instrument.quote.empty()) {
-      return core::Unexpected{std::string("exchangeInfo: a symbol without symbol, baseAsset or quoteAsset")};
-    }
-    instrument.canonical_symbol = std::string(venue_name) + ':' + instrument.base + '-' + instrument.quote;
-    std::string problem =
-        read_step(symbol, "PRICE_FILTER", "tickSize", instrument.price_exponent, instrument.tick_size);
+    const std::string problem = read_instrument(symbol, venue_name, instrument);
     if (problem.empty()) {
-      problem = read_step(symbol, "LOT_SIZE", "stepSize", instrument.quantity_exponent, instrument.lot_size);
+      instruments.push_back(std::move(instrument));
+      continue;
     }
-    if (!problem.empty())
-      return core::Unexpected{"exchangeInfo: " + instrument.venue_symbol + ": " + problem};
-    instruments.push_back(std::move(instrument));
+    // One of thousands must not take the others down. Who wants this one is told that it is not listed.
+    const std::string line = "venue=" + std::string(venue_name) + " symbol=\"" + instrument.venue_symbol +
+                             "\" problem=\"" + problem + '"';
+    core::log(core::LogLevel::Warning, "instrument_skipped " + line);
+    if (first_problem.empty()) first_problem = line;
+  }
+  if (instruments.empty() && !first_problem.empty()) {
+    return core::Unexpected{"exchangeInfo: no symbol could be read; the first: " + first_problem};
   }
   return instruments;
 }
