@@ -153,7 +153,10 @@ void OrderBookManager::on_line(const MessageHeader& line) noexcept {
   event.ask_count = line.line_id;
   event.recv_ts_ns = line.recv_ts_ns;
   events_.commit();
-  if (static_cast<shm::LineState>(line.reason) == shm::LineState::Up) return;
+  const bool up = static_cast<shm::LineState>(line.reason) == shm::LineState::Up;
+  if (line.line_id >= line_up_.size()) line_up_.resize(line.line_id + std::size_t{1}, false);
+  line_up_[line.line_id] = up;
+  if (up) return;
   MessageHeader cause = line;
   cause.reason = static_cast<std::uint8_t>(StateReason::Disconnected);
   for (auto& [symbol, entry] : books_) {
@@ -193,7 +196,10 @@ void OrderBookManager::start_buffering(Entry& entry, const Update& delta) noexce
 }
 
 void OrderBookManager::start_empty(Entry& entry, const Update&) noexcept {
-  if (entry.rule->snapshot_source == core::SnapshotSource::Rest) begin_syncing(entry, StateReason::Subscribed);
+  const bool line_up = entry.line < line_up_.size() && line_up_[entry.line];
+  if (line_up && entry.rule->snapshot_source == core::SnapshotSource::Rest) {
+    begin_syncing(entry, StateReason::Subscribed);
+  }
 }
 
 void OrderBookManager::buffer(Entry& entry, const Update& delta) noexcept {

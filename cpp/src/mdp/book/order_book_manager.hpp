@@ -80,6 +80,7 @@ class OrderBookManager {
   // Control, on the manager's thread: leave whatever state it is in, and begin again with a fresh snapshot.
   void request_resync(core::SymbolId symbol) noexcept;
   // Control, on the manager's thread: a STALE book that waits for its first delta need not wait longer (quiet symbols).
+  // Does nothing while its line is down: a snapshot without deltas to follow would not stay right.
   void begin_sync(core::SymbolId symbol) noexcept;
 
   // nullptr: not here.
@@ -134,6 +135,7 @@ class OrderBookManager {
   BookOptions options_;
   std::unordered_map<core::SymbolId, std::unique_ptr<Entry>> books_;  // owns
   std::vector<Entry*> routes_;                                        // by symbol_id
+  std::vector<bool> line_up_;                                         // by line_id
   std::vector<PriceLevel> best_first_;                                // scratch: a whole book for a snapshot record
   BookCounters counters_;
 };

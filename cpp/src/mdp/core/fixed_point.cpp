@@ -5,8 +5,11 @@ namespace mdp::core {
 NumberStatus parse_decimal(std::string_view text, int exponent, std::int64_t& mantissa) {
   const std::string terminated(text);
   const char* end = nullptr;
-  const NumberStatus status = parse_decimal(terminated.c_str(), exponent, mantissa, end);
-  return end == terminated.c_str() + terminated.size() ? status : NumberStatus::Bad;
+  std::int64_t value = 0;
+  const NumberStatus status = parse_decimal(terminated.c_str(), exponent, value, end);
+  if (end != terminated.c_str() + terminated.size()) return NumberStatus::Bad;
+  if (status == NumberStatus::Ok) mantissa = value;
+  return status;
 }
 
 NumberStatus exponent_of(std::string_view text, int zero_exponent, int& exponent) {

@@ -58,14 +58,22 @@ constexpr NumberStatus parse_decimal(const char* text, int exponent, std::int64_
   const char* const integer_begin = text;
   std::uint64_t value = 0;
   bool fits = true;
-  // The digits in front of the point. With a positive exponent the last ones must be zero; that rare case is
-  // settled by the division below.
+  bool exact = true;
   for (; detail::is_digit(*text); ++text) fits = fits && detail::append_digit(value, *text);
   end = text;
   if (text == integer_begin) return NumberStatus::Bad;
+  if (exponent > 0) [[unlikely]] {
+    // The last digits in front of the point are below the exponent: they must be zero and count for nothing,
+    // so 10^19 fits at exponent 1 though it does not fit int64 itself.
+    const auto digits = static_cast<int>(text - integer_begin);
+    const char* const kept_end = digits > exponent ? text - exponent : integer_begin;
+    value = 0;
+    fits = true;
+    for (const char* at = integer_begin; at < kept_end; ++at) fits = fits && detail::append_digit(value, *at);
+    for (const char* at = kept_end; at < text; ++at) exact = exact && *at == '0';
+  }
 
   int wanted = exponent < 0 ? -exponent : 0;  // digits still wanted behind the point
-  bool exact = true;
   if (*text == '.') {
     const char* const fraction_begin = ++text;
     for (; detail::is_digit(*text); ++text) {
@@ -87,17 +95,13 @@ constexpr NumberStatus parse_decimal(const char* text, int exponent, std::int64_
     }
     value *= power;
   }
-  if (exponent > 0) {
-    const auto power = static_cast<std::uint64_t>(kPowersOfTen[static_cast<std::size_t>(exponent)]);
-    exact = exact && value % power == 0;
-    value /= power;
-  }
   if (!exact) return NumberStatus::Inexact;
   mantissa = negative ? -static_cast<std::int64_t>(value) : static_cast<std::int64_t>(value);
   return NumberStatus::Ok;
 }
 
-// The same for a whole string: anything behind the number is Bad. Set-up code.
+// The same for a whole string: anything behind the number is Bad. `mantissa` is written on Ok alone. Set-up
+// code.
 NumberStatus parse_decimal(std::string_view text, int exponent, std::int64_t& mantissa);
 
 // The largest exponent that holds `text` exactly, with trailing zeros ignored: "0.01000000" -> -2, "0.5" ->

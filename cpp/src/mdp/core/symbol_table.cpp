@@ -32,15 +32,17 @@ void SymbolTable::publish() {
   auto index = std::make_unique<Index>();
   index->slots.resize(std::bit_ceil(std::max<std::size_t>(listed_.size() * 2, 2)));
   index->mask = index->slots.size() - 1;
+  index->shift = 64 - std::countr_zero(index->slots.size());
   for (const Instrument* instrument : listed_) {
     const std::uint64_t hash = hash_of(instrument->venue_symbol);
-    std::uint64_t at = hash & index->mask;
+    std::uint64_t at = hash >> index->shift;
     while (index->slots[at].instrument != nullptr) at = (at + 1) & index->mask;
     index->slots[at] = {hash, instrument};
   }
-  // release: publishes the index written above; pairs with the acquire load in find().
-  current_.store(index.get(), std::memory_order_release);
+  // Kept first: if this throws, find() goes on with the index it has.
   indexes_.push_back(std::move(index));
+  // release: publishes the index written above; pairs with the acquire load in find().
+  current_.store(indexes_.back().get(), std::memory_order_release);
 }
 
 }  // namespace mdp::core

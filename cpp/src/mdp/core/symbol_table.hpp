@@ -40,6 +40,7 @@ class SymbolTable {
   struct Index {
     std::vector<Slot> slots;  // open addressing, a power of two, at most half full
     std::uint64_t mask = 0;
+    int shift = 0;  // 64 - log2 of the size: a slot is chosen by the top bits of the hash
   };
   static std::uint64_t hash_of(std::string_view text) noexcept;
   void publish();
@@ -59,11 +60,12 @@ inline std::uint64_t SymbolTable::hash_of(std::string_view text) noexcept {
   if (text.size() >= 8) {
     std::memcpy(&head, text.data(), 8);
     std::memcpy(&tail, text.data() + text.size() - 8, 8);
-  } else {
+  } else if (!text.empty()) {  // memcpy must not see the null pointer of a default string_view
     std::memcpy(&head, text.data(), text.size());
   }
-  std::uint64_t hash = (head ^ (tail * 0x9E37'79B9'7F4A'7C15ULL) ^ text.size()) * 0xD6E8'FEB8'6659'FD93ULL;
-  return hash ^ (hash >> 32);
+  // Only the top bits of a product depend on every character: its low bits ignore the last ones, and symbols
+  // differ in their last ones (USDT, USDC). So slots are chosen by the top bits.
+  return (head ^ (tail * 0x9E37'79B9'7F4A'7C15ULL) ^ text.size()) * 0xD6E8'FEB8'6659'FD93ULL;
 }
 
 inline const Instrument* SymbolTable::find(std::string_view venue_symbol) const noexcept {
@@ -71,7 +73,7 @@ inline const Instrument* SymbolTable::find(std::string_view venue_symbol) const 
   const Index* index = current_.load(std::memory_order_acquire);
   if (index == nullptr) return nullptr;
   const std::uint64_t hash = hash_of(venue_symbol);
-  for (std::uint64_t at = hash & index->mask;; at = (at + 1) & index->mask) {
+  for (std::uint64_t at = hash >> index->shift;; at = (at + 1) & index->mask) {
     const Slot& slot = index->slots[at];
     if (slot.instrument == nullptr) return nullptr;
     if (slot.hash == hash && slot.instrument->venue_symbol == venue_symbol) return slot.instrument;

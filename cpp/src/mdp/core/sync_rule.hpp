@@ -50,7 +50,9 @@ struct SyncRule {
       return delta.first_update_id <= snapshot_id + 1 ? SequenceVerdict::Apply : SequenceVerdict::Gap;
     }
     if (delta.last_update_id < snapshot_id) return SequenceVerdict::Old;
-    const bool covers = delta.first_update_id <= snapshot_id || delta.prev_update_id <= snapshot_id;
+    // prev_update_id is 0 where the venue has none: that must not pass for "reaches back to the snapshot".
+    const bool covers = delta.first_update_id <= snapshot_id ||
+                        (continuity == Continuity::PrevEqualsLast && delta.prev_update_id <= snapshot_id);
     return covers ? SequenceVerdict::Apply : SequenceVerdict::Gap;
   }
 

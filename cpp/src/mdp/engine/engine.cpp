@@ -134,6 +134,12 @@ std::vector<core::Instrument> Engine::fetch_instruments(std::size_t venue) {
   return std::move(instruments).value();
 }
 
+Engine::RestLimits Engine::rest_limits(std::size_t venue) const {
+  const VenueRuntime& runtime = *venues_.at(venue);
+  return {runtime.venue->endpoint().rest_weight_per_minute,
+          runtime.venue->snapshot_request("", runtime.config.snapshot_depth).weight};
+}
+
 core::SymbolId Engine::add_symbol(std::size_t venue, core::Instrument instrument) {
   VenueRuntime& runtime = *venues_.at(venue);
   if (runtime.symbols.find(instrument.venue_symbol) != nullptr) {

@@ -67,6 +67,13 @@ class Engine {
   // Blocks for the venue's list of instruments. Throws ConnectError naming what could not be reached or read.
   std::vector<core::Instrument> fetch_instruments(std::size_t venue);
 
+  // The venue's REST budget a minute (0: none) and what one snapshot takes of it.
+  struct RestLimits {
+    std::size_t weight_per_minute;
+    std::uint32_t snapshot_weight;
+  };
+  RestLimits rest_limits(std::size_t venue) const;
+
   // Gives the symbol its id, its directory entry, its book and a line. Before start() or while running. Throws
   // SegmentError (directory full) or ConfigError (already added).
   core::SymbolId add_symbol(std::size_t venue, core::Instrument instrument);

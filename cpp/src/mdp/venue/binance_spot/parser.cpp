@@ -1,6 +1,9 @@
 // One pass over the frame's keys, in whatever order they come, records where everything is; then the event
 // named by `e` is built from what was found. simdjson's on-demand interface checks only what is visited, so
-// every object is visited to its end, and the text of the level arrays is read by core's own strict scanner.
+// every value is visited, wanted or not, and the text of the level arrays is read by core's own strict
+// scanner.
+//
+// A frame that says a thing twice is malformed, even where both agree: which of them is meant is a guess.
 #include "mdp/venue/binance_spot/parser.hpp"
 
 #include <simdjson.h>
@@ -46,15 +49,23 @@ enum Has : std::uint32_t {
   kReplyId = 1u << 17,       // id
   kResult = 1u << 18,        // result
   kCode = 1u << 19,          // code
-  kLastUpdateId = 1u << 20,  // lastUpdateId: a REST snapshot, or a partial book
-  kDataArray = 1u << 21,     // data, array: an all-market stream
+  kMessage = 1u << 20,       // msg
+  kError = 1u << 21,         // error
+  kLastUpdateId = 1u << 22,  // lastUpdateId: a REST snapshot, or a partial book
+  kBids = 1u << 23,          // bids, array
+  kAsks = 1u << 24,          // asks, array
+  kArray = 1u << 25,         // an array of events: an all-market stream
+  kCombined = 1u << 26,      // data: the event is in there, so not in the outer object
+  kBidOrderId = 1u << 27,    // b, number
 };
 
 struct Fields {
   std::uint32_t seen = 0;
   std::string_view event, symbol;
   std::uint64_t event_time = 0, trade_time = 0, first_id = 0, last_id = 0, trade_id = 0, aggregate_id = 0;
-  std::string_view bids, asks;  // text of an array (levels) or of a string (price)
+  std::uint64_t bid_order_id = 0, snapshot_id = 0;
+  std::string_view bids, asks;  // of an event: text of an array (levels) or of a string (price)
+  std::string_view snapshot_bids, snapshot_asks;  // text of an array
   std::string_view bid_quantity, ask_quantity, price, quantity;
   bool buyer_is_maker = false;
   std::int64_t reply_id = -1, code = 0;
@@ -63,11 +74,11 @@ struct Fields {
   bool has(std::uint32_t all) const noexcept { return (seen & all) == all; }
 };
 
-// Milliseconds or, with timeUnit=MICROSECOND, microseconds: told apart by magnitude (10^14 ms is the year
-// 5138).
+// Milliseconds or, with timeUnit=MICROSECOND, microseconds: told apart by magnitude. 9 * 10^12 is the year
+// 2255 in milliseconds, April 1970 in microseconds; both products fit.
 constexpr std::int64_t to_ns(std::uint64_t venue_time) noexcept {
-  constexpr std::uint64_t kMicrosecondFloor = 100'000'000'000'000;
-  constexpr std::uint64_t kLargest = 9'000'000'000'000'000;  // times 1000 still fits
+  constexpr std::uint64_t kMicrosecondFloor = 9'000'000'000'000;
+  constexpr std::uint64_t kLargest = 9'000'000'000'000'000;
   if (venue_time > kLargest) return 0;
   return static_cast<std::int64_t>(venue_time) * (venue_time > kMicrosecondFloor ? 1'000 : 1'000'000);
 }
@@ -93,51 +104,116 @@ bool read(ondemand::value& value, std::int64_t& out) noexcept { return !value.ge
 bool read(ondemand::value& value, bool& out) noexcept { return !value.get_bool().get(out); }
 bool read(ondemand::value& value, std::string_view& out) noexcept { return string_text(value, out); }
 
+// False where one of `bits` was there before.
+constexpr bool first_time(const Fields& fields, std::uint32_t bits) noexcept {
+  return (fields.seen & bits) == 0;
+}
+
 template <class T>
 bool record(Fields& fields, std::uint32_t bit, ondemand::value& value, T& out) noexcept {
-  if (!read(value, out)) return false;
+  if (!first_time(fields, bit) || !read(value, out)) return false;
   fields.seen |= bit;
   return true;
 }
 
-// `b` and `a`: what they are depends on the event, and shows in the JSON type.
-bool record_side(Fields& fields, ondemand::value& value, std::uint32_t levels_bit, std::uint32_t price_bit,
-                 std::string_view& text) noexcept {
+bool record_array(Fields& fields, std::uint32_t bit, ondemand::value& value,
+                  std::string_view& text) noexcept {
+  if (!first_time(fields, bit) || !array_text(value, text)) return false;
+  fields.seen |= bit;
+  return true;
+}
+
+// A name that is compared: escapes (`\u20BF`) are resolved, into simdjson's own buffer, which outlives
+// `fields`.
+bool record_name(Fields& fields, std::uint32_t bit, ondemand::value& value, std::string_view& text) noexcept {
+  if (!record(fields, bit, value, text)) return false;
+  return text.find('\\') == std::string_view::npos || !value.get_string().get(text);
+}
+
+// Checks a value nobody wants: a frame is read as a whole or not at all.
+bool check_value(ondemand::value& value, int depth) noexcept {
+  constexpr int kDepthMax = 32;  // the venue's own frames nest 5 deep
   ondemand::json_type type{};
-  if (value.type().get(type)) return false;
+  if (depth > kDepthMax || value.type().get(type)) return false;
+  switch (type) {
+    case ondemand::json_type::string: {
+      std::string_view text;
+      return string_text(value, text) &&
+             (text.find('\\') == std::string_view::npos || !value.get_string().get(text));
+    }
+    case ondemand::json_type::number: {
+      double number = 0;
+      return !value.get_double().get(number);
+    }
+    case ondemand::json_type::boolean: {
+      bool boolean = false;
+      return !value.get_bool().get(boolean);
+    }
+    case ondemand::json_type::null: {
+      bool null = false;
+      return !value.is_null().get(null) && null;
+    }
+    case ondemand::json_type::array: {
+      ondemand::array array;
+      if (value.get_array().get(array)) return false;
+      for (auto element : array) {
+        ondemand::value inner;
+        if (std::move(element).get(inner) || !check_value(inner, depth + 1)) return false;
+      }
+      return true;
+    }
+    case ondemand::json_type::object: {
+      ondemand::object object;
+      if (value.get_object().get(object)) return false;
+      for (auto item : object) {
+        ondemand::field field;
+        std::string_view key;
+        if (std::move(item).get(field) || field.unescaped_key().get(key)) return false;
+        ondemand::value inner = field.value();
+        if (!check_value(inner, depth + 1)) return false;
+      }
+      return true;
+    }
+  }
+  return false;
+}
+
+// `b` and `a`: what they are depends on the event, and shows in the JSON type. A number is an aggregate's id,
+// or the order id of an old trade.
+bool record_side(Fields& fields, ondemand::value& value, std::uint32_t levels_bit, std::uint32_t price_bit,
+                 std::uint32_t id_bit, std::string_view& text, std::uint64_t& id) noexcept {
+  ondemand::json_type type{};
+  if (!first_time(fields, levels_bit | price_bit | id_bit) || value.type().get(type)) return false;
   switch (type) {
     case ondemand::json_type::array:
-      fields.seen |= levels_bit;
-      return array_text(value, text);
+      return record_array(fields, levels_bit, value, text);
     case ondemand::json_type::string:
       return record(fields, price_bit, value, text);
     case ondemand::json_type::number:
-      // An aggregate's id, or the order id of an old trade.
-      return levels_bit == kAskLevels ? record(fields, kAggregateId, value, fields.aggregate_id) : true;
+      return record(fields, id_bit, value, id);
     default:
       return false;
   }
 }
 
-bool scan(ondemand::object& object, Fields& fields, int depth) noexcept;
-
-// Keys of one letter. Unknown ones are skipped.
+// Keys of one letter: those of events.
 bool record_letter(char key, ondemand::value& value, Fields& fields) noexcept {
   switch (key) {
     case 'e':
-      return record(fields, kEvent, value, fields.event);
+      return record_name(fields, kEvent, value, fields.event);
     case 'E':
       return record(fields, kEventTime, value, fields.event_time);
     case 's':
-      return record(fields, kSymbol, value, fields.symbol);
+      return record_name(fields, kSymbol, value, fields.symbol);
     case 'U':
       return record(fields, kFirstId, value, fields.first_id);
     case 'u':
       return record(fields, kLastId, value, fields.last_id);
     case 'b':
-      return record_side(fields, value, kBidLevels, kBidPrice, fields.bids);
+      return record_side(fields, value, kBidLevels, kBidPrice, kBidOrderId, fields.bids, fields.bid_order_id);
     case 'a':
-      return record_side(fields, value, kAskLevels, kAskPrice, fields.asks);
+      return record_side(fields, value, kAskLevels, kAskPrice, kAggregateId, fields.asks,
+                         fields.aggregate_id);
     case 'B':
       return record(fields, kBidQuantity, value, fields.bid_quantity);
     case 'A':
@@ -153,71 +229,109 @@ bool record_letter(char key, ondemand::value& value, Fields& fields) noexcept {
     case 'm':
       return record(fields, kMaker, value, fields.buyer_is_maker);
     default:
-      return true;
+      return check_value(value, 0);
   }
 }
 
-// Longer keys: framing, replies and REST snapshots.
-bool record_word(std::string_view key, ondemand::value& value, Fields& fields, int depth) noexcept {
-  if (key == "data" || key == "error") {
-    ondemand::json_type type{};
-    if (depth != 0 || value.type().get(type)) return false;
-    if (type == ondemand::json_type::array) {
-      fields.seen |= kDataArray;
-      return true;
-    }
-    ondemand::object inner;
-    return !value.get_object().get(inner) && scan(inner, fields, depth + 1);
+// Which object is scanned: the frame's own, the one under `data`, or the one under `error`.
+enum class Place : std::uint8_t { Frame, Data, Error };
+
+bool scan(ondemand::object& object, Fields& fields, Place place) noexcept;
+
+// The event of a combined stream is all the frame says: what stands beside it is not mixed with it.
+bool record_data(ondemand::value& value, Fields& fields) noexcept {
+  ondemand::json_type type{};
+  if (fields.seen != 0 || value.type().get(type)) return false;
+  if (type == ondemand::json_type::array) {
+    fields.seen |= kCombined | kArray;
+    return check_value(value, 0);
   }
-  if (key == "lastUpdateId") return record(fields, kLastUpdateId, value, fields.last_id);
-  if (key == "bids") {
-    fields.seen |= kBidLevels;
-    return array_text(value, fields.bids);
-  }
-  if (key == "asks") {
-    fields.seen |= kAskLevels;
-    return array_text(value, fields.asks);
-  }
-  if (key == "id") {
-    fields.seen |= kReplyId;
-    ondemand::json_type type{};
-    if (value.type().get(type)) return false;
-    return type != ondemand::json_type::number ||
-           read(value, fields.reply_id);  // a null or text id is not ours
-  }
-  if (key == "result") {
-    fields.seen |= kResult;
-    return true;
-  }
-  if (key == "code") return record(fields, kCode, value, fields.code);
-  if (key == "msg") return read(value, fields.message);
+  ondemand::object inner;
+  if (value.get_object().get(inner) || !scan(inner, fields, Place::Data)) return false;
+  fields.seen |= kCombined;
   return true;
 }
 
+bool record_error(ondemand::value& value, Fields& fields) noexcept {
+  ondemand::object inner;
+  if (!first_time(fields, kError) || value.get_object().get(inner)) return false;
+  fields.seen |= kError;
+  return scan(inner, fields, Place::Error);
+}
+
+// An id of ours is a number; null and text are answers to somebody else.
+bool record_reply_id(ondemand::value& value, Fields& fields) noexcept {
+  ondemand::json_type type{};
+  if (value.type().get(type)) return false;
+  if (type == ondemand::json_type::number) return record(fields, kReplyId, value, fields.reply_id);
+  if (!first_time(fields, kReplyId)) return false;
+  fields.seen |= kReplyId;
+  return check_value(value, 0);
+}
+
+// Longer keys: framing, replies and REST snapshots.
+bool record_word(std::string_view key, ondemand::value& value, Fields& fields, Place place) noexcept {
+  if (key == "data" && place == Place::Frame) return record_data(value, fields);
+  if (key == "error" && place == Place::Frame) return record_error(value, fields);
+  if (key == "lastUpdateId") return record(fields, kLastUpdateId, value, fields.snapshot_id);
+  if (key == "bids") return record_array(fields, kBids, value, fields.snapshot_bids);
+  if (key == "asks") return record_array(fields, kAsks, value, fields.snapshot_asks);
+  if (key == "id") return record_reply_id(value, fields);
+  if (key == "result") {
+    if (!first_time(fields, kResult)) return false;
+    fields.seen |= kResult;
+  }
+  if (key == "code") return record(fields, kCode, value, fields.code);
+  if (key == "msg") return record(fields, kMessage, value, fields.message);
+  return check_value(value, 0);
+}
+
 // Visits every field of `object`, so that its structure is checked to the end.
-bool scan(ondemand::object& object, Fields& fields, int depth) noexcept {
+bool scan(ondemand::object& object, Fields& fields, Place place) noexcept {
   for (auto item : object) {
     ondemand::field field;
     if (std::move(item).get(field)) return false;
     const char* const key = field.key().raw();
     ondemand::value value = field.value();
     if (key[0] != '"' && key[1] == '"') {
-      if (!record_letter(key[0], value, fields)) return false;
+      const bool is_letter = key[0] != '\\' && place != Place::Error && !fields.has(kCombined);
+      if (!is_letter || !record_letter(key[0], value, fields)) return false;
     } else {
+      // Longer than the padding: none we know. Escaped: the venue never does, and we would not recognize it.
       const void* const closing = std::memchr(key, '"', core::kFramePadding);
-      const auto length = closing ? static_cast<std::size_t>(static_cast<const char*>(closing) - key) : 0;
-      if (!record_word({key, length}, value, fields, depth)) return false;
+      const std::string_view word(key, closing
+                                           ? static_cast<std::size_t>(static_cast<const char*>(closing) - key)
+                                           : core::kFramePadding);
+      if (word.find('\\') != std::string_view::npos || !record_word(word, value, fields, place)) return false;
     }
   }
   return true;
 }
 
-// The whole text is one JSON object with nothing behind it.
+// An all-market stream with raw framing.
+bool scan_array(ondemand::document& document, Fields& fields) noexcept {
+  ondemand::array array;
+  if (document.get_array().get(array)) return false;
+  for (auto element : array) {
+    ondemand::value value;
+    if (std::move(element).get(value) || !check_value(value, 0)) return false;
+  }
+  fields.seen |= kArray;
+  return true;
+}
+
+// The whole text is one JSON object or array with nothing behind it.
 bool scan_document(ondemand::parser& json, const char* data, std::size_t size, Fields& fields) noexcept {
   ondemand::document document;
-  ondemand::object object;
-  if (json.iterate(data, size, size + core::kFramePadding).get(document)) return false;
-  if (document.get_object().get(object) || !scan(object, fields, 0)) return false;
+  ondemand::json_type type{};
+  if (json.iterate(data, size, size + core::kFramePadding).get(document) || document.type().get(type))
+    return false;
+  if (type == ondemand::json_type::array) {
+    if (!scan_array(document, fields)) return false;
+  } else {
+    ondemand::object object;
+    if (document.get_object().get(object) || !scan(object, fields, Place::Frame)) return false;
+  }
   return document.current_location().error() == simdjson::OUT_OF_BOUNDS;
 }
 
@@ -227,14 +341,13 @@ ParseStatus read_number(std::string_view text, int exponent, std::int64_t& manti
   return end == text.data() + text.size() ? core::to_parse_status(status) : ParseStatus::BadNumber;
 }
 
-ParseStatus write_levels(const Fields& fields, const Instrument& instrument, const MessageHeader& header,
-                         MessageSink& sink) noexcept {
+ParseStatus write_levels(std::string_view bids, std::string_view asks, const Instrument& instrument,
+                         const MessageHeader& header, MessageSink& sink) noexcept {
   core::LevelWriter writer(sink, header);
   ParseStatus status =
-      core::scan_levels(fields.bids, instrument, [&](core::PriceLevel level) { writer.add_bid(level); });
+      core::scan_levels(bids, instrument, [&](core::PriceLevel level) { writer.add_bid(level); });
   if (status == ParseStatus::Ok) {
-    status =
-        core::scan_levels(fields.asks, instrument, [&](core::PriceLevel level) { writer.add_ask(level); });
+    status = core::scan_levels(asks, instrument, [&](core::PriceLevel level) { writer.add_ask(level); });
   }
   if (status != ParseStatus::Ok) {
     writer.abandon(shm::StateReason::ParseError);
@@ -281,8 +394,8 @@ class BinanceSpotParser final : public core::Parser {
                        MessageSink& sink) noexcept {
     if (!fields.has(kEvent)) {
       if (fields.has(kSymbol | kLastId | kBidPrice)) return quote(fields, instrument, header, sink);
-      if (fields.has(kReplyId) || fields.has(kCode)) return reply(fields);
-      return fields.seen & (kLastUpdateId | kDataArray) ? ParseStatus::Ignored : ParseStatus::MalformedFrame;
+      if (fields.seen & (kCode | kError) || fields.has(kReplyId | kResult)) return reply(fields);
+      return fields.seen & (kLastUpdateId | kArray) ? ParseStatus::Ignored : ParseStatus::MalformedFrame;
     }
     if (fields.event == "depthUpdate") return depth(fields, instrument, header, sink);
     if (fields.event == "trade") return trade(fields, instrument, header, sink, kTradeId);
@@ -303,7 +416,7 @@ class BinanceSpotParser final : public core::Parser {
     header.update_type = UpdateType::Delta;
     header.first_update_id = fields.first_id;
     header.last_update_id = fields.last_id;
-    const ParseStatus status = write_levels(fields, *instrument, header, sink);
+    const ParseStatus status = write_levels(fields.bids, fields.asks, *instrument, header, sink);
     invalidated_ = status != ParseStatus::Ok;
     return status;
   }
@@ -349,7 +462,10 @@ class BinanceSpotParser final : public core::Parser {
       if (status == ParseStatus::Ok)
         status = read_number(quantities[i], instrument->quantity_exponent, sides[i].quantity);
       if (status != ParseStatus::Ok) return status;
-      if (sides[i].price < 0 || sides[i].quantity < 0) return ParseStatus::BadNumber;
+      // An empty side is all zero.
+      if (sides[i].price < 0 || sides[i].quantity < 0 || (sides[i].price == 0 && sides[i].quantity != 0)) {
+        return ParseStatus::BadNumber;
+      }
     }
     header.update_type = UpdateType::Quote;
     header.first_update_id = fields.last_id;
@@ -371,7 +487,7 @@ class BinanceSpotParser final : public core::Parser {
     const std::size_t length = std::min(fields.message.size(), sizeof(last_reply_.text) - 1);
     if (length != 0) std::memcpy(last_reply_.text, fields.message.data(), length);
     last_reply_.text[length] = '\0';
-    return fields.has(kCode) ? ParseStatus::VenueError : ParseStatus::Ack;
+    return fields.seen & (kCode | kError) ? ParseStatus::VenueError : ParseStatus::Ack;
   }
 
   const core::SymbolTable& symbols_;
@@ -391,8 +507,8 @@ core::ParseStatus parse_snapshot(std::string_view body, const Instrument& instru
                                  MessageSink& sink) {
   ondemand::parser json;
   Fields fields;
-  if (!scan_document(json, body.data(), body.size(), fields) ||
-      !fields.has(kLastUpdateId | kBidLevels | kAskLevels)) {
+  if (!scan_document(json, body.data(), body.size(), fields) || !fields.has(kLastUpdateId | kBids | kAsks) ||
+      fields.has(kCombined)) {
     return ParseStatus::MalformedFrame;
   }
   MessageHeader header{};
@@ -400,9 +516,9 @@ core::ParseStatus parse_snapshot(std::string_view body, const Instrument& instru
   header.symbol_id = instrument.symbol_id;
   header.exchange_id = instrument.exchange_id;
   header.update_type = UpdateType::Snapshot;
-  header.first_update_id = fields.last_id;
-  header.last_update_id = fields.last_id;
-  return write_levels(fields, instrument, header, sink);
+  header.first_update_id = fields.snapshot_id;
+  header.last_update_id = fields.snapshot_id;
+  return write_levels(fields.snapshot_bids, fields.snapshot_asks, instrument, header, sink);
 }
 
 }  // namespace mdp::venue::binance_spot

@@ -15,8 +15,8 @@ core::RestRequest snapshot_request(std::string_view venue_symbol, std::size_t de
 // GET /api/v3/exchangeInfo, all symbols.
 core::RestRequest instruments_request();
 
-// symbol_id is left to the caller; canonical symbols are `<venue_name>:<base>-<quote>`. The error says what
-// is wrong with the body.
+// symbol_id is left to the caller; canonical symbols are `<venue_name>:<base>-<quote>`. A symbol that can't
+// be read is logged and left out. The error says what is wrong with the body.
 core::Expected<std::vector<core::Instrument>, std::string> parse_instruments(std::string_view body,
                                                                              std::string_view venue_name,
                                                                              core::ExchangeId exchange_id);

@@ -1,0 +1,228 @@
+// The engine for control. Calls that may block release the GIL; engine threads never call Python.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+
+#include <cstring>
+
+#include "bindings.hpp"
+#include "mdp/engine/engine.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace mdp::bindings {
+namespace {
+
+using engine::ControlEvent;
+using engine::ControlKind;
+using engine::Engine;
+using engine::EngineConfig;
+using engine::EngineHealth;
+using engine::LineHealth;
+using engine::VenueConfig;
+
+// A std::chrono::milliseconds member as a Python int of milliseconds.
+template <class Owner>
+void def_ms(nb::class_<Owner>& type, const char* name, std::chrono::milliseconds Owner::* member) {
+  type.def_prop_rw(
+      name, [member](const Owner& self) { return (self.*member).count(); },
+      [member](Owner& self, std::int64_t ms) { self.*member = std::chrono::milliseconds(ms); });
+}
+
+void bind_config(nb::module_& module) {
+  nb::enum_<engine::Topology>(module, "Topology", "How the stages are spread over threads.")
+      .value("PIPELINED", engine::Topology::Pipelined)
+      .value("FUSED", engine::Topology::Fused)
+      .value("AUTO", engine::Topology::Auto);
+  nb::enum_<queue::IdleMode>(module, "IdleMode", "How a stage waits for work.")
+      .value("SPIN", queue::IdleMode::Spin)
+      .value("YIELD", queue::IdleMode::Yield)
+      .value("PARK", queue::IdleMode::Park)
+      .value("AUTO", queue::IdleMode::Auto);
+  nb::enum_<core::Channel>(module, "Channel", "What is subscribed to for each symbol.")
+      .value("DEPTH", core::Channel::Depth)
+      .value("TRADE", core::Channel::Trade)
+      .value("AGGREGATE_TRADE", core::Channel::AggregateTrade)
+      .value("QUOTE", core::Channel::Quote);
+
+  nb::class_<publish::SegmentConfig>(module, "SegmentConfig", "The shared-memory segment (publish/segment_writer.hpp).")
+      .def(nb::init<>())
+      .def_rw("name", &publish::SegmentConfig::name)
+      .def_rw("ring_bytes", &publish::SegmentConfig::ring_bytes)
+      .def_rw("instrument_capacity", &publish::SegmentConfig::instrument_capacity)
+      .def_rw("levels_per_side", &publish::SegmentConfig::levels_per_side)
+      .def_rw("mode", &publish::SegmentConfig::mode)
+      .def_rw("group", &publish::SegmentConfig::group);
+  nb::class_<engine::CoreMap>(module, "CoreMap", "Cores to pin threads to; -1 pins nothing.")
+      .def(nb::init<>())
+      .def_rw("connectors", &engine::CoreMap::connectors)
+      .def_rw("parsers", &engine::CoreMap::parsers)
+      .def_rw("managers", &engine::CoreMap::managers)
+      .def_rw("publisher", &engine::CoreMap::publisher)
+      .def_rw("rest", &engine::CoreMap::rest);
+  nb::class_<EngineConfig>(module, "EngineConfig", "What an Engine is built from (engine/engine_config.hpp).")
+      .def(nb::init<>())
+      .def_rw("segment", &EngineConfig::segment)
+      .def_rw("topology", &EngineConfig::topology)
+      .def_rw("idle", &EngineConfig::idle)
+      .def_rw("cores", &EngineConfig::cores)
+      .def_rw("manager_count", &EngineConfig::manager_count)
+      .def_rw("book_depth", &EngineConfig::book_depth)
+      .def_rw("frame_count", &EngineConfig::frame_count)
+      .def_rw("frame_bytes", &EngineConfig::frame_bytes)
+      .def_rw("message_queue_slots", &EngineConfig::message_queue_slots)
+      .def_rw("event_queue_slots", &EngineConfig::event_queue_slots);
+
+  nb::class_<net::TlsOptions>(module, "TlsOptions", "How a connection proves it talks to the venue.")
+      .def(nb::init<>())
+      .def_rw("ca_file", &net::TlsOptions::ca_file)
+      .def_rw("server_name", &net::TlsOptions::server_name)
+      .def_rw("insecure_skip_verify", &net::TlsOptions::insecure_skip_verify);
+  nb::class_<net::BackoffOptions> backoff(module, "BackoffOptions", "Waits between attempts to connect.");
+  backoff.def(nb::init<>())
+      .def_rw("multiplier", &net::BackoffOptions::multiplier)
+      .def_rw("jitter", &net::BackoffOptions::jitter);
+  def_ms(backoff, "initial_ms", &net::BackoffOptions::initial);
+  def_ms(backoff, "max_ms", &net::BackoffOptions::max);
+  def_ms(backoff, "stable_after_ms", &net::BackoffOptions::stable_after);
+  nb::class_<VenueConfig> venue(module, "VenueConfig", "One venue of an Engine.");
+  venue.def(nb::init<>())
+      .def_rw("name", &VenueConfig::name)
+      .def_rw("ws_url", &VenueConfig::ws_url, "Empty: the venue's own.")
+      .def_rw("rest_url", &VenueConfig::rest_url, "Empty: the venue's own.")
+      .def_rw("tls", &VenueConfig::tls)
+      .def_rw("backoff", &VenueConfig::backoff)
+      .def_rw("channels", &VenueConfig::channels)
+      .def_rw("snapshot_depth", &VenueConfig::snapshot_depth, "Levels a side.");
+  def_ms(venue, "connect_timeout_ms", &VenueConfig::connect_timeout);
+  def_ms(venue, "idle_timeout_ms", &VenueConfig::idle_timeout);
+  def_ms(venue, "rest_timeout_ms", &VenueConfig::rest_timeout);
+}
+
+void bind_control(nb::module_& module) {
+  nb::enum_<ControlKind>(module, "ControlKind", "What a ControlEvent tells.")
+      .value("BOOK_STATE", ControlKind::BookState)
+      .value("LINE_STATE", ControlKind::LineState)
+      .value("SNAPSHOT", ControlKind::Snapshot)
+      .value("REPLY", ControlKind::Reply)
+      .value("PARSE_ERROR", ControlKind::ParseError);
+  nb::class_<ControlEvent>(module, "ControlEvent", "Something control should know; see engine/control.hpp.")
+      .def_ro("kind", &ControlEvent::kind)
+      .def_ro("symbol_id", &ControlEvent::symbol)
+      .def_ro("line", &ControlEvent::line)
+      .def_ro("book_state", &ControlEvent::book_state)
+      .def_ro("reason", &ControlEvent::reason)
+      .def_ro("line_state", &ControlEvent::line_state)
+      .def_ro("update_id", &ControlEvent::update_id)
+      .def_ro("code", &ControlEvent::code)
+      .def_ro("request_id", &ControlEvent::request_id)
+      .def_ro("retry_after_s", &ControlEvent::retry_after_s, "-1: none.")
+      .def_ro("used_weight", &ControlEvent::used_weight, "-1: not said.")
+      .def_prop_ro("parse_status", [](const ControlEvent& self) { return core::to_string(self.parse_status); })
+      .def_prop_ro("is_venue_error",
+                   [](const ControlEvent& self) { return self.parse_status == core::ParseStatus::VenueError; })
+      .def_prop_ro("text", [](const ControlEvent& self) {
+        // The beginning of a frame need not be whole UTF-8.
+        return nb::steal<nb::str>(PyUnicode_DecodeUTF8(self.text, static_cast<Py_ssize_t>(std::strlen(self.text)), "replace"));
+      });
+}
+
+void bind_health(nb::module_& module) {
+  nb::class_<engine::SymbolHealth>(module, "SymbolHealth", "State of one book.")
+      .def_ro("state", &engine::SymbolHealth::state)
+      .def_ro("reason", &engine::SymbolHealth::reason)
+      .def_ro("update_id", &engine::SymbolHealth::update_id);
+  nb::class_<LineHealth>(module, "LineHealth", "State and counters of one line.")
+      .def_ro("line", &LineHealth::line)
+      .def_ro("venue", &LineHealth::venue)
+      .def_ro("up", &LineHealth::up)
+      .def_ro("last_traffic_ns", &LineHealth::last_traffic_ns, "Last byte from the venue, pings included; 0: never.")
+      .def_ro("streams", &LineHealth::streams)
+      .def_ro("raw_queue_depth", &LineHealth::raw_queue_depth)
+      .def_ro("frames", &LineHealth::frames)
+      .def_ro("bytes", &LineHealth::bytes)
+      .def_ro("pings", &LineHealth::pings)
+      .def_ro("reconnects", &LineHealth::reconnects)
+      .def_ro("pool_waits", &LineHealth::pool_waits)
+      .def_ro("parse_errors", &LineHealth::parse_errors);
+  nb::class_<EngineHealth>(module, "EngineHealth", "Counters since start; latencies are socket receive to ring commit.")
+      .def_ro("events", &EngineHealth::events)
+      .def_ro("table_writes", &EngineHealth::table_writes)
+      .def_ro("rejected_events", &EngineHealth::rejected_events)
+      .def_ro("control_dropped", &EngineHealth::control_dropped)
+      .def_ro("updates", &EngineHealth::updates)
+      .def_ro("duplicates", &EngineHealth::duplicates)
+      .def_ro("trades", &EngineHealth::trades)
+      .def_ro("quotes", &EngineHealth::quotes)
+      .def_ro("gaps", &EngineHealth::gaps)
+      .def_ro("resyncs", &EngineHealth::resyncs)
+      .def_ro("crossed", &EngineHealth::crossed)
+      .def_ro("buffer_overflows", &EngineHealth::buffer_overflows)
+      .def_ro("snapshots_applied", &EngineHealth::snapshots_applied)
+      .def_ro("snapshots_too_old", &EngineHealth::snapshots_too_old)
+      .def_ro("snapshots_unused", &EngineHealth::snapshots_unused)
+      .def_ro("event_queue_depth", &EngineHealth::event_queue_depth)
+      .def_ro("message_waits", &EngineHealth::message_waits)
+      .def_ro("event_waits", &EngineHealth::event_waits)
+      .def_ro("latency_count", &EngineHealth::latency_count)
+      .def_ro("p50_ns", &EngineHealth::p50_ns)
+      .def_ro("p90_ns", &EngineHealth::p90_ns)
+      .def_ro("p99_ns", &EngineHealth::p99_ns)
+      .def_ro("p999_ns", &EngineHealth::p999_ns)
+      .def_ro("max_ns", &EngineHealth::max_ns)
+      .def_ro("lines", &EngineHealth::lines);
+}
+
+}  // namespace
+
+void bind_engine(nb::module_& module) {
+  bind_config(module);
+  bind_control(module);
+  bind_health(module);
+  const auto unlocked = nb::call_guard<nb::gil_scoped_release>();
+  nb::class_<Engine>(module, "Engine",
+                     "The road from venue to shared memory. One control thread calls it; see engine/engine.hpp.")
+      .def(nb::init<EngineConfig>(), "config"_a, unlocked,
+           "Create the segment (state Starting) and the REST thread.\n\n"
+           "Raises\n------\nSegmentError\n    The name is owned by a live publisher, or there is no memory.\n"
+           "ConfigError\n    A value out of range.")
+      .def("add_venue", &Engine::add_venue, "config"_a, unlocked,
+           "Add a venue before start() and return its index.\n\nRaises\n------\nConfigError\n    Unknown venue, bad URL or "
+           "TLS settings.")
+      .def("fetch_instruments", &Engine::fetch_instruments, "venue"_a, unlocked,
+           "Block for the venue's list of instruments.\n\nRaises\n------\nConnectError\n    What could not be reached or read.")
+      .def("rest_limits",
+           [](const Engine& self, std::size_t venue) {
+             const Engine::RestLimits limits = self.rest_limits(venue);
+             return nb::make_tuple(limits.weight_per_minute, limits.snapshot_weight);
+           },
+           "venue"_a, nb::sig("def rest_limits(self, venue: int) -> tuple[int, int]"),
+           "Return the venue's REST weight a minute (0: no limit) and the weight of one snapshot.")
+      .def("add_symbol", &Engine::add_symbol, "venue"_a, "instrument"_a, unlocked,
+           "Subscribe to an instrument, before start() or while running, and return its symbol_id.")
+      .def("remove_symbol", &Engine::remove_symbol, "symbol_id"_a, unlocked,
+           "Leave an instrument's channels and drop its book. False: no such symbol.")
+      .def("start", &Engine::start, unlocked, "Start publisher, managers, then lines.")
+      .def("stop", &Engine::stop, unlocked,
+           "Stop intake, drain, mark the segment stopped, end the threads, unlink the segment. Idempotent.")
+      .def("fetch_snapshot", &Engine::fetch_snapshot, "symbol_id"_a, unlocked,
+           "Fetch a snapshot in the background; its outcome comes as ControlKind.SNAPSHOT.")
+      .def("begin_sync", &Engine::begin_sync, "symbol_id"_a, unlocked,
+           "Let a quiet symbol begin to sync without waiting for its first delta.")
+      .def("request_resync", &Engine::request_resync, "symbol_id"_a, unlocked, "Distrust a book and sync it anew.")
+      .def("reconnect", &Engine::reconnect, "line"_a, "reason"_a, unlocked, "Drop a line and connect it anew.")
+      .def("take_snapshots_wanted", &Engine::take_snapshots_wanted, unlocked,
+           "Return the symbol_ids that began to wait for a snapshot since the last call.")
+      .def("take_control_events", &Engine::take_control_events, "max"_a = 1024, unlocked,
+           "Return up to `max` events, oldest first.")
+      .def("symbol_health", &Engine::symbol_health, "symbol_id"_a)
+      .def("health", &Engine::health)
+      .def_prop_ro("topology", &Engine::topology, "What AUTO came to.")
+      .def_prop_ro("idle", &Engine::idle, "What AUTO came to.")
+      .def_prop_ro("segment_name", &Engine::segment_name)
+      .def_prop_ro("running", &Engine::running);
+}
+
+}  // namespace mdp::bindings

@@ -1,0 +1,280 @@
+"""The configuration: YAML, checked by a typed schema before C++ sees any of it.
+
+Every error names the file, the line, the key, what was found and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from mdp import _core
+from mdp.errors import ConfigError
+
+ChannelName = Literal["depth", "trade", "aggregate_trade", "quote"]
+Core = Annotated[int, Field(ge=-1, lt=4096)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SegmentSection(_Section):
+    """The shared-memory segment."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$")] = "mdp"
+    ring: ByteSize = ByteSize(64 << 20)
+    """Bytes of the event ring, a power of two, such as 64MiB."""
+    instruments: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
+    """How many symbols the segment has room for."""
+    levels: Annotated[int, Field(ge=1, le=128)] = 20
+    """Best levels a side in the book table."""
+    mode: Annotated[str, Field(pattern=r"^0[0-7]{3}$")] = "0640"
+    """Permission bits, octal in quotes."""
+    group: str = ""
+    """Group the segment is given to; empty: the process's own."""
+
+    @field_validator("ring")
+    @classmethod
+    def _power_of_two(cls, value: ByteSize) -> ByteSize:
+        if value < 64 << 10 or value & (value - 1):
+            raise ValueError("must be a power of two of at least 64KiB")
+        return value
+
+
+class CoresSection(_Section):
+    """Cores to pin threads to; -1 leaves a thread to the system."""
+
+    connectors: list[Core] = []
+    parsers: list[Core] = []
+    managers: list[Core] = []
+    publisher: Core = -1
+    rest: Core = -1
+
+
+class EngineSection(_Section):
+    """Threads and queues."""
+
+    topology: Literal["auto", "pipelined", "fused"] = "auto"
+    idle: Literal["auto", "spin", "yield", "park"] = "auto"
+    cores: CoresSection = CoresSection()
+    managers: Annotated[int, Field(ge=1, le=64)] = 1
+    book_depth: Annotated[int, Field(ge=0)] = 0
+    """Levels kept a side, 0 for all the venue sends."""
+    frames: Annotated[int, Field(ge=8, le=1 << 20)] = 1024
+    """Raw frame buffers of one line."""
+    frame_size: ByteSize = ByteSize(16 << 10)
+    """What a buffer starts with; larger frames get a larger one."""
+    message_slots: Annotated[int, Field(ge=8, le=1 << 20)] = 1024
+    event_slots: Annotated[int, Field(ge=8, le=1 << 20)] = 1024
+
+
+class LogSection(_Section):
+    """Where log lines go."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    file: str = ""
+    """Appended to; empty: standard error."""
+
+
+class TlsSection(_Section):
+    """How a connection proves it talks to the venue."""
+
+    ca_file: str = ""
+    """PEM file to trust instead of the system's authorities."""
+    server_name: str = ""
+    """Name the certificate must bear; empty: the host of the URL."""
+    insecure_skip_verify: bool = False
+    """Accept any certificate. Loopback addresses only, and logged at every start."""
+
+
+class BackoffSection(_Section):
+    """Waits between attempts to connect: exponential, capped, with jitter; they never end."""
+
+    initial_ms: Annotated[int, Field(ge=1)] = 250
+    max_ms: Annotated[int, Field(ge=1)] = 30_000
+    multiplier: Annotated[float, Field(ge=1.0, le=10.0)] = 2.0
+    jitter: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    stable_after_ms: Annotated[int, Field(ge=0)] = 60_000
+    """A line that was up this long starts over from `initial_ms`."""
+
+
+class VenueSection(_Section):
+    """One venue and the symbols to publish."""
+
+    name: str
+    symbols: Annotated[list[str], Field(min_length=1)]
+    """As the venue spells them: BTCUSDT."""
+    channels: Annotated[list[ChannelName], Field(min_length=1)] = ["depth", "trade", "quote"]
+    ws_url: str = ""
+    """wss://host:port; empty: the venue's own."""
+    rest_url: str = ""
+    """https://host[:port]; empty: the venue's own."""
+    tls: TlsSection = TlsSection()
+    backoff: BackoffSection = BackoffSection()
+    snapshot_depth: Annotated[int, Field(ge=1, le=5000)] = 1000
+    """Levels a side of a REST snapshot."""
+    connect_timeout_ms: Annotated[int, Field(ge=1)] = 5_000
+    """Of each step: resolve, connect, TLS handshake, WebSocket upgrade."""
+    idle_timeout_ms: Annotated[int, Field(ge=1)] = 60_000
+    """A line without a byte, pings included, for this long is dead."""
+    rest_timeout_ms: Annotated[int, Field(ge=1)] = 10_000
+    quiet_sync_ms: Annotated[int, Field(ge=0)] = 2_000
+    """A symbol without a delta for this long after its line came up is synced from the snapshot alone."""
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        known = _core.venue_names()
+        if value not in known:
+            raise ValueError(f"unknown venue; allowed: {', '.join(known)}")
+        return value
+
+    @field_validator("symbols", "channels")
+    @classmethod
+    def _no_duplicates(cls, value: list[str]) -> list[str]:
+        twice = sorted({item for item in value if value.count(item) > 1})
+        if twice:
+            raise ValueError(f"named twice: {', '.join(twice)}")
+        return value
+
+
+class Config(_Section):
+    """A whole configuration file."""
+
+    segment: SegmentSection = SegmentSection()
+    engine: EngineSection = EngineSection()
+    log: LogSection = LogSection()
+    venues: Annotated[list[VenueSection], Field(min_length=1)]
+
+    _origin: Origin | None = None
+
+    @model_validator(mode="after")
+    def _room(self) -> Config:
+        count = sum(len(venue.symbols) for venue in self.venues)
+        if count > self.segment.instruments:
+            raise ValueError(f"segment.instruments is {self.segment.instruments}, but {count} symbols are named")
+        names = [venue.name for venue in self.venues]
+        if len(set(names)) != len(names):
+            raise ValueError("venues: a venue is named twice; give all its symbols in one entry")
+        return self
+
+    def where(self, *path: str | int) -> str:
+        """Return ``file:line: key: `` for an error about the value at `path`, or the key alone."""
+        return self._origin.where(path) if self._origin else f"{_dotted(path)}: "
+
+
+class Origin:
+    """Which file a configuration came from, and the line of each key."""
+
+    def __init__(self, file: str, root: yaml.Node) -> None:
+        self.file = file
+        self._lines: dict[tuple[str | int, ...], int] = {}
+        self._walk(root, ())
+
+    def where(self, path: tuple[str | int, ...]) -> str:
+        """Return ``file:line: key: `` of the nearest known ancestor of `path`."""
+        known = path
+        while known and known not in self._lines:
+            known = known[:-1]
+        line = self._lines.get(known, 1)
+        return f"{self.file}:{line}: {_dotted(path)}: " if path else f"{self.file}: "
+
+    def _walk(self, node: yaml.Node, path: tuple[str | int, ...]) -> None:
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key_node, value_node in node.value:
+                key = str(key_node.value)
+                line = key_node.start_mark.line + 1
+                if key in seen:
+                    raise ConfigError(f"{self.file}:{line}: {_dotted((*path, key))}: given twice; keep one")
+                seen.add(key)
+                self._lines[(*path, key)] = line
+                self._walk(value_node, (*path, key))
+        elif isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                self._lines[(*path, index)] = item.start_mark.line + 1
+                self._walk(item, (*path, index))
+
+
+def load_config(file: str | Path) -> Config:
+    """Read and check a configuration file.
+
+    Parameters
+    ----------
+    file
+        Path of a YAML file.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, is not YAML, or has a key or value that is not allowed.
+    """
+    name = str(file)
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{name}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name}: is not UTF-8 text (byte {error.start})") from error
+    return parse_config(text, name)
+
+
+def parse_config(text: str, file: str = "<config>") -> Config:
+    """Check the text of a configuration; `file` is the name errors show. Raises `ConfigError`."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{file}:{line}: not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: not YAML: {error}") from error
+    if root is None or not isinstance(data, dict):
+        raise ConfigError(f"{file}: wanted a mapping with the key venues, found {type(data).__name__}")
+    origin = Origin(file, root)
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(details, origin) for details in error.errors())) from error
+    object.__setattr__(config, "_origin", origin)
+    return config
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _explain(details: ErrorDetails, origin: Origin) -> str:
+    path = details["loc"]
+    where = origin.where(path)
+    if details["type"] == "extra_forbidden":
+        allowed = _keys_at(path[:-1])
+        close = difflib.get_close_matches(str(path[-1]), allowed, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        return f"{where}unknown key{hint} Allowed: {', '.join(allowed)}"
+    if details["type"] == "missing":
+        return f"{where}missing; it must be given"
+    message = details["msg"].removeprefix("Value error, ")
+    found = "" if path == () else f" (found {details['input']!r})"
+    return f"{where}{message[:1].lower()}{message[1:]}{found}"
+
+
+def _keys_at(path: tuple[str | int, ...]) -> list[str]:
+    """Return the keys the schema allows in the section at `path`."""
+    section: type[BaseModel] = Config
+    for part in path:
+        if isinstance(part, int):
+            continue
+        annotation: Any = section.model_fields[part].annotation
+        arguments = getattr(annotation, "__args__", ())
+        section = arguments[0] if arguments else annotation
+    return list(section.model_fields)

@@ -1,0 +1,391 @@
+"""The control side of a provider: configuration, start order, snapshot sync, health, recovery, shutdown.
+
+Nothing here is on the message path: the C++ engine moves the data, this thread tells it what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import tenacity
+
+from mdp import _core, log
+from mdp._core import BookState, ControlEvent, ControlKind, EngineHealth, Instrument, LineState, StateReason
+from mdp.config import Config, VenueSection
+from mdp.errors import ConfigError, ConnectError, MdpError
+from mdp.snapshots import SnapshotScheduler
+
+_CONTROL_INTERVAL_S = 0.01
+
+
+@dataclass
+class _Symbol:
+    symbol_id: int
+    venue: _Venue
+    instrument: Instrument
+    synced_once: bool = False
+
+
+@dataclass
+class _Venue:
+    section: VenueSection
+    path: tuple[str | int, ...]
+    index: int
+    scheduler: SnapshotScheduler
+    listed: dict[str, Instrument] = field(default_factory=dict)
+    up_since: float | None = None
+
+
+@dataclass(frozen=True)
+class Health:
+    """What `Provider.health` returns: counts of books by state, and the engine's counters."""
+
+    symbols: int
+    live: int
+    syncing: int
+    stale: int
+    engine: EngineHealth
+
+
+class Provider:
+    """Connects to the venues of a configuration and publishes their books and trades.
+
+    Creating it changes nothing outside; `start` creates the segment, then starts managers and lines. Use it
+    as a context manager, or call `stop` when done: it drains, marks the segment stopped and unlinks it.
+
+    Parameters
+    ----------
+    config
+        From `mdp.load_config`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._engine: _core.Engine | None = None
+        self._venues: list[_Venue] = []
+        self._symbols: dict[int, _Symbol] = {}
+        self._stop = threading.Event()
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Provider:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # ---- life ----
+
+    def start(self, *, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Create the segment, list the venues' instruments, subscribe and begin to publish.
+
+        Keeps retrying while a venue cannot be reached, until `cancelled` returns true or `stop` is called.
+
+        Raises
+        ------
+        ConfigError
+            A setting that cannot work, or a symbol the venue does not list. Nothing is left behind.
+        SegmentError
+            The segment's name is owned by a live publisher.
+        ConnectError
+            Given up while waiting for a venue, because of `cancelled`.
+        """
+        try:
+            self._engine = _core.Engine(_engine_config(self._config))
+            log.info(
+                "provider.start",
+                segment=self._engine.segment_name,
+                topology=self._engine.topology.name.lower(),
+                idle=self._engine.idle.name.lower(),
+                queue=_core.SPSC_QUEUE,
+            )
+            for index, section in enumerate(self._config.venues):
+                self._add_venue(section, ("venues", index))
+            for venue in self._venues:
+                self._list_instruments(venue, cancelled)
+                for index, name in enumerate(venue.section.symbols):
+                    self._subscribe(venue, name, (*venue.path, "symbols", index))
+            self._engine.start()
+        except BaseException:
+            self.stop()
+            raise
+        self._thread = threading.Thread(target=self._run, name="mdp-control", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop intake, drain, mark the segment stopped, disconnect, unlink. May be called more than once."""
+        self._stop.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+            self._thread = None
+        if self._engine is not None and self._engine.running:
+            log.info("provider.stop", segment=self._engine.segment_name)
+        if self._engine is not None:
+            self._engine.stop()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Block until the provider stops; False when `timeout_s` seconds passed first."""
+        return self._stop.wait(timeout_s)
+
+    # ---- symbols ----
+
+    def subscribe(self, venue: str, symbol: str) -> int:
+        """Add a symbol while running and return its symbol_id.
+
+        Raises
+        ------
+        ConfigError
+            The provider has no such venue, the venue does not list the symbol, or it is subscribed already.
+        """
+        with self._lock:
+            for candidate in self._venues:
+                if candidate.section.name == venue:
+                    return self._subscribe(candidate, symbol, (venue,))
+        known = ", ".join(candidate.section.name for candidate in self._venues)
+        raise ConfigError(f"no venue {venue!r} in this provider; it has: {known}")
+
+    def unsubscribe(self, symbol_id: int) -> bool:
+        """Remove a symbol while running; False if there is no such symbol."""
+        with self._lock:
+            symbol = self._symbols.pop(symbol_id, None)
+            if symbol is None or self._engine is None:
+                return False
+            symbol.venue.scheduler.forget(symbol_id)
+            return self._engine.remove_symbol(symbol_id)
+
+    def resync(self, symbol_id: int) -> None:
+        """Distrust a book and sync it anew, without touching another."""
+        self._running_engine().request_resync(symbol_id)
+
+    # ---- health ----
+
+    @property
+    def segment(self) -> str:
+        """Name of the segment that is published."""
+        return self._config.segment.name
+
+    def states(self) -> dict[str, tuple[BookState, StateReason]]:
+        """Return state and reason of every book by canonical symbol."""
+        engine = self._running_engine()
+        with self._lock:
+            symbols = list(self._symbols.values())
+        states = {}
+        for symbol in symbols:
+            health = engine.symbol_health(symbol.symbol_id)
+            states[symbol.instrument.canonical_symbol] = (health.state, health.reason)
+        return states
+
+    def health(self) -> Health:
+        """Return how many books are in which state, and the engine's counters. Also after `stop`."""
+        states = [state for state, _ in self.states().values()]
+        return Health(
+            symbols=len(states),
+            live=states.count(BookState.LIVE),
+            syncing=states.count(BookState.SYNCING),
+            stale=states.count(BookState.STALE),
+            engine=self._running_engine().health(),
+        )
+
+    # ---- set-up ----
+
+    def _running_engine(self) -> _core.Engine:
+        if self._engine is None:
+            raise MdpError("the provider was not started; call start() first")
+        return self._engine
+
+    def _add_venue(self, section: VenueSection, path: tuple[str | int, ...]) -> None:
+        engine = self._running_engine()
+        try:
+            index = engine.add_venue(_venue_config(section))
+        except ConfigError as error:
+            raise ConfigError(self._config.where(*path) + str(error)) from error
+        limits = engine.rest_limits(index)
+        scheduler = SnapshotScheduler(weight_per_minute=limits[0], weight=limits[1])
+        self._venues.append(_Venue(section, path, index, scheduler))
+
+    def _list_instruments(self, venue: _Venue, cancelled: Callable[[], bool]) -> None:
+        backoff = venue.section.backoff
+
+        def given_up(_: tenacity.RetryCallState) -> bool:
+            return cancelled() or self._stop.is_set()
+
+        def wait(seconds: float) -> None:
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline and not cancelled() and not self._stop.wait(0.05):
+                pass
+
+        def tell(state: tenacity.RetryCallState) -> None:
+            failure = state.outcome.exception() if state.outcome else None
+            seconds = state.next_action.sleep if state.next_action else 0.0
+            log.warning(
+                "venue.unreachable",
+                venue=venue.section.name,
+                attempt=state.attempt_number,
+                retry_in_ms=round(seconds * 1000),
+                error=failure,
+            )
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(ConnectError),
+            wait=tenacity.wait_exponential_jitter(
+                initial=backoff.initial_ms / 1000, max=backoff.max_ms / 1000, exp_base=backoff.multiplier
+            ),
+            stop=given_up,
+            sleep=wait,
+            before_sleep=tell,
+            reraise=True,
+        )
+        instruments = retrying(self._running_engine().fetch_instruments, venue.index)
+        venue.listed = {instrument.venue_symbol: instrument for instrument in instruments}
+        log.info("venue.instruments", venue=venue.section.name, count=len(instruments))
+
+    def _subscribe(self, venue: _Venue, name: str, path: tuple[str | int, ...]) -> int:
+        instrument = venue.listed.get(name)
+        if instrument is None:
+            close = difflib.get_close_matches(name.upper(), venue.listed, n=3)
+            hint = f"; did you mean {' or '.join(close)}?" if close else ""
+            raise ConfigError(
+                f"{self._config.where(*path)}{venue.section.name} does not list {name!r}{hint} "
+                f"({len(venue.listed)} symbols are listed)"
+            )
+        if instrument.status != "TRADING":
+            log.warning("symbol.not_trading", symbol=instrument.canonical_symbol, status=instrument.status)
+        with self._lock:
+            symbol_id = self._running_engine().add_symbol(venue.index, instrument)
+            self._symbols[symbol_id] = _Symbol(symbol_id, venue, instrument)
+        return symbol_id
+
+    # ---- control thread ----
+
+    def _run(self) -> None:
+        engine = self._running_engine()
+        while not self._stop.wait(_CONTROL_INTERVAL_S):
+            now = time.monotonic()
+            with self._lock:
+                for event in engine.take_control_events():
+                    self._handle(event, now)
+                for symbol_id in engine.take_snapshots_wanted():
+                    if symbol := self._symbols.get(symbol_id):
+                        symbol.venue.scheduler.want(symbol_id)
+                for venue in self._venues:
+                    self._wake_quiet_symbols(engine, venue, now)
+                    for symbol_id in venue.scheduler.take(now):
+                        engine.fetch_snapshot(symbol_id)
+
+    def _wake_quiet_symbols(self, engine: _core.Engine, venue: _Venue, now: float) -> None:
+        """Let symbols that saw no delta since their line came up sync from the snapshot alone."""
+        if venue.up_since is None or now < venue.up_since + venue.section.quiet_sync_ms / 1000:
+            return
+        venue.up_since = None
+        for symbol in self._symbols.values():
+            if symbol.venue is venue and engine.symbol_health(symbol.symbol_id).state == BookState.STALE:
+                engine.begin_sync(symbol.symbol_id)
+
+    def _handle(self, event: ControlEvent, now: float) -> None:
+        if event.kind == ControlKind.BOOK_STATE:
+            self._on_book_state(event)
+        elif event.kind == ControlKind.SNAPSHOT:
+            self._on_snapshot(event, now)
+        elif event.kind == ControlKind.LINE_STATE:
+            self._on_line_state(event, now)
+        elif event.kind == ControlKind.REPLY:
+            if event.is_venue_error:
+                log.error("venue.refused", line=event.line, request=event.request_id, code=event.code, text=event.text)
+            else:
+                log.debug("venue.ack", line=event.line, request=event.request_id)
+        else:
+            log.warning("frame.unreadable", line=event.line, status=event.parse_status, frame=event.text)
+
+    def _on_book_state(self, event: ControlEvent) -> None:
+        symbol = self._symbols.get(event.symbol_id)
+        if symbol is None:
+            return
+        name = symbol.instrument.canonical_symbol
+        reason = event.reason.name.lower()
+        if event.book_state == BookState.LIVE:
+            log.info("book.live", symbol=name, update_id=event.update_id)
+            symbol.synced_once = True
+        elif event.book_state == BookState.SYNCING:
+            log.debug("book.syncing", symbol=name, reason=reason)
+        elif symbol.synced_once:
+            log.warning("book.stale", symbol=name, reason=reason, update_id=event.update_id)
+
+    def _on_snapshot(self, event: ControlEvent, now: float) -> None:
+        symbol = self._symbols.get(event.symbol_id)
+        if symbol is None:
+            return
+        scheduler = symbol.venue.scheduler
+        if not event.text:
+            scheduler.succeeded(event.symbol_id, now, event.used_weight)
+            return
+        delay = scheduler.failed(event.symbol_id, now, event.retry_after_s, event.used_weight)
+        log.warning(
+            "snapshot.failed",
+            symbol=symbol.instrument.canonical_symbol,
+            error=event.text,
+            retry_in_ms=round(delay * 1000),
+        )
+
+    def _on_line_state(self, event: ControlEvent, now: float) -> None:
+        # The connector logs the change itself, with address and cause.
+        if event.line_state == LineState.UP:
+            for venue in self._venues:
+                venue.up_since = now
+
+
+def _engine_config(config: Config) -> _core.EngineConfig:
+    result = _core.EngineConfig()
+    segment = _core.SegmentConfig()
+    segment.name = config.segment.name
+    segment.ring_bytes = int(config.segment.ring)
+    segment.instrument_capacity = config.segment.instruments
+    segment.levels_per_side = config.segment.levels
+    segment.mode = int(config.segment.mode, 8)
+    segment.group = config.segment.group
+    result.segment = segment
+    result.topology = _core.Topology[config.engine.topology.upper()]
+    result.idle = _core.IdleMode[config.engine.idle.upper()]
+    cores = _core.CoreMap()
+    cores.connectors = config.engine.cores.connectors
+    cores.parsers = config.engine.cores.parsers
+    cores.managers = config.engine.cores.managers
+    cores.publisher = config.engine.cores.publisher
+    cores.rest = config.engine.cores.rest
+    result.cores = cores
+    result.manager_count = config.engine.managers
+    result.book_depth = config.engine.book_depth
+    result.frame_count = config.engine.frames
+    result.frame_bytes = int(config.engine.frame_size)
+    result.message_queue_slots = config.engine.message_slots
+    result.event_queue_slots = config.engine.event_slots
+    return result
+
+
+def _venue_config(section: VenueSection) -> _core.VenueConfig:
+    result = _core.VenueConfig()
+    result.name = section.name
+    result.ws_url = section.ws_url
+    result.rest_url = section.rest_url
+    tls = _core.TlsOptions()
+    tls.ca_file = section.tls.ca_file
+    tls.server_name = section.tls.server_name
+    tls.insecure_skip_verify = section.tls.insecure_skip_verify
+    result.tls = tls
+    backoff = _core.BackoffOptions()
+    backoff.initial_ms = section.backoff.initial_ms
+    backoff.max_ms = section.backoff.max_ms
+    backoff.multiplier = section.backoff.multiplier
+    backoff.jitter = section.backoff.jitter
+    backoff.stable_after_ms = section.backoff.stable_after_ms
+    result.backoff = backoff
+    result.channels = [_core.Channel[name.upper()] for name in section.channels]
+    result.snapshot_depth = section.snapshot_depth
+    result.connect_timeout_ms = section.connect_timeout_ms
+    result.idle_timeout_ms = section.idle_timeout_ms
+    result.rest_timeout_ms = section.rest_timeout_ms
+    return result

@@ -1,0 +1,10 @@
+"""``python -m mdp.sim``: the same as ``mdp sim``."""
+
+from __future__ import annotations
+
+import typer
+
+from mdp.sim.cli import sim
+
+if __name__ == "__main__":
+    typer.run(sim)

@@ -1,0 +1,177 @@
+"""Text of the venue's frames, byte for byte as it writes them, and their WebSocket encoding.
+
+A frame is rendered once however many clients want it: server-to-client WebSocket frames are not masked, so
+even the encoded bytes are the same for every client of the same framing and time unit.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from mdp.sim.market import AggTrade, Instrument, Levels, Top, Trade
+
+OP_TEXT = 0x1
+OP_PING = 0x9
+OP_PONG = 0xA
+
+
+def encode_ws(payload: bytes, opcode: int = OP_TEXT) -> bytes:
+    """Return `payload` as one unfragmented, unmasked WebSocket frame (RFC 6455 section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return struct.pack("!BB", 0x80 | opcode, size) + payload
+    if size < 65_536:
+        return struct.pack("!BBH", 0x80 | opcode, 126, size) + payload
+    return struct.pack("!BBQ", 0x80 | opcode, 127, size) + payload
+
+
+def wrap_combined(stream: str, data: str) -> str:
+    """Return the combined form of a raw event."""
+    return f'{{"stream":"{stream}","data":{data}}}'
+
+
+class Frame:
+    """One event of one stream, rendered lazily in the four forms a client may have chosen.
+
+    Parameters
+    ----------
+    stream : str
+        Stream name as in the combined form.
+    parts : tuple of str
+        Text of the raw event, cut where a timestamp goes.
+    times_us : tuple of int
+        The timestamps, microseconds since the epoch; one less than there are parts.
+    """
+
+    __slots__ = ("_encoded", "_parts", "_times_us", "stream")
+
+    def __init__(self, stream: str, parts: tuple[str, ...], times_us: tuple[int, ...] = ()) -> None:
+        self.stream = stream
+        self._parts = parts
+        self._times_us = times_us
+        self._encoded: dict[tuple[bool, bool], bytes] = {}
+
+    def text(self, combined: bool, micro: bool) -> str:
+        """Return the frame's JSON text."""
+        divisor = 1 if micro else 1000
+        out = [self._parts[0]]
+        for time_us, part in zip(self._times_us, self._parts[1:], strict=True):
+            out.append(str(time_us // divisor))
+            out.append(part)
+        data = "".join(out)
+        return wrap_combined(self.stream, data) if combined else data
+
+    def encoded(self, combined: bool, micro: bool) -> bytes:
+        """Return the frame as WebSocket bytes; the same object for every caller."""
+        key = (combined, micro)
+        found = self._encoded.get(key)
+        if found is None:
+            found = self._encoded[key] = encode_ws(self.text(combined, micro).encode())
+        return found
+
+
+class RecordedFrame(Frame):
+    """A frame of a recording: the combined text is sent exactly as it was received."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, stream: str, text: str) -> None:
+        super().__init__(stream, ("",))
+        self._text = text
+
+    def text(self, combined: bool, micro: bool) -> str:
+        """Return the recorded text, or the event in it. The time unit is the recorded one."""
+        return self._text if combined else self._text[len(self.stream) + 20 : -1]
+
+
+def levels_text(instrument: Instrument, levels: Levels) -> str:
+    """Return a JSON array of ``["price","quantity"]`` pairs."""
+    price = instrument.price_text
+    quantity = instrument.quantity_text
+    return "[" + ",".join([f'["{price(p)}","{quantity(q)}"]' for p, q in levels]) + "]"
+
+
+def depth_update(
+    stream: str, instrument: Instrument, first_id: int, last_id: int, bids: Levels, asks: Levels, time_us: int
+) -> Frame:
+    """Return a ``depthUpdate`` frame."""
+    return Frame(
+        stream,
+        (
+            '{"e":"depthUpdate","E":',
+            (
+                f',"s":"{instrument.symbol}","U":{first_id},"u":{last_id},'
+                f'"b":{levels_text(instrument, bids)},"a":{levels_text(instrument, asks)}}}'
+            ),
+        ),
+        (time_us,),
+    )
+
+
+def book_ticker(stream: str, instrument: Instrument, top: Top) -> Frame:
+    """Return a ``bookTicker`` frame, which has neither an event type nor a time."""
+    price = instrument.price_text
+    quantity = instrument.quantity_text
+    return Frame(
+        stream,
+        (
+            (
+                f'{{"u":{top.update_id},"s":"{instrument.symbol}",'
+                f'"b":"{price(top.bid_ticks)}","B":"{quantity(top.bid_lots)}",'
+                f'"a":"{price(top.ask_ticks)}","A":"{quantity(top.ask_lots)}"}}'
+            ),
+        ),
+    )
+
+
+def trade(stream: str, instrument: Instrument, event: Trade, time_us: int) -> Frame:
+    """Return a ``trade`` frame."""
+    maker = "true" if event.buyer_is_maker else "false"
+    return Frame(
+        stream,
+        (
+            '{"e":"trade","E":',
+            (
+                f',"s":"{instrument.symbol}","t":{event.trade_id},'
+                f'"p":"{instrument.price_text(event.price_ticks)}","q":"{instrument.quantity_text(event.lots)}","T":'
+            ),
+            f',"m":{maker},"M":true}}',
+        ),
+        (time_us, time_us),
+    )
+
+
+def agg_trade(stream: str, instrument: Instrument, event: AggTrade, time_us: int) -> Frame:
+    """Return an ``aggTrade`` frame."""
+    maker = "true" if event.buyer_is_maker else "false"
+    return Frame(
+        stream,
+        (
+            '{"e":"aggTrade","E":',
+            (
+                f',"s":"{instrument.symbol}","a":{event.agg_id},'
+                f'"p":"{instrument.price_text(event.price_ticks)}","q":"{instrument.quantity_text(event.lots)}",'
+                f'"f":{event.first_trade_id},"l":{event.last_trade_id},"T":'
+            ),
+            f',"m":{maker},"M":true}}',
+        ),
+        (time_us, time_us),
+    )
+
+
+def partial_depth(stream: str, instrument: Instrument, update_id: int, bids: Levels, asks: Levels) -> Frame:
+    """Return a partial book frame (``@depth5``, ``@depth10``, ``@depth20``)."""
+    return Frame(stream, (depth_snapshot(instrument, update_id, bids, asks),))
+
+
+def depth_snapshot(instrument: Instrument, update_id: int, bids: Levels, asks: Levels) -> str:
+    """Return the body of ``GET /api/v3/depth``."""
+    return (
+        f'{{"lastUpdateId":{update_id},"bids":{levels_text(instrument, bids)},'
+        f'"asks":{levels_text(instrument, asks)}}}'
+    )
+
+
+def server_shutdown(time_us: int) -> Frame:
+    """Return the maintenance notice."""
+    return Frame("!serverShutdown", ('{"e":"serverShutdown","E":', "}"), (time_us,))

@@ -1,0 +1,344 @@
+"""Replay of a recorded session: frames byte for byte, snapshots at their recorded moment.
+
+The recorded clock is the time stamp of the record to be played next. It stops at every depth snapshot
+until a client that follows this symbol has fetched it, so a join sees the same frames before and after the
+snapshot at any speed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import gzip
+import json
+import logging
+import os
+import time
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from mdp.sim.feed import RestError, exchange_info_text, symbol_info
+from mdp.sim.frames import RecordedFrame
+from mdp.sim.hub import Hub
+from mdp.sim.options import SimOptions
+
+_log = logging.getLogger("mdp.sim")
+
+_QUOTES = (
+    "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "BIDR", "EUR", "GBP", "TRY", "RUB", "BRL", "AUD", "UAH", "NGN",
+    "DAI", "PAX", "BTC", "ETH", "BNB", "TRX", "XRP", "DOGE", "USD",
+)  # fmt: skip
+_DRAIN_BYTES = 256 << 10
+_FRAMES_PER_DRAIN = 64
+_OTHERS_WAIT_S = 0.5
+
+
+class ReplayError(Exception):
+    """A recording cannot be found or is not one of this venue."""
+
+
+@dataclass
+class _Snapshots:
+    """Recorded snapshots of one symbol, oldest first."""
+
+    times: list[float] = field(default_factory=list)
+    bodies: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recorded session, merged by time.
+
+    Attributes
+    ----------
+    records : list of (float, RecordedFrame or str)
+        Time in seconds since the epoch, and a frame or the symbol whose snapshot was fetched then.
+    snapshots : dict
+        Per symbol, the bodies.
+    info : str or None
+        Body of exchangeInfo, if recorded.
+    """
+
+    records: list[tuple[float, RecordedFrame | str]]
+    snapshots: dict[str, _Snapshots]
+    info: str | None
+
+
+def _files(prefix: str) -> list[str]:
+    found = [
+        path
+        for part in (".http", ".ws", ".info")
+        for path in glob.glob(f"{glob.escape(prefix)}{part}*")
+        if path.endswith((".jsonl", ".jsonl.gz"))
+    ]
+    return sorted(found)
+
+
+def load_recording(prefix: str) -> Recording:
+    """Read every file of a session.
+
+    Parameters
+    ----------
+    prefix : str
+        Path without the ``.ws1.part1.jsonl.gz`` and so on.
+
+    Raises
+    ------
+    ReplayError
+        If there is no such session, or a frame is not in the venue's combined form.
+    """
+    paths = _files(prefix)
+    if not any(os.path.basename(path)[len(os.path.basename(prefix)) :].startswith(".ws") for path in paths):
+        raise ReplayError(f"no recorded session {prefix}.*: expected {prefix}.ws1.jsonl.gz or the like")
+    records: list[tuple[float, RecordedFrame | str]] = []
+    snapshots: dict[str, _Snapshots] = {}
+    fetched: list[tuple[float, str, str]] = []
+    info: str | None = None
+    for path in paths:
+        with (
+            gzip.open(path, "rt", encoding="utf-8")
+            if path.endswith(".gz")
+            else open(path, encoding="utf-8") as file
+        ):
+            for number, line in enumerate(file, 1):
+                record = json.loads(line)
+                if record["kind"] == "http":
+                    url = urlsplit(record["url"])
+                    if url.path.endswith("/exchangeInfo"):
+                        info = record["data"]
+                    elif url.path.endswith("/depth"):
+                        fetched.append((record["t"], parse_qs(url.query)["symbol"][0], record["data"]))
+                elif record["kind"] == "ws-in":
+                    data: str = record["data"]
+                    if not data.startswith('{"stream":"'):
+                        raise ReplayError(f"{path}:{number}: not a combined frame: {data[:60]}")
+                    records.append((record["t"], RecordedFrame(data[11 : data.index('"', 11)], data)))
+    for t, symbol, body in sorted(fetched):
+        records.append((t, symbol))
+        own = snapshots.setdefault(symbol, _Snapshots())
+        own.times.append(t)
+        own.bodies.append(body)
+    records.sort(key=lambda item: item[0])  # stable, so frames of one connection keep their order
+    return Recording(records, snapshots, info)
+
+
+def split_assets(symbol: str) -> tuple[str, str]:
+    """Guess base and quote asset, for recordings without metadata; a provider must never do so."""
+    for quote in _QUOTES:
+        if symbol.endswith(quote) and len(symbol) > len(quote):
+            return symbol[: -len(quote)], quote
+    return symbol, "USDT"
+
+
+def _decimals(text: str) -> int:
+    return len(text.partition(".")[2].rstrip("0"))
+
+
+def digits_seen(recording: Recording) -> dict[str, tuple[int, int]]:
+    """Return per symbol the most decimals any price and any quantity of the session shows, zeros stripped."""
+    seen: dict[str, list[int]] = {}
+
+    def note(symbol: str, levels: list[list[str]]) -> None:
+        digits = seen.setdefault(symbol, [0, 0])
+        for price, quantity in levels:
+            digits[0] = max(digits[0], _decimals(price))
+            digits[1] = max(digits[1], _decimals(quantity))
+
+    for symbol, own in recording.snapshots.items():
+        for body in own.bodies:
+            snapshot = json.loads(body)
+            note(symbol, snapshot["bids"] + snapshot["asks"])
+    for _, item in recording.records:
+        if isinstance(item, str):
+            continue
+        data = json.loads(item.text(combined=False, micro=False))
+        if not isinstance(data, dict) or "s" not in data:
+            continue
+        if data.get("e") == "depthUpdate":
+            note(data["s"], data["b"] + data["a"])
+        elif "A" in data and "B" in data:
+            note(data["s"], [[data["b"], data["B"]], [data["a"], data["A"]]])
+        elif data.get("e") in ("trade", "aggTrade"):
+            note(data["s"], [[data["p"], data["q"]]])
+    return {symbol: (digits[0], digits[1]) for symbol, digits in seen.items()}
+
+
+class ReplayFeed:
+    """Plays a `Recording` to whoever has subscribed."""
+
+    def __init__(self, options: SimOptions, hub: Hub) -> None:
+        if options.replay is None:
+            raise ReplayError("no recording given")
+        self._options = options
+        self._hub = hub
+        # Losing a frame would break the promise to replay everything, so slow clients are waited for instead.
+        hub.cut_slow_clients = False
+        self.recording = load_recording(options.replay)
+        self.state = "waiting"
+        self.frames_played = 0
+        self.snapshots_given_up = 0
+        self._clock = float("-inf")
+        self._moved = asyncio.Condition()
+        self._waiting: dict[str, int] = {}
+        self._fetched: dict[str, int] = {}
+        if self.recording.info is None:
+            digits = digits_seen(self.recording)
+            entries = [
+                symbol_info(
+                    symbol, *split_assets(symbol), 10 ** max(0, 8 - price), 10 ** max(0, 8 - quantity)
+                )
+                for symbol, (price, quantity) in sorted(digits.items())
+            ]
+            self._info = exchange_info_text(options.weight_limit, entries)
+        else:
+            self._info = self.recording.info
+        listed = [entry["symbol"] for entry in json.loads(self._info)["symbols"]]
+        self.session_symbols = sorted(self.recording.snapshots)
+        self.symbols = list(dict.fromkeys([*self.session_symbols, *listed]))
+
+    # ------------------------------------------------------------------ clock
+
+    async def run(self) -> None:
+        """Play the session once."""
+        await self._wait_for_start()
+        self.state = "running"
+        speed = self._options.speed
+        loop = asyncio.get_running_loop()
+        records = self.recording.records
+        first_t = records[0][0]
+        started = loop.time()
+        for index, (t, item) in enumerate(records):
+            if speed > 0:
+                ahead = (t - first_t) / speed - (loop.time() - started)
+                if ahead > 0:
+                    self._hub.flush()
+                    await asyncio.sleep(ahead)
+            if isinstance(item, str):
+                stopped = loop.time()
+                await self._hub.drain(_DRAIN_BYTES)
+                self._hub.flush()
+                await self._stop_for_snapshot(t, item)
+                started += loop.time() - stopped
+                continue
+            self._clock = max(self._clock, t)
+            self._hub.publish(item)
+            self.frames_played += 1
+            if index % _FRAMES_PER_DRAIN == 0:
+                self._hub.flush()
+                await self._hub.drain(_DRAIN_BYTES)
+                # Draining returns at once while there is room; others must get their turn all the same.
+                await asyncio.sleep(0)
+        self._hub.flush()
+        await self._hub.drain(0)
+        self.state = "finished"
+        async with self._moved:
+            self._clock = float("inf")
+            self._moved.notify_all()
+        while True:  # faults such as a stall may still hold bytes back
+            self._hub.flush()
+            await asyncio.sleep(0.05)
+
+    async def _wait_for_start(self) -> None:
+        wanted = self._options.start_streams
+        while len(self._hub.streams) < max(1, wanted):
+            self._hub.subscribed.clear()
+            await self._hub.subscribed.wait()
+        if not wanted:
+            await asyncio.sleep(self._options.start_grace_s)
+
+    async def _stop_for_snapshot(self, t: float, symbol: str) -> None:
+        """Let the clock reach a snapshot, and stand until a client that follows the symbol has it."""
+        loop = asyncio.get_running_loop()
+        async with self._moved:
+            before = self._fetched.get(symbol, 0)
+            self._clock = max(self._clock, t)
+            self._moved.notify_all()
+            follows = any(name.startswith(f"{symbol.lower()}@depth") for name in self._hub.streams)
+            if not follows:
+                return
+            self.state = f"stopped at the snapshot of {symbol}"
+            deadline = loop.time() + self._options.snapshot_wait_s
+            while self._fetched.get(symbol, 0) == before:
+                # A client that fetches one snapshot at a time may be waiting for a later one than this.
+                # Standing here would be a deadlock; going on is harmless, for this one stays available.
+                others = any(count for name, count in self._waiting.items() if name != symbol)
+                until = min(deadline, loop.time() + _OTHERS_WAIT_S) if others else deadline
+                try:
+                    await asyncio.wait_for(self._moved.wait(), max(0.0, until - loop.time()))
+                except asyncio.TimeoutError:
+                    self.snapshots_given_up += 1
+                    _log.warning("nobody fetched the snapshot of %s; the replay goes on", symbol)
+                    break
+            self.state = "running"
+
+    # ------------------------------------------------------------------ Feed
+
+    async def snapshot(self, symbol: str, limit: int, stale_updates: int) -> str:
+        """Return the newest recorded snapshot not after the clock; wait for the first one."""
+        if stale_updates:
+            raise RestError(500, -1000, "snapshot_stale needs the synthetic market")
+        own = self.recording.snapshots.get(symbol)
+        if own is None:
+            raise RestError(400, -1112, "No orders on book for symbol.")
+        async with self._moved:
+            if self._clock < own.times[0]:
+                self._waiting[symbol] = self._waiting.get(symbol, 0) + 1
+                self._moved.notify_all()
+                try:
+                    await asyncio.wait_for(
+                        self._moved.wait_for(lambda: self._clock >= own.times[0]),
+                        self._options.snapshot_wait_s,
+                    )
+                except asyncio.TimeoutError:
+                    raise RestError(
+                        504,
+                        -1007,
+                        "Timeout waiting for response from backend server. The recorded clock is not there.",
+                    ) from None
+                finally:
+                    self._waiting[symbol] -= 1
+            body = own.bodies[bisect_right(own.times, self._clock) - 1]
+            self._fetched[symbol] = self._fetched.get(symbol, 0) + 1
+            self._moved.notify_all()
+        return _cut(body, limit)
+
+    def exchange_info(self, symbols: list[str] | None) -> str:
+        """Return the recorded instrument list as it was received, or the wanted part of it."""
+        if symbols is None:
+            return self._info
+        info = json.loads(self._info)
+        wanted = set(symbols)
+        info["symbols"] = [entry for entry in info["symbols"] if entry["symbol"] in wanted]
+        return json.dumps(info, separators=(",", ":"), ensure_ascii=False)
+
+    def truth(self, symbol: str, update_id: int | None, depth: int) -> dict[str, Any]:
+        """Refuse: a recording has no ground truth."""
+        raise LookupError("a replay has no ground truth")
+
+    def burst(self, symbol_pattern: str, levels: int) -> int:
+        """Refuse: a recording cannot be added to."""
+        raise LookupError("a replay has no market that could burst")
+
+    def status(self) -> dict[str, Any]:
+        """Return how far the replay is."""
+        return {
+            "replay": self.state,
+            "framesPlayed": self.frames_played,
+            "framesTotal": sum(1 for _, item in self.recording.records if not isinstance(item, str)),
+            "snapshotsFetched": dict(self._fetched),
+            "snapshotsGivenUp": self.snapshots_given_up,
+            "symbols": {symbol: {} for symbol in self.session_symbols},
+            "wallTime": time.time(),
+        }
+
+
+def _cut(body: str, limit: int) -> str:
+    """Return a snapshot with at most `limit` levels a side; untouched bytes if it has no more."""
+    snapshot = json.loads(body)
+    if len(snapshot["bids"]) <= limit and len(snapshot["asks"]) <= limit:
+        return body
+    snapshot["bids"] = snapshot["bids"][:limit]
+    snapshot["asks"] = snapshot["asks"][:limit]
+    return json.dumps(snapshot, separators=(",", ":"))

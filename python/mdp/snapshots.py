@@ -1,0 +1,129 @@
+"""Which snapshot is fetched when: one scheduler per venue, for its REST weight budget is shared by all symbols.
+
+Pure logic on a clock the caller gives; `Provider` feeds it wishes and outcomes and carries out what it decides.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from dataclasses import dataclass, field
+
+_WINDOW_S = 60.0
+
+
+@dataclass
+class SnapshotScheduler:
+    """Decides which symbols' snapshots to fetch now.
+
+    Parameters
+    ----------
+    weight_per_minute
+        What the venue allows an address in a minute; 0: no limit.
+    weight
+        What one snapshot costs.
+    max_in_flight
+        Requests under way at once.
+    reserve
+        Share of the budget left to others on the same address.
+    rng
+        Source of the jitter.
+    """
+
+    weight_per_minute: int
+    weight: int
+    max_in_flight: int = 4
+    reserve: float = 0.1
+    initial_retry_s: float = 0.5
+    max_retry_s: float = 30.0
+    rng: random.Random = field(default_factory=random.Random)
+
+    _waiting: deque[int] = field(default_factory=deque)
+    _in_flight: set[int] = field(default_factory=set)
+    _not_before: dict[int, float] = field(default_factory=dict)
+    _failures: dict[int, int] = field(default_factory=dict)
+    _spent: deque[tuple[float, int]] = field(default_factory=deque)
+    _paused_until: float = 0.0
+
+    def want(self, symbol_id: int) -> None:
+        """Note that a book waits for a snapshot. Does nothing if one is on its way or waiting."""
+        if symbol_id not in self._in_flight and symbol_id not in self._waiting:
+            self._waiting.append(symbol_id)
+
+    def forget(self, symbol_id: int) -> None:
+        """Drop a symbol that is no longer subscribed to."""
+        if symbol_id in self._waiting:
+            self._waiting.remove(symbol_id)
+        self._in_flight.discard(symbol_id)
+        self._not_before.pop(symbol_id, None)
+        self._failures.pop(symbol_id, None)
+
+    def take(self, now: float) -> list[int]:
+        """Return the symbols to fetch at `now` (seconds, monotonic), within budget; they count as under way."""
+        chosen: list[int] = []
+        if now < self._paused_until:
+            return chosen
+        for _ in range(len(self._waiting)):
+            if len(self._in_flight) >= self.max_in_flight or not self._affordable(now):
+                break
+            symbol_id = self._waiting.popleft()
+            if now < self._not_before.get(symbol_id, 0.0):
+                self._waiting.append(symbol_id)
+                continue
+            self._in_flight.add(symbol_id)
+            self._spent.append((now, self.weight))
+            chosen.append(symbol_id)
+        return chosen
+
+    def succeeded(self, symbol_id: int, now: float, used_weight: int = -1) -> None:
+        """Note an answer; `used_weight` is what the venue says was used this minute, -1 if it says nothing.
+
+        The same book may want another at once (the snapshot was older than its deltas): it waits a moment,
+        since each costs weight.
+        """
+        self._in_flight.discard(symbol_id)
+        self._failures.pop(symbol_id, None)
+        self._not_before[symbol_id] = now + self.initial_retry_s * self.rng.uniform(0.5, 1.0)
+        self._learn(now, used_weight)
+
+    def failed(self, symbol_id: int, now: float, retry_after_s: float = -1, used_weight: int = -1) -> float:
+        """Note a failure and return how long until the next attempt, in seconds.
+
+        `retry_after_s` is the venue's own word (429, 418): nothing at all is fetched before.
+        """
+        self._in_flight.discard(symbol_id)
+        failures = self._failures.get(symbol_id, 0)
+        self._failures[symbol_id] = failures + 1
+        step = min(self.max_retry_s, self.initial_retry_s * 2.0 ** min(failures, 30))
+        delay = step * self.rng.uniform(0.5, 1.0)
+        if retry_after_s >= 0:
+            self._paused_until = max(self._paused_until, now + retry_after_s)
+            delay = max(delay, retry_after_s)
+        self._not_before[symbol_id] = now + delay
+        self._learn(now, used_weight)
+        self.want(symbol_id)
+        return delay
+
+    @property
+    def waiting(self) -> int:
+        """How many symbols wait for their turn."""
+        return len(self._waiting)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way."""
+        return len(self._in_flight)
+
+    def _affordable(self, now: float) -> bool:
+        if self.weight_per_minute <= 0:
+            return True
+        while self._spent and self._spent[0][0] <= now - _WINDOW_S:
+            self._spent.popleft()
+        spent = sum(weight for _, weight in self._spent)
+        return spent + self.weight <= self.weight_per_minute * (1.0 - self.reserve)
+
+    def _learn(self, now: float, used_weight: int) -> None:
+        """Count what others on this address have spent, as far as the venue shows it."""
+        known = sum(weight for when, weight in self._spent if when > now - _WINDOW_S)
+        if used_weight > known:
+            self._spent.append((now, used_weight - known))

@@ -1,0 +1,211 @@
+#include "mdp/core/level_scanner.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <optional>
+#include <regex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mdp/core/raw_message.hpp"
+
+namespace mdp::core {
+namespace {
+
+using namespace std::string_view_literals;
+
+const Instrument kInstrument = [] {
+  Instrument instrument;
+  instrument.symbol_id = 3;
+  instrument.price_exponent = -2;
+  instrument.quantity_exponent = -8;
+  return instrument;
+}();
+
+struct Scan {
+  ParseStatus status = ParseStatus::Ok;
+  std::vector<PriceLevel> levels;
+};
+
+// The text stands in a buffer of its own with a frame's padding behind it: an overread past that is seen by
+// the sanitizer. `behind` fills the padding: what an earlier frame left there must not matter.
+Scan scan(std::string_view text, char behind = '\0') {
+  std::vector<char> buffer(text.begin(), text.end());
+  buffer.insert(buffer.end(), kFramePadding, behind);
+  Scan result;
+  result.status = scan_levels(std::string_view(buffer.data(), text.size()), kInstrument,
+                              [&](PriceLevel level) { result.levels.push_back(level); });
+  return result;
+}
+
+// An independent reading, by regular expressions: the levels, or nothing where the text is not exactly right.
+std::optional<std::vector<PriceLevel>> read_by_model(const std::string& text) {
+  static const std::regex whole(
+      R"re([ \t\r\n]*\[[ \t\r\n]*(\[[^\[\]]*\][ \t\r\n]*(,[ \t\r\n]*\[[^\[\]]*\][ \t\r\n]*)*)?\][ \t\r\n]*)re");
+  static const std::regex level(
+      R"re(\[[ \t\r\n]*"(-?)([0-9]+)(?:\.([0-9]+))?"[ \t\r\n]*,[ \t\r\n]*"(-?)([0-9]+)(?:\.([0-9]+))?"[ \t\r\n]*\])re");
+  static const std::regex any_level(R"re(\[[^\[\]]*\])re");
+  if (text.find('\0') != std::string::npos || !std::regex_match(text, whole)) return std::nullopt;
+  const auto number = [](const std::string& sign, std::string integer, std::string fraction,
+                         std::size_t decimals) -> std::optional<std::int64_t> {
+    while (fraction.size() > decimals) {
+      if (fraction.back() != '0') return std::nullopt;
+      fraction.pop_back();
+    }
+    fraction.append(decimals - fraction.size(), '0');
+    integer += fraction;
+    integer.erase(0, std::min(integer.find_first_not_of('0'), integer.size() - 1));
+    if (integer.size() > 18) return std::nullopt;  // enough for the texts of this test
+    const auto value = static_cast<std::int64_t>(std::stoll(integer));
+    return sign.empty() ? value : -value;
+  };
+  std::vector<PriceLevel> levels;
+  for (auto at = std::sregex_iterator(text.begin(), text.end(), any_level); at != std::sregex_iterator();
+       ++at) {
+    std::smatch parts;
+    const std::string one = at->str();
+    if (!std::regex_match(one, parts, level)) return std::nullopt;
+    const auto price = number(parts[1], parts[2], parts[3], 2);
+    const auto quantity = number(parts[4], parts[5], parts[6], 8);
+    if (!price || !quantity || *price <= 0 || *quantity < 0) return std::nullopt;
+    levels.push_back({*price, *quantity});
+  }
+  return levels;
+}
+
+void expect_as_model(const std::string& text) {
+  const auto wanted = read_by_model(text);
+  for (const char behind : {'\0', '0', '"', ']'}) {
+    const Scan result = scan(text, behind);
+    if (wanted) {
+      EXPECT_EQ(result.status, ParseStatus::Ok) << text;
+      EXPECT_EQ(result.levels, *wanted) << text;
+    } else {
+      EXPECT_TRUE(is_error(result.status)) << text;
+    }
+  }
+}
+
+constexpr std::string_view kValid =
+    R"([["43.50000000","7.00000000"], [ "43.49","0.00000000" ],["0.01" , "180.5"]])";
+
+TEST(LevelScanner, ReadsLevelsInOrder) {
+  const Scan result = scan(kValid);
+  EXPECT_EQ(result.status, ParseStatus::Ok);
+  EXPECT_EQ(result.levels, (std::vector<PriceLevel>{{4350, 700'000'000}, {4349, 0}, {1, 18'050'000'000}}));
+}
+
+TEST(LevelScanner, EmptyArraysHoldNoLevel) {
+  for (const std::string_view text : {"[]", "[ ]", " [\n\t\r ] "}) {
+    const Scan result = scan(text);
+    EXPECT_EQ(result.status, ParseStatus::Ok) << text;
+    EXPECT_TRUE(result.levels.empty()) << text;
+  }
+}
+
+TEST(LevelScanner, WhiteSpaceIsAllowedWhereJsonAllowsIt) {
+  const Scan result = scan(" [ \t[\r\n\"1.00\" , \"2\"\n] , [ \"3\",\"4\"]\t]\n");
+  EXPECT_EQ(result.status, ParseStatus::Ok);
+  EXPECT_EQ(result.levels, (std::vector<PriceLevel>{{100, 200'000'000}, {300, 400'000'000}}));
+  for (const std::string_view text : {R"([[" 1","2"]])"sv, R"([["1 ","2"]])"sv, R"([["1. 0","2"]])"sv,
+                                      "[[\"1\",\"2\"]\v]"sv, "[[\"1\",\"2\"]\xC2\xA0]"sv}) {
+    EXPECT_TRUE(is_error(scan(text).status)) << text;
+  }
+}
+
+TEST(LevelScanner, NamesWhatIsWrong) {
+  const struct {
+    std::string_view text;
+    ParseStatus status;
+  } cases[] = {
+      {"", ParseStatus::MalformedFrame},
+      {" ", ParseStatus::MalformedFrame},
+      {"[", ParseStatus::MalformedFrame},
+      {"]", ParseStatus::MalformedFrame},
+      {"{}", ParseStatus::MalformedFrame},
+      {"null", ParseStatus::MalformedFrame},
+      {R"("1")", ParseStatus::MalformedFrame},
+      {R"([[]])", ParseStatus::MalformedFrame},
+      {R"([["1"]])", ParseStatus::MalformedFrame},
+      {R"([["1","2","3"]])", ParseStatus::MalformedFrame},
+      {R"([["1","2"],])", ParseStatus::MalformedFrame},
+      {R"([,["1","2"]])", ParseStatus::MalformedFrame},
+      {R"([["1","2"]["3","4"]])", ParseStatus::MalformedFrame},
+      {R"([["1","2",]])", ParseStatus::MalformedFrame},
+      {R"([["1""2"]])", ParseStatus::MalformedFrame},
+      {R"([["1":"2"]])", ParseStatus::MalformedFrame},
+      {R"(["1","2"])", ParseStatus::MalformedFrame},
+      {R"([["1","2"]]])", ParseStatus::MalformedFrame},
+      {R"([["1","2"]] x)", ParseStatus::MalformedFrame},
+      {R"([["1","2"]}])", ParseStatus::MalformedFrame},
+      {R"([[1,2]])", ParseStatus::MalformedFrame},
+      {R"([[1.5,"2"]])", ParseStatus::MalformedFrame},
+      {R"([["1",null]])", ParseStatus::MalformedFrame},
+      {R"([[["1","2"]]])", ParseStatus::MalformedFrame},
+      {R"([{"p":"1"}])", ParseStatus::MalformedFrame},
+      {R"([['1','2']])", ParseStatus::MalformedFrame},
+      {R"([["","2"]])", ParseStatus::BadNumber},
+      {R"([["1e3","2"]])", ParseStatus::BadNumber},
+      {R"([["\u0031","2"]])", ParseStatus::BadNumber},
+      {R"([["1","2\u0030"]])", ParseStatus::BadNumber},
+      {R"([["0","2"]])", ParseStatus::BadNumber},
+      {R"([["0.00","2"]])", ParseStatus::BadNumber},
+      {R"([["-1","2"]])", ParseStatus::BadNumber},
+      {R"([["1","-2"]])", ParseStatus::BadNumber},
+      {R"([["1)", ParseStatus::BadNumber},
+      {R"([["1.001","2"]])", ParseStatus::InexactNumber},
+      {R"([["1","0.000000001"]])", ParseStatus::InexactNumber},
+      {R"([["92233720368547758.08","2"]])", ParseStatus::NumberOverflow},
+      {R"([["1","92233720368.54775808"]])", ParseStatus::NumberOverflow},
+      {R"([["99999999999999999999999999999999999999","2"]])", ParseStatus::NumberOverflow},
+  };
+  for (const auto& c : cases) EXPECT_EQ(scan(c.text).status, c.status) << c.text;
+  EXPECT_EQ(scan("[[\"1\0\",\"2\"]]"sv).status, ParseStatus::BadNumber);
+}
+
+TEST(LevelScanner, ANegativeZeroQuantityIsZero) {
+  const Scan result = scan(R"([["1","-0.0"]])");
+  EXPECT_EQ(result.status, ParseStatus::Ok);
+  EXPECT_EQ(result.levels, (std::vector<PriceLevel>{{100, 0}}));
+}
+
+TEST(LevelScanner, TruncatedAnywhereIsAnError) {
+  for (std::size_t size = 0; size < kValid.size(); ++size) {
+    for (const char behind : {'\0', '0', '9', '"', ']', ' '}) {
+      EXPECT_TRUE(is_error(scan(kValid.substr(0, size), behind).status)) << kValid.substr(0, size);
+    }
+    // What an earlier, longer frame left behind the end: the rest of a valid text.
+    std::vector<char> buffer(kValid.begin(), kValid.end());
+    buffer.insert(buffer.end(), kFramePadding, '\0');
+    EXPECT_TRUE(is_error(scan_levels(std::string_view(buffer.data(), size), kInstrument, [](PriceLevel) {})))
+        << kValid.substr(0, size);
+  }
+}
+
+TEST(LevelScanner, AnyByteChangedReadsAsAnIndependentReaderReadsIt) {
+  constexpr std::string_view kNasty = "\0\x01\t\n\r \"'\\,.:;-+/0189eEx[]{}()\x7F\x80\xC3\xFF"sv;
+  for (std::size_t at = 0; at < kValid.size(); ++at) {
+    for (const char nasty : kNasty) {
+      std::string text(kValid);
+      text[at] = nasty;
+      expect_as_model(text);
+    }
+  }
+}
+
+TEST(LevelScanner, AnyByteInsertedOrRemovedReadsAsAnIndependentReaderReadsIt) {
+  constexpr std::string_view kNasty = "\0\n \"\\,.-0[]{}"sv;
+  for (std::size_t at = 0; at < kValid.size(); ++at) {
+    std::string shorter(kValid);
+    expect_as_model(shorter.erase(at, 1));
+    for (const char nasty : kNasty) {
+      std::string longer(kValid);
+      expect_as_model(longer.insert(at, 1, nasty));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mdp::core

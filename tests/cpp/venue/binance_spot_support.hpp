@@ -1,0 +1,131 @@
+// What the tests of Binance spot share: payload files, frames in buffers without a byte to spare, a parser
+// with a few known symbols.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/collecting_sink.hpp"
+#include "mdp/core/level_scanner.hpp"
+#include "mdp/core/parser.hpp"
+#include "mdp/core/symbol_table.hpp"
+#include "mdp/venue/binance_spot/parser.hpp"
+
+namespace mdp::venue::binance_spot {
+
+inline std::string payload(const std::string& name) {
+  std::ifstream file(std::string(MDP_TEST_DATA) + "/binance_spot/" + name, std::ios::binary);
+  if (!file) ADD_FAILURE() << "no payload " << name;
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// A frame in a heap buffer of exactly its size and the padding: one byte read beyond is seen by the address
+// sanitizer, one byte written beyond the payload by padding_intact(). `behind` is what an earlier frame left
+// in the padding.
+class Frame {
+ public:
+  explicit Frame(std::string_view text, std::string_view behind = {})
+      : size_(text.size()), buffer_(std::make_unique<char[]>(text.size() + core::kFramePadding)) {
+    if (!text.empty()) std::memcpy(buffer_.get(), text.data(), text.size());
+    char* const padding = buffer_.get() + size_;
+    for (std::size_t i = 0; i < core::kFramePadding; ++i) padding[i] = i < behind.size() ? behind[i] : kGuard;
+    padding_.assign(padding, core::kFramePadding);
+  }
+
+  core::RawMessage raw() const {
+    core::RawMessage message{};
+    message.data = buffer_.get();
+    message.size = static_cast<std::uint32_t>(size_);
+    message.recv_ts_ns = 1'723'161'255'400'000'000;
+    message.line_id = 7;
+    return message;
+  }
+  std::string_view text() const { return {buffer_.get(), size_}; }
+  bool padding_intact() const {
+    return padding_ == std::string_view(buffer_.get() + size_, core::kFramePadding);
+  }
+
+ private:
+  static constexpr char kGuard = '7';  // a digit: a number that runs out of the frame goes wrong
+
+  std::size_t size_;
+  std::unique_ptr<char[]> buffer_;
+  std::string padding_;
+};
+
+inline constexpr core::ExchangeId kExchange = 1;
+
+inline core::Instrument make_instrument(std::string symbol, core::SymbolId id, int price_exponent = -8,
+                                        int quantity_exponent = -8) {
+  core::Instrument instrument;
+  instrument.symbol_id = id;
+  instrument.exchange_id = kExchange;
+  instrument.venue_symbol = std::move(symbol);
+  instrument.price_exponent = static_cast<std::int8_t>(price_exponent);
+  instrument.quantity_exponent = static_cast<std::int8_t>(quantity_exponent);
+  return instrument;
+}
+
+inline constexpr core::SymbolId kBtcUsdt = 0, kBusdTry = 1, kDotUsdt = 2, kBnbBtc = 3, kUtf8 = 4;
+
+inline std::vector<core::Instrument> known_instruments() {
+  return {make_instrument("BTCUSDT", kBtcUsdt, -2, -8), make_instrument("BUSDTRY", kBusdTry, -2, -2),
+          make_instrument("DOTUSDT", kDotUsdt, -4, -2), make_instrument("BNBBTC", kBnbBtc),
+          make_instrument("\xE5\xB8\x81\xE5\xAE\x89USDT", kUtf8)};
+}
+
+class BinanceSpotParserTest : public testing::Test {
+ protected:
+  core::ParseStatus parse(std::string_view text, std::string_view behind = {}) {
+    sink.clear();
+    const Frame frame(text, behind);
+    const core::ParseStatus status = parser->parse(frame.raw(), sink);
+    EXPECT_TRUE(frame.padding_intact()) << text;
+    EXPECT_EQ(frame.text(), text) << "a parser must not change the frame";
+    return status;
+  }
+
+  // The symbol is known to be wrong, and nothing before that looks whole.
+  void expect_invalidated(core::SymbolId symbol, std::string_view what) {
+    ASSERT_FALSE(sink.messages.empty()) << what;
+    const core::MessageHeader& last = sink.messages.back().header;
+    EXPECT_EQ(last.update_type, core::UpdateType::Invalidate) << what;
+    EXPECT_EQ(last.symbol_id, symbol) << what;
+    EXPECT_EQ(last.exchange_id, kExchange) << what;
+    EXPECT_EQ(last.line_id, 7) << what;
+    EXPECT_EQ(last.reason, static_cast<std::uint8_t>(shm::StateReason::ParseError)) << what;
+    EXPECT_EQ(last.flags, core::kFirst | core::kLast) << what;
+    EXPECT_EQ(last.bid_count + last.ask_count, 0) << what;
+    for (std::size_t i = 0; i + 1 < sink.messages.size(); ++i) {
+      EXPECT_FALSE(sink.messages[i].has(core::kLast)) << what;
+    }
+  }
+
+  core::SymbolTable symbols{known_instruments()};
+  std::unique_ptr<core::Parser> parser = make_parser(symbols, kExchange);
+  core::CollectingSink sink;
+};
+
+// `{"stream":"...","data":X}` -> X: what the same event looks like with raw framing.
+inline std::string raw_framing(const std::string& combined) {
+  const std::size_t begin = combined.find("\"data\":") + 7;
+  return combined.substr(begin, combined.size() - begin - 1);
+}
+
+inline std::string replaced(std::string text, std::string_view what, std::string_view by) {
+  const std::size_t at = text.find(what);
+  if (at == std::string::npos) {
+    ADD_FAILURE() << "no " << what << " in " << text;
+    return text;
+  }
+  return text.replace(at, what.size(), by);
+}
+
+}  // namespace mdp::venue::binance_spot

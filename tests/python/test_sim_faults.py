@@ -1,0 +1,401 @@
+"""Every fault does what its row in the table promises, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import ssl
+
+import aiohttp
+import pytest
+
+from mdp.sim import FAULT_KINDS, FaultError, SimOptions, SimServer
+from mdp.sim.faults import FaultTable
+from mdp.sim.reference import ReferenceBook
+
+DEADLINE_S = 60
+STREAM = "btcusdt@depth@100ms"
+
+
+class Sim:
+    """A server with one client; the market moves only when told, so every frame is expected."""
+
+    def __init__(self, server, session):
+        self.server = server
+        self.session = session
+        self.market = server.market("BTCUSDT")
+
+    def connect(self, path=f"/ws/{STREAM}", **kwargs):
+        return self.session.ws_connect(self.server.ws_url + path, max_msg_size=0, **kwargs)
+
+    async def post(self, **fault):
+        async with self.session.post(f"{self.server.rest_url}/sim/fault", json=fault) as response:
+            return response.status, await response.json()
+
+    async def depth(self, limit=5000):
+        url = f"{self.server.rest_url}/api/v3/depth?symbol=BTCUSDT&limit={limit}"
+        async with self.session.get(url) as response:
+            return response.status, response.headers, await response.text()
+
+    async def batch(self):
+        """Let the market move and the batch be published; return the ids it covers."""
+        feed = self.server.feed
+        first = self.market.update_id + 1
+        self.market.advance(20)
+        feed._publish_batches(feed._fast)
+        self.server.hub.flush()
+        return first, self.market.update_id
+
+
+def run(scenario, **changes):
+    async def outer():
+        options = {"rate": 0.0, "symbols": ["BTCUSDT"], "depth_interval_ms": 3_600_000, **changes}
+        async with SimServer(SimOptions(**options)) as server:
+            trust = ssl.create_default_context(cafile=server.ca_file) if server.ca_file else False
+            connector = aiohttp.TCPConnector(ssl=trust)
+            async with aiohttp.ClientSession(connector=connector) as session:
+                await scenario(Sim(server, session))
+
+    asyncio.run(asyncio.wait_for(outer(), 300))
+
+
+async def receive(ws):
+    return await asyncio.wait_for(ws.receive(), DEADLINE_S)
+
+
+async def next_ids(ws):
+    message = await receive(ws)
+    assert message.type == aiohttp.WSMsgType.TEXT, message
+    event = json.loads(message.data)
+    return event["U"], event["u"]
+
+
+@contextlib.asynccontextmanager
+async def subscriber(sim, path=f"/ws/{STREAM}", **kwargs):
+    async with sim.connect(path, **kwargs) as ws:
+        while not sim.server.hub.clients:
+            await asyncio.sleep(0.001)
+        yield ws
+
+
+def test_drop():
+    async def scenario(sim):
+        async with subscriber(sim) as ws:
+            assert (await sim.post(kind="drop", stream=STREAM, count=2, skip=1))[0] == 200
+            ids = [await sim.batch() for _ in range(4)]
+            assert [await next_ids(ws) for _ in range(2)] == [ids[0], ids[3]]
+
+    run(scenario)
+
+
+def test_duplicate():
+    async def scenario(sim):
+        async with subscriber(sim) as ws:
+            await sim.post(kind="duplicate", stream="btcusdt@*")
+            ids = [await sim.batch() for _ in range(2)]
+            assert [await next_ids(ws) for _ in range(3)] == [ids[0], ids[0], ids[1]]
+
+    run(scenario)
+
+
+def test_reorder():
+    async def scenario(sim):
+        async with subscriber(sim) as ws:
+            await sim.post(kind="reorder", stream=STREAM)
+            ids = [await sim.batch() for _ in range(3)]
+            assert [await next_ids(ws) for _ in range(3)] == [ids[1], ids[0], ids[2]]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("kind", ["corrupt", "truncate"])
+@pytest.mark.parametrize("path", [f"/ws/{STREAM}", f"/stream?streams={STREAM}"])
+def test_malformed_text(kind, path):
+    async def scenario(sim):
+        async with subscriber(sim, path) as ws:
+            await sim.post(kind=kind, stream=STREAM)
+            await sim.batch()
+            bad = (await receive(ws)).data
+            with pytest.raises(json.JSONDecodeError):
+                json.loads(bad)
+            assert "depthUpdate" in bad
+            await sim.batch()
+            json.loads((await receive(ws)).data)
+
+    run(scenario)
+
+
+def test_truncated_websocket_frame_ends_the_connection():
+    async def scenario(sim):
+        async with subscriber(sim) as ws:
+            await sim.post(kind="truncate", mode="frame")
+            await sim.batch()
+            assert (await receive(ws)).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("mode", ["quantity", "crossed"])
+def test_wrong_level_has_perfect_ids_and_a_wrong_book(mode):
+    async def scenario(sim):
+        async with subscriber(sim) as ws:
+            ids = await sim.batch()
+            book = ReferenceBook()
+            book.on_delta(json.loads((await receive(ws)).data))
+            assert book.on_snapshot((await sim.depth())[2])
+            await sim.post(kind="wrong_level", mode=mode)
+            next_batch = await sim.batch()
+            assert next_batch[0] == ids[1] + 1
+            book.on_delta(json.loads((await receive(ws)).data))
+            assert book.last_id == next_batch[1]
+            spec, top = sim.market.instrument, sim.market.top()
+            bids, _ = book.depth(1)
+            if mode == "crossed":
+                assert book.crossed == 1
+            else:
+                assert bids[0] == [spec.price_text(top.bid_ticks), spec.quantity_text(top.bid_lots + 1)]
+
+    run(scenario)
+
+
+def test_oversized_frame_is_true():
+    async def scenario(sim):
+        async with subscriber(sim) as ws:
+            await sim.batch()
+            book = ReferenceBook()
+            book.on_delta(json.loads((await receive(ws)).data))
+            assert book.on_snapshot((await sim.depth())[2])
+            status, report = await sim.post(kind="oversized", stream=STREAM, levels=3000)
+            assert status == 200 and report["fired"] == 1
+            await sim.batch()
+            text = (await receive(ws)).data
+            event = json.loads(text)
+            assert len(event["b"]) + len(event["a"]) >= 3000 and len(text) > 65_536
+            book.on_delta(event)
+            spec = sim.market.instrument
+            bids, asks = sim.market.depth_at(book.last_id, 9000)
+            assert book.depth(9000) == tuple(
+                [[spec.price_text(p), spec.quantity_text(q)] for p, q in side] for side in (bids, asks)
+            )
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("mode", ["reset", "abort", "close"])
+def test_disconnect(mode):
+    async def scenario(sim):
+        async with subscriber(sim) as ws:
+            await sim.post(kind="disconnect", mode=mode, code=1012)
+            message = await receive(ws)
+            if mode == "close":
+                assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1012)
+            else:
+                assert message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+            while sim.server.hub.clients:
+                await asyncio.sleep(0.001)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("mode", ["reset", "abort"])
+def test_disconnect_as_the_socket_sees_it(mode):
+    async def scenario(sim):
+        # Below TLS and below a WebSocket library, which would both hide the difference between RST and FIN.
+        sock = socket.create_connection((sim.server.host, sim.server.port))
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(
+            sock,
+            f"GET /ws/{STREAM} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode(),
+        )
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            answer += await asyncio.wait_for(loop.sock_recv(sock, 4096), DEADLINE_S)
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        while not sim.server.hub.clients:
+            await asyncio.sleep(0.001)
+        await sim.post(kind="disconnect", mode=mode)
+        reading = asyncio.wait_for(loop.sock_recv(sock, 4096), DEADLINE_S)
+        if mode == "reset":
+            with pytest.raises(ConnectionResetError):
+                await reading
+        else:
+            assert await reading == b""  # the end, and no closing frame before it
+        sock.close()
+
+    run(scenario, tls=False)
+
+
+def test_disconnect_of_one_client_leaves_the_other():
+    async def scenario(sim):
+        async with subscriber(sim) as one, sim.connect() as other:
+            while len(sim.server.hub.clients) < 2:
+                await asyncio.sleep(0.001)
+            first, _ = sim.server.hub.clients
+            await sim.post(kind="disconnect", client=first)
+            assert (await receive(one)).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+            ids = await sim.batch()
+            assert await next_ids(other) == ids
+
+    run(scenario)
+
+
+def test_stall_holds_frames_back_and_loses_none():
+    async def scenario(sim):
+        async with subscriber(sim) as ws:
+            await sim.post(kind="stall", ms=60_000)
+            ids = [await sim.batch() for _ in range(3)]
+            (client,) = sim.server.hub.clients.values()
+            assert client.unsent_bytes > 0
+            client.stalled_until = 0.0  # a minute goes by
+            assert [await next_ids(ws) for _ in range(3)] == ids
+
+    run(scenario)
+
+
+def test_half_open_says_nothing_and_stays():
+    async def scenario(sim):
+        async with subscriber(sim, autoping=False) as ws:
+            await sim.post(kind="half_open")
+            await sim.batch()
+            await ws.ping(b"x")
+            assert (await sim.depth())[0] == 200
+            (client,) = sim.server.hub.clients.values()
+            assert client.unsent_bytes == 0 and not client.transport.is_closing()
+
+    run(scenario, ping_interval_s=0.02, pong_timeout_s=0.1)
+
+
+def test_shutdown_notice():
+    async def scenario(sim):
+        async with subscriber(sim) as raw, sim.connect("/stream") as combined:
+            while len(sim.server.hub.clients) < 2:
+                await asyncio.sleep(0.001)
+            await sim.post(kind="shutdown_notice")
+            event = json.loads((await receive(raw)).data)
+            assert list(event) == ["e", "E"] and event["e"] == "serverShutdown"
+            wrapped = (await receive(combined)).data
+            assert wrapped.startswith('{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":')
+
+    run(scenario)
+
+
+def test_no_ping_stops_and_starts_pings():
+    async def scenario(sim):
+        await sim.post(kind="no_ping")
+        async with subscriber(sim, autoping=False) as ws:
+            (client,) = sim.server.hub.clients.values()
+            sim.server.hub.keep_alive(client.last_ping + 1e6)
+            assert client.pings_sent == 0
+            await sim.post(kind="no_ping", on=False)
+            assert (await receive(ws)).type == aiohttp.WSMsgType.PING
+
+    run(scenario, ping_interval_s=0.02)
+
+
+def test_refuse_connect():
+    async def scenario(sim):
+        await sim.post(kind="refuse_connect", count=1, status=429, retry_after=3)
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await sim.connect()
+        assert refused.value.status == 429 and refused.value.headers["Retry-After"] == "3"
+        async with subscriber(sim):
+            pass
+
+    run(scenario)
+
+
+def test_snapshot_stale():
+    async def scenario(sim):
+        sim.market.advance(5000)
+        await sim.post(kind="snapshot_stale", updates=777)
+        body = json.loads((await sim.depth())[2])
+        assert body["lastUpdateId"] == sim.market.update_id - 777
+        spec = sim.market.instrument
+        bids, _ = sim.market.depth_at(body["lastUpdateId"], 5000)
+        assert body["bids"] == [[spec.price_text(p), spec.quantity_text(q)] for p, q in bids]
+        assert json.loads((await sim.depth())[2])["lastUpdateId"] == sim.market.update_id
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("status", "code"), [(500, -1000), (429, -1003), (418, -1003)])
+def test_snapshot_error(status, code):
+    async def scenario(sim):
+        await sim.post(kind="snapshot_error", status=status, retry_after=7, symbol="BTC*")
+        answer = await sim.depth()
+        assert (
+            answer[0] == status and answer[1]["Retry-After"] == "7" and json.loads(answer[2])["code"] == code
+        )
+        assert (await sim.depth())[0] == 200
+
+    run(scenario)
+
+
+def test_snapshot_error_as_html_and_truncated_body():
+    async def scenario(sim):
+        await sim.post(kind="snapshot_error", status=502, html=True)
+        status, headers, body = await sim.depth()
+        assert status == 502 and headers["Content-Type"].startswith("text/html") and body.startswith("<html>")
+        await sim.post(kind="snapshot_truncate")
+        status, _, body = await sim.depth()
+        assert status == 200
+        with pytest.raises(json.JSONDecodeError):
+            json.loads(body)
+
+    run(scenario)
+
+
+def test_snapshot_delay_sends_the_book_of_the_request():
+    async def scenario(sim):
+        before = sim.market.update_id
+        await sim.post(kind="snapshot_delay_ms", ms=30)
+        slow = asyncio.ensure_future(sim.depth())
+        while sim.server.faults.report()[0]["fired"] == 0:
+            await asyncio.sleep(0.001)
+        sim.market.advance(10)
+        assert json.loads((await slow)[2])["lastUpdateId"] == before
+
+    run(scenario)
+
+
+def test_reports_say_what_fired_and_can_be_cleared():
+    async def scenario(sim):
+        async with subscriber(sim) as ws:
+            await sim.post(kind="duplicate", stream=STREAM, count=0)
+            await sim.batch()
+            await next_ids(ws)
+            url = f"{sim.server.rest_url}/sim/fault"
+            async with sim.session.get(url) as response:
+                (report,) = await response.json()
+            assert report["fired"] == 1 and report["remaining"] == -1
+            async with sim.session.delete(url) as response:
+                assert response.status == 200
+            await next_ids(ws)
+            ids = [await sim.batch() for _ in range(2)]
+            assert [await next_ids(ws) for _ in range(2)] == ids
+
+    run(scenario)
+
+
+def test_unknown_kind_and_bad_parameters_are_refused():
+    async def scenario(sim):
+        status, answer = await sim.post(kind="earthquake")
+        assert status == 400 and answer["allowed"] == list(FAULT_KINDS) and "earthquake" in answer["error"]
+
+    run(scenario)
+    table = FaultTable()
+    for bad, text in (
+        ({}, "None"),
+        ({"kind": "drop", "speed": 1}, "speed"),
+        ({"kind": "drop", "count": "1"}, "count must be int"),
+        ({"kind": "drop", "count": True}, "count must be int"),
+        ({"kind": "stall", "ms": -1}, "must not be negative"),
+        ({"kind": "disconnect", "mode": "gently"}, "reset, abort, close"),
+    ):
+        with pytest.raises(FaultError, match=text):
+            table.add(bad)
+    assert table.report() == []
