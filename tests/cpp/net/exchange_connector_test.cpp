@@ -625,12 +625,16 @@ TEST(ExchangeConnector, DisconnectWorksWhileConnectingAndWhileWaiting) {
   ASSERT_TRUE(eventually([&] { return silent.accepted() == 1; }));
   EXPECT_TRUE(connecting.stop());
 
-  FakeServer refusing([](Connection& connection) { connection.reset(); });
+  FakeServer refusing([](Connection& connection) {
+    if (!connection.handshake()) return;
+    connection.read_request();
+    connection.reset();
+  });
   auto options = quick_options(refusing.ws_url());
   options.backoff.initial = options.backoff.max = std::chrono::hours(1);
   LineRecorder waiting(options);
   waiting.start();
-  ASSERT_TRUE(eventually([&] { return waiting.went_down(LineReason::TlsFailed); }));
+  ASSERT_TRUE(eventually([&] { return waiting.went_down(LineReason::UpgradeFailed); }));
   EXPECT_TRUE(waiting.stop());
 }
 
