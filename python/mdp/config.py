@@ -158,7 +158,9 @@ class Config(_Section):
     def _room(self) -> Config:
         count = sum(len(venue.symbols) for venue in self.venues)
         if count > self.segment.instruments:
-            raise ValueError(f"segment.instruments is {self.segment.instruments}, but {count} symbols are named")
+            raise ValueError(
+                f"segment.instruments is {self.segment.instruments}, but {count} symbols are named"
+            )
         names = [venue.name for venue in self.venues]
         if len(set(names)) != len(names):
             raise ValueError("venues: a venue is named twice; give all its symbols in one entry")

@@ -27,11 +27,11 @@ _SETTLE_S = 30.0
 
 def demo(
     config: Annotated[
-        Optional[Path],  # noqa: UP007, UP045
+        Optional[Path],  # noqa: UP045
         typer.Option(help="Configuration file; the embedded exchange's addresses replace its own."),
     ] = None,
     duration: Annotated[
-        Optional[float], typer.Option(min=0, help="Stop after this many seconds; until Ctrl-C by default.")  # noqa: UP007, UP045
+        Optional[float], typer.Option(min=0, help="Stop after this many seconds; until Ctrl-C by default.")  # noqa: UP045
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="No screen; end by printing one JSON object.")
@@ -47,7 +47,9 @@ def demo(
 
     settings = load_config(config or default_config())
     stop = stop_on_signals()
-    _core.start_logging(_core.LogLevel.WARNING if not settings.log.file else _core.LogLevel.INFO, settings.log.file)
+    _core.start_logging(
+        _core.LogLevel.WARNING if not settings.log.file else _core.LogLevel.INFO, settings.log.file
+    )
     symbols = settings.venues[0].symbols
     try:
         with start_sim_process(symbols=",".join(symbols), seed=seed, rate=rate) as sim:

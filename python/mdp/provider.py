@@ -295,7 +295,13 @@ class Provider:
             self._on_line_state(event, now)
         elif event.kind == ControlKind.REPLY:
             if event.is_venue_error:
-                log.error("venue.refused", line=event.line, request=event.request_id, code=event.code, text=event.text)
+                log.error(
+                    "venue.refused",
+                    line=event.line,
+                    request=event.request_id,
+                    code=event.code,
+                    text=event.text,
+                )
             else:
                 log.debug("venue.ack", line=event.line, request=event.request_id)
         else:

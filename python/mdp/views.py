@@ -42,7 +42,9 @@ def print_book(book: Book, depth: int, *, top_only: bool = False) -> None:
     if top_only:
         print(top_line(book))
         return
-    print(f"{book.instrument.canonical_symbol}  {book.state.name} ({book.reason.name})  update {book.update_id}")
+    print(
+        f"{book.instrument.canonical_symbol}  {book.state.name} ({book.reason.name})  update {book.update_id}"
+    )
     bids, asks = book.levels("bids", depth), book.levels("asks", depth)
     print(f"{'quantity':>18} {'bid':>16} | {'ask':<16} {'quantity':<18}")
     for index in range(max(len(bids), len(asks))):

@@ -1,7 +1,7 @@
 // top_of_book SEGMENT SYMBOL: prints the present best bid and ask of one instrument, as one line
 //   CANONICAL_SYMBOL STATE UPDATE_ID BID_PRICE BID_QTY ASK_PRICE ASK_QTY
-// (what `mdp book SEGMENT SYMBOL --top` prints), with exact decimals; both fields of an empty side are "-". Exit code 0; 1 with a message if there is no
-// such book; 2 for misuse.
+// (what `mdp book SEGMENT SYMBOL --top` prints), with exact decimals; both fields of an empty side are "-".
+// Exit code 0; 1 with a message if there is no such book; 2 for misuse.
 #include <cstdio>
 #include <mdp/shm/shm.hpp>
 #include <string>
