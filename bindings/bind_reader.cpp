@@ -1,6 +1,7 @@
 // The shared-memory reader for Python, on the same headers C++ consumers include.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
@@ -59,7 +60,9 @@ ReaderEvent copy_event(const shm::Event& event) {
   return copy;
 }
 
-nb::tuple to_tuple(const shm::PriceLevel& level) { return nb::make_tuple(level.price, level.quantity); }
+std::pair<std::int64_t, std::int64_t> to_pair(const shm::PriceLevel& level) {
+  return {level.price, level.quantity};
+}
 
 class Reader {
  public:
@@ -152,10 +155,10 @@ void bind_events(nb::module_& module) {
           },
           "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
       .def_prop_ro(
-          "bid", [](const ReaderEvent& e) { return to_tuple(e.bbo.bid); },
+          "bid", [](const ReaderEvent& e) { return to_pair(e.bbo.bid); },
           "BBO: (price, quantity); quantity 0: no bid.")
       .def_prop_ro(
-          "ask", [](const ReaderEvent& e) { return to_tuple(e.bbo.ask); },
+          "ask", [](const ReaderEvent& e) { return to_pair(e.bbo.ask); },
           "BBO: (price, quantity); quantity 0: no ask.")
       .def_prop_ro(
           "price", [](const ReaderEvent& e) { return e.trade.price; }, "TRADE.")

@@ -26,7 +26,7 @@ _EXIT_ERROR = 2
 
 app = typer.Typer(
     name="mdp",
-    help="Crypto market data over shared memory: exact order books, trades and quotes for every local process.",
+    help="Crypto market data over shared memory: exact books, trades and quotes for every local process.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -1,4 +1,4 @@
-"""``mdp demo``: the embedded exchange, a provider and a live view, checked against the exchange's ground truth."""
+"""``mdp demo``: the embedded exchange, a provider and a live view, checked against the exchange's truth."""
 
 from __future__ import annotations
 
@@ -60,8 +60,9 @@ def demo(
         print(json.dumps(result))
     else:
         print(
-            f"{result['live']} of {result['symbols']} books live, {result['events']} events, {result['gaps']} gaps, "
-            f"{result['resyncs']} resyncs, {result['mismatches']} mismatches with the exchange's truth; "
+            f"{result['live']} of {result['symbols']} books live, {result['events']} events, "
+            f"{result['gaps']} gaps, {result['resyncs']} resyncs, "
+            f"{result['mismatches']} mismatches with the exchange's truth; "
             f"socket to ring p50 {result['p50_ns'] / 1000:.1f} us, p99 {result['p99_ns'] / 1000:.1f} us"
         )
     raise typer.Exit(0 if result["live"] == result["symbols"] and result["mismatches"] == 0 else 1)
@@ -119,7 +120,8 @@ class _Demo:
     def _footer(self) -> str:
         health = self._provider.health().engine
         return (
-            f"{health.events} events, {health.gaps} gaps, {health.resyncs} resyncs, {self._mismatches} mismatches; "
+            f"{health.events} events, {health.gaps} gaps, {health.resyncs} resyncs, "
+            f"{self._mismatches} mismatches; "
             f"socket to ring p50 {health.p50_ns / 1000:.1f} us, p99 {health.p99_ns / 1000:.1f} us"
         )
 
