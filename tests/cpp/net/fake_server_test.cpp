@@ -246,12 +246,16 @@ void Connection::reset() {
   const linger now{1, 0};
   setsockopt(socket_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
   if (ssl_ != nullptr) SSL_set_quiet_shutdown(as_ssl(ssl_), 1);
+  const std::lock_guard lock(mutex_);
   ::close(std::exchange(socket_, -1));
 }
 
 void Connection::cut() { ::shutdown(socket_, SHUT_WR); }
 
-void Connection::shut_down() { ::shutdown(socket_, SHUT_RDWR); }
+void Connection::shut_down() {
+  const std::lock_guard lock(mutex_);
+  ::shutdown(socket_, SHUT_RDWR);
+}
 
 // ---------------------------------------------------------------- FakeServer
 
