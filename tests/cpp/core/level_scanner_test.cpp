@@ -29,10 +29,12 @@ struct Scan {
 };
 
 // The text stands in a buffer of its own with a frame's padding behind it: an overread past that is seen by
-// the sanitizer. `behind` fills the padding: what an earlier frame left there must not matter.
+// the sanitizer. `behind` fills the padding: what an earlier frame left there must not matter. Its last byte
+// is no digit, as scan_levels() wants it.
 Scan scan(std::string_view text, char behind = '\0') {
   std::vector<char> buffer(text.begin(), text.end());
-  buffer.insert(buffer.end(), kFramePadding, behind);
+  buffer.insert(buffer.end(), kFramePadding - 1, behind);
+  buffer.push_back('\0');
   Scan result;
   result.status = scan_levels(std::string_view(buffer.data(), text.size()), kInstrument,
                               [&](PriceLevel level) { result.levels.push_back(level); });
