@@ -61,8 +61,9 @@ constexpr ParseStatus scan_quoted(const char*& at, const char* end, int exponent
 
 }  // namespace detail
 
-// Calls `add(PriceLevel)` for every level of the array `text`, whose first character is `[`. `text` must be
-// followed by a character that is not a digit, a point or a minus sign (a frame's next bracket, or padding).
+// Calls `add(PriceLevel)` for every level of the array `text`, whose first character is `[`. Digits are read
+// up to the first character that is none, so one must come: at the end of `text` at the latest (the `]` of a
+// whole array), or in memory readable behind it. A number that runs out of `text` is an error.
 template <class Add>
 constexpr ParseStatus scan_levels(std::string_view text, const Instrument& instrument, Add&& add) noexcept {
   const char* at = text.data();
