@@ -78,15 +78,15 @@ TEST(BinanceSpotAllocation, AWarmParserAllocatesNothing) {
   const core::SymbolTable symbols(known_instruments());
   const auto parser = make_parser(symbols, kExchange);
   std::vector<Frame> frames;
+  frames.emplace_back(large_depth_update(1'076));
   for (const char* name :
-       {"depth_update_large_combined.json", "depth_update_combined.json",
-        "depth_update_both_sides_combined.json", "trade_2024_combined.json", "trade_2021_raw.json",
-        "agg_trade_combined.json", "book_ticker_combined.json", "kline_combined.json",
+       {"depth_update_combined.json", "depth_update_both_sides_composed.json", "trade_2024_combined.json",
+        "trade_2021_raw.json", "agg_trade_combined.json", "book_ticker_combined.json", "kline_composed.json",
         "partial_depth_combined.json", "mini_ticker_array_raw.json", "ack.json", "ack_list.json",
         "error_flat.json", "error_nested.json", "server_shutdown_combined.json"}) {
     frames.emplace_back(payload(name));
   }
-  const std::string depth = payload("depth_update_both_sides_combined.json");
+  const std::string depth = payload("depth_update_both_sides_composed.json");
   for (const std::string& bad :
        {std::string(), depth.substr(0, 200), depth + "x", replaced(depth, "61737.63000000", "61737.63100000"),
         replaced(depth, "61737.63000000", "x"), replaced(depth, "\"E\"", "\"e\""),

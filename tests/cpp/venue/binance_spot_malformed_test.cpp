@@ -24,7 +24,7 @@ class BinanceSpotMalformed : public BinanceSpotParserTest {
     }
   }
 
-  const std::string depth_ = payload("depth_update_both_sides_combined.json");
+  const std::string depth_ = payload("depth_update_both_sides_composed.json");
   const std::string trade_ = payload("trade_2024_combined.json");
   const std::string aggregate_ = payload("agg_trade_combined.json");
   const std::string quote_ = payload("book_ticker_combined.json");

@@ -145,14 +145,14 @@ TEST_F(BinanceSpotMutation, DamagedFramesAreReadAsAStrictReaderReadsThem) {
   std::printf("seed %llu, rounds %llu\n", static_cast<unsigned long long>(seed),
               static_cast<unsigned long long>(rounds));
   std::vector<std::string> frames;
-  for (const char* name : {"depth_update_both_sides_combined.json", "depth_update_combined.json",
+  for (const char* name : {"depth_update_both_sides_composed.json", "depth_update_combined.json",
                            "depth_update_bids_only_combined.json", "trade_2024_combined.json",
                            "agg_trade_combined.json", "book_ticker_combined.json"}) {
     frames.push_back(payload(name));
     frames.push_back(raw_framing(frames.back()));
   }
   for (const char* name :
-       {"trade_2021_raw.json", "kline_combined.json", "partial_depth_combined.json", "ack.json",
+       {"trade_2021_raw.json", "kline_composed.json", "partial_depth_combined.json", "ack.json",
         "error_nested.json", "server_shutdown_combined.json", "mini_ticker_array_raw.json"}) {
     frames.push_back(payload(name));
   }
