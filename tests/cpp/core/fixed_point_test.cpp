@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <random>
 #include <string>
@@ -316,6 +317,41 @@ TEST(FixedPoint, AgreesWithTheModelOnRandomTexts) {
   }
   for (const std::uint64_t count : counts)
     EXPECT_GT(count, rounds / 200) << "the texts miss a kind of outcome";
+}
+
+// The eight-at-a-time reading must say what the plain one says, whatever stands in and behind the number.
+TEST(FixedPoint, ReadingInAFrameAgreesWithThePlainOne) {
+  const std::uint64_t seed = from_environment("MDP_TEST_SEED", 20'261'122);
+  const std::uint64_t rounds = from_environment("MDP_TEST_ROUNDS", 2'000'000);
+  SCOPED_TRACE("MDP_TEST_SEED=" + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  constexpr std::string_view kEndings = "\"]}, -.e0x:/\x80\xB0\xFF";
+  std::uint64_t eight_decimals = 0;
+  for (std::uint64_t round = 0; round < rounds; ++round) {
+    char buffer[64];
+    for (char& c : buffer) c = static_cast<char>('0' + random() % 10);
+    std::string text(random() % 8 == 0 ? "-" : "");
+    for (auto digits = random() % 11; digits > 0; --digits) text += static_cast<char>('0' + random() % 10);
+    if (random() % 8 != 0) text += '.';
+    const auto decimals = random() % 3 == 0 ? random() % 12 : 8;
+    for (auto digits = decimals; digits > 0; --digits) text += static_cast<char>('0' + random() % 10);
+    if (random() % 8 == 0 && !text.empty())
+      text[random() % text.size()] = kEndings[random() % kEndings.size()];
+    eight_decimals += decimals == 8;
+    text += kEndings[random() % kEndings.size()];
+    text += '\0';
+    std::memcpy(buffer, text.data(), text.size());
+    const int exponent = random() % 4 == 0 ? static_cast<int>(random() % 12) - 10 : -8;
+    std::int64_t plain = -1;
+    std::int64_t in_frame = -1;
+    const char* plain_end = nullptr;
+    const char* in_frame_end = nullptr;
+    const NumberStatus wanted = parse_decimal(buffer, exponent, plain, plain_end);
+    ASSERT_EQ(parse_decimal_in_frame(buffer, exponent, in_frame, in_frame_end), wanted) << text;
+    ASSERT_EQ(in_frame, plain) << text;
+    ASSERT_EQ(in_frame_end, plain_end) << text;
+  }
+  EXPECT_GT(eight_decimals, rounds / 2);
 }
 
 TEST(FixedPoint, FormatDecimalRoundTripsAtEveryExponent) {
