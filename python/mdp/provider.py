@@ -232,9 +232,10 @@ class Provider:
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(ConnectError),
-            wait=tenacity.wait_exponential_jitter(
-                initial=backoff.initial_ms / 1000, max=backoff.max_ms / 1000, exp_base=backoff.multiplier
-            ),
+            wait=tenacity.wait_exponential(
+                multiplier=backoff.initial_ms / 1000, max=backoff.max_ms / 1000, exp_base=backoff.multiplier
+            )
+            + tenacity.wait_random(0, backoff.jitter * backoff.initial_ms / 1000),
             stop=given_up,
             sleep=wait,
             before_sleep=tell,
