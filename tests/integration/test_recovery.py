@@ -26,6 +26,7 @@ DEPTH_STREAM = "btcusdt@depth@100ms"
 @pytest.fixture(scope="module")
 def sim() -> Iterator[SimProcess]:
     with start_sim_process(symbols=SYMBOLS, seed=5, rate=100, depth_interval_ms=50) as sim:
+        sim.status()  # the handle's connection is there before any test counts descriptors
         yield sim
 
 
@@ -96,18 +97,19 @@ REQUESTED = recovery(StateReason.REQUESTED)
 
 
 @pytest.mark.parametrize(
-    ("kind", "params", "states"),
+    ("kind", "params", "states", "parse_errors"),
     [
-        ("drop", {}, GAP),
-        ("reorder", {}, GAP),
-        ("corrupt", {}, UNREADABLE),
-        ("truncate", {"mode": "json"}, UNREADABLE),
-        ("wrong_level", {"mode": "crossed"}, recovery(StateReason.CROSSED)),
+        ("drop", {}, GAP, 0),
+        ("reorder", {}, GAP, 0),
+        ("corrupt", {}, UNREADABLE, 1),
+        # A frame without its end does not name its symbol: the book is right until the next frame shows the hole.
+        ("truncate", {"mode": "json"}, GAP, 1),
+        ("wrong_level", {"mode": "crossed"}, recovery(StateReason.CROSSED), 0),
     ],
-    ids=lambda value: value if isinstance(value, str) else None,
+    ids=["drop", "reorder", "corrupt", "truncate", "crossed"],
 )
 def test_bad_frame_resyncs_its_symbol_alone(
-    watch: Callable[..., Watched], kind: str, params: dict[str, str], states: list[Any]
+    watch: Callable[..., Watched], kind: str, params: dict[str, str], states: list[Any], parse_errors: int
 ) -> None:
     watched = watch()
     watched.strike(kind, stream=DEPTH_STREAM, **params)
@@ -115,7 +117,7 @@ def test_bad_frame_resyncs_its_symbol_alone(
     health = watched.provider.health().engine
     assert health.resyncs == 1
     assert health.gaps == (states is GAP)
-    assert sum(line.parse_errors for line in health.lines) == (states is UNREADABLE)
+    assert sum(line.parse_errors for line in health.lines) == parse_errors
     assert sum(line.reconnects for line in health.lines) == 0
 
 
