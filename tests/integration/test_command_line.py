@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,43 +23,54 @@ from mdp import Provider, Subscriber
 from mdp.sim import SimProcess
 
 
+@dataclass
+class Live:
+    """A sim and a provider whose books are LIVE."""
+
+    sim: SimProcess
+    provider: Provider | None
+
+
 @pytest.fixture
 def live(
     start_sim: Callable[..., SimProcess], start_provider: Callable[..., Provider], segment: str
-) -> Iterator[tuple[SimProcess, Provider]]:
+) -> Iterator[Live]:
     sim = start_sim(symbols=["BTCUSDT", "ETHUSDT"], rate=100)
     provider = start_provider(settings(sim, segment, topology="fused"))
     wait_live(provider)
-    yield sim, provider
+    market = Live(sim, provider)
+    del provider
+    yield market
+    market.provider = None  # pytest keeps the fixture's value longer than the leak check wants
 
 
 TOP = re.compile(r"^binance:BTC-USDT LIVE (\d+) ([\d.]+) ([\d.]+) ([\d.]+) ([\d.]+)$")
 
 
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "binance:BTC-USDT"])
-def test_book_top_is_the_truth(live: tuple[SimProcess, Provider], segment: str, symbol: str) -> None:
+def test_book_top_is_the_truth(live: Live, segment: str, symbol: str) -> None:
     process = run_mdp("book", segment, symbol, "--top")
     assert (process.wait(), process.stderr) == (0, "")
     match = TOP.match(process.stdout)
     assert match, process.stdout
-    truth = live[0].truth("BTCUSDT", int(match[1]), 1)
+    truth = live.sim.truth("BTCUSDT", int(match[1]), 1)
     assert decimals([match.group(2, 3)]) == decimals(truth["bids"])
     assert decimals([match.group(4, 5)]) == decimals(truth["asks"])
 
 
-def test_book_shows_levels_of_both_sides(live: tuple[SimProcess, Provider], segment: str) -> None:
+def test_book_shows_levels_of_both_sides(live: Live, segment: str) -> None:
     process = run_mdp("book", segment, "ETHUSDT", "--depth", "5")
     assert (process.wait(), process.stderr) == (0, "")
     head, _, *rows = process.stdout.splitlines()
     update_id = int(head.split()[-1])
     assert head == f"binance:ETH-USDT  LIVE (SYNCED)  update {update_id}"
     cells = [row.replace("|", " ").split() for row in rows]
-    truth = live[0].truth("ETHUSDT", update_id, 5)
+    truth = live.sim.truth("ETHUSDT", update_id, 5)
     assert decimals([(row[1], row[0]) for row in cells]) == decimals(truth["bids"])
     assert decimals([(row[2], row[3]) for row in cells]) == decimals(truth["asks"])
 
 
-def test_tail_prints_events_in_sequence(live: tuple[SimProcess, Provider], segment: str) -> None:
+def test_tail_prints_events_in_sequence(live: Live, segment: str) -> None:
     process = run_mdp("tail", segment, "--count", "200", "--oldest")
     assert (process.wait(), process.stderr) == (0, "")
     lines = process.stdout.splitlines()
@@ -70,7 +82,7 @@ def test_tail_prints_events_in_sequence(live: tuple[SimProcess, Provider], segme
     assert any(line.endswith("source=book") for line in lines)
 
 
-def test_tail_of_one_symbol(live: tuple[SimProcess, Provider], segment: str) -> None:
+def test_tail_of_one_symbol(live: Live, segment: str) -> None:
     process = run_mdp("tail", segment, "--count", "20", "--symbol", "ETHUSDT")
     assert process.wait() == 0
     lines = process.stdout.splitlines()
@@ -79,16 +91,16 @@ def test_tail_of_one_symbol(live: tuple[SimProcess, Provider], segment: str) -> 
 
 
 def test_tail_ends_with_the_publisher(
-    live: tuple[SimProcess, Provider], segment: str, start_mdp: Callable[..., Mdp]
+    live: Live, segment: str, start_mdp: Callable[..., Mdp]
 ) -> None:
     process = start_mdp("tail", segment)
     wait_for(lambda: process.stdout, "an event")
-    live[1].stop()
+    live.provider.stop()
     assert process.wait() == 0
     assert f"the publisher of {segment} is gone: STOPPED" in process.stderr
 
 
-def test_top_shows_every_symbol(live: tuple[SimProcess, Provider], segment: str) -> None:
+def test_top_shows_every_symbol(live: Live, segment: str) -> None:
     process = run_mdp("top", segment, "--duration", "2.5")
     assert (process.wait(), process.stderr) == (0, "")
     lines = process.stdout.splitlines()
@@ -98,12 +110,12 @@ def test_top_shows_every_symbol(live: tuple[SimProcess, Provider], segment: str)
     assert len(ids) >= 2 and ids == sorted(set(ids)), "it changes"
 
 
-def test_reading_never_disturbs_the_publisher(live: tuple[SimProcess, Provider], segment: str) -> None:
+def test_reading_never_disturbs_the_publisher(live: Live, segment: str) -> None:
     for arguments in (["book", segment, "BTCUSDT"], ["tail", segment, "--count", "5"]):
         assert run_mdp(*arguments).wait() == 0
     before = Subscriber(segment).book("BTCUSDT").update_id
     wait_for(lambda: Subscriber(segment).book("BTCUSDT").update_id > before, "an update")
-    assert live[1].health().engine.resyncs == 0
+    assert live.provider.health().engine.resyncs == 0
 
 
 def test_check_says_what_a_configuration_does() -> None:
@@ -134,7 +146,7 @@ def test_errors_are_one_message_and_exit_code_2(tmp_path: Path, segment: str) ->
         assert process.stderr.count("\n") == 1, process.stderr
 
 
-def test_symbol_the_segment_does_not_have(live: tuple[SimProcess, Provider], segment: str) -> None:
+def test_symbol_the_segment_does_not_have(live: Live, segment: str) -> None:
     for arguments in (["book", segment, "LTCUSDT"], ["tail", segment, "--symbol", "LTCUSDT"]):
         process = run_mdp(*arguments)
         assert process.wait() == 2
