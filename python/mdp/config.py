@@ -261,7 +261,7 @@ def _explain(details: ErrorDetails, origin: Origin) -> str:
     if details["type"] == "extra_forbidden":
         allowed = _keys_at(path[:-1])
         close = difflib.get_close_matches(str(path[-1]), allowed, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = f"; did you mean {close[0]}?" if close else "."
         return f"{where}unknown key{hint} Allowed: {', '.join(allowed)}"
     if details["type"] == "missing":
         return f"{where}missing; it must be given"
