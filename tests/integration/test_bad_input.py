@@ -225,15 +225,26 @@ def test_core_that_does_not_exist(
     start_sim: Callable[..., SimProcess], start_provider: Callable[..., Provider], segment: str, topology: str
 ) -> None:
     config = settings(start_sim(symbols=["BTCUSDT"], rate=0), segment, topology=topology)
-    config["engine"]["cores"] = {"connectors": [4000], "parsers": [4000], "managers": [4000], "publisher": 4000}
+    config["engine"]["cores"] = {
+        "connectors": [4000],
+        "parsers": [4000],
+        "managers": [4000],
+        "publisher": 4000,
+    }
     with pytest.raises(ConfigError, match="4000"):
         start_provider(config)
     assert segment not in shared_memory()
 
 
-def test_verification_is_never_off_for_a_real_venue(start_provider: Callable[..., Provider], segment: str) -> None:
+def test_verification_is_never_off_for_a_real_venue(
+    start_provider: Callable[..., Provider], segment: str
+) -> None:
     config = settings(
-        None, segment, symbols=["BTCUSDT"], tls={"insecure_skip_verify": True}, rest_url="https://198.51.100.1"
+        None,
+        segment,
+        symbols=["BTCUSDT"],
+        tls={"insecure_skip_verify": True},
+        rest_url="https://198.51.100.1",
     )
     with pytest.raises(ConfigError, match="insecure_skip_verify"):
         start_provider(config)

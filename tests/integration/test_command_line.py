@@ -77,7 +77,9 @@ def test_tail_prints_events_in_sequence(live: Live, segment: str) -> None:
     assert [int(line.split()[0]) for line in lines] == list(range(200))
     kinds = {line.split()[1] for line in lines}
     assert {"instrument", "book_state", "book_snapshot", "book_delta", "bbo", "trade"} <= kinds
-    assert any(re.search(r" trade binance:\S+ trade_id=\d+ side=(buy|sell) [\d.]+x[\d.]+$", line) for line in lines)
+    assert any(
+        re.search(r" trade binance:\S+ trade_id=\d+ side=(buy|sell) [\d.]+x[\d.]+$", line) for line in lines
+    )
     assert any(line.endswith("source=venue") for line in lines)
     assert any(line.endswith("source=book") for line in lines)
 
@@ -90,9 +92,7 @@ def test_tail_of_one_symbol(live: Live, segment: str) -> None:
     assert {line.split()[2] for line in lines} == {"binance:ETH-USDT"}
 
 
-def test_tail_ends_with_the_publisher(
-    live: Live, segment: str, start_mdp: Callable[..., Mdp]
-) -> None:
+def test_tail_ends_with_the_publisher(live: Live, segment: str, start_mdp: Callable[..., Mdp]) -> None:
     process = start_mdp("tail", segment)
     wait_for(lambda: process.stdout, "an event")
     live.provider.stop()
@@ -131,7 +131,10 @@ def test_errors_are_one_message_and_exit_code_2(tmp_path: Path, segment: str) ->
     not_ours = tmp_path / "broken.yaml"
     not_ours.write_text("venues: [\n")
     cases: list[tuple[list[object], str]] = [
-        (["check", tmp_path / "none.yaml"], f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory"),
+        (
+            ["check", tmp_path / "none.yaml"],
+            f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory",
+        ),
         (["check", not_ours], f"{not_ours}:2: not YAML"),
         (["book", segment, "BTCUSDT"], f'cannot attach to segment "{segment}": no such segment'),
         (["tail", segment], f'cannot attach to segment "{segment}": no such segment'),

@@ -62,7 +62,9 @@ def known_results(session: str) -> dict[str, Known]:
         re.MULTILINE,
     )
     return {
-        m[1]: Known(int(m[2]), (Decimal(m[3]), Decimal(m[4])), (Decimal(m[5]), Decimal(m[6])), int(m[7]), int(m[8]))
+        m[1]: Known(
+            int(m[2]), (Decimal(m[3]), Decimal(m[4])), (Decimal(m[5]), Decimal(m[6])), int(m[7]), int(m[8])
+        )
         for m in row.finditer((DATA / "README.md").read_text(encoding="utf-8"))
     }
 
@@ -152,7 +154,9 @@ def exact(mantissas: Any, instrument: Any) -> tuple[Decimal, ...]:
     return tuple(
         Decimal(format_decimal(value, exponent))
         for level in mantissas
-        for value, exponent in zip(level, (instrument.price_exponent, instrument.quantity_exponent), strict=True)
+        for value, exponent in zip(
+            level, (instrument.price_exponent, instrument.quantity_exponent), strict=True
+        )
     )
 
 
@@ -190,7 +194,9 @@ def test_books_agree_with_the_venues_quotes_and_the_known_results(
         for update_id in tops.keys() & quotes.keys():
             for quote in quotes[update_id]:
                 assert exact(tops[update_id], instrument) == quote, f"{symbol} at {update_id}"
-                assert exact(model.own_tops[symbol_id][update_id], instrument) == quote, f"{symbol} at {update_id}"
+                assert exact(model.own_tops[symbol_id][update_id], instrument) == quote, (
+                    f"{symbol} at {update_id}"
+                )
                 instants += 1
         ring, wanted = model.books[symbol_id], known[symbol]
         assert ring.update_id == wanted.last_id
