@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from integration.harness import (
     Mdp,
     assert_book_is_true,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from integration.harness import (
     ROOT,
     Mdp,

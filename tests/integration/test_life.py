@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from integration.harness import Mdp, children, settings, shared_memory, wait_for, write_config
 from mdp import Subscriber
 from mdp._core import ReadStatus

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from integration.harness import ROOT, RingModel, all_live, merged, settings, wait_for
 from mdp import EventFlag, EventType, Provider
 from mdp._core import Event, format_decimal

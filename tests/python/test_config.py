@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from mdp.config import Config, load_config, parse_config
 from mdp.errors import ConfigError
 

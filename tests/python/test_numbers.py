@@ -7,7 +7,6 @@ from decimal import Context, Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from mdp._core import format_decimal, parse_decimal
 
 MAX = 2**63 - 1

@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "mdp/shm/decimal.hpp"
+
 namespace mdp::core {
 namespace {
 
@@ -201,20 +203,20 @@ TEST(FixedPoint, ExponentOfIsTheLargestExactOne) {
 }
 
 TEST(FixedPoint, FormatDecimalHasNoTrailingZeros) {
-  EXPECT_EQ(format_decimal(6'183'763, -2), "61837.63");
-  EXPECT_EQ(format_decimal(6'183'700, -2), "61837");
-  EXPECT_EQ(format_decimal(5, 1), "50");
-  EXPECT_EQ(format_decimal(-5, 1), "-50");
-  EXPECT_EQ(format_decimal(1, -8), "0.00000001");
-  EXPECT_EQ(format_decimal(-120, -3), "-0.12");
-  EXPECT_EQ(format_decimal(10, -1), "1");
-  EXPECT_EQ(format_decimal(100, 0), "100");
-  EXPECT_EQ(format_decimal(0, -8), "0");
-  EXPECT_EQ(format_decimal(0, 5), "0");
-  EXPECT_EQ(format_decimal(kMax, -18), "9.223372036854775807");
-  EXPECT_EQ(format_decimal(kMax, 18), "9223372036854775807000000000000000000");
-  EXPECT_EQ(format_decimal(kMin, 0), "-9223372036854775808");
-  EXPECT_EQ(format_decimal(kMin, -18), "-9.223372036854775808");
+  EXPECT_EQ(shm::to_decimal(6'183'763, -2), "61837.63");
+  EXPECT_EQ(shm::to_decimal(6'183'700, -2), "61837");
+  EXPECT_EQ(shm::to_decimal(5, 1), "50");
+  EXPECT_EQ(shm::to_decimal(-5, 1), "-50");
+  EXPECT_EQ(shm::to_decimal(1, -8), "0.00000001");
+  EXPECT_EQ(shm::to_decimal(-120, -3), "-0.12");
+  EXPECT_EQ(shm::to_decimal(10, -1), "1");
+  EXPECT_EQ(shm::to_decimal(100, 0), "100");
+  EXPECT_EQ(shm::to_decimal(0, -8), "0");
+  EXPECT_EQ(shm::to_decimal(0, 5), "0");
+  EXPECT_EQ(shm::to_decimal(kMax, -18), "9.223372036854775807");
+  EXPECT_EQ(shm::to_decimal(kMax, 18), "9223372036854775807000000000000000000");
+  EXPECT_EQ(shm::to_decimal(kMin, 0), "-9223372036854775808");
+  EXPECT_EQ(shm::to_decimal(kMin, -18), "-9.223372036854775808");
 }
 
 // The model: schoolbook, on padded digit strings and 128-bit integers, not on a running mantissa.
@@ -306,7 +308,7 @@ TEST(FixedPoint, AgreesWithTheModelOnRandomTexts) {
     ++counts[static_cast<std::size_t>(status)];
     if (status == NumberStatus::Ok) {
       // What was read prints as text that reads the same, and exponent_of holds it.
-      const std::string printed = format_decimal(mantissa, exponent);
+      const std::string printed = shm::to_decimal(mantissa, exponent);
       std::int64_t again = 0;
       ASSERT_EQ(parse_decimal(printed, exponent, again), NumberStatus::Ok) << printed;
       ASSERT_EQ(again, mantissa) << printed << " from " << text;
@@ -361,7 +363,7 @@ TEST(FixedPoint, FormatDecimalRoundTripsAtEveryExponent) {
       std::int64_t mantissa = static_cast<std::int64_t>(random() >> (random() % 64));
       if (mantissa == kMin) mantissa = kMax;
       std::int64_t again = 0;
-      const std::string text = format_decimal(mantissa, exponent);
+      const std::string text = shm::to_decimal(mantissa, exponent);
       ASSERT_EQ(parse_decimal(text, exponent, again), NumberStatus::Ok) << text << " at " << exponent;
       ASSERT_EQ(again, mantissa) << text << " at " << exponent;
     }

@@ -158,7 +158,4 @@ NumberStatus parse_decimal(std::string_view text, int exponent, std::int64_t& ma
 // -1, "100" -> 2. Zero gives `zero_exponent`. Bad for what is not a decimal number.
 NumberStatus exponent_of(std::string_view text, int zero_exponent, int& exponent);
 
-// Exact decimal text without trailing zeros: (6183763, -2) -> "61837.63", (5, 1) -> "50".
-std::string format_decimal(std::int64_t mantissa, int exponent);
-
 }  // namespace mdp::core
