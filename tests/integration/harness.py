@@ -65,9 +65,7 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def settings(
-    sim: SimProcess | None, segment: str, *, topology: str = "auto", **venue: Any
-) -> dict[str, Any]:
+def settings(sim: SimProcess | None, segment: str, *, topology: str = "auto", **venue: Any) -> dict[str, Any]:
     """Return a configuration against `sim` as the dict its YAML would be; JSON is YAML too."""
     own: dict[str, Any] = {
         "name": "binance",
@@ -168,7 +166,9 @@ class RingBook:
             self.bids.clear()
             self.asks.clear()
         elif self.state == BookState.LIVE:
-            assert event.first_update_id <= self.update_id + 1, f"{event.first_update_id} after {self.update_id}"
+            assert event.first_update_id <= self.update_id + 1, (
+                f"{event.first_update_id} after {self.update_id}"
+            )
             assert event.update_id > self.update_id
         changed = 0
         for chunk in chunks:
@@ -223,7 +223,9 @@ class RingModel:
                 self.venue_quotes += 1
             else:
                 book.book_bbo = (event.bid, event.ask)
-                assert (event.bid, event.ask) == book.best(), f"Bbo event {event.sequence} is not the book's top"
+                assert (event.bid, event.ask) == book.best(), (
+                    f"Bbo event {event.sequence} is not the book's top"
+                )
 
     def catch_up(self) -> None:
         """Take every event that is there now."""
@@ -241,7 +243,9 @@ class RingModel:
     def advance_to(self, symbol_id: int, update_id: int) -> RingBook:
         """Take events until the book has reached an update id, and return it exactly there."""
         book = self.books[symbol_id]
-        self.advance(lambda: book.update_id >= update_id, f"update {update_id} of symbol {symbol_id} in the ring")
+        self.advance(
+            lambda: book.update_id >= update_id, f"update {update_id} of symbol {symbol_id} in the ring"
+        )
         assert book.update_id == update_id, "the book table names an update that the ring does not have"
         return book
 
@@ -331,7 +335,9 @@ class Mdp:
         """Wait until `text` stands in what it wrote to standard error."""
 
         def there() -> bool:
-            assert text in self.stderr or self.process.poll() is None, f"ended without {text!r}: {self.stderr}"
+            assert text in self.stderr or self.process.poll() is None, (
+                f"ended without {text!r}: {self.stderr}"
+            )
             return text in self.stderr
 
         wait_for(there, lambda: f"{text!r} in {self.stderr!r}")

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from integration.harness import (
     Mdp,
     assert_book_is_true,
@@ -38,7 +37,8 @@ def only_message(process: Mdp) -> str:
     assert process.stdout == ""
     lines = process.stderr.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
-    assert len(errors) == 1 and "Traceback" not in process.stderr, process.stderr
+    assert len(errors) == 1, process.stderr
+    assert "Traceback" not in process.stderr, process.stderr
     return errors[0]
 
 
@@ -46,10 +46,11 @@ def only_message(process: Mdp) -> str:
 def test_unknown_key(tmp_path: Path, segment: str, start_mdp: Callable[..., Mdp], command: str) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(
-        f"segment:\n  name: {segment}\nvenues:\n  - name: binance\n    symbls: [BTCUSDT]\n    symbols: [BTCUSDT]\n"
+        f"segment:\n  name: {segment}\n"
+        "venues:\n  - name: binance\n    symbolz: [BTCUSDT]\n    symbols: [BTCUSDT]\n"
     )
     message = only_message(start_mdp(command, file))
-    assert f"{file}:5: venues[0].symbls: unknown key; did you mean symbols?" in message
+    assert f"{file}:5: venues[0].symbolz: unknown key; did you mean symbols?" in message
     assert segment not in shared_memory()
 
 
@@ -85,7 +86,8 @@ def test_segment_of_a_live_publisher_is_refused(
     reader = Subscriber(segment)
 
     message = only_message(start_mdp("run", write_config(tmp_path / "config.yaml", config)))
-    assert segment in message and str(os.getpid()) in message
+    assert segment in message
+    assert str(os.getpid()) in message
     with pytest.raises(SegmentError, match=f"{segment}.*{os.getpid()}"):
         start_provider(config)
 
@@ -203,7 +205,8 @@ def test_unreachable_venue_is_named_and_tried_until_stopped(
         )
         process = start_mdp("run", write_config(tmp_path / "config.yaml", config))
         process.wait_for_text("venue.unreachable venue=binance attempt=3 ")
-        assert f"https://{url}" in process.stderr and "refused" in process.stderr.lower()
+        assert f"https://{url}" in process.stderr
+        assert "refused" in process.stderr.lower()
         process.signal(number)
         assert process.wait() == 0
     assert "Traceback" not in process.stderr
@@ -225,15 +228,26 @@ def test_core_that_does_not_exist(
     start_sim: Callable[..., SimProcess], start_provider: Callable[..., Provider], segment: str, topology: str
 ) -> None:
     config = settings(start_sim(symbols=["BTCUSDT"], rate=0), segment, topology=topology)
-    config["engine"]["cores"] = {"connectors": [4000], "parsers": [4000], "managers": [4000], "publisher": 4000}
+    config["engine"]["cores"] = {
+        "connectors": [4000],
+        "parsers": [4000],
+        "managers": [4000],
+        "publisher": 4000,
+    }
     with pytest.raises(ConfigError, match="4000"):
         start_provider(config)
     assert segment not in shared_memory()
 
 
-def test_verification_is_never_off_for_a_real_venue(start_provider: Callable[..., Provider], segment: str) -> None:
+def test_verification_is_never_off_for_a_real_venue(
+    start_provider: Callable[..., Provider], segment: str
+) -> None:
     config = settings(
-        None, segment, symbols=["BTCUSDT"], tls={"insecure_skip_verify": True}, rest_url="https://198.51.100.1"
+        None,
+        segment,
+        symbols=["BTCUSDT"],
+        tls={"insecure_skip_verify": True},
+        rest_url="https://198.51.100.1",
     )
     with pytest.raises(ConfigError, match="insecure_skip_verify"):
         start_provider(config)

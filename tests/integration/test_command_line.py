@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from integration.harness import (
     ROOT,
     Mdp,
@@ -77,7 +76,9 @@ def test_tail_prints_events_in_sequence(live: Live, segment: str) -> None:
     assert [int(line.split()[0]) for line in lines] == list(range(200))
     kinds = {line.split()[1] for line in lines}
     assert {"instrument", "book_state", "book_snapshot", "book_delta", "bbo", "trade"} <= kinds
-    assert any(re.search(r" trade binance:\S+ trade_id=\d+ side=(buy|sell) [\d.]+x[\d.]+$", line) for line in lines)
+    assert any(
+        re.search(r" trade binance:\S+ trade_id=\d+ side=(buy|sell) [\d.]+x[\d.]+$", line) for line in lines
+    )
     assert any(line.endswith("source=venue") for line in lines)
     assert any(line.endswith("source=book") for line in lines)
 
@@ -90,9 +91,7 @@ def test_tail_of_one_symbol(live: Live, segment: str) -> None:
     assert {line.split()[2] for line in lines} == {"binance:ETH-USDT"}
 
 
-def test_tail_ends_with_the_publisher(
-    live: Live, segment: str, start_mdp: Callable[..., Mdp]
-) -> None:
+def test_tail_ends_with_the_publisher(live: Live, segment: str, start_mdp: Callable[..., Mdp]) -> None:
     process = start_mdp("tail", segment)
     wait_for(lambda: process.stdout, "an event")
     live.provider.stop()
@@ -107,7 +106,8 @@ def test_top_shows_every_symbol(live: Live, segment: str) -> None:
     assert {line.split()[0] for line in lines} == {"binance:BTC-USDT", "binance:ETH-USDT"}
     assert {line.split()[1] for line in lines} == {"LIVE"}
     ids = [int(line.split()[2]) for line in lines if "BTC" in line]
-    assert len(ids) >= 2 and ids == sorted(set(ids)), "it changes"
+    assert len(ids) >= 2
+    assert ids == sorted(set(ids)), "it changes"
 
 
 def test_reading_never_disturbs_the_publisher(live: Live, segment: str) -> None:
@@ -131,7 +131,10 @@ def test_errors_are_one_message_and_exit_code_2(tmp_path: Path, segment: str) ->
     not_ours = tmp_path / "broken.yaml"
     not_ours.write_text("venues: [\n")
     cases: list[tuple[list[object], str]] = [
-        (["check", tmp_path / "none.yaml"], f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory"),
+        (
+            ["check", tmp_path / "none.yaml"],
+            f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory",
+        ),
         (["check", not_ours], f"{not_ours}:2: not YAML"),
         (["book", segment, "BTCUSDT"], f'cannot attach to segment "{segment}": no such segment'),
         (["tail", segment], f'cannot attach to segment "{segment}": no such segment'),
@@ -142,7 +145,8 @@ def test_errors_are_one_message_and_exit_code_2(tmp_path: Path, segment: str) ->
         process = run_mdp(*map(str, arguments))
         assert process.wait() == 2, arguments
         assert process.stdout == "", arguments
-        assert process.stderr.startswith("error: ") and message in process.stderr, process.stderr
+        assert process.stderr.startswith("error: ")
+        assert message in process.stderr
         assert process.stderr.count("\n") == 1, process.stderr
 
 
@@ -157,7 +161,8 @@ def test_symbol_the_segment_does_not_have(live: Live, segment: str) -> None:
 def test_misuse_is_explained() -> None:
     process = run_mdp("book")
     assert process.wait() == 2
-    assert "Missing argument" in process.stderr and "Traceback" not in process.stderr
+    assert "Missing argument" in process.stderr
+    assert "Traceback" not in process.stderr
     assert "Usage" in run_mdp("--help").stdout
     version = run_mdp("--version")
     assert version.wait() == 0

@@ -1,4 +1,4 @@
-"""Three readers that share no code: `mdp book`, a C++17 program outside the tree, and Python by the document alone."""
+"""Readers that share no code: `mdp book`, a C++17 program outside the tree, Python by the document alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-
 from integration.harness import ROOT, run_mdp, wait_for, wait_live
 from mdp import Provider, _core
 from mdp._core import format_decimal
@@ -23,7 +22,8 @@ SYMBOLS = ["BTCUSDT", "ETHUSDT", "1000SATSUSDT"]
 def consumer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build tests/consumer/top_of_book against the headers and CMake package that were installed with mdp."""
     package = Path(_core.__file__).parent / "lib" / "cmake" / "mdp"
-    assert package.is_dir() and ROOT / "cpp" not in package.parents
+    assert package.is_dir()
+    assert ROOT / "cpp" not in package.parents
     return build_consumer(package, tmp_path_factory.mktemp("consumer"))
 
 
@@ -63,7 +63,9 @@ def test_all_readers_print_the_same_top_of_book(
         wait_for(lambda e=entry, m=moved: int(by_document(segment, e).split()[2]) == m, f"update {moved}")
         seen = [
             by_document(segment, entry),
-            subprocess.run([consumer, segment, entry], capture_output=True, text=True, check=True).stdout[:-1],
+            subprocess.run([consumer, segment, entry], capture_output=True, text=True, check=True).stdout[
+                :-1
+            ],
             run_mdp("book", segment, entry, "--top").stdout[:-1],
         ]
         assert len(set(seen)) == 1, seen

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
 from integration.harness import (
     LIVE_ROAD,
     RingModel,
@@ -114,7 +113,8 @@ def test_times_are_in_order_and_ids_rise(
             last_update[event.symbol_id] = event.update_id
             deltas += 1
         elif event.type == EventType.TRADE:
-            assert event.price > 0 and event.quantity > 0
+            assert event.price > 0
+            assert event.quantity > 0
             assert event.side.name in ("BUY", "SELL")
             assert event.trade_id > last_trade.get(event.symbol_id, -1)
             last_trade[event.symbol_id] = event.trade_id
@@ -133,7 +133,7 @@ def test_lapped_reader_knows_how_many_events_it_lost(
     with pytest.raises(LappedError, match=f'segment "{segment}": \\d+ events were lost'):
         strict.poll()
     provider.stop()
-    events = [event for event in slow]
+    events = list(slow)
     assert slow.lost_events > 1000
     assert slow.lost_events + len(events) == provider.health().engine.events, "not one more or less"
     sequences = [event.sequence for event in events]

@@ -1,4 +1,4 @@
-"""Recorded sessions of the venue, played by the exchange over real sockets: the venue's own quotes are the judge."""
+"""Recorded sessions of the venue, played over real sockets: the venue's own quotes are the judge."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from integration.harness import ROOT, RingModel, all_live, merged, settings, wait_for
 from mdp import EventFlag, EventType, Provider
 from mdp._core import Event, format_decimal
@@ -62,7 +61,9 @@ def known_results(session: str) -> dict[str, Known]:
         re.MULTILINE,
     )
     return {
-        m[1]: Known(int(m[2]), (Decimal(m[3]), Decimal(m[4])), (Decimal(m[5]), Decimal(m[6])), int(m[7]), int(m[8]))
+        m[1]: Known(
+            int(m[2]), (Decimal(m[3]), Decimal(m[4])), (Decimal(m[5]), Decimal(m[6])), int(m[7]), int(m[8])
+        )
         for m in row.finditer((DATA / "README.md").read_text(encoding="utf-8"))
     }
 
@@ -152,7 +153,9 @@ def exact(mantissas: Any, instrument: Any) -> tuple[Decimal, ...]:
     return tuple(
         Decimal(format_decimal(value, exponent))
         for level in mantissas
-        for value, exponent in zip(level, (instrument.price_exponent, instrument.quantity_exponent), strict=True)
+        for value, exponent in zip(
+            level, (instrument.price_exponent, instrument.quantity_exponent), strict=True
+        )
     )
 
 
@@ -190,7 +193,9 @@ def test_books_agree_with_the_venues_quotes_and_the_known_results(
         for update_id in tops.keys() & quotes.keys():
             for quote in quotes[update_id]:
                 assert exact(tops[update_id], instrument) == quote, f"{symbol} at {update_id}"
-                assert exact(model.own_tops[symbol_id][update_id], instrument) == quote, f"{symbol} at {update_id}"
+                assert exact(model.own_tops[symbol_id][update_id], instrument) == quote, (
+                    f"{symbol} at {update_id}"
+                )
                 instants += 1
         ring, wanted = model.books[symbol_id], known[symbol]
         assert ring.update_id == wanted.last_id
@@ -221,7 +226,7 @@ def test_both_topologies_publish_the_same(
     for symbol_id, book in fused.books.items():
         other = pipelined.books[symbol_id]
         assert (book.bids, book.asks, book.states) == (other.bids, other.asks, other.states)
-        # When the snapshot came is chance, so the first deltas may be part of it; all later ones are the same.
+        # When the snapshot came is chance, so the first deltas may be part of it; later ones are the same.
         first = max(min(model.tops[symbol_id]) for model in models)
         streams = [
             {update_id: delta for update_id, delta in model.deltas[symbol_id].items() if update_id > first}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
 from integration.harness import (
     LIVE_ROAD,
     RingModel,
@@ -39,12 +38,14 @@ def test_symbol_comes_and_goes_without_touching_another(
     with pytest.raises(SegmentError, match=r"no instrument 'BNBUSDT'; it has: BTCUSDT, ETHUSDT"):
         subscriber.book("BNBUSDT")
     wait_for(
-        lambda: not [
-            stream
-            for client in sim.status()["clients"]
-            for stream in client["subscriptions"]
-            if stream.startswith("bnb")
-        ],
+        lambda: (
+            not [
+                stream
+                for client in sim.status()["clients"]
+                for stream in client["subscriptions"]
+                if stream.startswith("bnb")
+            ]
+        ),
         lambda: sim.status()["clients"],
     )
 

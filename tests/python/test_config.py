@@ -1,11 +1,10 @@
-"""Configuration: what is allowed, and that every error names file, line, key, what was found and what may be."""
+"""Configuration: what is allowed; every error names file, line, key, what was found and what may be."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-
 from mdp.config import Config, load_config, parse_config
 from mdp.errors import ConfigError
 
@@ -22,12 +21,14 @@ def error_of(text: str) -> str:
 @pytest.mark.parametrize("name", ["binance-spot.yaml", "demo.yaml"])
 def test_shipped_configurations_are_valid(name: str) -> None:
     config = load_config(ROOT / "config" / name)
-    assert config.venues[0].name == "binance" and len(config.venues[0].symbols) >= 5
+    assert config.venues[0].name == "binance"
+    assert len(config.venues[0].symbols) >= 5
 
 
 def test_shortest_configuration_takes_every_default() -> None:
     config = parse_config(VENUES)
-    assert config.segment.name == "mdp" and config.segment.ring == 64 << 20
+    assert config.segment.name == "mdp"
+    assert config.segment.ring == 64 << 20
     assert config.engine.topology == config.engine.idle == "auto"
     venue = config.venues[0]
     assert venue.channels == ["depth", "trade", "quote"]
@@ -45,24 +46,39 @@ def test_configuration_cannot_be_changed() -> None:
     ("text", "message"),
     [
         # An unknown key, at every depth, with a hint where one is close.
-        (VENUES + "segmant: {}\n", "file.yaml:4: segmant: unknown key; did you mean segment? Allowed: segment, "),
+        (
+            VENUES + "segmant: {}\n",
+            "file.yaml:4: segmant: unknown key; did you mean segment? Allowed: segment, ",
+        ),
         (VENUES + "xyzzy: 1\n", "file.yaml:4: xyzzy: unknown key. Allowed: segment, engine, log, venues"),
-        (VENUES + "segment:\n  rign: 1\n", "file.yaml:5: segment.rign: unknown key; did you mean ring? Allowed: "),
+        (
+            VENUES + "segment:\n  rign: 1\n",
+            "file.yaml:5: segment.rign: unknown key; did you mean ring? Allowed: ",
+        ),
         (
             VENUES + "    tls:\n      ca_fil: x\n",
             "file.yaml:5: venues[0].tls.ca_fil: unknown key; did you mean ca_file? "
             "Allowed: ca_file, server_name, insecure_skip_verify",
         ),
-        (VENUES + "engine:\n  cores: {publishr: 1}\n", "file.yaml:5: engine.cores.publishr: unknown key; did you"),
+        (
+            VENUES + "engine:\n  cores: {publisherr: 1}\n",
+            "file.yaml:5: engine.cores.publisherr: unknown key; did you",
+        ),
         # Missing.
         ("segment: {}\n", "venues: missing; it must be given"),
         ("venues:\n  - name: binance\n", "file.yaml:2: venues[0].symbols: missing; it must be given"),
         # A wrong type or value: what was found, and what is allowed.
-        (VENUES + "segment:\n  levels: many\n", "file.yaml:5: segment.levels: input should be a valid integer"),
+        (
+            VENUES + "segment:\n  levels: many\n",
+            "file.yaml:5: segment.levels: input should be a valid integer",
+        ),
         (VENUES + "segment:\n  levels: many\n", "(found 'many')"),
         (VENUES + "segment:\n  levels: 129\n", "less than or equal to 128 (found 129)"),
         (VENUES + "segment:\n  levels: 0\n", "greater than or equal to 1 (found 0)"),
-        (VENUES + "segment:\n  ring: 3MiB\n", "file.yaml:5: segment.ring: must be a power of two of at least 64KiB"),
+        (
+            VENUES + "segment:\n  ring: 3MiB\n",
+            "file.yaml:5: segment.ring: must be a power of two of at least 64KiB",
+        ),
         (VENUES + "segment:\n  ring: 32KiB\n", "must be a power of two of at least 64KiB"),
         (VENUES + "segment:\n  ring: big\n", "file.yaml:5: segment.ring: "),
         (VENUES + "segment:\n  name: ../etc\n", "file.yaml:5: segment.name: "),
@@ -81,10 +97,19 @@ def test_configuration_cannot_be_changed() -> None:
         ("venues:\n  - name: binance\n    symbols: []\n", "file.yaml:3: venues[0].symbols: "),
         ("venues:\n  - name: binance\n    symbols: [1]\n", "file.yaml:3: venues[0].symbols[0]: "),
         # What makes sense alone but not together.
-        ("venues:\n  - name: binance\n    symbols: [A, B, A]\n", "file.yaml:3: venues[0].symbols: named twice: A"),
-        ("venues:\n  - name: mtgox\n    symbols: [A]\n", "file.yaml:2: venues[0].name: unknown venue; allowed: binance"),
+        (
+            "venues:\n  - name: binance\n    symbols: [A, B, A]\n",
+            "file.yaml:3: venues[0].symbols: named twice: A",
+        ),
+        (
+            "venues:\n  - name: mtgox\n    symbols: [A]\n",
+            "file.yaml:2: venues[0].name: unknown venue; allowed: binance",
+        ),
         (VENUES + "  - name: binance\n    symbols: [B]\n", "a venue is named twice"),
-        (VENUES.replace("BTCUSDT", "A, B") + "segment: {instruments: 1}\n", "segment.instruments is 1, but 2 symbols"),
+        (
+            VENUES.replace("BTCUSDT", "A, B") + "segment: {instruments: 1}\n",
+            "segment.instruments is 1, but 2 symbols",
+        ),
         # The file itself.
         (VENUES + "segment: {}\nsegment: {}\n", "file.yaml:5: segment: given twice; keep one"),
         (VENUES + "    symbols: [B]\n", "file.yaml:4: venues[0].symbols: given twice; keep one"),
@@ -121,7 +146,10 @@ def test_where_points_at_the_nearest_line() -> None:
     config = parse_config(VENUES, "f.yaml")
     assert config.where("venues", 0, "symbols", 0) == "f.yaml:3: venues[0].symbols[0]: "
     assert config.where("venues", 0, "ws_url") == "f.yaml:2: venues[0].ws_url: "
-    assert Config.model_validate({"venues": [{"name": "binance", "symbols": ["A"]}]}).where("venues") == "venues: "
+    assert (
+        Config.model_validate({"venues": [{"name": "binance", "symbols": ["A"]}]}).where("venues")
+        == "venues: "
+    )
 
 
 @pytest.mark.parametrize(("text", "size"), [("64KiB", 64 << 10), ("1GiB", 1 << 30), (str(1 << 20), 1 << 20)])

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-
 from mdp import demo
 from mdp._core import BookState, StateReason
 from mdp.config import parse_config
@@ -33,7 +32,10 @@ def book(bids: list[tuple[int, int]], asks: list[tuple[int, int]], state: BookSt
 
 
 PUBLISHED = book([(10_050, 1_500), (10_000, 2_000)], [(10_060, 10)])
-TRUTH = {"bids": [["100.50000000", "1.50000000"], ["100.00000000", "2.00000000"]], "asks": [["100.60000000", "0.01000000"]]}
+TRUTH = {
+    "bids": [["100.50000000", "1.50000000"], ["100.00000000", "2.00000000"]],
+    "asks": [["100.60000000", "0.01000000"]],
+}
 
 
 class FakeSim:
@@ -73,7 +75,10 @@ def test_true_book_matches() -> None:
 @pytest.mark.parametrize(
     ("side", "levels"),
     [
-        ("bids", [["100.50000000", "1.50100000"], ["100.00000000", "2.00000000"]]),  # a quantity, as wrong_level lies
+        (
+            "bids",
+            [["100.50000000", "1.50100000"], ["100.00000000", "2.00000000"]],
+        ),  # a quantity, as wrong_level lies
         ("bids", [["100.51000000", "1.50000000"], ["100.00000000", "2.00000000"]]),  # a price
         ("bids", [["100.50000000", "1.50000000"]]),  # a level that should not be there
         ("bids", [["100.00000000", "2.00000000"], ["100.50000000", "1.50000000"]]),  # the order
@@ -81,7 +86,9 @@ def test_true_book_matches() -> None:
         ("asks", []),
     ],
 )
-def test_any_difference_is_a_mismatch(side: str, levels: list[list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_any_difference_is_a_mismatch(
+    side: str, levels: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
     run, _ = run_of({**TRUTH, side: levels})
     assert not run._matches(PUBLISHED)
     assert f"mismatch: binance:BTC-USDT {side} at update 77" in capsys.readouterr().err
@@ -111,7 +118,7 @@ def test_end_checks_every_book_and_waits_for_one_that_is_syncing(monkeypatch: py
 @pytest.mark.parametrize("failure", [LookupError("too old"), ConnectionRefusedError(111, "refused")])
 def test_truth_that_cannot_be_had_is_an_error(failure: Exception) -> None:
     run, _ = run_of(failure)
-    with pytest.raises(MdpError, match="the embedded exchange cannot tell the truth: .*(too old|refused)"):
+    with pytest.raises(MdpError, match=r"the embedded exchange cannot tell the truth: .*(too old|refused)"):
         run._matches(PUBLISHED)
 
 
@@ -149,4 +156,5 @@ def test_exit_code_tells_whether_all_was_right(
 @pytest.mark.parametrize("text", ["1", "1.0", "1.50", "100", "0.00000000", "1234.56780000"])
 def test_plain_keeps_the_value(text: str) -> None:
     plain = demo._plain(text)
-    assert Decimal(plain) == Decimal(text) and ("." not in plain or plain[-1] not in "0.")
+    assert Decimal(plain) == Decimal(text)
+    assert "." not in plain or plain[-1] not in "0."

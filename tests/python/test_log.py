@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from mdp import _core, log
 from mdp.errors import ConfigError
 
@@ -50,7 +49,9 @@ def test_value_is_quoted_where_it_must_be(value: object, text: str) -> None:
     assert log.fields(key=value) == f"key={text}"
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z]\w{0,8}", fullmatch=True).filter(str.isascii), st.text(), max_size=5))
+@given(
+    st.dictionaries(st.from_regex(r"[a-z]\w{0,8}", fullmatch=True).filter(str.isascii), st.text(), max_size=5)
+)
 def test_fields_can_be_read_back_from_one_line(values: dict[str, str]) -> None:
     text = log.fields(**values)
     assert len(text.splitlines()) <= 1

@@ -7,7 +7,6 @@ from decimal import Context, Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from mdp._core import format_decimal, parse_decimal
 
 MAX = 2**63 - 1
@@ -33,7 +32,9 @@ def test_parses_exactly(text: str, exponent: int, mantissa: int) -> None:
     assert parse_decimal(text, exponent) == mantissa
 
 
-@pytest.mark.parametrize("text", ["", " ", "x", "1x", "1,5", "1.2.3", "--1", "0x10", "nan", "inf", "1 ", " 1", "1e5"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "x", "1x", "1,5", "1.2.3", "--1", "0x10", "nan", "inf", "1 ", " 1", "1e5"]
+)
 def test_refuses_what_is_no_number(text: str) -> None:
     with pytest.raises(ValueError, match="not a decimal number"):
         parse_decimal(text, -8)
@@ -53,7 +54,13 @@ def test_refuses_what_does_not_fit(text: str, exponent: int) -> None:
 
 @pytest.mark.parametrize(
     ("mantissa", "exponent", "text"),
-    [(0, -8, "0"), (162, -8, "0.00000162"), (5_800_511_000_000, -8, "58005.11"), (-15, -1, "-1.5"), (1, 3, "1000")],
+    [
+        (0, -8, "0"),
+        (162, -8, "0.00000162"),
+        (5_800_511_000_000, -8, "58005.11"),
+        (-15, -1, "-1.5"),
+        (1, 3, "1000"),
+    ],
 )
 def test_formats_without_trailing_zeros(mantissa: int, exponent: int, text: str) -> None:
     assert format_decimal(mantissa, exponent) == text
@@ -72,9 +79,7 @@ def test_parse_is_the_inverse_of_format(mantissa: int, exponent: int) -> None:
     assert parse_decimal(format_decimal(mantissa, exponent), exponent) == mantissa
 
 
-@given(
-    st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?", fullmatch=True), st.integers(-12, 3)
-)
+@given(st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?", fullmatch=True), st.integers(-12, 3))
 def test_parse_agrees_with_decimal_or_refuses(text: str, exponent: int) -> None:
     scaled = Decimal(text).scaleb(-exponent, CONTEXT)
     whole = scaled == scaled.to_integral_value(context=CONTEXT)

@@ -9,10 +9,9 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
+import mdp.reader
 import numpy as np
 import pytest
-
-import mdp.reader
 from mdp import Book, BookState, LappedError, SegmentError, StaleBookError, StateReason, Subscriber, _core
 from mdp._core import ReadStatus
 
@@ -166,10 +165,16 @@ def test_corrupt_ring_is_an_error(fake: type[FakeReader]) -> None:
 
 
 @pytest.mark.parametrize("end", [ReadStatus.STOPPED, ReadStatus.PUBLISHER_DEAD])
-def test_iteration_waits_out_silence_and_ends_with_the_publisher(fake: type[FakeReader], end: ReadStatus) -> None:
+def test_iteration_waits_out_silence_and_ends_with_the_publisher(
+    fake: type[FakeReader], end: ReadStatus
+) -> None:
     subscriber = Subscriber("s")
     reader = reader_of(subscriber)
-    reader.polls = [(["a", "b"], ReadStatus.EMPTY, 0), ([], ReadStatus.EMPTY, 0), (["c"], ReadStatus.EMPTY, 0)]
+    reader.polls = [
+        (["a", "b"], ReadStatus.EMPTY, 0),
+        ([], ReadStatus.EMPTY, 0),
+        (["c"], ReadStatus.EMPTY, 0),
+    ]
     reader.status = end
     assert list(subscriber) == ["a", "b", "c"]
 
@@ -189,7 +194,9 @@ def test_book_has_exact_levels_and_an_empty_side(fake: type[FakeReader]) -> None
     subscriber = Subscriber("s")
     reader_of(subscriber).directory = [entry(4, "AB")]
     book = subscriber.book("AB", require_live=True)
-    assert isinstance(book, Book) and book.live and book.update_id == 9
+    assert isinstance(book, Book)
+    assert book.live
+    assert book.update_id == 9
     assert book.levels("bids") == [("10", "5"), ("9.9", "6")]
     assert book.levels("bids", 1) == [("10", "5")]
     assert book.levels("asks") == []

@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from mdp import _core
 
 HERE = Path(__file__).parent
@@ -26,7 +25,9 @@ def test_stub_is_the_reviewed_one() -> None:
     """After a change that is meant: copy the generated stub over the reference, and commit both."""
     installed = importlib.metadata.version("nanobind")
     if installed != pinned_nanobind():
-        pytest.skip(f"nanobind {installed} may write stubs in another way than the pinned {pinned_nanobind()}")
+        pytest.skip(
+            f"nanobind {installed} may write stubs in another way than the pinned {pinned_nanobind()}"
+        )
     stub = Path(_core.__file__).with_name("_core.pyi")
     difference = list(
         difflib.unified_diff(
