@@ -61,8 +61,8 @@ def test_configuration_cannot_be_changed() -> None:
             "Allowed: ca_file, server_name, insecure_skip_verify",
         ),
         (
-            VENUES + "engine:\n  cores: {publisherr: 1}\n",
-            "file.yaml:5: engine.cores.publisherr: unknown key; did you",
+            VENUES + "engine:\n  cores: {publisher_1: 1}\n",
+            "file.yaml:5: engine.cores.publisher_1: unknown key; did you",
         ),
         # Missing.
         ("segment: {}\n", "venues: missing; it must be given"),
