@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests: sims, providers and processes that end with the test, and a leak check."""
+"""Fixtures of the integration tests: sims, providers, processes that end with the test, and a leak check."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ def only_message(process: Mdp) -> str:
     assert process.stdout == ""
     lines = process.stderr.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
-    assert len(errors) == 1 and "Traceback" not in process.stderr, process.stderr
+    assert len(errors) == 1, process.stderr
+    assert "Traceback" not in process.stderr, process.stderr
     return errors[0]
 
 
@@ -45,10 +46,11 @@ def only_message(process: Mdp) -> str:
 def test_unknown_key(tmp_path: Path, segment: str, start_mdp: Callable[..., Mdp], command: str) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(
-        f"segment:\n  name: {segment}\nvenues:\n  - name: binance\n    symbls: [BTCUSDT]\n    symbols: [BTCUSDT]\n"
+        f"segment:\n  name: {segment}\n"
+        "venues:\n  - name: binance\n    symbolz: [BTCUSDT]\n    symbols: [BTCUSDT]\n"
     )
     message = only_message(start_mdp(command, file))
-    assert f"{file}:5: venues[0].symbls: unknown key; did you mean symbols?" in message
+    assert f"{file}:5: venues[0].symbolz: unknown key; did you mean symbols?" in message
     assert segment not in shared_memory()
 
 
@@ -84,7 +86,8 @@ def test_segment_of_a_live_publisher_is_refused(
     reader = Subscriber(segment)
 
     message = only_message(start_mdp("run", write_config(tmp_path / "config.yaml", config)))
-    assert segment in message and str(os.getpid()) in message
+    assert segment in message
+    assert str(os.getpid()) in message
     with pytest.raises(SegmentError, match=f"{segment}.*{os.getpid()}"):
         start_provider(config)
 
@@ -202,7 +205,8 @@ def test_unreachable_venue_is_named_and_tried_until_stopped(
         )
         process = start_mdp("run", write_config(tmp_path / "config.yaml", config))
         process.wait_for_text("venue.unreachable venue=binance attempt=3 ")
-        assert f"https://{url}" in process.stderr and "refused" in process.stderr.lower()
+        assert f"https://{url}" in process.stderr
+        assert "refused" in process.stderr.lower()
         process.signal(number)
         assert process.wait() == 0
     assert "Traceback" not in process.stderr

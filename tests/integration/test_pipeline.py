@@ -11,9 +11,10 @@ from integration.harness import (
     assert_book_is_true,
     assert_ring_equals_table,
     assert_ring_is_true,
+    wait_for,
     wait_live,
 )
-from mdp import BookState, EventType, Provider, Subscriber
+from mdp import BookState, EventType, LappedError, Provider, Subscriber
 from mdp._core import ReadStatus
 from mdp.sim import SimProcess, start_sim_process
 
@@ -112,9 +113,29 @@ def test_times_are_in_order_and_ids_rise(
             last_update[event.symbol_id] = event.update_id
             deltas += 1
         elif event.type == EventType.TRADE:
-            assert event.price > 0 and event.quantity > 0
+            assert event.price > 0
+            assert event.quantity > 0
             assert event.side.name in ("BUY", "SELL")
             assert event.trade_id > last_trade.get(event.symbol_id, -1)
             last_trade[event.symbol_id] = event.trade_id
         if deltas >= 60 and len(last_trade) == len(SYMBOLS):
             break
+
+
+def test_lapped_reader_knows_how_many_events_it_lost(
+    sim: SimProcess, provider_for: Callable[..., Provider], segment: str
+) -> None:
+    provider = provider_for(sim, over={"segment": {"ring": "64KiB"}})
+    slow, strict = Subscriber(segment, from_oldest=True), Subscriber(segment, from_oldest=True, strict=True)
+    wait_live(provider)
+    at = provider.health().engine.events
+    wait_for(lambda: provider.health().engine.events > at + 2000, "a ring written over several times")
+    with pytest.raises(LappedError, match=f'segment "{segment}": \\d+ events were lost'):
+        strict.poll()
+    provider.stop()
+    events = list(slow)
+    assert slow.lost_events > 1000
+    assert slow.lost_events + len(events) == provider.health().engine.events, "not one more or less"
+    sequences = [event.sequence for event in events]
+    assert sequences[-1] == provider.health().engine.events - 1
+    assert sequences == sorted(set(sequences))

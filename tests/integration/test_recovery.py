@@ -1,4 +1,4 @@
-"""Every fault the exchange can show: the books concerned leave LIVE for the right reason and come back true."""
+"""Every fault of the exchange: the books concerned leave LIVE for the right reason and come back true."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ REQUESTED = recovery(StateReason.REQUESTED)
         ("drop", {}, GAP, 0),
         ("reorder", {}, GAP, 0),
         ("corrupt", {}, UNREADABLE, 1),
-        # A frame without its end does not name its symbol: the book is right until the next frame shows the hole.
+        # A frame without its end names no symbol: the book is right until the next one shows the hole.
         ("truncate", {"mode": "json"}, GAP, 1),
         ("wrong_level", {"mode": "crossed"}, recovery(StateReason.CROSSED), 0),
     ],

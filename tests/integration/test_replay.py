@@ -1,4 +1,4 @@
-"""Recorded sessions of the venue, played by the exchange over real sockets: the venue's own quotes are the judge."""
+"""Recorded sessions of the venue, played over real sockets: the venue's own quotes are the judge."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_both_topologies_publish_the_same(
     for symbol_id, book in fused.books.items():
         other = pipelined.books[symbol_id]
         assert (book.bids, book.asks, book.states) == (other.bids, other.asks, other.states)
-        # When the snapshot came is chance, so the first deltas may be part of it; all later ones are the same.
+        # When the snapshot came is chance, so the first deltas may be part of it; later ones are the same.
         first = max(min(model.tops[symbol_id]) for model in models)
         streams = [
             {update_id: delta for update_id, delta in model.deltas[symbol_id].items() if update_id > first}

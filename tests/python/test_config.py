@@ -1,4 +1,4 @@
-"""Configuration: what is allowed, and that every error names file, line, key, what was found and what may be."""
+"""Configuration: what is allowed; every error names file, line, key, what was found and what may be."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ def error_of(text: str) -> str:
 @pytest.mark.parametrize("name", ["binance-spot.yaml", "demo.yaml"])
 def test_shipped_configurations_are_valid(name: str) -> None:
     config = load_config(ROOT / "config" / name)
-    assert config.venues[0].name == "binance" and len(config.venues[0].symbols) >= 5
+    assert config.venues[0].name == "binance"
+    assert len(config.venues[0].symbols) >= 5
 
 
 def test_shortest_configuration_takes_every_default() -> None:
     config = parse_config(VENUES)
-    assert config.segment.name == "mdp" and config.segment.ring == 64 << 20
+    assert config.segment.name == "mdp"
+    assert config.segment.ring == 64 << 20
     assert config.engine.topology == config.engine.idle == "auto"
     venue = config.venues[0]
     assert venue.channels == ["depth", "trade", "quote"]
@@ -59,8 +61,8 @@ def test_configuration_cannot_be_changed() -> None:
             "Allowed: ca_file, server_name, insecure_skip_verify",
         ),
         (
-            VENUES + "engine:\n  cores: {publishr: 1}\n",
-            "file.yaml:5: engine.cores.publishr: unknown key; did you",
+            VENUES + "engine:\n  cores: {publisher_1: 1}\n",
+            "file.yaml:5: engine.cores.publisher_1: unknown key; did you",
         ),
         # Missing.
         ("segment: {}\n", "venues: missing; it must be given"),

@@ -1,4 +1,4 @@
-"""Which snapshot is fetched when: budget, bounds, backoff and the venue's own word, on a clock of the test's."""
+"""Which snapshot is fetched when: budget, bounds, backoff, the venue's own word; the clock is the test's."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def test_book_that_wants_another_at_once_waits_a_moment() -> None:
     s.take(0.0)
     s.succeeded(1, 1.0)
     s.want(1)
-    assert s.take(1.0) == [] and s.waiting == 1
+    assert s.take(1.0) == []
+    assert s.waiting == 1
     assert s.take(1.5) == [1]
 
 
@@ -119,7 +120,8 @@ def test_failed_one_is_wanted_still() -> None:
     s.want(4)
     s.take(0.0)
     delay = s.failed(4, 0.0)
-    assert s.waiting == 1 and s.take(delay) == [4]
+    assert s.waiting == 1
+    assert s.take(delay) == [4]
 
 
 @pytest.mark.parametrize("retry_after_s", [7.0, 120.0])
