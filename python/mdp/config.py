@@ -82,6 +82,14 @@ class LogSection(_Section):
     """Appended to; empty: standard error."""
 
 
+class MetricsSection(_Section):
+    """Prometheus metrics over HTTP."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """0 takes any free port, which the log names; absent: no metrics are served."""
+
+
 class TlsSection(_Section):
     """How a connection proves it talks to the venue."""
 
@@ -150,6 +158,7 @@ class Config(_Section):
     segment: SegmentSection = SegmentSection()
     engine: EngineSection = EngineSection()
     log: LogSection = LogSection()
+    metrics: MetricsSection = MetricsSection()
     venues: Annotated[list[VenueSection], Field(min_length=1)]
 
     _origin: Origin | None = None
@@ -158,7 +167,9 @@ class Config(_Section):
     def _room(self) -> Config:
         count = sum(len(venue.symbols) for venue in self.venues)
         if count > self.segment.instruments:
-            raise ValueError(f"segment.instruments is {self.segment.instruments}, but {count} symbols are named")
+            raise ValueError(
+                f"segment.instruments is {self.segment.instruments}, but {count} symbols are named"
+            )
         names = [venue.name for venue in self.venues]
         if len(set(names)) != len(names):
             raise ValueError("venues: a venue is named twice; give all its symbols in one entry")

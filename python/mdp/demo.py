@@ -1,4 +1,4 @@
-"""``mdp demo``: the embedded exchange, a provider and a live view, checked against the exchange's ground truth."""
+"""``mdp demo``: the embedded exchange, a provider and a live view, checked against the exchange's truth."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _SETTLE_S = 30.0
 
 def demo(
     config: Annotated[
-        Optional[Path],  # noqa: UP007, UP045
+        Optional[Path],  # noqa: UP045
         typer.Option(help="Configuration file; the embedded exchange's addresses replace its own."),
     ] = None,
     duration: Annotated[
-        Optional[float], typer.Option(min=0, help="Stop after this many seconds; until Ctrl-C by default.")  # noqa: UP007, UP045
+        Optional[float], typer.Option(min=0, help="Stop after this many seconds; until Ctrl-C by default.")  # noqa: UP045
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="No screen; end by printing one JSON object.")
@@ -47,7 +47,9 @@ def demo(
 
     settings = load_config(config or default_config())
     stop = stop_on_signals()
-    _core.start_logging(_core.LogLevel.WARNING if not settings.log.file else _core.LogLevel.INFO, settings.log.file)
+    _core.start_logging(
+        _core.LogLevel.WARNING if not settings.log.file else _core.LogLevel.INFO, settings.log.file
+    )
     symbols = settings.venues[0].symbols
     try:
         with start_sim_process(symbols=",".join(symbols), seed=seed, rate=rate) as sim:
@@ -58,8 +60,9 @@ def demo(
         print(json.dumps(result))
     else:
         print(
-            f"{result['live']} of {result['symbols']} books live, {result['events']} events, {result['gaps']} gaps, "
-            f"{result['resyncs']} resyncs, {result['mismatches']} mismatches with the exchange's truth; "
+            f"{result['live']} of {result['symbols']} books live, {result['events']} events, "
+            f"{result['gaps']} gaps, {result['resyncs']} resyncs, "
+            f"{result['mismatches']} mismatches with the exchange's truth; "
             f"socket to ring p50 {result['p50_ns'] / 1000:.1f} us, p99 {result['p99_ns'] / 1000:.1f} us"
         )
     raise typer.Exit(0 if result["live"] == result["symbols"] and result["mismatches"] == 0 else 1)
@@ -117,7 +120,8 @@ class _Demo:
     def _footer(self) -> str:
         health = self._provider.health().engine
         return (
-            f"{health.events} events, {health.gaps} gaps, {health.resyncs} resyncs, {self._mismatches} mismatches; "
+            f"{health.events} events, {health.gaps} gaps, {health.resyncs} resyncs, "
+            f"{self._mismatches} mismatches; "
             f"socket to ring p50 {health.p50_ns / 1000:.1f} us, p99 {health.p99_ns / 1000:.1f} us"
         )
 

@@ -1,4 +1,4 @@
-"""The log of a provider process: lines of ``event key=value ...``, written by the C++ core's asynchronous logger."""
+"""The log of a provider process: lines of ``event key=value ...``, written asynchronously by the core."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import tenacity
 
-from mdp import _core, log
+from mdp import _core, log, metrics
 from mdp._core import BookState, ControlEvent, ControlKind, EngineHealth, Instrument, LineState, StateReason
 from mdp.config import Config, VenueSection
 from mdp.errors import ConfigError, ConnectError, MdpError
@@ -72,6 +72,7 @@ class Provider:
         self._stop = threading.Event()
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
+        self._metrics: metrics.Server | None = None
 
     def __enter__(self) -> Provider:
         self.start()
@@ -112,6 +113,7 @@ class Provider:
                 for index, name in enumerate(venue.section.symbols):
                     self._subscribe(venue, name, (*venue.path, "symbols", index))
             self._engine.start()
+            self._serve_metrics()
         except BaseException:
             self.stop()
             raise
@@ -124,6 +126,9 @@ class Provider:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
             self._thread = None
+        if self._metrics is not None:
+            self._metrics.close()
+            self._metrics = None
         if self._engine is not None and self._engine.running:
             log.info("provider.stop", segment=self._engine.segment_name)
         if self._engine is not None:
@@ -199,6 +204,19 @@ class Provider:
         if self._engine is None:
             raise MdpError("the provider was not started; call start() first")
         return self._engine
+
+    def _serve_metrics(self) -> None:
+        section = self._config.metrics
+        if section.port is None:
+            return
+        try:
+            self._metrics = metrics.serve(self, section.host, section.port)
+        except OSError as error:
+            where = self._config.where("metrics", "port")
+            raise ConfigError(
+                f"{where}cannot serve at {section.host}:{section.port}: {error.strerror}"
+            ) from error
+        log.info("metrics.serve", host=self._metrics.host, port=self._metrics.port)
 
     def _add_venue(self, section: VenueSection, path: tuple[str | int, ...]) -> None:
         engine = self._running_engine()
@@ -302,7 +320,13 @@ class Provider:
             self._on_line_state(event, now)
         elif event.kind == ControlKind.REPLY:
             if event.is_venue_error:
-                log.error("venue.refused", line=event.line, request=event.request_id, code=event.code, text=event.text)
+                log.error(
+                    "venue.refused",
+                    line=event.line,
+                    request=event.request_id,
+                    code=event.code,
+                    text=event.text,
+                )
             else:
                 log.debug("venue.ack", line=event.line, request=event.request_id)
         else:

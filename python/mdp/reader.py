@@ -90,7 +90,7 @@ class Subscriber:
         return list(self._instruments.values())
 
     def instrument(self, symbol: str | int) -> InstrumentEntry:
-        """Return the instrument of a symbol_id, canonical symbol (binance:BTC-USDT) or venue symbol (BTCUSDT).
+        """Return the instrument of a symbol_id, a canonical symbol (binance:BTC-USDT) or a venue's (BTCUSDT).
 
         Raises
         ------

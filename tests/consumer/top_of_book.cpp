@@ -1,7 +1,7 @@
 // top_of_book SEGMENT SYMBOL: prints the present best bid and ask of one instrument, as one line
-//   SYMBOL STATE UPDATE_ID BID_PRICE BID_QTY ASK_PRICE ASK_QTY
-// with exact decimals; both fields of an empty side are "-". Exit code 0; 1 with a message if there is no
-// such book; 2 for misuse.
+//   CANONICAL_SYMBOL STATE UPDATE_ID BID_PRICE BID_QTY ASK_PRICE ASK_QTY
+// (what `mdp book SEGMENT SYMBOL --top` prints), with exact decimals; both fields of an empty side are "-".
+// Exit code 0; 1 with a message if there is no such book; 2 for misuse.
 #include <cstdio>
 #include <mdp/shm/shm.hpp>
 #include <string>
@@ -49,7 +49,8 @@ int main(int argc, char** argv) {
   const mdp::shm::BookStatus read = subscriber.read_book(instrument.symbol_id, book);
   if (read != mdp::shm::BookStatus::Ok) return fail(argv[2], mdp::shm::to_string(read));
 
-  std::printf("%s %s %llu %s %s\n", argv[2], word(book.entry.state),
+  const std::string symbol(mdp::shm::text(instrument.canonical_symbol));
+  std::printf("%s %s %llu %s %s\n", symbol.c_str(), word(book.entry.state),
               static_cast<unsigned long long>(book.entry.update_id), best(book.bids, instrument).c_str(),
               best(book.asks, instrument).c_str());
   return 0;
