@@ -50,7 +50,10 @@ def test_configuration_cannot_be_changed() -> None:
             VENUES + "segmant: {}\n",
             "file.yaml:4: segmant: unknown key; did you mean segment? Allowed: segment, ",
         ),
-        (VENUES + "xyzzy: 1\n", "file.yaml:4: xyzzy: unknown key. Allowed: segment, engine, log, metrics, venues"),
+        (
+            VENUES + "xyzzy: 1\n",
+            "file.yaml:4: xyzzy: unknown key. Allowed: segment, engine, log, metrics, venues",
+        ),
         (
             VENUES + "segment:\n  rign: 1\n",
             "file.yaml:5: segment.rign: unknown key; did you mean ring? Allowed: ",
