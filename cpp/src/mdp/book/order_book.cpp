@@ -1,6 +1,7 @@
 #include "mdp/book/order_book.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace mdp::book {
 namespace {
@@ -13,52 +14,158 @@ struct AskWorse {
   constexpr bool operator()(std::int64_t a, std::int64_t b) const noexcept { return a > b; }
 };
 
-// First level that is not worse than `price`: where it is or belongs. Levels near the back are looked at one by one,
-// where most changes fall; the rest by bisection.
+// First of [begin, begin + length) that is not worse than `price`, by bisection whose step compiles to a conditional
+// move: the outcome of each comparison is a coin toss.
 template <class Worse>
-PriceLevel* locate(PriceLevel* begin, PriceLevel* end, std::int64_t price, Worse worse) noexcept {
-  constexpr std::ptrdiff_t kLinear = 8;
-  PriceLevel* const stop = end - begin > kLinear ? end - kLinear : begin;
-  PriceLevel* at = end;
-  while (at != stop) {
-    if (worse((at - 1)->price, price)) return at;
-    --at;
-  }
-  // Bisection whose step compiles to a conditional move: the outcome of each comparison is a coin toss.
-  PriceLevel* base = begin;
-  std::size_t length = static_cast<std::size_t>(at - begin);
+std::size_t bisect(const PriceLevel* begin, std::size_t length, std::int64_t price, Worse worse) noexcept {
+  const PriceLevel* base = begin;
   while (length > 0) {
     const std::size_t half = length / 2;
     const bool right = worse(base[half].price, price);
     base = right ? base + (length - half) : base;
     length = half;
   }
-  return base;
+  return static_cast<std::size_t>(base - begin);
+}
+
+// First of [0, end) that is not worse than `price`: where it is or belongs. Near `end` it is found by counting, without
+// a branch that depends on where; beyond by steps that double, then bisection.
+template <class Worse>
+std::size_t locate(const PriceLevel* side, std::size_t end, std::int64_t price, Worse worse) noexcept {
+  constexpr std::size_t kWindow = 8;
+  if (end < kWindow) return bisect(side, end, price, worse);
+  std::size_t worse_count = 0;
+  for (std::size_t i = 1; i <= kWindow; ++i) worse_count += worse(side[end - i].price, price) ? 1 : 0;
+  if (worse_count != 0) return end - kWindow + worse_count;
+  std::size_t high = end - kWindow;  // the answer is here or before
+  std::size_t step = 2 * kWindow;
+  while (step < high && !worse(side[high - step].price, price)) {
+    high -= step;
+    step *= 2;
+  }
+  const std::size_t low = step < high ? high - step : 0;
+  return low + bisect(side + low, high - low, price, worse);
+}
+
+// One level to put in or take out: which one, and where, counted before any of them.
+struct Shift {
+  const PriceLevel* change;
+  std::size_t at;
+  std::ptrdiff_t below;  // by how much the levels worse than it move
+  bool inserts() const noexcept { return change->quantity != 0; }
+};
+
+constexpr std::size_t kShortMove = 16;
+
+void move_down(PriceLevel* levels, std::size_t count, std::ptrdiff_t by) noexcept {
+  if (count > kShortMove) {
+    std::memmove(levels + by, levels, count * sizeof(PriceLevel));
+    return;
+  }
+  for (PriceLevel* level = levels; level != levels + count; ++level) level[by] = *level;
+}
+
+void move_up(PriceLevel* levels, std::size_t count, std::ptrdiff_t by) noexcept {
+  if (count > kShortMove) {
+    std::memmove(levels + by, levels, count * sizeof(PriceLevel));
+    return;
+  }
+  for (PriceLevel* level = levels + count; level != levels;) {
+    --level;
+    level[by] = *level;
+  }
+}
+
+// Puts in and takes out `count` levels, best first, moving what lies between two of them once. What is worse than the
+// last one does not move. Between two, levels move by what is put in below less what is taken out below; runs that move
+// towards the front go first, from the front on, then those that move towards the back, from the back on: so none is
+// overwritten before it has moved.
+void shift(std::vector<PriceLevel>& side, Shift* shifts, std::size_t count) {
+  const std::size_t old_size = side.size();
+  std::ptrdiff_t by = 0;
+  bool any_up = false;
+  for (std::size_t i = count; i-- > 0;) {
+    shifts[i].below = by;
+    by += shifts[i].inserts() ? 1 : -1;
+    any_up |= by > 0;
+    if (by >= 0) continue;
+    const std::size_t first = shifts[i].at + (shifts[i].inserts() ? 0 : 1);
+    const std::size_t end = i == 0 ? old_size : shifts[i - 1].at;
+    move_down(side.data() + first, end - first, by);
+  }
+  const std::size_t new_size = static_cast<std::size_t>(static_cast<std::ptrdiff_t>(old_size) + by);
+  if (by > 0) side.resize(new_size);
+  PriceLevel* const levels = side.data();
+  for (std::size_t i = 0; i < count; ++i) {
+    if (by > 0) {
+      const std::size_t first = shifts[i].at + (shifts[i].inserts() ? 0 : 1);
+      const std::size_t end = i == 0 ? old_size : shifts[i - 1].at;
+      move_up(levels + first, end - first, by);
+    }
+    by = shifts[i].below;
+    if (shifts[i].inserts()) levels[static_cast<std::ptrdiff_t>(shifts[i].at) + by] = *shifts[i].change;
+  }
+  if (new_size < old_size) side.resize(new_size);
+}
+
+constexpr std::size_t kBatch = 256;
+
+// `count` changes, each worse than the one before; `next` is how to step from one to the next: 1 or -1.
+template <class Worse>
+std::size_t apply_sorted(std::vector<PriceLevel>& side, const PriceLevel* change, std::size_t count,
+                         std::ptrdiff_t next, Worse worse) {
+  std::size_t shallowest = OrderBook::kUntouched;
+  Shift shifts[kBatch + 1];
+  std::size_t end = side.size();  // all from here on is better than the next change
+  while (count > 0) {
+    const std::size_t size = side.size();
+    const std::size_t batch = std::min(count, kBatch);
+    std::size_t shift_count = 0;
+    PriceLevel* const levels = side.data();
+    for (std::size_t i = 0; i < batch; ++i, change += next) {
+      const std::size_t at = locate(levels, end, change->price, worse);
+      const bool found = at != end && levels[at].price == change->price;
+      const bool removes = change->quantity == 0;
+      // No branch: whether a level is there, and whether it goes, can't be predicted.
+      shifts[shift_count] = {change, at, 0};
+      const bool shifts_levels = found == removes;
+      shift_count += shifts_levels ? 1 : 0;
+      PriceLevel nowhere{};
+      PriceLevel& level = found ? levels[at] : nowhere;
+      const bool changes = shifts_levels || (found && level.quantity != change->quantity);
+      level.quantity = change->quantity;
+      const std::size_t above = size - at - (found ? 1 : 0);
+      shallowest = std::min(shallowest, changes ? above : OrderBook::kUntouched);
+      end = at;
+    }
+    if (shift_count != 0) shift(side, shifts, shift_count);
+    count -= batch;
+  }
+  return shallowest;
+}
+
+// In the order given, each by itself.
+template <class Worse>
+std::size_t apply_unsorted(std::vector<PriceLevel>& side, std::span<const PriceLevel> changes, Worse worse) {
+  std::size_t shallowest = OrderBook::kUntouched;
+  for (const PriceLevel& change : changes) {
+    shallowest = std::min(shallowest, apply_sorted(side, &change, 1, 1, worse));
+  }
+  return shallowest;
 }
 
 template <class Worse>
 std::size_t apply_side(std::vector<PriceLevel>& side, std::span<const PriceLevel> changes, Worse worse) {
-  std::size_t shallowest = OrderBook::kUntouched;
-  for (const PriceLevel& change : changes) {
-    PriceLevel* const end = side.data() + side.size();
-    PriceLevel* const at = locate(side.data(), end, change.price, worse);
-    const bool found = at != end && at->price == change.price;
-    const auto levels_above = static_cast<std::size_t>(end - at);  // the changed level included, if it is there
-    if (change.quantity != 0) {
-      if (found) {
-        if (at->quantity == change.quantity) continue;
-        at->quantity = change.quantity;
-        shallowest = std::min(shallowest, levels_above - 1);
-      } else {
-        side.insert(side.begin() + (at - side.data()), change);
-        shallowest = std::min(shallowest, levels_above);
-      }
-    } else if (found) {
-      side.erase(side.begin() + (at - side.data()));
-      shallowest = std::min(shallowest, levels_above - 1);
-    }
+  if (changes.empty()) return OrderBook::kUntouched;
+  bool best_first = true;
+  bool worst_first = true;
+  for (std::size_t i = 1; i < changes.size(); ++i) {
+    best_first &= worse(changes[i].price, changes[i - 1].price);
+    worst_first &= worse(changes[i - 1].price, changes[i].price);
   }
-  return shallowest;
+  if (best_first) return apply_sorted(side, changes.data(), changes.size(), 1, worse);
+  if (worst_first) return apply_sorted(side, &changes.back(), changes.size(), -1, worse);
+  return apply_unsorted(side, changes, worse);
 }
 
 template <class Worse>
@@ -80,13 +187,17 @@ OrderBook::OrderBook(std::size_t depth_cap) : depth_cap_(depth_cap) {}
 void OrderBook::reserve(std::size_t levels) {
   bids_.reserve(levels);
   asks_.reserve(levels);
+  if (depth_cap_ != 0) {
+    cut_bids_.reserve(levels);
+    cut_asks_.reserve(levels);
+  }
 }
 
 std::size_t OrderBook::apply_update(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks) {
   const std::size_t shallowest = std::min(apply_side(bids_, bids, BidWorse{}), apply_side(asks_, asks, AskWorse{}));
   if (depth_cap_ != 0) {
-    cut(bids_);
-    cut(asks_);
+    cut(bids_, &cut_bids_);
+    cut(asks_, &cut_asks_);
   }
   return shallowest;
 }
@@ -94,15 +205,19 @@ std::size_t OrderBook::apply_update(std::span<const PriceLevel> bids, std::span<
 void OrderBook::apply_snapshot(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks) {
   assign_side(bids_, bids, BidWorse{});
   assign_side(asks_, asks, AskWorse{});
+  cut_bids_.clear();
+  cut_asks_.clear();
   if (depth_cap_ != 0) {
-    cut(bids_);
-    cut(asks_);
+    cut(bids_, nullptr);
+    cut(asks_, nullptr);
   }
 }
 
 void OrderBook::clear() noexcept {
   bids_.clear();
   asks_.clear();
+  cut_bids_.clear();
+  cut_asks_.clear();
   update_id_ = 0;
 }
 
@@ -112,9 +227,14 @@ std::size_t OrderBook::copy_best(const std::vector<PriceLevel>& side, PriceLevel
   return count;
 }
 
-void OrderBook::cut(std::vector<PriceLevel>& side) {
+void OrderBook::cut(std::vector<PriceLevel>& side, std::vector<PriceLevel>* removals) {
+  if (removals != nullptr) removals->clear();
   if (side.size() <= depth_cap_ + depth_cap_ / 4) return;
-  side.erase(side.begin(), side.end() - static_cast<std::ptrdiff_t>(depth_cap_));
+  const auto kept = side.end() - static_cast<std::ptrdiff_t>(depth_cap_);
+  if (removals != nullptr) {
+    for (auto level = side.begin(); level != kept; ++level) removals->push_back({level->price, 0});
+  }
+  side.erase(side.begin(), kept);
 }
 
 }  // namespace mdp::book
