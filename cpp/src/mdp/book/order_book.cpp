@@ -3,16 +3,51 @@
 #include <algorithm>
 #include <cstring>
 
+#if defined(__SSE4_2__)
+#include <immintrin.h>
+#endif
+
 namespace mdp::book {
 namespace {
 
 // Orders a side from worst to best.
 struct BidWorse {
   constexpr bool operator()(std::int64_t a, std::int64_t b) const noexcept { return a < b; }
+#if defined(__SSE4_2__)
+  __m128i operator()(__m128i a, __m128i b) const noexcept { return _mm_cmpgt_epi64(b, a); }
+#endif
 };
 struct AskWorse {
   constexpr bool operator()(std::int64_t a, std::int64_t b) const noexcept { return a > b; }
+#if defined(__SSE4_2__)
+  __m128i operator()(__m128i a, __m128i b) const noexcept { return _mm_cmpgt_epi64(a, b); }
+#endif
 };
+
+constexpr std::size_t kWindow = 16;
+
+// How many of the kWindow levels from `level` on are worse than `price`. No branch depends on where they end.
+#if defined(__SSE4_2__)
+template <class Worse>
+std::size_t count_worse(const PriceLevel* level, std::int64_t price, Worse worse) noexcept {
+  const __m128i wanted = _mm_set1_epi64x(price);
+  __m128i count = _mm_setzero_si128();
+  for (std::size_t i = 0; i < kWindow; i += 2) {
+    const __m128i first = _mm_loadu_si128(reinterpret_cast<const __m128i*>(level + i));
+    const __m128i second = _mm_loadu_si128(reinterpret_cast<const __m128i*>(level + i + 1));
+    // A comparison that holds is -1.
+    count = _mm_sub_epi64(count, worse(_mm_unpacklo_epi64(first, second), wanted));
+  }
+  return static_cast<std::size_t>(_mm_cvtsi128_si64(count) + _mm_extract_epi64(count, 1));
+}
+#else
+template <class Worse>
+std::size_t count_worse(const PriceLevel* level, std::int64_t price, Worse worse) noexcept {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < kWindow; ++i) count += worse(level[i].price, price) ? 1 : 0;
+  return count;
+}
+#endif
 
 // First of [begin, begin + length) that is not worse than `price`, by bisection whose step compiles to a conditional
 // move: the outcome of each comparison is a coin toss.
@@ -28,23 +63,24 @@ std::size_t bisect(const PriceLevel* begin, std::size_t length, std::int64_t pri
   return static_cast<std::size_t>(base - begin);
 }
 
-// First of [0, end) that is not worse than `price`: where it is or belongs. Near `end` it is found by counting, without
-// a branch that depends on where; beyond by steps that double, then bisection.
+// First of [0, end) that is not worse than `price`: where it is or belongs. Looks back from `end` in steps that double,
+// halves the last one down to a window, and counts there.
 template <class Worse>
 std::size_t locate(const PriceLevel* side, std::size_t end, std::int64_t price, Worse worse) noexcept {
-  constexpr std::size_t kWindow = 8;
-  if (end < kWindow) return bisect(side, end, price, worse);
-  std::size_t worse_count = 0;
-  for (std::size_t i = 1; i <= kWindow; ++i) worse_count += worse(side[end - i].price, price) ? 1 : 0;
-  if (worse_count != 0) return end - kWindow + worse_count;
-  std::size_t high = end - kWindow;  // the answer is here or before
-  std::size_t step = 2 * kWindow;
-  while (step < high && !worse(side[high - step].price, price)) {
+  std::size_t high = end;  // the answer is here or before
+  std::size_t step = kWindow;
+  for (;;) {
+    if (high < step) return bisect(side, high, price, worse);
+    if (worse(side[high - step].price, price)) break;
     high -= step;
     step *= 2;
   }
-  const std::size_t low = step < high ? high - step : 0;
-  return low + bisect(side + low, high - low, price, worse);
+  const PriceLevel* base = side + (high - step);  // is worse
+  while (step > kWindow) {
+    step /= 2;
+    base = worse(base[step].price, price) ? base + step : base;
+  }
+  return static_cast<std::size_t>(base - side) + count_worse(base, price, worse);
 }
 
 // One level to put in or take out: which one, and where, counted before any of them.
@@ -55,25 +91,36 @@ struct Shift {
   bool inserts() const noexcept { return change->quantity != 0; }
 };
 
-constexpr std::size_t kShortMove = 16;
+// memmove() by hand. The library's is slow here: the distance is a level or two and `rep movsb`, which it takes for
+// longer runs, crawls where source and target overlap so closely.
+using Vector = long long __attribute__((vector_size(16), aligned(8), may_alias));
 
 void move_down(PriceLevel* levels, std::size_t count, std::ptrdiff_t by) noexcept {
-  if (count > kShortMove) {
-    std::memmove(levels + by, levels, count * sizeof(PriceLevel));
-    return;
+  const Vector* from = reinterpret_cast<const Vector*>(levels);
+  Vector* to = reinterpret_cast<Vector*>(levels + by);
+  for (; count >= 4; count -= 4, from += 4, to += 4) {
+    const Vector a = from[0], b = from[1], c = from[2], d = from[3];
+    to[0] = a;
+    to[1] = b;
+    to[2] = c;
+    to[3] = d;
   }
-  for (PriceLevel* level = levels; level != levels + count; ++level) level[by] = *level;
+  for (; count > 0; --count) *to++ = *from++;
 }
 
 void move_up(PriceLevel* levels, std::size_t count, std::ptrdiff_t by) noexcept {
-  if (count > kShortMove) {
-    std::memmove(levels + by, levels, count * sizeof(PriceLevel));
-    return;
+  const Vector* from = reinterpret_cast<const Vector*>(levels + count);
+  Vector* to = reinterpret_cast<Vector*>(levels + count) + by;
+  for (; count >= 4; count -= 4) {
+    from -= 4;
+    to -= 4;
+    const Vector a = from[0], b = from[1], c = from[2], d = from[3];
+    to[0] = a;
+    to[1] = b;
+    to[2] = c;
+    to[3] = d;
   }
-  for (PriceLevel* level = levels + count; level != levels;) {
-    --level;
-    level[by] = *level;
-  }
+  for (; count > 0; --count) *--to = *--from;
 }
 
 // Puts in and takes out `count` levels, best first, moving what lies between two of them once. What is worse than the
@@ -110,6 +157,14 @@ void shift(std::vector<PriceLevel>& side, Shift* shifts, std::size_t count) {
 
 constexpr std::size_t kBatch = 256;
 
+std::size_t fill_empty(std::vector<PriceLevel>& side, const PriceLevel* change, std::size_t count, std::ptrdiff_t next) {
+  for (std::size_t i = count; i-- > 0;) {
+    const PriceLevel& level = change[next * static_cast<std::ptrdiff_t>(i)];
+    if (level.quantity != 0) side.push_back(level);
+  }
+  return side.empty() ? OrderBook::kUntouched : 0;
+}
+
 // `count` changes, each worse than the one before; `next` is how to step from one to the next: 1 or -1.
 template <class Worse>
 std::size_t apply_sorted(std::vector<PriceLevel>& side, const PriceLevel* change, std::size_t count,
@@ -119,23 +174,25 @@ std::size_t apply_sorted(std::vector<PriceLevel>& side, const PriceLevel* change
   std::size_t end = side.size();  // all from here on is better than the next change
   while (count > 0) {
     const std::size_t size = side.size();
+    if (size == 0) return std::min(shallowest, fill_empty(side, change, count, next));
     const std::size_t batch = std::min(count, kBatch);
     std::size_t shift_count = 0;
     PriceLevel* const levels = side.data();
     for (std::size_t i = 0; i < batch; ++i, change += next) {
+      // No branch on what is there and what is wanted: neither can be predicted.
+      const std::int64_t quantity = change->quantity;
       const std::size_t at = locate(levels, end, change->price, worse);
-      const bool found = at != end && levels[at].price == change->price;
-      const bool removes = change->quantity == 0;
-      // No branch: whether a level is there, and whether it goes, can't be predicted.
+      // Where it belongs behind the last level, that one is looked at: it is worse, so it is not taken for it.
+      PriceLevel& level = levels[at - (at == size ? 1 : 0)];
+      const std::int64_t old = level.quantity;
+      const unsigned found = level.price == change->price ? 1 : 0;
+      const unsigned shifts_levels = found ^ (quantity != 0 ? 1U : 0U);  // out and there, or in and not
+      level.quantity = found != 0 ? quantity : old;
       shifts[shift_count] = {change, at, 0};
-      const bool shifts_levels = found == removes;
-      shift_count += shifts_levels ? 1 : 0;
-      PriceLevel nowhere{};
-      PriceLevel& level = found ? levels[at] : nowhere;
-      const bool changes = shifts_levels || (found && level.quantity != change->quantity);
-      level.quantity = change->quantity;
-      const std::size_t above = size - at - (found ? 1 : 0);
-      shallowest = std::min(shallowest, changes ? above : OrderBook::kUntouched);
+      shift_count += shifts_levels;
+      const unsigned changes = shifts_levels | (found & (old != quantity ? 1U : 0U));
+      const std::size_t above = size - at - found;
+      shallowest = std::min(shallowest, changes != 0 ? above : OrderBook::kUntouched);
       end = at;
     }
     if (shift_count != 0) shift(side, shifts, shift_count);
