@@ -52,6 +52,10 @@ class MapBook {
 // A sorted vector of {price, quantity}, best level at the front, std::lower_bound, insert and erase.
 class FrontVectorBook {
  public:
+  void reserve(std::size_t levels) {
+    bids_.reserve(levels);
+    asks_.reserve(levels);
+  }
   void apply_snapshot(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks) {
     bids_.clear();
     asks_.clear();
@@ -87,6 +91,10 @@ class FrontVectorBook {
 // one by one, then bisection, insert and erase one by one.
 class BackVectorBook {
  public:
+  void reserve(std::size_t levels) {
+    bids_.reserve(levels);
+    asks_.reserve(levels);
+  }
   void apply_snapshot(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks) {
     bids_.clear();
     asks_.clear();

@@ -14,12 +14,12 @@ namespace mdp::book::test {
 using Levels = std::vector<PriceLevel>;
 
 inline Levels best_first_bids(const OrderBook& book) {
-  Levels out(book.bids().size());
+  Levels out(book.bid_count());
   out.resize(book.copy_bids(out.data(), out.size()));
   return out;
 }
 inline Levels best_first_asks(const OrderBook& book) {
-  Levels out(book.asks().size());
+  Levels out(book.ask_count());
   out.resize(book.copy_asks(out.data(), out.size()));
   return out;
 }

@@ -134,7 +134,7 @@ TEST_P(RandomBook, AgreesWithTheMap) {
       // later change of the same message took the first back.
       const std::size_t differs = std::min(first_difference(bids_before, model.best_first_bids()),
                                            first_difference(asks_before, model.best_first_asks()));
-      ASSERT_LE(reached, differs);
+      ASSERT_LE(std::min(reached, OrderBook::kReachCounted), differs);
     }
     if (shape.depth_cap != 0) {
       const BookModel uncut = model;
@@ -150,8 +150,8 @@ TEST_P(RandomBook, AgreesWithTheMap) {
     }
     ASSERT_EQ(book.bbo(), model.bbo());
     ASSERT_EQ(book.crossed(), model.crossed());
-    ASSERT_EQ(book.bids().size(), model.bids.size());
-    ASSERT_EQ(book.asks().size(), model.asks.size());
+    ASSERT_EQ(book.bid_count(), model.bids.size());
+    ASSERT_EQ(book.ask_count(), model.asks.size());
   }
   expect_same(book, model);
 }

@@ -34,8 +34,8 @@ TEST(OrderBook, EmptyBookHasNoTopAndIsNotCrossed) {
   const OrderBook book;
   EXPECT_EQ(book.bbo(), Bbo{});
   EXPECT_FALSE(book.crossed());
-  EXPECT_TRUE(book.bids().empty());
-  EXPECT_TRUE(book.asks().empty());
+  EXPECT_EQ(book.bid_count(), 0u);
+  EXPECT_EQ(book.ask_count(), 0u);
   EXPECT_EQ(book.update_id(), 0u);
 }
 

@@ -306,10 +306,11 @@ void OrderBookManager::install(Entry& entry, const Update& snapshot) noexcept {
   std::swap(entry.book, entry.next);
   entry.book.set_update_id(entry.last_id);
   entry.buffer.clear();
-  best_first_.assign(entry.book.bids().rbegin(), entry.book.bids().rend());
-  best_first_.insert(best_first_.end(), entry.book.asks().rbegin(), entry.book.asks().rend());
+  const std::size_t bid_count = entry.book.bid_count();
+  best_first_.resize(bid_count + entry.book.ask_count());
+  entry.book.copy_bids(best_first_.data(), bid_count);
+  entry.book.copy_asks(best_first_.data() + bid_count, entry.book.ask_count());
   const std::span all(best_first_);
-  const std::size_t bid_count = entry.book.bids().size();
   entry.last_header.first_update_id = snapshot.header->last_update_id;
   entry.last_header.last_update_id = entry.last_id;
   // The buffered deltas waited for the snapshot: what is published now began with its arrival.
