@@ -22,7 +22,8 @@ std::atomic<std::size_t> allocations{0};
 void* counted(std::size_t size, std::size_t alignment) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
-  if (void* memory = alignment > alignof(std::max_align_t) ? std::aligned_alloc(alignment, rounded) : std::malloc(size)) {
+  if (void* memory = alignment > alignof(std::max_align_t) ? std::aligned_alloc(alignment, rounded)
+                                                           : std::malloc(size)) {
     return memory;
   }
   throw std::bad_alloc();
@@ -31,8 +32,12 @@ void* counted(std::size_t size, std::size_t alignment) {
 
 void* operator new(std::size_t size) { return counted(size, 1); }
 void* operator new[](std::size_t size) { return counted(size, 1); }
-void* operator new(std::size_t size, std::align_val_t alignment) { return counted(size, static_cast<std::size_t>(alignment)); }
-void* operator new[](std::size_t size, std::align_val_t alignment) { return counted(size, static_cast<std::size_t>(alignment)); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t size, std::align_val_t alignment) {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
@@ -82,7 +87,8 @@ class Round {
       const std::size_t count = i % 100 == 0 ? 600 : 8;
       levels_.clear();
       for (std::size_t n = 0; n < count; ++n) {
-        levels_.push_back({-1 - static_cast<std::int64_t>(random_() % 1800), static_cast<std::int64_t>(random_() % 2)});
+        levels_.push_back(
+            {-1 - static_cast<std::int64_t>(random_() % 1800), static_cast<std::int64_t>(random_() % 2)});
       }
       write(UpdateType::Delta, id, id, levels_, none_);
       write(UpdateType::Delta, id, id, levels_, none_);
@@ -98,7 +104,8 @@ class Round {
     scratch_->header.reason = static_cast<std::uint8_t>(state);
     manager_.on_message(*scratch_);
   }
-  void write(UpdateType type, std::uint64_t first, std::uint64_t last, const Levels& bids, const Levels& asks) {
+  void write(UpdateType type, std::uint64_t first, std::uint64_t last, const Levels& bids,
+             const Levels& asks) {
     MessageHeader header{};
     header.update_type = type;
     header.first_update_id = first;

@@ -26,7 +26,8 @@ inline Levels best_first_asks(const OrderBook& book) {
 
 inline Levels sorted(std::span<const PriceLevel> levels) {
   Levels out(levels.begin(), levels.end());
-  std::sort(out.begin(), out.end(), [](const PriceLevel& a, const PriceLevel& b) { return a.price < b.price; });
+  std::sort(out.begin(), out.end(),
+            [](const PriceLevel& a, const PriceLevel& b) { return a.price < b.price; });
   return out;
 }
 
@@ -59,9 +60,12 @@ struct BookModel {
     if (!asks.empty()) best.ask = {asks.begin()->first, asks.begin()->second};
     return best;
   }
-  bool crossed() const { return !bids.empty() && !asks.empty() && bids.rbegin()->first >= asks.begin()->first; }
+  bool crossed() const {
+    return !bids.empty() && !asks.empty() && bids.rbegin()->first >= asks.begin()->first;
+  }
 
-  // What OrderBook promises of a depth cap: the best `cap` levels stay once a side has grown a quarter beyond.
+  // What OrderBook promises of a depth cap: the best `cap` levels stay once a side has grown a quarter
+  // beyond.
   void cut(std::size_t cap) {
     if (bids.size() > cap + cap / 4) {
       while (bids.size() > cap) bids.erase(bids.begin());

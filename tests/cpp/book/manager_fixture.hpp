@@ -1,5 +1,5 @@
-// What the manager's tests share: a sink and a listener that keep everything, messages in few words, and a reader that
-// rebuilds books from events alone.
+// What the manager's tests share: a sink and a listener that keep everything, messages in few words, and a
+// reader that rebuilds books from events alone.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -95,7 +95,8 @@ inline constexpr core::LineId kLine = 3;
 
 class ManagerTest : public testing::Test {
  protected:
-  explicit ManagerTest(const BookOptions& options = {}) : manager(sink, listener, options), messages(manager) {}
+  explicit ManagerTest(const BookOptions& options = {})
+      : manager(sink, listener, options), messages(manager) {}
 
   void add(core::SymbolId symbol, const SyncRule& rule = kSpot, core::LineId line = kLine) {
     manager.add_symbol(symbol, kExchange, line, rule);
@@ -138,11 +139,12 @@ class ManagerTest : public testing::Test {
     for (const PriceLevel& level : asks) writer.add_ask(level);
     writer.finish();
   }
-  void delta_of(core::SymbolId symbol, std::uint64_t first, std::uint64_t last, const Levels& bids = {{100, 1}},
-                const Levels& asks = {}, std::uint64_t prev = 0) {
+  void delta_of(core::SymbolId symbol, std::uint64_t first, std::uint64_t last,
+                const Levels& bids = {{100, 1}}, const Levels& asks = {}, std::uint64_t prev = 0) {
     write(header(UpdateType::Delta, symbol, first, last, prev), bids, asks);
   }
-  void delta(std::uint64_t first, std::uint64_t last, const Levels& bids = {{100, 1}}, const Levels& asks = {}) {
+  void delta(std::uint64_t first, std::uint64_t last, const Levels& bids = {{100, 1}},
+             const Levels& asks = {}) {
     delta_of(0, first, last, bids, asks);
   }
   // A futures delta: its ids skip ahead, `prev` chains them.
@@ -152,7 +154,8 @@ class ManagerTest : public testing::Test {
   void snapshot_of(core::SymbolId symbol, std::uint64_t id, const Levels& bids, const Levels& asks) {
     write(header(UpdateType::Snapshot, symbol, id, id, 0), bids, asks);
   }
-  void snapshot(std::uint64_t id, const Levels& bids = {{100, 5}, {99, 5}}, const Levels& asks = {{110, 5}, {111, 5}}) {
+  void snapshot(std::uint64_t id, const Levels& bids = {{100, 5}, {99, 5}},
+                const Levels& asks = {{110, 5}, {111, 5}}) {
     snapshot_of(0, id, bids, asks);
   }
   // LIVE at `id` with bids 100, 99 and asks 110, 111.
@@ -213,7 +216,9 @@ class RebuiltBooks {
 
   void read(const Event& event) {
     const shm::EventHeader& header = event.header;
-    if ((header.flags & (shm::kFlagTableOnly | shm::kFlagVenueQuote)) != 0 || header.symbol_id == shm::kNoSymbol) return;
+    if ((header.flags & (shm::kFlagTableOnly | shm::kFlagVenueQuote)) != 0 ||
+        header.symbol_id == shm::kNoSymbol)
+      return;
     Book& book = books[header.symbol_id];
     switch (header.type) {
       case EventType::BookState:

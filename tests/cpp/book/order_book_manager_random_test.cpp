@@ -1,5 +1,5 @@
-// Whole streams with faults against the truth: whenever a book is LIVE it is the venue's book at that update id, and the
-// events alone rebuild it, from the sink and from a segment's ring.
+// Whole streams with faults against the truth: whenever a book is LIVE it is the venue's book at that update
+// id, and the events alone rebuild it, from the sink and from a segment's ring.
 #include <gtest/gtest.h>
 
 #include <deque>
@@ -60,7 +60,9 @@ class Venue {
     last_id = update.last;
     return update;
   }
-  std::uint64_t draw(std::uint64_t most) { return std::uniform_int_distribution<std::uint64_t>(0, most)(random_); }
+  std::uint64_t draw(std::uint64_t most) {
+    return std::uniform_int_distribution<std::uint64_t>(0, most)(random_);
+  }
 
   BookModel truth;
   std::uint64_t last_id = 1000;
@@ -166,10 +168,14 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
       if (snapshots[waiting].empty() || venue.draw(9) != 0) continue;
       const auto [id, model] = std::move(snapshots[waiting].front());
       snapshots[waiting].pop_front();
-      write(messages, UpdateType::Snapshot, waiting, {id, id, 0, model.best_first_bids(), model.best_first_asks()});
+      write(messages, UpdateType::Snapshot, waiting,
+            {id, id, 0, model.best_first_bids(), model.best_first_asks()});
     }
     // Whatever became LIVE has it all; one that lost a delta and does not know yet stands at an older id.
-    if (manager.state(symbol) == BookState::Live && manager.book(symbol)->update_id() == venue.last_id) {
+    // Whole books every so often (that takes long), tops always.
+    const bool whole = step % 8 == 0;
+    if (whole && manager.state(symbol) == BookState::Live &&
+        manager.book(symbol)->update_id() == venue.last_id) {
       const OrderBook& book = *manager.book(symbol);
       const Levels truth_bids = venue.truth.best_first_bids();
       const Levels truth_asks = venue.truth.best_first_asks();
@@ -189,12 +195,13 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
       ASSERT_EQ(book.state, manager.state(symbol));
       if (book.state != BookState::Live) continue;
       ASSERT_EQ(book.update_id, manager.book(symbol)->update_id());
+      ASSERT_EQ(book.bbo, manager.book(symbol)->bbo());
+      if (!whole) continue;
       ASSERT_EQ(book.levels.best_first_bids(), best_first_bids(*manager.book(symbol)));
       ASSERT_EQ(book.levels.best_first_asks(), best_first_asks(*manager.book(symbol)));
-      ASSERT_EQ(book.bbo, manager.book(symbol)->bbo());
     }
   }
-  EXPECT_GT(compared, steps / 4);  // books do become LIVE
+  EXPECT_GT(compared, steps / 8 / 4);  // books do become LIVE
   EXPECT_EQ(publisher.rejected(), 0u);
   EXPECT_GT(manager.counters().gaps.get(), 0u);
   EXPECT_GT(manager.counters().duplicates.get(), 0u);
@@ -203,7 +210,8 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
 
 INSTANTIATE_TEST_SUITE_P(Rules, FaultyStream,
                          testing::Values(Setting{"Spot", false, 0}, Setting{"Futures", true, 0},
-                                         Setting{"SpotCapped", false, 100}, Setting{"FuturesCapped", true, 30}),
+                                         Setting{"SpotCapped", false, 100},
+                                         Setting{"FuturesCapped", true, 30}),
                          [](const auto& setting) { return std::string(setting.param.name); });
 
 }  // namespace

@@ -24,7 +24,8 @@ std::string stale(StateReason reason) { return "STALE " + std::to_string(static_
 std::string syncing(StateReason reason) { return "SYNCING " + std::to_string(static_cast<int>(reason)); }
 const std::string kLive = "LIVE " + std::to_string(static_cast<int>(StateReason::Synced));
 
-// ---- no book, and STALE ---------------------------------------------------------------------------------------------
+// ---- no book, and STALE
+// ---------------------------------------------------------------------------------------------
 
 TEST_F(ManagerTest, AddedSymbolStartsStaleAndIsAnnounced) {
   add(5);
@@ -107,7 +108,8 @@ TEST_F(Manager, BeginSyncOfALiveOrSyncingBookDoesNothing) {
   manager.begin_sync(77);
 }
 
-// ---- SYNCING: the join ----------------------------------------------------------------------------------------------
+// ---- SYNCING: the join
+// ----------------------------------------------------------------------------------------------
 
 TEST_F(Manager, JoinsASnapshotWithinTheBufferedDeltas) {
   delta(8, 10, {{90, 9}});
@@ -283,12 +285,13 @@ TEST_F(Manager, ResyncRequestedWhileSyncingBeginsAnew) {
 
 class SmallBuffer : public ManagerTest {
  protected:
-  SmallBuffer() : ManagerTest([] {
-    BookOptions options;
-    options.max_buffered_deltas = 3;
-    options.max_buffered_levels = 100;
-    return options;
-  }()) {
+  SmallBuffer()
+      : ManagerTest([] {
+          BookOptions options;
+          options.max_buffered_deltas = 3;
+          options.max_buffered_levels = 100;
+          return options;
+        }()) {
     add(0);
   }
 };
@@ -319,7 +322,8 @@ TEST_F(SmallBuffer, OverflowByLevels) {
   EXPECT_EQ(bids(), (Levels{{100, 5}, {99, 5}, {81, 1}}));
 }
 
-// ---- LIVE -----------------------------------------------------------------------------------------------------------
+// ---- LIVE
+// -----------------------------------------------------------------------------------------------------------
 
 TEST_F(Manager, AppliesWhatFollows) {
   make_live();
@@ -508,7 +512,8 @@ TEST_F(Manager, SequenceThatStartsAnewIsAGap) {
   EXPECT_EQ(bids(), (Levels{{100, 5}, {99, 5}, {92, 2}}));
 }
 
-// ---- other rules ----------------------------------------------------------------------------------------------------
+// ---- other rules
+// ----------------------------------------------------------------------------------------------------
 
 class Futures : public ManagerTest {
  protected:
@@ -646,11 +651,13 @@ TEST_F(ManagerTest, UnnumberedDeltasAlwaysApplyAndALostChunkStillShows) {
   EXPECT_EQ(states(), (Strings{stale(StateReason::Gap)}));
 }
 
-// ---- chunks ---------------------------------------------------------------------------------------------------------
+// ---- chunks
+// ---------------------------------------------------------------------------------------------------------
 
 Levels ladder(std::int64_t from, std::int64_t step, std::size_t count, std::int64_t quantity = 1) {
   Levels out;
-  for (std::size_t i = 0; i < count; ++i) out.push_back({from + step * static_cast<std::int64_t>(i), quantity});
+  for (std::size_t i = 0; i < count; ++i)
+    out.push_back({from + step * static_cast<std::int64_t>(i), quantity});
   return out;
 }
 
@@ -775,7 +782,8 @@ TEST_F(Manager, LineDownInTheMiddleOfAChunkedDelta) {
   EXPECT_EQ(manager.counters().lost_chunks.get(), 0u);
 }
 
-// ---- output ---------------------------------------------------------------------------------------------------------
+// ---- output
+// ---------------------------------------------------------------------------------------------------------
 
 TEST_F(Manager, LiveBookIsPublishedWholeBeforeItsState) {
   now_ns = 500;
@@ -899,12 +907,13 @@ TEST_F(Manager, TableGetsLevelsOnlyWhenTheTopMoved) {
 
 class TopSnapshots : public ManagerTest {
  protected:
-  TopSnapshots() : ManagerTest([] {
-    BookOptions options;
-    options.snapshot_interval_ns = 1000;
-    options.table_levels = 3;
-    return options;
-  }()) {
+  TopSnapshots()
+      : ManagerTest([] {
+          BookOptions options;
+          options.snapshot_interval_ns = 1000;
+          options.table_levels = 3;
+          return options;
+        }()) {
     add(0);
   }
   std::vector<Event> tops() const {
@@ -938,7 +947,8 @@ TEST_F(Manager, NoTopSnapshotsUnlessAskedFor) {
   make_live();
   now_ns += 1'000'000'000'000;
   delta(11, 11);
-  for (const Event& event : sink.of(EventType::BookSnapshot)) EXPECT_EQ(event.header.flags & shm::kFlagTop, 0);
+  for (const Event& event : sink.of(EventType::BookSnapshot))
+    EXPECT_EQ(event.header.flags & shm::kFlagTop, 0);
 }
 
 }  // namespace

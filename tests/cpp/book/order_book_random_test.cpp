@@ -1,5 +1,5 @@
-// OrderBook against BookModel on random streams of the shapes venues send: sorted either way, shuffled, prices named
-// twice, near the top or anywhere, at the edges of int64, from one level to thousands.
+// OrderBook against BookModel on random streams of the shapes venues send: sorted either way, shuffled,
+// prices named twice, near the top or anywhere, at the edges of int64, from one level to thousands.
 //
 // The default run takes a second. MDP_STRESS=<factor> makes it so much longer, MDP_SEED=<n> repeats a run.
 #include <gtest/gtest.h>
@@ -24,12 +24,12 @@ std::uint64_t environment(const char* name, std::uint64_t otherwise) {
 
 struct Shape {
   std::string name;
-  std::int64_t low, high;      // prices
-  std::size_t snapshot_levels; // a side, at most
-  std::size_t delta_levels;    // a side, at most
-  double near_top;             // share of changes within 20 prices of the top
+  std::int64_t low, high;       // prices
+  std::size_t snapshot_levels;  // a side, at most
+  std::size_t delta_levels;     // a side, at most
+  double near_top;              // share of changes within 20 prices of the top
   std::size_t depth_cap;
-  std::size_t operations;      // level changes before the factor
+  std::size_t operations;  // level changes before the factor
 };
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << shape.name; }
@@ -72,7 +72,8 @@ class RandomBook : public testing::TestWithParam<Shape> {
         break;
       case 2:  // sorted, with one stray
         std::stable_sort(out.begin(), out.end(), worse);
-        if (!out.empty()) out.push_back({out[up_to(out.size() - 1)].price, static_cast<std::int64_t>(up_to(2))});
+        if (!out.empty())
+          out.push_back({out[up_to(out.size() - 1)].price, static_cast<std::int64_t>(up_to(2))});
         break;
       default:
         break;
@@ -130,8 +131,8 @@ TEST_P(RandomBook, AgreesWithTheMap) {
     model.apply(bids, asks);
     const std::size_t reached = book.apply_update(bids, asks);
     if (whole) {
-      // Never later than the first difference: a reader of the top N must not miss one. It may be earlier, where a
-      // later change of the same message took the first back.
+      // Never later than the first difference: a reader of the top N must not miss one. It may be earlier,
+      // where a later change of the same message took the first back.
       const std::size_t differs = std::min(first_difference(bids_before, model.best_first_bids()),
                                            first_difference(asks_before, model.best_first_asks()));
       ASSERT_LE(std::min(reached, OrderBook::kReachCounted), differs);
@@ -159,19 +160,18 @@ TEST_P(RandomBook, AgreesWithTheMap) {
 constexpr std::int64_t kMin = std::numeric_limits<std::int64_t>::min();
 constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
 
-INSTANTIATE_TEST_SUITE_P(
-    Shapes, RandomBook,
-    testing::Values(Shape{"Tiny", -3, 3, 4, 6, 0, 0, 200'000},            //
-                    Shape{"Small", 0, 40, 20, 30, 0.5, 0, 300'000},       //
-                    Shape{"Usual", 0, 5'000, 1'000, 60, 0.7, 0, 400'000},  //
-                    Shape{"Deep", 0, 60'000, 30'000, 40, 0.8, 0, 200'000},
-                    Shape{"HugeDeltas", 0, 8'000, 3'000, 4'000, 0.2, 0, 400'000},
-                    Shape{"LowEdge", kMin, kMin + 200, 100, 40, 0.5, 0, 200'000},
-                    Shape{"HighEdge", kMax - 200, kMax, 100, 40, 0.5, 0, 200'000},
-                    Shape{"WholeRange", kMin, kMax, 2'000, 200, 0.6, 0, 200'000},
-                    Shape{"Capped", 0, 3'000, 1'500, 60, 0.5, 50, 300'000},
-                    Shape{"CappedAtOne", 0, 30, 10, 10, 0.5, 1, 100'000}),
-    [](const auto& shape) { return shape.param.name; });
+INSTANTIATE_TEST_SUITE_P(Shapes, RandomBook,
+                         testing::Values(Shape{"Tiny", -3, 3, 4, 6, 0, 0, 200'000},             //
+                                         Shape{"Small", 0, 40, 20, 30, 0.5, 0, 300'000},        //
+                                         Shape{"Usual", 0, 5'000, 1'000, 60, 0.7, 0, 400'000},  //
+                                         Shape{"Deep", 0, 60'000, 30'000, 40, 0.8, 0, 200'000},
+                                         Shape{"HugeDeltas", 0, 8'000, 3'000, 4'000, 0.2, 0, 400'000},
+                                         Shape{"LowEdge", kMin, kMin + 200, 100, 40, 0.5, 0, 200'000},
+                                         Shape{"HighEdge", kMax - 200, kMax, 100, 40, 0.5, 0, 200'000},
+                                         Shape{"WholeRange", kMin, kMax, 2'000, 200, 0.6, 0, 200'000},
+                                         Shape{"Capped", 0, 3'000, 1'500, 60, 0.5, 50, 300'000},
+                                         Shape{"CappedAtOne", 0, 30, 10, 10, 0.5, 1, 100'000}),
+                         [](const auto& shape) { return shape.param.name; });
 
 }  // namespace
 }  // namespace mdp::book

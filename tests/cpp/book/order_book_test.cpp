@@ -102,7 +102,8 @@ TEST(OrderBook, ChangeAtTopMiddleAndFarEnd) {
 
 TEST(OrderBook, RemoveAtTopMiddleAndFarEnd) {
   OrderBook book;
-  book.apply_snapshot(Levels{{5, 1}, {4, 1}, {3, 1}, {2, 1}, {1, 1}}, Levels{{6, 1}, {7, 1}, {8, 1}, {9, 1}, {10, 1}});
+  book.apply_snapshot(Levels{{5, 1}, {4, 1}, {3, 1}, {2, 1}, {1, 1}},
+                      Levels{{6, 1}, {7, 1}, {8, 1}, {9, 1}, {10, 1}});
   EXPECT_EQ(book.apply_update(Levels{{5, 0}}, {}), 0u);
   EXPECT_EQ(book.apply_update(Levels{{3, 0}}, {}), 1u);
   EXPECT_EQ(book.apply_update(Levels{{1, 0}}, {}), 2u);
@@ -116,7 +117,8 @@ TEST(OrderBook, RemoveAtTopMiddleAndFarEnd) {
 TEST(OrderBook, RemovingAnUnknownLevelChangesNothing) {
   OrderBook book = deep_book(5);
   const Levels before = bids(book);
-  EXPECT_EQ(book.apply_update(Levels{{200, 0}, {1, 0}, {-5, 0}}, Levels{{50, 0}, {1000, 0}}), OrderBook::kUntouched);
+  EXPECT_EQ(book.apply_update(Levels{{200, 0}, {1, 0}, {-5, 0}}, Levels{{50, 0}, {1000, 0}}),
+            OrderBook::kUntouched);
   EXPECT_EQ(bids(book), before);
   OrderBook empty;
   EXPECT_EQ(empty.apply_update(Levels{{1, 0}}, Levels{{2, 0}}), OrderBook::kUntouched);
@@ -185,7 +187,8 @@ TEST(OrderBook, ClearEmptiesBothSidesAndForgetsTheId) {
 
 TEST(OrderBook, PricesAndQuantitiesAtTheEdgesOfInt64) {
   OrderBook book;
-  book.apply_snapshot(Levels{{kMin, 1}, {kMin + 1, kMax}, {-1, kMin}}, Levels{{kMax, 1}, {kMax - 1, kMax}, {0, 3}});
+  book.apply_snapshot(Levels{{kMin, 1}, {kMin + 1, kMax}, {-1, kMin}},
+                      Levels{{kMax, 1}, {kMax - 1, kMax}, {0, 3}});
   EXPECT_EQ(bids(book), (Levels{{-1, kMin}, {kMin + 1, kMax}, {kMin, 1}}));
   EXPECT_EQ(asks(book), (Levels{{0, 3}, {kMax - 1, kMax}, {kMax, 1}}));
   book.apply_update(Levels{{kMin, 0}, {kMax, 1}}, Levels{{kMax, 0}, {kMin, 2}});

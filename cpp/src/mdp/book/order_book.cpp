@@ -49,8 +49,8 @@ std::size_t count_worse(const std::int64_t* prices, std::int64_t price, Worse wo
 }
 #endif
 
-// First of [0, length) that is not worse than `price`, by bisection whose step compiles to a conditional move: the
-// outcome of each comparison is a coin toss.
+// First of [0, length) that is not worse than `price`, by bisection whose step compiles to a conditional
+// move: the outcome of each comparison is a coin toss.
 template <class Worse>
 std::size_t bisect(const std::int64_t* prices, std::size_t length, std::int64_t price, Worse worse) noexcept {
   const std::int64_t* base = prices;
@@ -62,8 +62,8 @@ std::size_t bisect(const std::int64_t* prices, std::size_t length, std::int64_t 
   return static_cast<std::size_t>(base - prices);
 }
 
-// First of [0, end) that is not worse than `price`: where it is or belongs. Looks back from `end` in steps that double,
-// halves the last one down to a window, and counts there.
+// First of [0, end) that is not worse than `price`: where it is or belongs. Looks back from `end` in steps
+// that double, halves the last one down to a window, and counts there.
 template <class Worse>
 std::size_t locate(const std::int64_t* prices, std::size_t end, std::int64_t price, Worse worse) noexcept {
   std::size_t high = end;  // the answer is here or before
@@ -84,8 +84,8 @@ std::size_t locate(const std::int64_t* prices, std::size_t end, std::int64_t pri
 
 // A fresh side gets a dead slot for so many levels.
 constexpr std::size_t kSpread = 4;
-// A new level looks for a dead slot this far from its place one by one, then farther by blocks; where there is none the
-// whole side is spread afresh.
+// A new level looks for a dead slot this far from its place one by one, then farther by blocks; where there
+// is none the whole side is spread afresh.
 constexpr std::size_t kNear = 8;
 constexpr std::size_t kFar = 256;
 
@@ -123,8 +123,8 @@ std::size_t last_dead(const std::int64_t* quantities, std::size_t begin, std::si
 
 }  // namespace
 
-// Puts in `level`, which belongs at `at` and is not there; returns the slot it got, or kNoSlot where no dead slot is
-// near. The slots between it and the dead one move by one.
+// Puts in `level`, which belongs at `at` and is not there; returns the slot it got, or kNoSlot where no dead
+// slot is near. The slots between it and the dead one move by one.
 std::size_t OrderBook::insert(Side& side, std::size_t at, PriceLevel level) {
   const std::size_t size = side.prices.size();
   std::int64_t* const prices = side.prices.data();
@@ -137,7 +137,8 @@ std::size_t OrderBook::insert(Side& side, std::size_t at, PriceLevel level) {
       return move_up(side.prices.data(), side.quantities.data(), at, up, level);
     }
     if (quantities[up] == 0) return move_up(prices, quantities, at, up, level);
-    if (away < at && quantities[at - 1 - away] == 0) return move_down(prices, quantities, at, at - 1 - away, level);
+    if (away < at && quantities[at - 1 - away] == 0)
+      return move_down(prices, quantities, at, at - 1 - away, level);
   }
   const std::size_t above = first_dead(quantities, at + kNear, std::min(size, at + kFar));
   if (above != kNowhere) return move_up(prices, quantities, at, above, level);
@@ -146,8 +147,8 @@ std::size_t OrderBook::insert(Side& side, std::size_t at, PriceLevel level) {
   return kNoSlot;
 }
 
-std::size_t OrderBook::move_up(std::int64_t* prices, std::int64_t* quantities, std::size_t at, std::size_t dead,
-                               PriceLevel level) noexcept {
+std::size_t OrderBook::move_up(std::int64_t* prices, std::int64_t* quantities, std::size_t at,
+                               std::size_t dead, PriceLevel level) noexcept {
   if (dead - at > kNear) {
     std::memmove(prices + at + 1, prices + at, (dead - at) * sizeof(*prices));
     std::memmove(quantities + at + 1, quantities + at, (dead - at) * sizeof(*quantities));
@@ -162,8 +163,8 @@ std::size_t OrderBook::move_up(std::int64_t* prices, std::int64_t* quantities, s
   return at;
 }
 
-std::size_t OrderBook::move_down(std::int64_t* prices, std::int64_t* quantities, std::size_t at, std::size_t dead,
-                                 PriceLevel level) noexcept {
+std::size_t OrderBook::move_down(std::int64_t* prices, std::int64_t* quantities, std::size_t at,
+                                 std::size_t dead, PriceLevel level) noexcept {
   if (at - dead > kNear) {
     std::memmove(prices + dead, prices + dead + 1, (at - dead - 1) * sizeof(*prices));
     std::memmove(quantities + dead, quantities + dead + 1, (at - dead - 1) * sizeof(*quantities));
@@ -181,8 +182,9 @@ std::size_t OrderBook::move_down(std::int64_t* prices, std::int64_t* quantities,
 template <class Worse>
 std::size_t OrderBook::apply_side(Side& side, std::span<const PriceLevel> changes, Worse worse) {
   if (changes.empty()) return kUntouched;
-  // Best first is the way to go: each search then begins where the last one ended. Strictly sorted the other way, the
-  // changes can be taken from the end; in any other order they cannot, for the last of equal prices wins.
+  // Best first is the way to go: each search then begins where the last one ended. Strictly sorted the other
+  // way, the changes can be taken from the end; in any other order they cannot, for the last of equal prices
+  // wins.
   bool worst_first = worse(changes.front().price, changes.back().price);
   for (std::size_t i = 1; worst_first && i < changes.size(); ++i) {
     worst_first = worse(changes[i - 1].price, changes[i].price);
@@ -255,8 +257,8 @@ void OrderBook::respread(Side& side) {
   spread(side, 0, side.prices.size(), side.level_count + side.level_count / kSpread);
 }
 
-// Spreads the levels among [begin, end) evenly over `size` slots; where that is not the number there is, `end` is the
-// end of the side. Each dead slot takes the price of the level before it.
+// Spreads the levels among [begin, end) evenly over `size` slots; where that is not the number there is,
+// `end` is the end of the side. Each dead slot takes the price of the level before it.
 void OrderBook::spread(Side& side, std::size_t begin, std::size_t end, std::size_t size) {
   std::size_t live_end = begin;
   for (std::size_t from = begin; from < end; ++from) {
@@ -315,7 +317,8 @@ void OrderBook::reserve(std::size_t levels) {
 }
 
 std::size_t OrderBook::apply_update(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks) {
-  const std::size_t reached = std::min(apply_side(bids_, bids, BidWorse{}), apply_side(asks_, asks, AskWorse{}));
+  const std::size_t reached =
+      std::min(apply_side(bids_, bids, BidWorse{}), apply_side(asks_, asks, AskWorse{}));
   if (depth_cap_ != 0) {
     cut(bids_, &cut_bids_);
     cut(asks_, &cut_asks_);

@@ -1,17 +1,18 @@
 // OrderBook: the levels of one instrument, exact, sorted, with the best level at the back.
 //
-// Owned by OrderBookManager and touched by its thread alone. Knows nothing of sequence numbers: the manager decides what
-// is applied.
+// Owned by OrderBookManager and touched by its thread alone. Knows nothing of sequence numbers: the manager
+// decides what is applied.
 //
-// A side is two vectors, prices and quantities. A removed level stays in its place as a dead slot, quantity 0, and the
-// next level that comes up beside it takes the slot: on recorded streams three quarters of the changes put a level in or
-// take one out, at places that lie close together, and with dead slots hardly any of them moves the others. A search
-// reads prices alone, begins where the last change was (venues send deltas sorted) and ends with a count over a few
-// neighbours in which no branch depends on the data. The best level is never a dead slot.
+// A side is two vectors, prices and quantities. A removed level stays in its place as a dead slot, quantity
+// 0, and the next level that comes up beside it takes the slot: on recorded streams three quarters of the
+// changes put a level in or take one out, at places that lie close together, and with dead slots hardly any
+// of them moves the others. A search reads prices alone, begins where the last change was (venues send deltas
+// sorted) and ends with a count over a few neighbours in which no branch depends on the data. The best level
+// is never a dead slot.
 //
-// What lies beyond the deepest known level is unknown, not empty: a venue's snapshot ends somewhere, the depth cap cuts
-// somewhere, and a change beyond that end adds a level behind a hole. The top is exact; do not take the far end for
-// complete.
+// What lies beyond the deepest known level is unknown, not empty: a venue's snapshot ends somewhere, the
+// depth cap cuts somewhere, and a change beyond that end adds a level behind a hole. The top is exact; do not
+// take the far end for complete.
 #pragma once
 
 #include <cstddef>
@@ -34,26 +35,28 @@ struct Bbo {
 
 class OrderBook {
  public:
-  // `depth_cap`: levels kept a side, 0 for all. A side is cut back to the cap when it has grown a quarter beyond it, so
-  // that the cut (which moves the whole side) is rare: up to depth_cap * 5/4 levels are there. What is cut is forgotten;
-  // cut_bids() and cut_asks() tell of it, so that whoever repeats the updates elsewhere can keep the same book.
+  // `depth_cap`: levels kept a side, 0 for all. A side is cut back to the cap when it has grown a quarter
+  // beyond it, so that the cut (which moves the whole side) is rare: up to depth_cap * 5/4 levels are there.
+  // What is cut is forgotten; cut_bids() and cut_asks() tell of it, so that whoever repeats the updates
+  // elsewhere can keep the same book.
   explicit OrderBook(std::size_t depth_cap = 0);
 
   // Room for this many levels a side without allocating.
   void reserve(std::size_t levels);
 
-  // One whole delta: absolute quantities, zero removes; removing an unknown level is a no-op; a price named twice takes
-  // the last quantity. Returns how deep the change reached: the smallest number of levels above a changed one, over
-  // both sides (0: the top changed; kUntouched: nothing did). Counts to kReachCounted and no further: where more levels
-  // than that lie above, the answer is some number not below it.
+  // One whole delta: absolute quantities, zero removes; removing an unknown level is a no-op; a price named
+  // twice takes the last quantity. Returns how deep the change reached: the smallest number of levels above a
+  // changed one, over both sides (0: the top changed; kUntouched: nothing did). Counts to kReachCounted and
+  // no further: where more levels than that lie above, the answer is some number not below it.
   std::size_t apply_update(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks);
 
-  // What the depth cap cut at the end of the last apply_update(), as removals (quantity 0); valid until the next change.
+  // What the depth cap cut at the end of the last apply_update(), as removals (quantity 0); valid until the
+  // next change.
   std::span<const PriceLevel> cut_bids() const noexcept { return cut_bids_; }
   std::span<const PriceLevel> cut_asks() const noexcept { return cut_asks_; }
 
-  // Replaces everything. Levels come in any order (best first is fastest); zero quantities are ignored; a price named
-  // twice takes the last.
+  // Replaces everything. Levels come in any order (best first is fastest); zero quantities are ignored; a
+  // price named twice takes the last.
   void apply_snapshot(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks);
 
   void clear() noexcept;
@@ -68,8 +71,12 @@ class OrderBook {
   std::size_t ask_count() const noexcept { return asks_.level_count; }
 
   // Writes up to `max` levels, best first, and returns how many.
-  std::size_t copy_bids(PriceLevel* out, std::size_t max) const noexcept { return copy_best(bids_, out, max); }
-  std::size_t copy_asks(PriceLevel* out, std::size_t max) const noexcept { return copy_best(asks_, out, max); }
+  std::size_t copy_bids(PriceLevel* out, std::size_t max) const noexcept {
+    return copy_best(bids_, out, max);
+  }
+  std::size_t copy_asks(PriceLevel* out, std::size_t max) const noexcept {
+    return copy_best(asks_, out, max);
+  }
 
   // The venue's id of the state the levels are in; kept by the manager.
   std::uint64_t update_id() const noexcept { return update_id_; }
@@ -79,8 +86,8 @@ class OrderBook {
   static constexpr std::size_t kReachCounted = 128;
 
  private:
-  // Slots from worst to best: no price is better than the one behind it, and of slots with the same price only the first
-  // can be alive. So whatever is put between two neighbours keeps the order, dead or alive.
+  // Slots from worst to best: no price is better than the one behind it, and of slots with the same price
+  // only the first can be alive. So whatever is put between two neighbours keeps the order, dead or alive.
   struct Side {
     std::vector<std::int64_t> prices;
     std::vector<std::int64_t> quantities;  // 0: a dead slot
@@ -110,8 +117,8 @@ class OrderBook {
   static std::size_t insert(Side& side, std::size_t at, PriceLevel level);
   static std::size_t move_up(std::int64_t* prices, std::int64_t* quantities, std::size_t at, std::size_t dead,
                              PriceLevel level) noexcept;
-  static std::size_t move_down(std::int64_t* prices, std::int64_t* quantities, std::size_t at, std::size_t dead,
-                               PriceLevel level) noexcept;
+  static std::size_t move_down(std::int64_t* prices, std::int64_t* quantities, std::size_t at,
+                               std::size_t dead, PriceLevel level) noexcept;
   static void respread(Side& side);
   static void spread(Side& side, std::size_t begin, std::size_t end, std::size_t size);
   void cut(Side& side, std::vector<PriceLevel>* removals);

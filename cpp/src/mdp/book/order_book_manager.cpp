@@ -14,8 +14,8 @@ using shm::EventType;
 
 namespace {
 
-// An update of which not every chunk is there yet. Deltas and snapshots have one each: a snapshot comes from the REST
-// thread's queue, and deltas of the line are handled between its chunks.
+// An update of which not every chunk is there yet. Deltas and snapshots have one each: a snapshot comes from
+// the REST thread's queue, and deltas of the line are handled between its chunks.
 struct Assembly {
   MessageHeader header{};
   std::vector<PriceLevel> bids;
@@ -40,7 +40,7 @@ struct OrderBookManager::Entry {
   MessageHeader last_header{};   // of the message being handled: ids and times of what is emitted
   Bbo published_bbo;
   OrderBook book;
-  OrderBook next;                // built while SYNCING, becomes `book` when it is right
+  OrderBook next;  // built while SYNCING, becomes `book` when it is right
   DeltaBuffer buffer;
   Assembly delta_chunks;
   Assembly snapshot_chunks;
@@ -62,35 +62,42 @@ struct OrderBookManager::Entry {
 //
 //                  no book        STALE                      SYNCING                     LIVE
 // add_symbol       STALE          -                          -                           -
-// Delta            unroutable     rest: SYNCING, buffered,   buffered; buffer full:      Old: dropped; follows: applied;
-//                                 snapshot wanted            STALE, SYNCING anew         Gap: STALE, then as if STALE;
-//                                 stream: dropped                                        crossed: STALE
+// Delta            unroutable     rest: SYNCING, buffered,   buffered; buffer full:      Old: dropped;
+// follows: applied;
+//                                 snapshot wanted            STALE, SYNCING anew         Gap: STALE, then as
+//                                 if STALE; stream: dropped                                        crossed:
+//                                 STALE
 // Snapshot         unroutable     rest: unused               joined: LIVE; older than    rest: unused
-//                                 stream: LIVE               the buffer or a hole in     stream: LIVE with the new book
+//                                 stream: LIVE               the buffer or a hole in     stream: LIVE with
+//                                 the new book
 //                                                            it: another one wanted;
 //                                                            crossed: STALE
-// BrokenSnapshot   unroutable     -                          another one wanted          rest: -; stream: STALE (Gap)
-// Distrust         unroutable     reason changes             STALE                       STALE
+// BrokenSnapshot   unroutable     -                          another one wanted          rest: -; stream:
+// STALE (Gap) Distrust         unroutable     reason changes             STALE                       STALE
 // LineDown         -              reason changes             STALE                       STALE
 // SyncRequest      -              line up, rest: SYNCING,    -                           -
 //                                 snapshot wanted
 // Remove           -              STALE, no book             STALE, no book              STALE, no book
 //
-// Distrust is a parser's Invalidate, a broken delta, or request_resync() of control, which goes on with a SyncRequest.
+// Distrust is a parser's Invalidate, a broken delta, or request_resync() of control, which goes on with a
+// SyncRequest.
 const OrderBookManager::Action OrderBookManager::kTransitions[kStates][kInputs] = {
     // STALE
     {&OrderBookManager::start_buffering, &OrderBookManager::stale_snapshot, &OrderBookManager::ignore,
      &OrderBookManager::distrust, &OrderBookManager::distrust, &OrderBookManager::start_empty,
      &OrderBookManager::remove},
     // SYNCING
-    {&OrderBookManager::buffer, &OrderBookManager::join, &OrderBookManager::want_another, &OrderBookManager::distrust,
-     &OrderBookManager::distrust, &OrderBookManager::ignore, &OrderBookManager::remove},
+    {&OrderBookManager::buffer, &OrderBookManager::join, &OrderBookManager::want_another,
+     &OrderBookManager::distrust, &OrderBookManager::distrust, &OrderBookManager::ignore,
+     &OrderBookManager::remove},
     // LIVE
     {&OrderBookManager::apply_live, &OrderBookManager::live_snapshot, &OrderBookManager::live_broken_snapshot,
-     &OrderBookManager::distrust, &OrderBookManager::distrust, &OrderBookManager::ignore, &OrderBookManager::remove},
+     &OrderBookManager::distrust, &OrderBookManager::distrust, &OrderBookManager::ignore,
+     &OrderBookManager::remove},
 };
 
-OrderBookManager::OrderBookManager(core::EventSink& events, BookListener& listener, const BookOptions& options)
+OrderBookManager::OrderBookManager(core::EventSink& events, BookListener& listener,
+                                   const BookOptions& options)
     : events_(events), listener_(listener), options_(options) {
   options_.table_levels = std::min(options_.table_levels, shm::kMaxEventLevels / 2);
 }
@@ -125,7 +132,8 @@ BookState OrderBookManager::state(core::SymbolId symbol) const noexcept {
   return symbol < routes_.size() && routes_[symbol] ? routes_[symbol]->state : BookState::Stale;
 }
 
-// ---- input ----------------------------------------------------------------------------------------------------------
+// ---- input
+// ----------------------------------------------------------------------------------------------------------
 
 void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
   const MessageHeader& header = message.header;
@@ -222,7 +230,8 @@ void OrderBookManager::on_line(const MessageHeader& line) noexcept {
 void OrderBookManager::dispatch(Entry& entry, Input input, const Update& update) noexcept {
   // A request of control has no message behind it, and so no receive time to measure a latency from.
   entry.last_header = update.header != nullptr ? *update.header : MessageHeader{};
-  (this->*kTransitions[static_cast<std::size_t>(entry.state)][static_cast<std::size_t>(input)])(entry, update);
+  (this->*kTransitions[static_cast<std::size_t>(entry.state)][static_cast<std::size_t>(input)])(entry,
+                                                                                                update);
 }
 
 void OrderBookManager::request_resync(core::SymbolId symbol) noexcept {
@@ -238,7 +247,8 @@ void OrderBookManager::begin_sync(core::SymbolId symbol) noexcept {
   if (Entry* entry = route(symbol)) dispatch(*entry, Input::SyncRequest, {nullptr, {}, {}});
 }
 
-// ---- actions of the table -------------------------------------------------------------------------------------------
+// ---- actions of the table
+// -------------------------------------------------------------------------------------------
 
 void OrderBookManager::ignore(Entry&, const Update&) noexcept {}
 
@@ -316,7 +326,8 @@ void OrderBookManager::join(Entry& entry, const Update& snapshot) noexcept {
       counters_.snapshots_too_old.add();
       return listener_.on_snapshot_wanted(entry.symbol, StateReason::SnapshotTooOld);
     }
-    // A hole among the buffered deltas themselves. They stay: a snapshot from behind the hole joins those behind it.
+    // A hole among the buffered deltas themselves. They stay: a snapshot from behind the hole joins those
+    // behind it.
     counters_.gaps.add();
     emit_state(entry, BookState::Stale, StateReason::Gap);
     emit_state(entry, BookState::Syncing, StateReason::Gap);
@@ -328,7 +339,8 @@ void OrderBookManager::join(Entry& entry, const Update& snapshot) noexcept {
   std::uint64_t applied_id = snapshot.header->last_update_id;
   for (std::size_t i = first_applied; i < deltas.size(); ++i) {
     const DeltaBuffer::Delta& delta = deltas[i];
-    if (i != first_applied && entry.rule->check_next(applied_id, delta.header) == SequenceVerdict::Old) continue;
+    if (i != first_applied && entry.rule->check_next(applied_id, delta.header) == SequenceVerdict::Old)
+      continue;
     next.apply_update(entry.buffer.bids(delta), entry.buffer.asks(delta));
     applied_id = delta.header.last_update_id;
     entry.last_header = delta.header;
@@ -376,7 +388,8 @@ void OrderBookManager::remove(Entry& entry, const Update&) noexcept {
   emit_state(entry, BookState::Stale, StateReason::Unsubscribed);
 }
 
-// ---- state ----------------------------------------------------------------------------------------------------------
+// ---- state
+// ----------------------------------------------------------------------------------------------------------
 
 void OrderBookManager::go_stale(Entry& entry, StateReason reason) noexcept {
   if (entry.state == BookState::Live) counters_.resyncs.add();
@@ -405,16 +418,19 @@ void OrderBookManager::install(Entry& entry, const Update& snapshot) noexcept {
   entry.last_header.last_update_id = entry.last_id;
   // The buffered deltas waited for the snapshot: what is published now began with its arrival.
   entry.last_header.recv_ts_ns = std::max(entry.last_header.recv_ts_ns, snapshot.header->recv_ts_ns);
-  emit_levels(entry, EventType::BookSnapshot, {&entry.last_header, all.first(bid_count), all.subspan(bid_count)});
+  emit_levels(entry, EventType::BookSnapshot,
+              {&entry.last_header, all.first(bid_count), all.subspan(bid_count)});
   entry.next_top_ns = entry.last_header.recv_ts_ns + options_.snapshot_interval_ns;
   emit_bbo_if_changed(entry);
   emit_table(entry, false);
   emit_state(entry, BookState::Live, StateReason::Synced);
 }
 
-// ---- output ---------------------------------------------------------------------------------------------------------
+// ---- output
+// ---------------------------------------------------------------------------------------------------------
 
-shm::EventHeader& OrderBookManager::begin_event(const Entry& entry, EventType type, std::uint8_t flags) noexcept {
+shm::EventHeader& OrderBookManager::begin_event(const Entry& entry, EventType type,
+                                                std::uint8_t flags) noexcept {
   shm::EventHeader& event = events_.slot().header;
   event.size_bytes = 0;  // size, sequence and pub_ts_ns are the publisher's
   event.type = type;
@@ -500,7 +516,8 @@ void OrderBookManager::emit_best(Entry& entry, std::uint8_t flags) noexcept {
   shm::EventHeader& event = begin_event(entry, EventType::BookSnapshot, flags);
   PriceLevel* const levels = events_.slot().levels;
   event.bid_count = static_cast<std::uint16_t>(entry.book.copy_bids(levels, options_.table_levels));
-  event.ask_count = static_cast<std::uint16_t>(entry.book.copy_asks(levels + event.bid_count, options_.table_levels));
+  event.ask_count =
+      static_cast<std::uint16_t>(entry.book.copy_asks(levels + event.bid_count, options_.table_levels));
   events_.commit();
 }
 
@@ -521,7 +538,8 @@ void OrderBookManager::emit_trade(const Entry& entry, const NormalizedMessage& m
   event.first_update_id = header.first_update_id;
   event.exch_ts_ns = header.exch_ts_ns;
   event.recv_ts_ns = header.recv_ts_ns;
-  events_.slot().trade = {message.trade.price, message.trade.quantity, message.trade.trade_id, message.trade.side, {}};
+  events_.slot().trade = {
+      message.trade.price, message.trade.quantity, message.trade.trade_id, message.trade.side, {}};
   events_.commit();
 }
 
