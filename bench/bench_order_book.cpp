@@ -1,13 +1,16 @@
-// What a book costs: each operation at three depths, and recorded streams, for OrderBook and its peers (book_peers.hpp).
+// What a book costs: each operation at three depths, and recorded streams, for OrderBook and its peers
+// (book_peers.hpp).
 //
 //   bench_order_book [Google Benchmark options]   single operations and replays, then the ratios
 //   bench_order_book --ratios[=N]                 the ratios alone: N (21) interleaved repeats, medians
-//   bench_order_book --replay=BOOK:STREAM[:N]     N (1) replays without a clock, for callgrind; BOOK is order_book, map,
-//                                                 front_vector or back_vector, STREAM the name of a .deltas file
+//   bench_order_book --replay=BOOK:STREAM[:N]     N (1) replays without a clock, for callgrind; BOOK is
+//   order_book, map,
+//                                                 front_vector or back_vector, STREAM the name of a .deltas
+//                                                 file
 //
-// Recorded streams come from prepare_deltas.py; without them those parts are skipped. The ratios of one run are what
-// to read: the machine's speed changes from minute to minute, and the sentinel beside them (a chain of multiplications,
-// which no cache or neighbour's memory traffic touches) shows by how much it did.
+// Recorded streams come from prepare_deltas.py; without them those parts are skipped. The ratios of one run
+// are what to read: the machine's speed changes from minute to minute, and the sentinel beside them (a chain
+// of multiplications, which no cache or neighbour's memory traffic touches) shows by how much it did.
 #include <benchmark/benchmark.h>
 #include <time.h>
 #include <x86intrin.h>
@@ -40,10 +43,12 @@ double thread_ns() {
   return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 double wall_ns() {
-  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
-// ---- single operations ----------------------------------------------------------------------------------------------
+// ---- single operations
+// ----------------------------------------------------------------------------------------------
 
 constexpr std::int64_t kStep = 4;  // between prices, so that there is room to put one in
 
@@ -130,10 +135,14 @@ void register_operations(const std::string& name) {
   places(benchmark::RegisterBenchmark(("BM_" + name + "_Change").c_str(), BM_Change<Book>));
   places(benchmark::RegisterBenchmark(("BM_" + name + "_AddThenRemove").c_str(), BM_AddThenRemove<Book>));
   places(benchmark::RegisterBenchmark(("BM_" + name + "_RemoveUnknown").c_str(), BM_RemoveUnknown<Book>));
-  benchmark::RegisterBenchmark(("BM_" + name + "_Snapshot").c_str(), BM_Snapshot<Book>)->Arg(100)->Arg(1000)->Arg(5000);
+  benchmark::RegisterBenchmark(("BM_" + name + "_Snapshot").c_str(), BM_Snapshot<Book>)
+      ->Arg(100)
+      ->Arg(1000)
+      ->Arg(5000);
 }
 
-// ---- recorded streams -----------------------------------------------------------------------------------------------
+// ---- recorded streams
+// -----------------------------------------------------------------------------------------------
 
 template <class Book>
 std::vector<Book> books_at_start(const DeltaFile& file) {
@@ -188,11 +197,13 @@ double sentinel_ns() {
 }
 
 double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2),
+                   values.end());
   return values[values.size() / 2];
 }
 double quantile(std::vector<double>& values, double share) {
-  const auto at = values.begin() + static_cast<std::ptrdiff_t>(share * static_cast<double>(values.size() - 1));
+  const auto at =
+      values.begin() + static_cast<std::ptrdiff_t>(share * static_cast<double>(values.size() - 1));
   std::nth_element(values.begin(), at, values.end());
   return *at;
 }
@@ -237,10 +248,13 @@ double ns_per_tick() {
 
 void print_ratios(const std::vector<DeltaFile>& files, std::size_t repeats) {
   const double tick = ns_per_tick();
-  std::printf("\nRecorded deltas, %zu interleaved repeats. ns/level: medians. Ratio: median over the repeats of peer / OrderBook.\n",
-              repeats);
-  std::printf("%-36s %7s %7s | %8s %8s %8s %8s | %6s %6s %6s | %13s %13s %13s\n", "stream", "deltas", "lev/msg",
-              "order_bk", "map", "frontvec", "backvec", "x map", "x frnt", "x back", "p50/p99 ours", "map", "frontvec");
+  std::printf(
+      "\nRecorded deltas, %zu interleaved repeats. ns/level: medians. Ratio: median over the repeats of peer "
+      "/ OrderBook.\n",
+      repeats);
+  std::printf("%-36s %7s %7s | %8s %8s %8s %8s | %6s %6s %6s | %13s %13s %13s\n", "stream", "deltas",
+              "lev/msg", "order_bk", "map", "frontvec", "backvec", "x map", "x frnt", "x back",
+              "p50/p99 ours", "map", "frontvec");
   std::vector<double> sentinels;
   for (const DeltaFile& file : files) {
     std::array<std::vector<double>, 4> ns;
@@ -250,10 +264,18 @@ void print_ratios(const std::vector<DeltaFile>& files, std::size_t repeats) {
       std::array<double, 4> now{};
       for (std::size_t i = 0; i < 4; ++i) {  // in turn, each time another first
         switch ((i + repeat) % 4) {
-          case 0: now[0] = time_replay<OrderBook>(file); break;
-          case 1: now[1] = time_replay<MapBook>(file); break;
-          case 2: now[2] = time_replay<FrontVectorBook>(file); break;
-          default: now[3] = time_replay<BackVectorBook>(file); break;
+          case 0:
+            now[0] = time_replay<OrderBook>(file);
+            break;
+          case 1:
+            now[1] = time_replay<MapBook>(file);
+            break;
+          case 2:
+            now[2] = time_replay<FrontVectorBook>(file);
+            break;
+          default:
+            now[3] = time_replay<BackVectorBook>(file);
+            break;
         }
       }
       for (std::size_t i = 0; i < 4; ++i) ns[i].push_back(now[i] / static_cast<double>(file.delta_levels()));
@@ -265,9 +287,11 @@ void print_ratios(const std::vector<DeltaFile>& files, std::size_t repeats) {
       time_messages<MapBook>(file, tick, messages[1]);
       time_messages<FrontVectorBook>(file, tick, messages[2]);
     }
-    std::printf("%-36s %7zu %7.1f | %8.1f %8.1f %8.1f %8.1f | %6.2f %6.2f %6.2f |", file.name.c_str(), file.delta_count(),
-                static_cast<double>(file.delta_levels()) / static_cast<double>(file.delta_count()), median(ns[0]),
-                median(ns[1]), median(ns[2]), median(ns[3]), median(ratios[0]), median(ratios[1]), median(ratios[2]));
+    std::printf("%-36s %7zu %7.1f | %8.1f %8.1f %8.1f %8.1f | %6.2f %6.2f %6.2f |", file.name.c_str(),
+                file.delta_count(),
+                static_cast<double>(file.delta_levels()) / static_cast<double>(file.delta_count()),
+                median(ns[0]), median(ns[1]), median(ns[2]), median(ns[3]), median(ratios[0]),
+                median(ratios[1]), median(ratios[2]));
     for (auto& of_book : messages) {
       std::printf(" %5.0f/%7.0f", quantile(of_book, 0.5), quantile(of_book, 0.99));
     }
@@ -275,8 +299,8 @@ void print_ratios(const std::vector<DeltaFile>& files, std::size_t repeats) {
     std::fflush(stdout);
   }
   if (sentinels.empty()) return;
-  std::printf("sentinel: %.2f ns a multiplication, p10 %.2f, p90 %.2f\n", median(sentinels), quantile(sentinels, 0.1),
-              quantile(sentinels, 0.9));
+  std::printf("sentinel: %.2f ns a multiplication, p10 %.2f, p90 %.2f\n", median(sentinels),
+              quantile(sentinels, 0.1), quantile(sentinels, 0.9));
 }
 
 template <class Book>
@@ -313,7 +337,8 @@ int replay_only(const std::vector<DeltaFile>& files, std::string what) {
 template <class Book>
 void register_replays(const std::string& name, const std::vector<DeltaFile>& files) {
   for (const DeltaFile& file : files) {
-    benchmark::RegisterBenchmark(("BM_" + name + "_Replay/" + file.name).c_str(), BM_Replay<Book>, &file)->UseManualTime();
+    benchmark::RegisterBenchmark(("BM_" + name + "_Replay/" + file.name).c_str(), BM_Replay<Book>, &file)
+        ->UseManualTime();
   }
 }
 

@@ -87,8 +87,8 @@ class FrontVectorBook {
   std::vector<PriceLevel> bids_, asks_;
 };
 
-// The sorted vector OrderBook was before it took a delta in one walk: best level at the back, the last eight looked at
-// one by one, then bisection, insert and erase one by one.
+// The sorted vector OrderBook was before it took a delta in one walk: best level at the back, the last eight
+// looked at one by one, then bisection, insert and erase one by one.
 class BackVectorBook {
  public:
   void reserve(std::size_t levels) {

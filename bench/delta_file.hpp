@@ -48,7 +48,8 @@ struct DeltaFile {
     return std::span(levels).subspan(message.first_level, message.header.bid_count);
   }
   std::span<const PriceLevel> asks(const Message& message) const {
-    return std::span(levels).subspan(message.first_level + message.header.bid_count, message.header.ask_count);
+    return std::span(levels).subspan(message.first_level + message.header.bid_count,
+                                     message.header.ask_count);
   }
   std::size_t delta_count() const { return messages.size() - symbol_count; }
   std::size_t delta_levels() const {
