@@ -9,6 +9,7 @@
 #include "mdp/core/fixed_point.hpp"
 #include "mdp/core/instrument.hpp"
 #include "mdp/queue/spsc_queue.hpp"
+#include "mdp/shm/decimal.hpp"
 #include "mdp/shm/event.hpp"
 #include "mdp/venue/registry.hpp"
 
@@ -26,12 +27,13 @@ std::int64_t parse_decimal(std::string_view text, int exponent) {
     case core::NumberStatus::Bad:
       throw nb::value_error(("not a decimal number: \"" + std::string(text) + "\"").c_str());
     case core::NumberStatus::Inexact:
-      throw nb::value_error(("\"" + std::string(text) + "\" has digits below 10^" + std::to_string(exponent)).c_str());
+      throw nb::value_error(
+          ("\"" + std::string(text) + "\" has digits below 10^" + std::to_string(exponent)).c_str());
     case core::NumberStatus::Overflow:
       break;
   }
-  throw nb::value_error(("\"" + std::string(text) + "\" does not fit 64 bits at exponent " +
-                         std::to_string(exponent)).c_str());
+  throw nb::value_error(
+      ("\"" + std::string(text) + "\" does not fit 64 bits at exponent " + std::to_string(exponent)).c_str());
 }
 
 void bind_record_enums(nb::module_& module) {
@@ -84,10 +86,11 @@ void bind_record_enums(nb::module_& module) {
 
 void bind_core(nb::module_& module) {
   bind_record_enums(module);
-  module.def("parse_decimal", &parse_decimal, "text"_a, "exponent"_a,
-             "Return the mantissa of a decimal number at `exponent`: value = mantissa * 10**exponent.\n\n"
-             "Raises\n------\nValueError\n    Not a decimal number, not exact at this exponent, or beyond 64 bits.");
-  module.def("format_decimal", &core::format_decimal, "mantissa"_a, "exponent"_a,
+  module.def(
+      "parse_decimal", &parse_decimal, "text"_a, "exponent"_a,
+      "Return the mantissa of a decimal number at `exponent`: value = mantissa * 10**exponent.\n\n"
+      "Raises\n------\nValueError\n    Not a decimal number, not exact at this exponent, or beyond 64 bits.");
+  module.def("format_decimal", &shm::to_decimal, "mantissa"_a, "exponent"_a,
              "Return mantissa * 10**exponent as exact decimal text without trailing zeros.");
   module.def("venue_names", &venue::venue_names, "Return the names of the venues this build knows.");
   module.attr("SPSC_QUEUE") = queue::kSpscQueueName;

@@ -3,7 +3,6 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-
 #include <cstring>
 
 #include "bindings.hpp"
@@ -47,7 +46,8 @@ void bind_config(nb::module_& module) {
       .value("AGGREGATE_TRADE", core::Channel::AggregateTrade)
       .value("QUOTE", core::Channel::Quote);
 
-  nb::class_<publish::SegmentConfig>(module, "SegmentConfig", "The shared-memory segment (publish/segment_writer.hpp).")
+  nb::class_<publish::SegmentConfig>(module, "SegmentConfig",
+                                     "The shared-memory segment (publish/segment_writer.hpp).")
       .def(nb::init<>())
       .def_rw("name", &publish::SegmentConfig::name)
       .def_rw("ring_bytes", &publish::SegmentConfig::ring_bytes)
@@ -62,7 +62,8 @@ void bind_config(nb::module_& module) {
       .def_rw("managers", &engine::CoreMap::managers)
       .def_rw("publisher", &engine::CoreMap::publisher)
       .def_rw("rest", &engine::CoreMap::rest);
-  nb::class_<EngineConfig> config(module, "EngineConfig", "What an Engine is built from (engine/engine_config.hpp).");
+  nb::class_<EngineConfig> config(module, "EngineConfig",
+                                  "What an Engine is built from (engine/engine_config.hpp).");
   config.def(nb::init<>())
       .def_rw("segment", &EngineConfig::segment)
       .def_rw("topology", &EngineConfig::topology)
@@ -121,12 +122,15 @@ void bind_control(nb::module_& module) {
       .def_ro("request_id", &ControlEvent::request_id)
       .def_ro("retry_after_s", &ControlEvent::retry_after_s, "-1: none.")
       .def_ro("used_weight", &ControlEvent::used_weight, "-1: not said.")
-      .def_prop_ro("parse_status", [](const ControlEvent& self) { return core::to_string(self.parse_status); })
-      .def_prop_ro("is_venue_error",
-                   [](const ControlEvent& self) { return self.parse_status == core::ParseStatus::VenueError; })
+      .def_prop_ro("parse_status",
+                   [](const ControlEvent& self) { return core::to_string(self.parse_status); })
+      .def_prop_ro(
+          "is_venue_error",
+          [](const ControlEvent& self) { return self.parse_status == core::ParseStatus::VenueError; })
       .def_prop_ro("text", [](const ControlEvent& self) {
         // The beginning of a frame need not be whole UTF-8.
-        return nb::steal<nb::str>(PyUnicode_DecodeUTF8(self.text, static_cast<Py_ssize_t>(std::strlen(self.text)), "replace"));
+        return nb::steal<nb::str>(
+            PyUnicode_DecodeUTF8(self.text, static_cast<Py_ssize_t>(std::strlen(self.text)), "replace"));
       });
 }
 
@@ -139,7 +143,8 @@ void bind_health(nb::module_& module) {
       .def_ro("line", &LineHealth::line)
       .def_ro("venue", &LineHealth::venue)
       .def_ro("up", &LineHealth::up)
-      .def_ro("last_traffic_ns", &LineHealth::last_traffic_ns, "Last byte from the venue, pings included; 0: never.")
+      .def_ro("last_traffic_ns", &LineHealth::last_traffic_ns,
+              "Last byte from the venue, pings included; 0: never.")
       .def_ro("streams", &LineHealth::streams)
       .def_ro("raw_queue_depth", &LineHealth::raw_queue_depth)
       .def_ro("frames", &LineHealth::frames)
@@ -148,7 +153,8 @@ void bind_health(nb::module_& module) {
       .def_ro("reconnects", &LineHealth::reconnects)
       .def_ro("pool_waits", &LineHealth::pool_waits)
       .def_ro("parse_errors", &LineHealth::parse_errors);
-  nb::class_<EngineHealth>(module, "EngineHealth", "Counters since start; latencies are socket receive to ring commit.")
+  nb::class_<EngineHealth>(module, "EngineHealth",
+                           "Counters since start; latencies are socket receive to ring commit.")
       .def_ro("events", &EngineHealth::events)
       .def_ro("table_writes", &EngineHealth::table_writes)
       .def_ro("rejected_events", &EngineHealth::rejected_events)
@@ -184,24 +190,28 @@ void bind_engine(nb::module_& module) {
   bind_control(module);
   bind_health(module);
   const auto unlocked = nb::call_guard<nb::gil_scoped_release>();
-  nb::class_<Engine>(module, "Engine",
-                     "The road from venue to shared memory. One control thread calls it; see engine/engine.hpp.")
+  nb::class_<Engine>(
+      module, "Engine",
+      "The road from venue to shared memory. One control thread calls it; see engine/engine.hpp.")
       .def(nb::init<EngineConfig>(), "config"_a, unlocked,
            "Create the segment (state Starting) and the REST thread.\n\n"
            "Raises\n------\nSegmentError\n    The name is owned by a live publisher, or there is no memory.\n"
            "ConfigError\n    A value out of range.")
       .def("add_venue", &Engine::add_venue, "config"_a, unlocked,
-           "Add a venue before start() and return its index.\n\nRaises\n------\nConfigError\n    Unknown venue, bad URL or "
+           "Add a venue before start() and return its index.\n\nRaises\n------\nConfigError\n    Unknown "
+           "venue, bad URL or "
            "TLS settings.")
       .def("fetch_instruments", &Engine::fetch_instruments, "venue"_a, unlocked,
-           "Block for the venue's list of instruments.\n\nRaises\n------\nConnectError\n    What could not be reached or read.")
-      .def("rest_limits",
-           [](const Engine& self, std::size_t venue) {
-             const Engine::RestLimits limits = self.rest_limits(venue);
-             return nb::make_tuple(limits.weight_per_minute, limits.snapshot_weight);
-           },
-           "venue"_a, nb::sig("def rest_limits(self, venue: int) -> tuple[int, int]"),
-           "Return the venue's REST weight a minute (0: no limit) and the weight of one snapshot.")
+           "Block for the venue's list of instruments.\n\nRaises\n------\nConnectError\n    What could not "
+           "be reached or read.")
+      .def(
+          "rest_limits",
+          [](const Engine& self, std::size_t venue) {
+            const Engine::RestLimits limits = self.rest_limits(venue);
+            return nb::make_tuple(limits.weight_per_minute, limits.snapshot_weight);
+          },
+          "venue"_a, nb::sig("def rest_limits(self, venue: int) -> tuple[int, int]"),
+          "Return the venue's REST weight a minute (0: no limit) and the weight of one snapshot.")
       .def("add_symbol", &Engine::add_symbol, "venue"_a, "instrument"_a, unlocked,
            "Subscribe to an instrument, before start() or while running, and return its symbol_id.")
       .def("remove_symbol", &Engine::remove_symbol, "symbol_id"_a, unlocked,
@@ -213,8 +223,10 @@ void bind_engine(nb::module_& module) {
            "Fetch a snapshot in the background; its outcome comes as ControlKind.SNAPSHOT.")
       .def("begin_sync", &Engine::begin_sync, "symbol_id"_a, unlocked,
            "Let a quiet symbol begin to sync without waiting for its first delta.")
-      .def("request_resync", &Engine::request_resync, "symbol_id"_a, unlocked, "Distrust a book and sync it anew.")
-      .def("reconnect", &Engine::reconnect, "line"_a, "reason"_a, unlocked, "Drop a line and connect it anew.")
+      .def("request_resync", &Engine::request_resync, "symbol_id"_a, unlocked,
+           "Distrust a book and sync it anew.")
+      .def("reconnect", &Engine::reconnect, "line"_a, "reason"_a, unlocked,
+           "Drop a line and connect it anew.")
       .def("take_snapshots_wanted", &Engine::take_snapshots_wanted, unlocked,
            "Return the symbol_ids that began to wait for a snapshot since the last call.")
       .def("take_control_events", &Engine::take_control_events, "max"_a = 1024, unlocked,

@@ -1,4 +1,5 @@
-// C++ exceptions to the hierarchy of mdp.errors, which is written in Python so that pure-Python code shares it.
+// C++ exceptions to the hierarchy of mdp.errors, which is written in Python so that pure-Python code shares
+// it.
 #include <nanobind/nanobind.h>
 
 #include "bindings.hpp"

@@ -1,6 +1,7 @@
 // The shared-memory reader for Python, on the same headers C++ consumers include.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
@@ -32,6 +33,10 @@ Levels to_array(const shm::PriceLevel* levels, std::size_t count) {
   return Levels(data, {count, 2}, owner);
 }
 
+// Of a property that returns such an array. The default for properties is to keep `self` alive as the owner,
+// which nanobind refuses for an array that has one.
+constexpr auto kOwnMemory = nb::rv_policy::automatic;
+
 // One event, copied out of the ring: header, and as many levels as it has.
 struct ReaderEvent {
   shm::EventHeader header;
@@ -59,7 +64,9 @@ ReaderEvent copy_event(const shm::Event& event) {
   return copy;
 }
 
-nb::tuple to_tuple(const shm::PriceLevel& level) { return nb::make_tuple(level.price, level.quantity); }
+std::pair<std::int64_t, std::int64_t> to_pair(const shm::PriceLevel& level) {
+  return {level.price, level.quantity};
+}
 
 class Reader {
  public:
@@ -85,7 +92,8 @@ class Reader {
   nb::tuple book(std::uint32_t symbol_id) {
     const shm::BookStatus status = subscriber_.read_book(symbol_id, book_);
     if (status != shm::BookStatus::Ok) {
-      throw SegmentError("cannot read the book of symbol " + std::to_string(symbol_id) + ": " + shm::to_string(status));
+      throw SegmentError("cannot read the book of symbol " + std::to_string(symbol_id) + ": " +
+                         shm::to_string(status));
     }
     return nb::make_tuple(book_.entry, to_array(book_.bids.data(), book_.bids.size()),
                           to_array(book_.asks.data(), book_.asks.size()));
@@ -124,9 +132,11 @@ void bind_events(nb::module_& module) {
       .value("CORRUPT", shm::ReadStatus::Corrupt)
       .value("NOT_ATTACHED", shm::ReadStatus::NotAttached);
 
-  nb::class_<ReaderEvent>(module, "Event", "One published event. Numbers are mantissas; see Instrument for exponents.")
+  nb::class_<ReaderEvent>(module, "Event",
+                          "One published event. Numbers are mantissas; see Instrument for exponents.")
       .def_prop_ro("type", [](const ReaderEvent& e) { return e.header.type; })
-      .def_prop_ro("flags", [](const ReaderEvent& e) { return e.header.flags; }, "EventFlag bits.")
+      .def_prop_ro(
+          "flags", [](const ReaderEvent& e) { return e.header.flags; }, "EventFlag bits.")
       .def_prop_ro("exchange_id", [](const ReaderEvent& e) { return e.header.exchange_id; })
       .def_prop_ro("symbol_id", [](const ReaderEvent& e) { return e.header.symbol_id; })
       .def_prop_ro("sequence", [](const ReaderEvent& e) { return e.header.sequence; })
@@ -135,29 +145,42 @@ void bind_events(nb::module_& module) {
       .def_prop_ro("exch_ts_ns", [](const ReaderEvent& e) { return e.header.exch_ts_ns; })
       .def_prop_ro("recv_ts_ns", [](const ReaderEvent& e) { return e.header.recv_ts_ns; })
       .def_prop_ro("pub_ts_ns", [](const ReaderEvent& e) { return e.header.pub_ts_ns; })
-      .def_prop_ro("bids",
-                   [](const ReaderEvent& e) {
-                     return to_array(e.levels.data(), e.levels.empty() ? 0 : e.header.bid_count);
-                   }, "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
-      .def_prop_ro("asks",
-                   [](const ReaderEvent& e) {
-                     return e.levels.empty() ? to_array(nullptr, 0)
-                                             : to_array(e.levels.data() + e.header.bid_count, e.header.ask_count);
-                   }, "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
-      .def_prop_ro("bid", [](const ReaderEvent& e) { return to_tuple(e.bbo.bid); },
-                   "BBO: (price, quantity); quantity 0: no bid.")
-      .def_prop_ro("ask", [](const ReaderEvent& e) { return to_tuple(e.bbo.ask); },
-                   "BBO: (price, quantity); quantity 0: no ask.")
-      .def_prop_ro("price", [](const ReaderEvent& e) { return e.trade.price; }, "TRADE.")
-      .def_prop_ro("quantity", [](const ReaderEvent& e) { return e.trade.quantity; }, "TRADE.")
-      .def_prop_ro("trade_id", [](const ReaderEvent& e) { return e.trade.trade_id; }, "TRADE.")
-      .def_prop_ro("side", [](const ReaderEvent& e) { return e.trade.side; }, "TRADE: the aggressor's.")
-      .def_prop_ro("book_state", [](const ReaderEvent& e) { return static_cast<shm::BookState>(e.header.bid_count); },
-                   "BOOK_STATE.")
-      .def_prop_ro("reason", [](const ReaderEvent& e) { return static_cast<shm::StateReason>(e.header.ask_count); },
-                   "BOOK_STATE.")
-      .def_prop_ro("line_state", [](const ReaderEvent& e) { return static_cast<shm::LineState>(e.header.bid_count); },
-                   "CONNECTION_STATUS.")
+      .def_prop_ro(
+          "bids",
+          [](const ReaderEvent& e) {
+            return to_array(e.levels.data(), e.levels.empty() ? 0 : e.header.bid_count);
+          },
+          kOwnMemory, "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
+      .def_prop_ro(
+          "asks",
+          [](const ReaderEvent& e) {
+            return e.levels.empty() ? to_array(nullptr, 0)
+                                    : to_array(e.levels.data() + e.header.bid_count, e.header.ask_count);
+          },
+          kOwnMemory, "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
+      .def_prop_ro(
+          "bid", [](const ReaderEvent& e) { return to_pair(e.bbo.bid); },
+          "BBO: (price, quantity); quantity 0: no bid.")
+      .def_prop_ro(
+          "ask", [](const ReaderEvent& e) { return to_pair(e.bbo.ask); },
+          "BBO: (price, quantity); quantity 0: no ask.")
+      .def_prop_ro(
+          "price", [](const ReaderEvent& e) { return e.trade.price; }, "TRADE.")
+      .def_prop_ro(
+          "quantity", [](const ReaderEvent& e) { return e.trade.quantity; }, "TRADE.")
+      .def_prop_ro(
+          "trade_id", [](const ReaderEvent& e) { return e.trade.trade_id; }, "TRADE.")
+      .def_prop_ro(
+          "side", [](const ReaderEvent& e) { return e.trade.side; }, "TRADE: the aggressor's.")
+      .def_prop_ro(
+          "book_state", [](const ReaderEvent& e) { return static_cast<shm::BookState>(e.header.bid_count); },
+          "BOOK_STATE.")
+      .def_prop_ro(
+          "reason", [](const ReaderEvent& e) { return static_cast<shm::StateReason>(e.header.ask_count); },
+          "BOOK_STATE.")
+      .def_prop_ro(
+          "line_state", [](const ReaderEvent& e) { return static_cast<shm::LineState>(e.header.bid_count); },
+          "CONNECTION_STATUS.")
       .def_prop_ro("line", [](const ReaderEvent& e) { return e.header.ask_count; }, "CONNECTION_STATUS.");
 }
 
@@ -191,33 +214,44 @@ void bind_entries(nb::module_& module) {
 void bind_reader(nb::module_& module) {
   bind_events(module);
   bind_entries(module);
-  nb::class_<Reader>(module, "Reader", "A segment mapped read-only: directory, book table and ring. One thread.")
+  nb::class_<Reader>(module, "Reader",
+                     "A segment mapped read-only: directory, book table and ring. One thread.")
       .def(nb::init<std::string, bool>(), "segment"_a, "from_oldest"_a = false,
            "Attach to a segment.\n\nRaises\n------\nSegmentError\n    Why it cannot be attached to.")
-      .def("poll", &Reader::poll, "max"_a = 1024, nb::sig("def poll(self, max: int = 1024) -> tuple[list[Event], ReadStatus]"),
+      .def("poll", &Reader::poll, "max"_a = 1024,
+           nb::sig("def poll(self, max: int = 1024) -> tuple[list[Event], ReadStatus]"),
            "Return up to `max` events and the status that ended the batch. Never blocks.")
       .def("book", &Reader::book, "symbol_id"_a,
-           nb::sig("def book(self, symbol_id: int) -> tuple[BookEntry, numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int64]]"),
+           nb::sig("def book(self, symbol_id: int) -> tuple[BookEntry, numpy.typing.NDArray[numpy.int64], "
+                   "numpy.typing.NDArray[numpy.int64]]"),
            "Return the book-table entry, bids and asks: int64 arrays of shape (levels, 2), best first.\n\n"
            "Raises\n------\nSegmentError\n    No such symbol, or the publisher died inside the entry.")
       .def("instruments", &Reader::instruments, "Return the active instruments.")
-      .def("reattach",
-           [](Reader& self, bool from_oldest) {
-             return self.subscriber().reattach(from_oldest ? shm::Start::Oldest : shm::Start::Newest) ==
-                    shm::AttachStatus::Ok;
-           },
-           "from_oldest"_a = true, "Map the segment of a publisher that was started again. False: it is not there yet.")
-      .def("check_publisher",
-           [](const Reader& self, std::int64_t heartbeat_limit_ns) {
-             return const_cast<Reader&>(self).subscriber().check_publisher(heartbeat_limit_ns);
-           },
-           "heartbeat_limit_ns"_a = 1'000'000'000, "EMPTY: the publisher is alive; else STOPPED or PUBLISHER_DEAD.")
-      .def_prop_ro("lost_events", [](Reader& self) { return self.subscriber().ring().total_lost_events(); },
-                   "Events lost to laps so far.")
-      .def_prop_ro("lag_bytes", [](Reader& self) { return self.subscriber().ring().lag_bytes(); },
-                   "Bytes published and not yet read.")
-      .def_prop_ro("levels_per_side", [](Reader& self) { return self.subscriber().books().levels_per_side(); })
-      .def_prop_ro("publisher_pid", [](Reader& self) { return self.subscriber().view().info().publisher_pid; })
+      .def(
+          "reattach",
+          [](Reader& self, bool from_oldest) {
+            return self.subscriber().reattach(from_oldest ? shm::Start::Oldest : shm::Start::Newest) ==
+                   shm::AttachStatus::Ok;
+          },
+          "from_oldest"_a = true,
+          "Map the segment of a publisher that was started again. False: it is not there yet.")
+      .def(
+          "check_publisher",
+          [](const Reader& self, std::int64_t heartbeat_limit_ns) {
+            return const_cast<Reader&>(self).subscriber().check_publisher(heartbeat_limit_ns);
+          },
+          "heartbeat_limit_ns"_a = 1'000'000'000,
+          "EMPTY: the publisher is alive; else STOPPED or PUBLISHER_DEAD.")
+      .def_prop_ro(
+          "lost_events", [](Reader& self) { return self.subscriber().ring().total_lost_events(); },
+          "Events lost to laps so far.")
+      .def_prop_ro(
+          "lag_bytes", [](Reader& self) { return self.subscriber().ring().lag_bytes(); },
+          "Bytes published and not yet read.")
+      .def_prop_ro("levels_per_side",
+                   [](Reader& self) { return self.subscriber().books().levels_per_side(); })
+      .def_prop_ro("publisher_pid",
+                   [](Reader& self) { return self.subscriber().view().info().publisher_pid; })
       .def_prop_ro("generation", [](Reader& self) { return self.subscriber().view().info().generation; });
 }
 

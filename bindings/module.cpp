@@ -2,7 +2,8 @@
 #include "bindings.hpp"
 
 NB_MODULE(_core, module) {
-  module.doc() = "C++ core of mdp: engine, shared-memory reader, log. Use the names of the package mdp instead.";
+  module.doc() =
+      "C++ core of mdp: engine, shared-memory reader, log. Use the names of the package mdp instead.";
   mdp::bindings::bind_errors(module);
   mdp::bindings::bind_log(module);
   mdp::bindings::bind_core(module);

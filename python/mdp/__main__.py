@@ -13,7 +13,7 @@ from typing import Annotated, Optional
 import typer
 
 import mdp
-from mdp import _core, log
+from mdp import _core
 from mdp.config import Config, load_config
 from mdp.demo import demo
 from mdp.errors import MdpError
@@ -26,7 +26,7 @@ _EXIT_ERROR = 2
 
 app = typer.Typer(
     name="mdp",
-    help="Crypto market data over shared memory: exact order books, trades and quotes for every local process.",
+    help="Crypto market data over shared memory: exact books, trades and quotes for every local process.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -61,7 +61,7 @@ def _options(
 def run(
     config: Annotated[Path, typer.Argument(help="Configuration file (YAML).")],
     duration: Annotated[
-        Optional[float], typer.Option(min=0, help="Stop after this many seconds.")  # noqa: UP007, UP045
+        Optional[float], typer.Option(min=0, help="Stop after this many seconds.")  # noqa: UP045
     ] = None,
 ) -> None:
     """Publish the books of a configuration until SIGINT or SIGTERM."""
@@ -102,7 +102,9 @@ def tail(
     try:
         for event in subscriber:
             if subscriber.lost_events != lost:
-                print(f"lost {subscriber.lost_events - lost} events: this reader was too slow", file=sys.stderr)
+                print(
+                    f"lost {subscriber.lost_events - lost} events: this reader was too slow", file=sys.stderr
+                )
                 lost = subscriber.lost_events
             if wanted and event.symbol_id not in wanted:
                 continue
@@ -135,7 +137,7 @@ def book(
 def top(
     segment: Annotated[str, typer.Argument(help="Name of the segment.")],
     duration: Annotated[
-        Optional[float], typer.Option(min=0, help="Stop after this many seconds.")  # noqa: UP007, UP045
+        Optional[float], typer.Option(min=0, help="Stop after this many seconds.")  # noqa: UP045
     ] = None,
 ) -> None:
     """Show all books of a segment, live; plain lines where there is no terminal."""

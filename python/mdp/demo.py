@@ -1,4 +1,4 @@
-"""``mdp demo``: the embedded exchange, a provider and a live view, checked against the exchange's ground truth."""
+"""``mdp demo``: the embedded exchange, a provider and a live view, checked against the exchange's truth."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import os
 import sys
 import threading
 import time
+from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from mdp import _core
-from mdp._core import BookState
 from mdp.config import Config, load_config
 from mdp.errors import MdpError
 from mdp.provider import Provider
-from mdp.reader import Subscriber
+from mdp.reader import Book, Subscriber
 from mdp.sim import SimProcess, start_sim_process
 from mdp.views import live_view
 
@@ -27,11 +27,11 @@ _SETTLE_S = 30.0
 
 def demo(
     config: Annotated[
-        Optional[Path],  # noqa: UP007, UP045
+        Optional[Path],  # noqa: UP045
         typer.Option(help="Configuration file; the embedded exchange's addresses replace its own."),
     ] = None,
     duration: Annotated[
-        Optional[float], typer.Option(min=0, help="Stop after this many seconds; until Ctrl-C by default.")  # noqa: UP007, UP045
+        Optional[float], typer.Option(min=0, help="Stop after this many seconds; until Ctrl-C by default.")  # noqa: UP045
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="No screen; end by printing one JSON object.")
@@ -47,7 +47,9 @@ def demo(
 
     settings = load_config(config or default_config())
     stop = stop_on_signals()
-    _core.start_logging(_core.LogLevel.WARNING if not settings.log.file else _core.LogLevel.INFO, settings.log.file)
+    _core.start_logging(
+        _core.LogLevel.WARNING if not settings.log.file else _core.LogLevel.INFO, settings.log.file
+    )
     symbols = settings.venues[0].symbols
     try:
         with start_sim_process(symbols=",".join(symbols), seed=seed, rate=rate) as sim:
@@ -58,8 +60,9 @@ def demo(
         print(json.dumps(result))
     else:
         print(
-            f"{result['live']} of {result['symbols']} books live, {result['events']} events, {result['gaps']} gaps, "
-            f"{result['resyncs']} resyncs, {result['mismatches']} mismatches with the exchange's truth; "
+            f"{result['live']} of {result['symbols']} books live, {result['events']} events, "
+            f"{result['gaps']} gaps, {result['resyncs']} resyncs, "
+            f"{result['mismatches']} mismatches with the exchange's truth; "
             f"socket to ring p50 {result['p50_ns'] / 1000:.1f} us, p99 {result['p99_ns'] / 1000:.1f} us"
         )
     raise typer.Exit(0 if result["live"] == result["symbols"] and result["mismatches"] == 0 else 1)
@@ -117,21 +120,26 @@ class _Demo:
     def _footer(self) -> str:
         health = self._provider.health().engine
         return (
-            f"{health.events} events, {health.gaps} gaps, {health.resyncs} resyncs, {self._mismatches} mismatches; "
+            f"{health.events} events, {health.gaps} gaps, {health.resyncs} resyncs, "
+            f"{self._mismatches} mismatches; "
             f"socket to ring p50 {health.p50_ns / 1000:.1f} us, p99 {health.p99_ns / 1000:.1f} us"
         )
 
     def _finish(self, subscriber: Subscriber) -> dict[str, int]:
         # A run cut short, or a resync in its last moment, is given time to become LIVE.
         deadline = time.monotonic() + _SETTLE_S
-        while self._provider.health().live < len(subscriber.instruments) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        live = 0
         for instrument in subscriber.instruments:
-            self._mismatches += not self._matches(subscriber, instrument.symbol_id)
+            book = subscriber.book(instrument.symbol_id)
+            while not book.live and time.monotonic() < deadline:
+                time.sleep(0.05)
+                book = subscriber.book(instrument.symbol_id)
+            live += book.live
+            self._mismatches += book.live and not self._matches(book)
         health = self._provider.health()
         return {
             "symbols": health.symbols,
-            "live": health.live,
+            "live": live,
             "events": health.engine.events,
             "gaps": health.engine.gaps,
             "resyncs": health.engine.resyncs,
@@ -148,18 +156,16 @@ class _Demo:
         instruments = subscriber.instruments
         self._turn += 1
         symbol_id = instruments[self._turn % len(instruments)].symbol_id
-        if subscriber.book(symbol_id).state == BookState.LIVE:
-            self._mismatches += not self._matches(subscriber, symbol_id)
-
-    def _matches(self, subscriber: Subscriber, symbol_id: int) -> bool:
-        """Whether the published book is what the exchange's was at the same update id, level by level."""
         book = subscriber.book(symbol_id)
-        if not book.live:
-            return False
+        if book.live:
+            self._mismatches += not self._matches(book)
+
+    def _matches(self, book: Book) -> bool:
+        """Whether a LIVE book is what the exchange's was at the same update id, level by level."""
         depth = max(len(book.bids), len(book.asks))
         try:
             truth = self._sim.truth(book.instrument.venue_symbol, book.update_id, depth)
-        except LookupError as error:
+        except (LookupError, OSError, HTTPException) as error:
             raise MdpError(f"the embedded exchange cannot tell the truth: {error}") from error
         for side in ("bids", "asks"):
             expected = [(_plain(price), _plain(quantity)) for price, quantity in truth[side]]

@@ -1,6 +1,6 @@
-"""Which snapshot is fetched when: one scheduler per venue, for its REST weight budget is shared by all symbols.
+"""Which snapshot is fetched when: one scheduler per venue, for all its symbols share one REST budget.
 
-Pure logic on a clock the caller gives; `Provider` feeds it wishes and outcomes and carries out what it decides.
+Pure logic on a clock the caller gives; `Provider` feeds it wishes and outcomes and does what it decides.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class SnapshotScheduler:
         self._failures.pop(symbol_id, None)
 
     def take(self, now: float) -> list[int]:
-        """Return the symbols to fetch at `now` (seconds, monotonic), within budget; they count as under way."""
+        """Return the symbols to fetch at `now` (seconds, monotonic); they count as under way from here on."""
         chosen: list[int] = []
         if now < self._paused_until:
             return chosen

@@ -42,7 +42,9 @@ def print_book(book: Book, depth: int, *, top_only: bool = False) -> None:
     if top_only:
         print(top_line(book))
         return
-    print(f"{book.instrument.canonical_symbol}  {book.state.name} ({book.reason.name})  update {book.update_id}")
+    print(
+        f"{book.instrument.canonical_symbol}  {book.state.name} ({book.reason.name})  update {book.update_id}"
+    )
     bids, asks = book.levels("bids", depth), book.levels("asks", depth)
     print(f"{'quantity':>18} {'bid':>16} | {'ask':<16} {'quantity':<18}")
     for index in range(max(len(bids), len(asks))):
@@ -135,6 +137,17 @@ class _Rates:
         return max(0, book.update_id - before[1]) / (now - before[0])
 
 
+def _tick_decimals(instrument: InstrumentEntry) -> int:
+    """Return how many decimals the tick has, so that a column of prices lines up."""
+    tick = format_decimal(instrument.tick_size, instrument.price_exponent)
+    return len(tick.partition(".")[2])
+
+
+def _padded(price: str, quantity: str, decimals: int) -> tuple[str, str]:
+    whole, _, fraction = price.partition(".")
+    return (f"{whole}.{fraction.ljust(decimals, '0')}" if decimals else price), quantity
+
+
 def _books(subscriber: Subscriber) -> list[Book]:
     return [subscriber.book(instrument.symbol_id) for instrument in subscriber.instruments]
 
@@ -147,8 +160,9 @@ def _table(books: list[Book], rates: _Rates, title: str, footer: str) -> Table:
         table.add_column(name, justify="right")
     now_ns = time.time_ns()
     for book in books:
-        bid = book.levels("bids", 1) or [("-", "-")]
-        ask = book.levels("asks", 1) or [("-", "-")]
+        decimals = _tick_decimals(book.instrument)
+        bid = [_padded(*level, decimals) for level in book.levels("bids", 1)] or [("-", "-")]
+        ask = [_padded(*level, decimals) for level in book.levels("asks", 1)] or [("-", "-")]
         age = f"{max(0, now_ns - book.recv_ts_ns) / 1e6:.0f}" if book.recv_ts_ns else "-"
         table.add_row(
             book.instrument.canonical_symbol,

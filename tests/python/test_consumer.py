@@ -30,10 +30,19 @@ def run(*command: str | Path) -> str:
 
 
 def build_consumer(package_dir: Path, build: Path) -> Path:
-    """Build tests/consumer against the CMake package in `package_dir`; return the program."""
+    """Build tests/consumer against the CMake package in `package_dir`; return top_of_book."""
     run("cmake", "-S", ROOT / "tests/consumer", "-B", build, f"-Dmdp_DIR={package_dir}")
     run("cmake", "--build", build)
-    return build / "consumer"
+    return build / "top_of_book"
+
+
+def check_runs(program: Path) -> None:
+    """Run top_of_book where there is no segment: it says so."""
+    done = subprocess.run(
+        [str(program), "mdp-no-such-segment", "X"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "mdp-no-such-segment: no such segment" in done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -56,19 +65,19 @@ def test_installed_prefix_has_headers_and_both_package_files(prefix: Path) -> No
 
 
 def test_consumer_builds_against_installed_prefix(prefix: Path, tmp_path: Path) -> None:
-    run(build_consumer(prefix / "lib/cmake/mdp", tmp_path))
+    check_runs(build_consumer(prefix / "lib/cmake/mdp", tmp_path))
 
 
 def test_consumer_builds_against_moved_prefix(prefix: Path, tmp_path: Path) -> None:
     moved = shutil.copytree(prefix, tmp_path / "moved")
-    run(build_consumer(moved / "lib/cmake/mdp", tmp_path / "build"))
+    check_runs(build_consumer(moved / "lib/cmake/mdp", tmp_path / "build"))
 
 
 def test_consumer_builds_against_python_package(tmp_path: Path) -> None:
     mdp = pytest.importorskip("mdp")
     found = [Path(p) / "lib/cmake/mdp" for p in mdp.__path__ if (Path(p) / "lib/cmake/mdp").is_dir()]
     assert found, f"no lib/cmake/mdp below any of {list(mdp.__path__)}"
-    run(build_consumer(found[0], tmp_path))
+    check_runs(build_consumer(found[0], tmp_path))
 
 
 def test_consumer_builds_with_pkg_config(prefix: Path, tmp_path: Path) -> None:
@@ -77,4 +86,11 @@ def test_consumer_builds_with_pkg_config(prefix: Path, tmp_path: Path) -> None:
         pytest.skip("pkg-config is not installed")
     flags = run("env", f"PKG_CONFIG_PATH={prefix}/lib/pkgconfig", pkg_config, "--cflags", "--libs", "mdp-shm")
     compiler = os.environ.get("CXX", "c++")
-    run(compiler, "-std=c++17", ROOT / "tests/consumer/main.cpp", "-o", tmp_path / "consumer", *flags.split())
+    run(
+        compiler,
+        "-std=c++17",
+        ROOT / "tests/consumer/top_of_book.cpp",
+        "-o",
+        tmp_path / "top_of_book",
+        *flags.split(),
+    )

@@ -10,7 +10,6 @@ import ssl
 
 import aiohttp
 import pytest
-
 from mdp.sim import FAULT_KINDS, FaultError, SimOptions, SimServer
 from mdp.sim.faults import FaultTable
 from mdp.sim.reference import ReferenceBook

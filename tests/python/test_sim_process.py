@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from mdp.sim import SimProcessError, start_sim_process
 
 DEADLINE_S = 60

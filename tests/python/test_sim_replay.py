@@ -13,7 +13,6 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-
 from mdp.sim import ReplayError, SimOptions, SimServer
 from mdp.sim.reference import ReferenceBook
 from mdp.sim.replay import load_recording, split_assets

@@ -10,7 +10,6 @@ import ssl
 
 import aiohttp
 import pytest
-
 from mdp.sim import BUILT_IN, SimOptions, SimServer
 from mdp.sim.limits import SlidingWindow, WeightLedger
 

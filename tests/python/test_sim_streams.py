@@ -11,7 +11,6 @@ import ssl
 
 import aiohttp
 import pytest
-
 from mdp.sim import SimOptions, SimServer
 from mdp.sim.reference import ReferenceBook
 

@@ -8,7 +8,6 @@ import ssl
 
 import aiohttp
 import pytest
-
 from mdp.sim import TLS_FLAVOURS, SimOptions, SimServer, create_tls, ensure_tls
 
 

@@ -209,11 +209,14 @@ def start_sim_process(*, start_timeout_s: float = 60.0, **options: Any) -> SimPr
     # The package may be on sys.path by ways a child does not inherit (pytest's pythonpath setting).
     root = str(Path(__file__).resolve().parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        # Ctrl-C reaches the whole group of a terminal. The parent decides when this one ends, for it may have a
+        # last question.
+        start_new_session=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )
     lines: list[str] = []

@@ -2,9 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <algorithm>
 #include <optional>
-#include <regex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,49 +29,68 @@ struct Scan {
 };
 
 // The text stands in a buffer of its own with a frame's padding behind it: an overread past that is seen by
-// the sanitizer. `behind` fills the padding: what an earlier frame left there must not matter.
+// the sanitizer. `behind` fills the padding: what an earlier frame left there must not matter. Its last byte
+// is no digit, as scan_levels() wants it.
 Scan scan(std::string_view text, char behind = '\0') {
   std::vector<char> buffer(text.begin(), text.end());
-  buffer.insert(buffer.end(), kFramePadding, behind);
+  buffer.insert(buffer.end(), kFramePadding - 1, behind);
+  buffer.push_back('\0');
   Scan result;
   result.status = scan_levels(std::string_view(buffer.data(), text.size()), kInstrument,
                               [&](PriceLevel level) { result.levels.push_back(level); });
   return result;
 }
 
-// An independent reading, by regular expressions: the levels, or nothing where the text is not exactly right.
+std::optional<std::int64_t> number_by_model(std::string text, std::size_t decimals) {
+  const bool negative = text.starts_with('-');
+  if (negative) text.erase(0, 1);
+  const std::size_t point = text.find('.');
+  std::string integer = text.substr(0, point);
+  std::string fraction = point == std::string::npos ? "0" : text.substr(point + 1);
+  for (const std::string& part : {integer, fraction}) {
+    if (part.empty() || part.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+  }
+  while (fraction.size() > decimals) {
+    if (fraction.back() != '0') return std::nullopt;
+    fraction.pop_back();
+  }
+  integer += fraction.append(decimals - fraction.size(), '0');
+  integer.erase(0, std::min(integer.find_first_not_of('0'), integer.size() - 1));
+  if (integer.size() > 18) return std::nullopt;  // enough for the texts of this test
+  const auto value = static_cast<std::int64_t>(std::stoll(integer));
+  return negative ? -value : value;
+}
+
+// An independent reading, by cutting: white space outside quotes goes, then the text is split at `],[` and
+// `","`. The levels, or nothing where the text is not exactly right.
 std::optional<std::vector<PriceLevel>> read_by_model(const std::string& text) {
-  static const std::regex whole(
-      R"re([ \t\r\n]*\[[ \t\r\n]*(\[[^\[\]]*\][ \t\r\n]*(,[ \t\r\n]*\[[^\[\]]*\][ \t\r\n]*)*)?\][ \t\r\n]*)re");
-  static const std::regex level(
-      R"re(\[[ \t\r\n]*"(-?)([0-9]+)(?:\.([0-9]+))?"[ \t\r\n]*,[ \t\r\n]*"(-?)([0-9]+)(?:\.([0-9]+))?"[ \t\r\n]*\])re");
-  static const std::regex any_level(R"re(\[[^\[\]]*\])re");
-  if (text.find('\0') != std::string::npos || !std::regex_match(text, whole)) return std::nullopt;
-  const auto number = [](const std::string& sign, std::string integer, std::string fraction,
-                         std::size_t decimals) -> std::optional<std::int64_t> {
-    while (fraction.size() > decimals) {
-      if (fraction.back() != '0') return std::nullopt;
-      fraction.pop_back();
-    }
-    fraction.append(decimals - fraction.size(), '0');
-    integer += fraction;
-    integer.erase(0, std::min(integer.find_first_not_of('0'), integer.size() - 1));
-    if (integer.size() > 18) return std::nullopt;  // enough for the texts of this test
-    const auto value = static_cast<std::int64_t>(std::stoll(integer));
-    return sign.empty() ? value : -value;
-  };
+  std::string tight;
+  bool quoted = false;
+  for (const char c : text) {
+    quoted = quoted != (c == '"');
+    if (quoted || " \t\r\n"sv.find(c) == std::string_view::npos) tight += c;
+  }
+  if (tight == "[]") return std::vector<PriceLevel>{};
+  if (!tight.starts_with("[[\"") || !tight.ends_with("\"]]")) return std::nullopt;
+  std::string_view rest = std::string_view(tight).substr(1, tight.size() - 2);  // `["1","2"],["3","4"]`
   std::vector<PriceLevel> levels;
-  for (auto at = std::sregex_iterator(text.begin(), text.end(), any_level); at != std::sregex_iterator();
-       ++at) {
-    std::smatch parts;
-    const std::string one = at->str();
-    if (!std::regex_match(one, parts, level)) return std::nullopt;
-    const auto price = number(parts[1], parts[2], parts[3], 2);
-    const auto quantity = number(parts[4], parts[5], parts[6], 8);
+  for (;;) {
+    const std::size_t end = std::min(rest.find("],["), rest.size() - 1);
+    const std::string_view level = rest.substr(0, end + 1);
+    const std::size_t middle = level.find("\",\"");
+    if (!level.starts_with("[\"") || !level.ends_with("\"]") || middle == std::string_view::npos ||
+        middle < 2) {
+      return std::nullopt;
+    }
+    const auto price = number_by_model(std::string(level.substr(2, middle - 2)), 2);
+    if (level.size() < middle + 5) return std::nullopt;
+    const auto quantity =
+        number_by_model(std::string(level.substr(middle + 3, level.size() - middle - 5)), 8);
     if (!price || !quantity || *price <= 0 || *quantity < 0) return std::nullopt;
     levels.push_back({*price, *quantity});
+    if (end + 1 == rest.size()) return levels;
+    rest.remove_prefix(end + 2);
   }
-  return levels;
 }
 
 void expect_as_model(const std::string& text) {

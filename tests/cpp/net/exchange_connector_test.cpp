@@ -169,6 +169,11 @@ TEST(ExchangeConnector, UpgradeRequestNamesHostAndPath) {
   LineRecorder line(options);
   line.start();
   ASSERT_TRUE(eventually([&] { return line.connector->counters().ups.get() == 1; }));
+  ASSERT_TRUE(eventually([&] {
+    const std::lock_guard lock(mutex);
+    return !request.empty();
+  }));
+  const std::lock_guard lock(mutex);
   EXPECT_TRUE(request.starts_with("GET /stream?streams=btcusdt@trade HTTP/1.1\r\n")) << request;
   EXPECT_NE(request.find("Host: localhost:" + std::to_string(server.port()) + "\r\n"), std::string::npos)
       << request;
@@ -409,7 +414,7 @@ TEST(ExchangeConnector, AddressThatRefusesFallsThroughToTheNext) {
   });
   LineRecorder line(quick_options(server.ws_url("localhost")));
   line.start();
-  EXPECT_TRUE(eventually([&] { return line.connector->counters().ups.get() == 1; }));
+  ASSERT_TRUE(eventually([&] { return line.states().size() >= 2; }));
   EXPECT_EQ(line.states().at(1).detail, "127.0.0.1:" + std::to_string(server.port()));
 }
 
@@ -625,12 +630,16 @@ TEST(ExchangeConnector, DisconnectWorksWhileConnectingAndWhileWaiting) {
   ASSERT_TRUE(eventually([&] { return silent.accepted() == 1; }));
   EXPECT_TRUE(connecting.stop());
 
-  FakeServer refusing([](Connection& connection) { connection.reset(); });
+  FakeServer refusing([](Connection& connection) {
+    if (!connection.handshake()) return;
+    connection.read_request();
+    connection.reset();
+  });
   auto options = quick_options(refusing.ws_url());
   options.backoff.initial = options.backoff.max = std::chrono::hours(1);
   LineRecorder waiting(options);
   waiting.start();
-  ASSERT_TRUE(eventually([&] { return waiting.went_down(LineReason::TlsFailed); }));
+  ASSERT_TRUE(eventually([&] { return waiting.went_down(LineReason::UpgradeFailed); }));
   EXPECT_TRUE(waiting.stop());
 }
 

@@ -72,6 +72,7 @@ class Connection {
  private:
   bool read_exactly(char* to, std::size_t bytes);
 
+  std::mutex mutex_;  // a socket is closed by its script, and shut down by the server's destructor
   int socket_;
   void* ssl_ = nullptr;
   int index_;

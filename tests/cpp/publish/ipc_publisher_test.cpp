@@ -28,7 +28,8 @@ using shm::StateReason;
 using test::MemorySegment;
 using test::small_config;
 
-std::int64_t test_now_ns = 0;
+constexpr std::int64_t kStartNs = 1'000'000'000;
+std::int64_t test_now_ns = kStartNs;
 std::int64_t test_clock() noexcept { return test_now_ns; }
 
 core::Instrument instrument(core::SymbolId symbol_id, const std::string& symbol) {
@@ -74,11 +75,11 @@ Event book_state(std::uint32_t symbol_id, BookState state, StateReason reason) {
 class IPCPublisherTest : public testing::Test {
  protected:
   void SetUp() override {
-    test_now_ns = 1'000'000'000;
     for (std::uint32_t id = 0; id < 4; ++id) {
       segment->directory().set_instrument(instrument(id, std::string(1, static_cast<char>('A' + id))));
     }
   }
+  void TearDown() override { test_now_ns = kStartNs; }
   Book book(std::uint32_t symbol_id) {
     Book result;
     EXPECT_EQ(BookTable(segment.view()).read(symbol_id, result), BookStatus::Ok);

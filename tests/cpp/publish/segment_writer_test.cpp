@@ -180,6 +180,21 @@ TEST(Subscriber, FindsARestartedPublisherAgain) {
   EXPECT_TRUE(test::intact(event));
 }
 
+TEST(Subscriber, PublisherIsNotOverWhileItsEventsAreUnread) {
+  const SegmentConfig config = named_config();
+  SegmentWriter segment(config);
+  Subscriber subscriber;
+  ASSERT_EQ(subscriber.open(config.name), AttachStatus::Ok);
+  EXPECT_EQ(subscriber.check_publisher(-1), ReadStatus::Empty)
+      << "its process is there, however old the heartbeat";
+  test::write_event(segment.ring(), 0);
+  segment.set_state(shm::SegmentState::Stopped);
+  EXPECT_EQ(subscriber.check_publisher(0), ReadStatus::Empty);
+  Event event;
+  EXPECT_EQ(subscriber.poll(event), ReadStatus::Ok);
+  EXPECT_EQ(subscriber.check_publisher(0), ReadStatus::Stopped);
+}
+
 TEST(Subscriber, JoinContinuesFromTheBook) {
   const SegmentConfig config = named_config();
   SegmentWriter segment(config);

@@ -17,7 +17,7 @@ using core::PriceLevel;
 using core::UpdateType;
 
 TEST_F(BinanceSpotParserTest, DepthUpdateInBothFramings) {
-  const std::string combined = payload("depth_update_both_sides_combined.json");
+  const std::string combined = payload("depth_update_both_sides_composed.json");
   for (const std::string& text : {combined, raw_framing(combined)}) {
     ASSERT_EQ(parse(text), ParseStatus::Ok) << text;
     ASSERT_EQ(sink.messages.size(), 1u);
@@ -64,13 +64,12 @@ TEST_F(BinanceSpotParserTest, DepthUpdateWithOneSideOrNone) {
 }
 
 TEST_F(BinanceSpotParserTest, DepthUpdateOfAThousandLevelsComesInChunks) {
-  const std::string text = payload("depth_update_large_combined.json");
+  const std::string text = large_depth_update(1'076);
   ASSERT_EQ(parse(text), ParseStatus::Ok);
   EXPECT_EQ(sink.messages.size(), 5u);
   const core::Update update = core::join_chunks(sink.messages);
   EXPECT_TRUE(update.flags_right);
   EXPECT_EQ(update.bids.size() + update.asks.size(), 1'076u);
-  // The recording has each side best first, and every price once.
   EXPECT_TRUE(std::is_sorted(update.bids.begin(), update.bids.end(),
                              [](PriceLevel a, PriceLevel b) { return a.price >= b.price; }));
   EXPECT_TRUE(std::is_sorted(update.asks.begin(), update.asks.end(),
@@ -105,7 +104,7 @@ TEST_F(BinanceSpotParserTest, KeysComeInAnyOrder) {
 }
 
 TEST_F(BinanceSpotParserTest, WhiteSpaceBetweenTokensIsNothing) {
-  const std::string tight = payload("depth_update_both_sides_combined.json");
+  const std::string tight = payload("depth_update_both_sides_composed.json");
   ASSERT_EQ(parse(tight), ParseStatus::Ok);
   const core::Update wanted = core::join_chunks(sink.messages);
   for (const std::string_view space : {" ", "\n", "\t", "\r\n", "          "}) {
@@ -195,7 +194,7 @@ TEST_F(BinanceSpotParserTest, AQuoteMayHaveAnEmptySide) {
 
 TEST_F(BinanceSpotParserTest, WhatNobodyAskedForIsIgnored) {
   for (const char* name :
-       {"kline_combined.json", "partial_depth_combined.json", "mini_ticker_array_raw.json"}) {
+       {"kline_composed.json", "partial_depth_combined.json", "mini_ticker_array_raw.json"}) {
     const std::string text = payload(name);
     EXPECT_EQ(parse(text), ParseStatus::Ignored) << name;
     EXPECT_TRUE(sink.messages.empty()) << name;
@@ -213,7 +212,7 @@ TEST_F(BinanceSpotParserTest, WhatNobodyAskedForIsIgnored) {
 }
 
 TEST_F(BinanceSpotParserTest, SymbolsNobodyAskedForAreIgnored) {
-  for (const char* name : {"depth_update_both_sides_combined.json", "trade_2024_combined.json",
+  for (const char* name : {"depth_update_both_sides_composed.json", "trade_2024_combined.json",
                            "agg_trade_combined.json", "book_ticker_combined.json"}) {
     EXPECT_EQ(parse(replaced(payload(name), "BTCUSDT", "XYZUSDT")), ParseStatus::Ignored) << name;
     EXPECT_TRUE(sink.messages.empty()) << name;
@@ -250,7 +249,7 @@ TEST_F(BinanceSpotParserTest, TimesAreMillisecondsOrMicroseconds) {
       {"9000000000000001", 0},  // no time at all
       {"18446744073709551615", 0},
   };
-  const std::string depth = payload("depth_update_both_sides_combined.json");
+  const std::string depth = payload("depth_update_both_sides_composed.json");
   for (const auto& c : cases) {
     ASSERT_EQ(parse(replaced(depth, "1723161255208", c.text)), ParseStatus::Ok) << c.text;
     EXPECT_EQ(sink.messages.at(0).header.exch_ts_ns, c.ns) << c.text;
@@ -358,7 +357,7 @@ TEST_F(BinanceSpotSnapshotTest, AnythingElseIsMalformedAndCommitsNothing) {
   for (const std::string& text :
        {payload("rest_error.json"), std::string("<html><body>403 Forbidden</body></html>"), std::string(),
         std::string("null"), std::string("[]"), std::string("{}"), std::string("[[[[[[[["),
-        payload("depth_update_both_sides_combined.json"), "{\"data\":" + whole + '}', whole + '}',
+        payload("depth_update_both_sides_composed.json"), "{\"data\":" + whole + '}', whole + '}',
         whole + whole, replaced(whole, "lastUpdateId", "lastUpdateID"), replaced(whole, "50093239218", "-1"),
         replaced(whole, "50093239218", "\"50093239218\""), replaced(whole, "50093239218", "1.5"),
         replaced(whole, R"("bids")", R"("b")"), replaced(whole, R"("asks")", R"("bids")"),

@@ -1,10 +1,10 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "mdp/core/log.hpp"
+#include "mdp/shm/decimal.hpp"
 #include "mdp/venue/binance_spot/rest.hpp"
 #include "venue/binance_spot_support.hpp"
 
@@ -39,7 +39,7 @@ constexpr std::string_view kFilters =
     R"([{"filterType":"PRICE_FILTER","tickSize":"0.05000000"},{"filterType":"LOT_SIZE","stepSize":"10.00000000"}])";
 
 TEST(BinanceSpotRest, InstrumentsOfARecordedAnswer) {
-  const auto instruments = parse(payload("exchange_info_cut.json"));
+  const auto instruments = parse(payload("exchange_info_composed.json"));
   ASSERT_TRUE(instruments.has_value()) << instruments.error();
   ASSERT_EQ(instruments->size(), 3u);
   const core::Instrument& btcusdt = instruments->at(0);
@@ -50,29 +50,26 @@ TEST(BinanceSpotRest, InstrumentsOfARecordedAnswer) {
   EXPECT_EQ(btcusdt.status, "TRADING");
   EXPECT_EQ(btcusdt.exchange_id, kExchange);
   EXPECT_EQ(btcusdt.symbol_id, core::kNoSymbol);
-  EXPECT_EQ(core::format_decimal(btcusdt.tick_size, btcusdt.price_exponent), "0.01");
-  EXPECT_EQ(core::format_decimal(btcusdt.lot_size, btcusdt.quantity_exponent), "0.000001");
+  EXPECT_EQ(shm::to_decimal(btcusdt.tick_size, btcusdt.price_exponent), "0.01");
+  EXPECT_EQ(shm::to_decimal(btcusdt.lot_size, btcusdt.quantity_exponent), "0.000001");
   EXPECT_EQ(instruments->at(1).canonical_symbol, "binance:BUSD-TRY");
-  EXPECT_EQ(core::format_decimal(instruments->at(2).tick_size, instruments->at(2).price_exponent),
-            "0.00000001");
+  EXPECT_EQ(shm::to_decimal(instruments->at(2).tick_size, instruments->at(2).price_exponent), "0.00000001");
 }
 
-// The snapshot and the instruments of one recorded session: prices finer than the tick are in the book.
-TEST(BinanceSpotRest, ARecordedBookIsExactAtTheExponentsOfItsInstrument) {
-  const auto instruments = parse(payload("exchange_info_cut.json"));
+// As in the session recorded on 2021-04-17: bids at 6.893 were in the book when the tick had grown to 0.01.
+TEST(BinanceSpotRest, ABookWithPricesFinerThanTheTickIsReadExactly) {
+  const auto instruments = parse(payload("exchange_info_composed.json"));
   ASSERT_TRUE(instruments.has_value());
-  const Frame body(payload("depth_snapshot_busdtry.json"));
+  const Frame body(R"({"lastUpdateId":7,"bids":[["8.13000000","125.82000000"],["6.89300000","10.00000000"]],)"
+                   R"("asks":[["8.14000000","1.00000000"],["9.00100000","2.50000000"]]})");
   core::CollectingSink sink;
   EXPECT_EQ(parse_snapshot(body.text(), instruments->at(1), 1, sink), core::ParseStatus::Ok);
   const core::Update update = core::join_chunks(sink.messages);
   EXPECT_EQ(update.header.update_type, core::UpdateType::Snapshot);
-  EXPECT_EQ(
-      std::count_if(update.bids.begin(), update.bids.end(),
-                    [&](core::PriceLevel level) { return level.price % instruments->at(1).tick_size != 0; }) +
-          std::count_if(
-              update.asks.begin(), update.asks.end(),
-              [&](core::PriceLevel level) { return level.price % instruments->at(1).tick_size != 0; }),
-      8);
+  ASSERT_EQ(update.bids.size(), 2u);
+  ASSERT_EQ(update.asks.size(), 2u);
+  EXPECT_EQ(shm::to_decimal(update.bids[1].price, instruments->at(1).price_exponent), "6.893");
+  EXPECT_EQ(shm::to_decimal(update.asks[1].price, instruments->at(1).price_exponent), "9.001");
 }
 
 TEST(BinanceSpotRest, ZeroStepsAndMissingFiltersMeanNoRule) {

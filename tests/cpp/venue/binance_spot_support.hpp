@@ -26,6 +26,23 @@ inline std::string payload(const std::string& name) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// A combined depth frame of `levels` levels, half of them a side, each side best first as the venue sends
+// them. (The largest delta in a recorded session has 1,076 levels.)
+inline std::string large_depth_update(int levels) {
+  std::string bids;
+  std::string asks;
+  for (int i = 0; i < levels / 2; ++i) {
+    bids += i ? "," : "";
+    bids += "[\"" + std::to_string(61'000 - i) + ".50000000\",\"0.0" + std::to_string(i % 9) + "000000\"]";
+    asks += i ? "," : "";
+    asks += "[\"" + std::to_string(61'001 + i) + ".25000000\",\"" + std::to_string(i % 4) + ".00000000\"]";
+  }
+  std::string frame =
+      R"({"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT",)";
+  frame += R"("U":50093239189,"u":50093239202,"b":[)" + bids + R"(],"a":[)" + asks + "]}}";
+  return frame;
+}
+
 // A frame in a heap buffer of exactly its size and the padding: one byte read beyond is seen by the address
 // sanitizer, one byte written beyond the payload by padding_intact(). `behind` is what an earlier frame left
 // in the padding.

@@ -24,7 +24,8 @@ inline std::string to_decimal(std::int64_t mantissa, int exponent) {
     digits.erase(digits.find_last_not_of('0') + 1);
     if (digits.back() == '.') digits.pop_back();
   }
-  return negative ? "-" + digits : digits;
+  if (negative) digits.insert(digits.begin(), '-');
+  return digits;
 }
 
 }  // namespace mdp::shm

@@ -91,7 +91,8 @@ class RingReader {
   template <class Fn>
   PollResult poll(std::size_t max, Fn&& fn);
 
-  // Of the last Lapped: how many events, and how many bytes of the ring, were skipped.
+  // Of the last Lapped: how many events, and how many bytes of the ring, were skipped. Both 0: the publisher
+  // was too fast even to resume; the next poll tries again, and the loss is counted then.
   std::uint64_t lost_events() const noexcept { return lost_events_; }
   std::uint64_t lost_bytes() const noexcept { return lost_bytes_; }
   // Since construction.

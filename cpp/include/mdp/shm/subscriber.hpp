@@ -45,17 +45,28 @@ class Subscriber {
     return ring_.poll(max, std::forward<Fn>(fn));
   }
 
-  // For when poll() has been Empty for a while: Empty (it is alive), Stopped, PublisherDead, NotAttached. A
-  // system call.
+  // For when poll() is Empty: Empty (the publisher is alive, or left events to read), Stopped, PublisherDead,
+  // NotAttached. Reads the clock, and asks the operating system about the process only if the heartbeat is
+  // older than the limit.
   [[nodiscard]] ReadStatus check_publisher(std::int64_t heartbeat_limit_ns) const noexcept {
     if (!mapping_.is_open()) return ReadStatus::NotAttached;
-    if (mapping_.view().state() == SegmentState::Stopped) return ReadStatus::Stopped;
-    return mapping_.publisher_dead(heartbeat_limit_ns) ? ReadStatus::PublisherDead : ReadStatus::Empty;
+    ReadStatus status = ReadStatus::Empty;
+    if (mapping_.view().state() == SegmentState::Stopped) {
+      status = ReadStatus::Stopped;
+    } else if (mapping_.publisher_dead(heartbeat_limit_ns)) {
+      status = ReadStatus::PublisherDead;
+    }
+    // Looked at last: what it published before it ended is still to be read.
+    return ring_.lag_bytes() == 0 ? status : ReadStatus::Empty;
   }
 
   // Finds an active instrument by canonical or venue symbol. Walks the directory: keep the symbol_id.
   [[nodiscard]] bool find(std::string_view symbol, InstrumentEntry& out) const noexcept {
     return directory_.find(symbol, out);
+  }
+  // The instrument an event is about. False: the event is about none.
+  [[nodiscard]] bool instrument(const Event& event, InstrumentEntry& out) const noexcept {
+    return directory_.instrument(event.header.symbol_id, out);
   }
   // Copies the present book.
   [[nodiscard]] BookStatus read_book(std::uint32_t symbol_id, Book& out) const {

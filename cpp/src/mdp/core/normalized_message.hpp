@@ -24,7 +24,7 @@ enum class UpdateType : std::uint8_t {
   Trade = 3,       // trade
   Quote = 4,       // levels[0] best bid, levels[1] best ask, as the venue's own stream says
   Invalidate = 5,  // header only: what is known of symbol_id can't be trusted; reason is a shm::StateReason
-  Line = 6,        // header only: line_id changed its state; reason is a shm::LineState; symbol_id is kNoSymbol
+  Line = 6,  // header only: line_id changed its state; reason is a shm::LineState; symbol_id is kNoSymbol
 };
 
 // Bits of MessageHeader::flags.

@@ -59,10 +59,11 @@ class Parser {
  public:
   virtual ~Parser() = default;
 
-  // Turns one frame into messages. Never allocates once warm, never throws. On an error status nothing is
-  // committed for the frame except, where its symbol is known, one UpdateType::Invalidate message: the book
-  // manager resyncs that symbol. Reads up to kFramePadding bytes past raw.size. Thread: the lane's parser
-  // thread.
+  // Turns one frame into messages. Never allocates once warm, never throws. On an error status of what may be
+  // a book update, and where its symbol is known, the last message committed is an UpdateType::Invalidate:
+  // the book manager resyncs that symbol. Before it there may be leading chunks of the update, never one with
+  // kLast. A trade or quote that can't be read says nothing of the book: then nothing is committed. Reads up
+  // to kFramePadding bytes past raw.size. Thread: the lane's parser thread.
   [[nodiscard]] virtual ParseStatus parse(const RawMessage& raw, MessageSink& sink) noexcept = 0;
 
   // Valid after Ack or VenueError until the next parse().

@@ -1,5 +1,5 @@
-// What the engine tells control: a bounded queue of ControlEvent for logs and decisions, and one word per symbol for
-// what must not be missed.
+// What the engine tells control: a bounded queue of ControlEvent for logs and decisions, and one word per
+// symbol for what must not be missed.
 #pragma once
 
 #include <atomic>
@@ -18,10 +18,10 @@
 namespace mdp::engine {
 
 enum class ControlKind : std::uint8_t {
-  BookState = 1,   // symbol, book_state, reason, update_id
-  LineState = 2,   // line, line_state, text
-  Snapshot = 3,    // symbol, code: HTTP status or 0, retry_after_s, used_weight, text: empty or what went wrong
-  Reply = 4,       // line, code: the venue's number or 0, request_id, text: the venue's words
+  BookState = 1,  // symbol, book_state, reason, update_id
+  LineState = 2,  // line, line_state, text
+  Snapshot = 3,  // symbol, code: HTTP status or 0, retry_after_s, used_weight, text: empty or what went wrong
+  Reply = 4,     // line, code: the venue's number or 0, request_id, text: the venue's words
   ParseError = 5,  // line, parse_status, text: the beginning of the frame
 };
 
@@ -44,8 +44,9 @@ struct ControlEvent {
   void set_text(std::string_view words) noexcept;
 };
 
-// Any thread of the engine tells, the one control thread takes. Telling never waits: when control is so far behind that
-// the queue is full, the event is dropped and counted. What would be lost with it is in SymbolStatus as well.
+// Any thread of the engine tells, the one control thread takes. Telling never waits: when control is so far
+// behind that the queue is full, the event is dropped and counted. What would be lost with it is in
+// SymbolStatus as well.
 class ControlQueue {
  public:
   explicit ControlQueue(std::size_t capacity) : queue_(capacity) {}
@@ -87,7 +88,8 @@ class ControlQueue {
 
 inline void ControlEvent::set_text(std::string_view words) noexcept {
   std::size_t length = words.size() < sizeof(text) ? words.size() : sizeof(text) - 1;
-  while (length > 0 && length < words.size() && (static_cast<unsigned char>(words[length]) & 0xC0) == 0x80) --length;
+  while (length > 0 && length < words.size() && (static_cast<unsigned char>(words[length]) & 0xC0) == 0x80)
+    --length;
   for (std::size_t i = 0; i < length; ++i) {
     const auto c = static_cast<unsigned char>(words[i]);
     text[i] = c < 0x20 ? ' ' : static_cast<char>(c);

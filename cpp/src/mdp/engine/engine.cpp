@@ -1,18 +1,20 @@
 // The road, wired. This is the only file that starts a thread.
 //
-// | step             | code                          | thread (pipelined)  | hands over                                  |
+// | step             | code                          | thread (pipelined)  | hands over |
 // |------------------|-------------------------------|---------------------|---------------------------------------------|
-// | wire, connector  | net/exchange_connector        | mdp-conn-<line>     | RawMessage                                  |
-// | raw queue        | queue/spsc_queue              |                     | full: the connector waits (TCP window)      |
-// | parser           | venue/<name>/parser           | mdp-parse-<line>    | 0..n NormalizedMessage into a sink          |
-// | normalized queue | queue/spsc_slot_queue         |                     | full: the parser waits, counted             |
-// | book manager     | book/order_book_manager       | mdp-book-<n>        | shm::Event: delta, BBO, trade, state        |
-// | event queue      | queue/mpsc_queue              |                     | full: the manager waits, counted            |
-// | publisher        | publish/ipc_publisher         | mdp-publish         | ring record, book-table entry               |
-// | REST             | net/rest_client               | mdp-rest            | snapshot chunks into the manager's queue    |
-// | housekeeping     | here                          | mdp-house           | re-anchors the clock, keeps the heartbeat   |
+// | wire, connector  | net/exchange_connector        | mdp-conn-<line>     | RawMessage | | raw queue |
+// queue/spsc_queue              |                     | full: the connector waits (TCP window)      | |
+// parser           | venue/<name>/parser           | mdp-parse-<line>    | 0..n NormalizedMessage into a sink
+// | | normalized queue | queue/spsc_slot_queue         |                     | full: the parser waits,
+// counted             | | book manager     | book/order_book_manager       | mdp-book-<n>        |
+// shm::Event: delta, BBO, trade, state        | | event queue      | queue/mpsc_queue              | | full:
+// the manager waits, counted            | | publisher        | publish/ipc_publisher         | mdp-publish |
+// ring record, book-table entry               | | REST             | net/rest_client               | mdp-rest
+// | snapshot chunks into the manager's queue    | | housekeeping     | here                          |
+// mdp-house           | re-anchors the clock, keeps the heartbeat   |
 //
-// Fused: connector, parser, book manager and publisher are all on the one thread mdp-conn-0, and no queue is between them.
+// Fused: connector, parser, book manager and publisher are all on the one thread mdp-conn-0, and no queue is
+// between them.
 #include "mdp/engine/engine.hpp"
 
 #include <algorithm>
@@ -37,7 +39,9 @@ constexpr std::size_t kControlSlots = 8192;
 constexpr std::chrono::milliseconds kHousekeepingInterval{100};
 constexpr int kAnchorEvery = 10;  // housekeeping rounds
 
-int core_at(const std::vector<int>& cores, std::size_t index) { return index < cores.size() ? cores[index] : -1; }
+int core_at(const std::vector<int>& cores, std::size_t index) {
+  return index < cores.size() ? cores[index] : -1;
+}
 
 // What the venue said of its REST budget: `x-mbx-used-weight-1m` and the like; -1 where it said nothing.
 std::int64_t used_weight(const net::RestResponse& response) {
@@ -78,7 +82,8 @@ struct Engine::ManagerThread {
   int core = -1;
 };
 
-// ---- set-up ---------------------------------------------------------------------------------------------------------
+// ---- set-up
+// ---------------------------------------------------------------------------------------------------------
 
 Engine::Engine(EngineConfig config) : config_(std::move(config)), control_(kControlSlots) {
   if (config_.manager_count == 0) throw ConfigError("manager_count must be at least 1, found 0");
@@ -87,7 +92,8 @@ Engine::Engine(EngineConfig config) : config_(std::move(config)), control_(kCont
   sys::process_clock();  // calibrated here, not at the first frame
   segment_ = std::make_unique<publish::SegmentWriter>(config_.segment);
   segment_->heartbeat(sys::now_ns());
-  start_thread(rest_thread_, "mdp-rest", config_.cores.rest, [this] { rest_loop_.run(queue::IdleMode::Park); });
+  start_thread(rest_thread_, "mdp-rest", config_.cores.rest,
+               [this] { rest_loop_.run(queue::IdleMode::Park); });
   start_thread(housekeeping_thread_, "mdp-house", -1, [this] { run_housekeeping(); });
 }
 
@@ -98,7 +104,8 @@ void Engine::resolve_modes() {
   const std::size_t cores = sys::available_cores();
   topology_ = config_.topology;
   if (topology_ == Topology::Auto) topology_ = kStagesOfALine < cores ? Topology::Pipelined : Topology::Fused;
-  const std::size_t busy_threads = topology_ == Topology::Fused ? 1 : kStagesOfALine + config_.manager_count - 1;
+  const std::size_t busy_threads =
+      topology_ == Topology::Fused ? 1 : kStagesOfALine + config_.manager_count - 1;
   idle_ = queue::resolve(config_.idle, busy_threads, cores);
 }
 
@@ -121,13 +128,15 @@ std::size_t Engine::add_venue(VenueConfig config) {
 std::vector<core::Instrument> Engine::fetch_instruments(std::size_t venue) {
   VenueRuntime& runtime = *venues_.at(venue);
   const core::RestRequest request = runtime.venue->instruments_request();
-  const net::RestResponse response = runtime.rest->get_blocking(request.target, {}, runtime.config.rest_timeout);
-  const std::string where =
-      std::string(runtime.venue->name()) + ": cannot list instruments: GET " + runtime.config.rest_url + request.target + ": ";
+  const net::RestResponse response =
+      runtime.rest->get_blocking(request.target, {}, runtime.config.rest_timeout);
+  const std::string where = std::string(runtime.venue->name()) + ": cannot list instruments: GET " +
+                            runtime.config.rest_url + request.target + ": ";
   if (!response.error.empty()) throw ConnectError(where + response.error);
   if (response.status != 200) {
     const std::string words = runtime.venue->describe_rest_error(response.body());
-    throw ConnectError(where + "HTTP " + std::to_string(response.status) + (words.empty() ? "" : ", " + words));
+    throw ConnectError(where + "HTTP " + std::to_string(response.status) +
+                       (words.empty() ? "" : ", " + words));
   }
   auto instruments = runtime.venue->parse_instruments(response.body());
   if (!instruments) throw ConnectError(where + instruments.error());
@@ -143,7 +152,8 @@ Engine::RestLimits Engine::rest_limits(std::size_t venue) const {
 core::SymbolId Engine::add_symbol(std::size_t venue, core::Instrument instrument) {
   VenueRuntime& runtime = *venues_.at(venue);
   if (runtime.symbols.find(instrument.venue_symbol) != nullptr) {
-    throw ConfigError(std::string(runtime.venue->name()) + ": symbol " + instrument.venue_symbol + " was added already");
+    throw ConfigError(std::string(runtime.venue->name()) + ": symbol " + instrument.venue_symbol +
+                      " was added already");
   }
   auto symbol = std::make_unique<SymbolRuntime>();
   symbol->instrument = std::move(instrument);
@@ -171,12 +181,14 @@ bool Engine::remove_symbol(core::SymbolId id) {
 
 Engine::SymbolRuntime& Engine::symbol_at(core::SymbolId id) const {
   if (id >= symbols_.size()) {
-    throw ConfigError("no symbol has id " + std::to_string(id) + ": " + std::to_string(symbols_.size()) + " were added");
+    throw ConfigError("no symbol has id " + std::to_string(id) + ": " + std::to_string(symbols_.size()) +
+                      " were added");
   }
   return *symbols_[id];
 }
 
-// ---- start ----------------------------------------------------------------------------------------------------------
+// ---- start
+// ----------------------------------------------------------------------------------------------------------
 
 void Engine::start() {
   if (running_) return;
@@ -219,15 +231,15 @@ void Engine::make_managers() {
     ManagerThread& made = *manager;
     managers_.push_back(std::move(manager));
     if (pipelined) {
-      made.snapshot_sink = std::make_unique<QueueMessageSink>(
-          made.snapshots, [&made] { made.stage->wake_signal().notify(); });
-      start_thread(manager_threads_, "mdp-book-" + std::to_string(i), made.core, [this, &made] { run_manager(made); });
+      made.snapshot_sink =
+          std::make_unique<QueueMessageSink>(made.snapshots, [&made] { made.stage->wake_signal().notify(); });
+      start_thread(manager_threads_, "mdp-book-" + std::to_string(i), made.core,
+                   [this, &made] { run_manager(made); });
     } else {
       loops_.push_back(std::make_unique<LoopThread>());
       net::IoLoop& loop = loops_.back()->loop;
-      made.snapshot_sink = std::make_unique<QueueMessageSink>(made.snapshots, [&made, &loop] {
-        loop.post([&made] { made.stage->run_once(); });
-      });
+      made.snapshot_sink = std::make_unique<QueueMessageSink>(
+          made.snapshots, [&made, &loop] { loop.post([&made] { made.stage->run_once(); }); });
       start_thread(loop_threads_, "mdp-conn-0", core_at(config_.cores.connectors, 0),
                    [this, &loop] { loop.run(idle_); });
     }
@@ -239,7 +251,9 @@ void Engine::place(SymbolRuntime& symbol) {
   VenueRuntime& venue = *symbol.venue;
   const std::size_t streams = venue.config.channels.size();
   const std::size_t limit = venue.venue->endpoint().max_streams_per_connection;
-  const auto has_room = [&](const Lane* lane) { return limit == 0 || lane->stream_count() + streams <= limit; };
+  const auto has_room = [&](const Lane* lane) {
+    return limit == 0 || lane->stream_count() + streams <= limit;
+  };
   const auto found = std::find_if(venue.lanes.begin(), venue.lanes.end(), has_room);
   Lane* existing = found == venue.lanes.end() ? nullptr : *found;
   Lane& lane = existing ? *existing : make_lane(venue);
@@ -273,7 +287,8 @@ Lane& Engine::make_lane(VenueRuntime& venue) {
     sink = std::make_unique<DirectMessageSink>(manager.stage->manager());
   }
   LoopThread& loop = pipelined ? *loops_.back() : *loops_.front();
-  const LaneContext context{*venue.venue, venue.config, config_, venue.symbols, control_, loop.loop, *venue.rest, line};
+  const LaneContext context{*venue.venue, venue.config, config_,     venue.symbols,
+                            control_,     loop.loop,    *venue.rest, line};
   lanes_.push_back(std::make_unique<Lane>(context, std::move(sink), topology_, idle_));
   Lane& lane = *lanes_.back();
   venue.lanes.push_back(&lane);
@@ -315,7 +330,8 @@ void Engine::start_thread(std::vector<std::thread>& threads, const std::string& 
   threads.push_back(std::move(thread));
 }
 
-// ---- threads --------------------------------------------------------------------------------------------------------
+// ---- threads
+// --------------------------------------------------------------------------------------------------------
 
 void Engine::run_publisher() noexcept {
   constexpr std::size_t kBurst = 256;
@@ -352,10 +368,12 @@ void Engine::run_manager(ManagerThread& manager) noexcept {
   }
 }
 
-// The heartbeat is the publisher's own: this only makes sure that its thread comes round when there is no traffic.
+// The heartbeat is the publisher's own: this only makes sure that its thread comes round when there is no
+// traffic.
 void Engine::run_housekeeping() noexcept {
   std::unique_lock lock(housekeeping_mutex_);
-  for (int round = 1; !housekeeping_stop_.wait_for(lock, kHousekeepingInterval, [this] { return stop_housekeeping_; });
+  for (int round = 1;
+       !housekeeping_stop_.wait_for(lock, kHousekeepingInterval, [this] { return stop_housekeeping_; });
        ++round) {
     if (round % kAnchorEvery == 0) sys::process_clock().anchor();
     if (beat_) {
@@ -374,7 +392,8 @@ void Engine::command(ManagerThread& manager, ManagerStage::Command command) {
   }
 }
 
-// ---- stop -----------------------------------------------------------------------------------------------------------
+// ---- stop
+// -----------------------------------------------------------------------------------------------------------
 
 void Engine::stop() noexcept {
   if (stopped_) return;
@@ -427,13 +446,15 @@ void Engine::stop_threads(std::vector<std::thread>& threads) noexcept {
   threads.clear();
 }
 
-// ---- control --------------------------------------------------------------------------------------------------------
+// ---- control
+// --------------------------------------------------------------------------------------------------------
 
 void Engine::fetch_snapshot(core::SymbolId id) {
   SymbolRuntime& symbol = symbol_at(id);
-  if (!running_ || symbol.lane == nullptr) throw ConfigError(symbol.instrument.canonical_symbol + " is not subscribed");
-  const core::RestRequest request =
-      symbol.venue->venue->snapshot_request(symbol.instrument.venue_symbol, symbol.venue->config.snapshot_depth);
+  if (!running_ || symbol.lane == nullptr)
+    throw ConfigError(symbol.instrument.canonical_symbol + " is not subscribed");
+  const core::RestRequest request = symbol.venue->venue->snapshot_request(
+      symbol.instrument.venue_symbol, symbol.venue->config.snapshot_depth);
   symbol.lane->connector().fetch_snapshot(
       request.target, symbol.venue->config.rest_timeout,
       [this, &symbol](const net::RestResponse& response) { on_snapshot(symbol, response); });
@@ -448,11 +469,11 @@ void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& respons
     problem = "HTTP " + std::to_string(response.status) + (words.empty() ? "" : ", " + words);
   }
   if (problem.empty() && symbol.manager != nullptr) {
-    const core::ParseStatus status = venue.parse_snapshot(response.body(), symbol.instrument, response.recv_ts_ns,
-                                                          *symbol.manager->snapshot_sink);
+    const core::ParseStatus status = venue.parse_snapshot(
+        response.body(), symbol.instrument, response.recv_ts_ns, *symbol.manager->snapshot_sink);
     if (core::is_error(status)) {
-      problem = std::string("unreadable snapshot (") + core::to_string(status) + "): " +
-                std::string(response.body().substr(0, 80));
+      problem = std::string("unreadable snapshot (") + core::to_string(status) +
+                "): " + std::string(response.body().substr(0, 80));
     }
   }
   control_.tell(ControlKind::Snapshot, [&](ControlEvent& event) {
@@ -486,7 +507,8 @@ std::vector<core::SymbolId> Engine::take_snapshots_wanted() {
   for (core::SymbolId id = 0; id < symbols_.size(); ++id) {
     // relaxed, both: the mark orders nothing; partner is on_snapshot_wanted().
     std::atomic<bool>& mark = symbol_status_[id].snapshot_wanted;
-    if (mark.load(std::memory_order_relaxed) && mark.exchange(false, std::memory_order_relaxed)) wanted.push_back(id);
+    if (mark.load(std::memory_order_relaxed) && mark.exchange(false, std::memory_order_relaxed))
+      wanted.push_back(id);
   }
   return wanted;
 }
@@ -542,9 +564,9 @@ EngineHealth Engine::health() const {
     for (const Lane* lane : venue->lanes) {
       const net::ConnectorCounters& counters = lane->connector().counters();
       health.lines.push_back({lane->line(), std::string(venue->venue->name()), lane->up(),
-                              lane->connector().last_traffic_ns(), lane->stream_count(), lane->raw_queue_depth(),
-                              counters.frames.get(), counters.socket_bytes.get(), counters.pings.get(),
-                              counters.reconnects.get(), counters.pool_waits.get(),
+                              lane->connector().last_traffic_ns(), lane->stream_count(),
+                              lane->raw_queue_depth(), counters.frames.get(), counters.socket_bytes.get(),
+                              counters.pings.get(), counters.reconnects.get(), counters.pool_waits.get(),
                               lane->parse_counters().errors.get()});
     }
   }

@@ -1,7 +1,7 @@
 // Engine: builds the road from its stages, starts and stops its threads, and gives control its handles.
 //
-// Used by the Python Provider through the bindings, and by C++ tests. All methods are for one control thread unless
-// they say otherwise.
+// Used by the Python Provider through the bindings, and by C++ tests. All methods are for one control thread
+// unless they say otherwise.
 #pragma once
 
 #include <atomic>
@@ -54,8 +54,8 @@ struct EngineHealth {
 
 class Engine {
  public:
-  // Creates the segment (state Starting) and the REST thread. Throws SegmentError (the name is owned by a live
-  // publisher, no memory) or ConfigError.
+  // Creates the segment (state Starting) and the REST thread. Throws SegmentError (the name is owned by a
+  // live publisher, no memory) or ConfigError.
   explicit Engine(EngineConfig config);
   ~Engine();  // stop()
   Engine(const Engine&) = delete;
@@ -74,8 +74,8 @@ class Engine {
   };
   RestLimits rest_limits(std::size_t venue) const;
 
-  // Gives the symbol its id, its directory entry, its book and a line. Before start() or while running. Throws
-  // SegmentError (directory full) or ConfigError (already added).
+  // Gives the symbol its id, its directory entry, its book and a line. Before start() or while running.
+  // Throws SegmentError (directory full) or ConfigError (already added).
   core::SymbolId add_symbol(std::size_t venue, core::Instrument instrument);
   // Leaves the channels and drops the book; its id is not given again. False: no such symbol.
   bool remove_symbol(core::SymbolId symbol);
@@ -85,7 +85,8 @@ class Engine {
   // Stops intake, drains, marks the segment stopped, ends the threads and unlinks the segment. Idempotent.
   void stop() noexcept;
 
-  // Asynchronous: the outcome comes as ControlKind::Snapshot, the book itself takes its own way into the manager.
+  // Asynchronous: the outcome comes as ControlKind::Snapshot, the book itself takes its own way into the
+  // manager.
   void fetch_snapshot(core::SymbolId symbol);
   // A quiet symbol need not wait for its first delta.
   void begin_sync(core::SymbolId symbol);
@@ -115,7 +116,8 @@ class Engine {
   void place(SymbolRuntime& symbol);
   Lane& make_lane(VenueRuntime& venue);
   void start_lane(Lane& lane, LoopThread& loop);
-  void start_thread(std::vector<std::thread>& threads, const std::string& name, int core, std::function<void()> body);
+  void start_thread(std::vector<std::thread>& threads, const std::string& name, int core,
+                    std::function<void()> body);
   void stop_threads(std::vector<std::thread>& threads) noexcept;
   void run_publisher() noexcept;
   void run_manager(ManagerThread& manager) noexcept;
@@ -147,7 +149,7 @@ class Engine {
   std::mutex housekeeping_mutex_;
   std::condition_variable housekeeping_stop_;
   bool stop_housekeeping_ = false;
-  std::function<void()> beat_;  // under housekeeping_mutex_: makes the publisher's thread come round
+  std::function<void()> beat_;   // under housekeeping_mutex_: makes the publisher's thread come round
   EngineHealth final_health_{};  // what health() says after stop()
   std::vector<std::thread> rest_thread_;
   std::vector<std::thread> publisher_thread_;

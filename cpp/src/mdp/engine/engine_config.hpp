@@ -21,8 +21,8 @@ enum class Topology : std::uint8_t {
   Auto,       // Pipelined where every stage of the first line gets a core of its own, else Fused
 };
 
-// Cores to pin to; -1 or a missing entry leaves the thread to the system. A list gives one core to each thread of that
-// kind, in the order the lines and managers are made.
+// Cores to pin to; -1 or a missing entry leaves the thread to the system. A list gives one core to each
+// thread of that kind, in the order the lines and managers are made.
 struct CoreMap {
   std::vector<int> connectors;  // fused: the first is the one thread
   std::vector<int> parsers;
@@ -36,13 +36,14 @@ struct EngineConfig {
   Topology topology = Topology::Auto;
   queue::IdleMode idle = queue::IdleMode::Auto;
   CoreMap cores;
-  std::size_t manager_count = 1;          // pipelined; lines are dealt to managers in turn
-  std::size_t book_depth = 0;             // levels kept a side, 0 for all
-  std::chrono::milliseconds top_snapshot{0};  // the best levels into the ring, with the first update after so long; 0: never
-  std::size_t frame_count = 1024;         // raw buffers of a line
-  std::size_t frame_bytes = 16 * 1024;    // what a buffer starts with
-  std::size_t message_queue_slots = 1024; // normalized messages, 4 KiB each
-  std::size_t event_queue_slots = 1024;   // events, 4 KiB each
+  std::size_t manager_count = 1;  // pipelined; lines are dealt to managers in turn
+  std::size_t book_depth = 0;     // levels kept a side, 0 for all
+  std::chrono::milliseconds top_snapshot{
+      0};  // the best levels into the ring, with the first update after so long; 0: never
+  std::size_t frame_count = 1024;          // raw buffers of a line
+  std::size_t frame_bytes = 16 * 1024;     // what a buffer starts with
+  std::size_t message_queue_slots = 1024;  // normalized messages, 4 KiB each
+  std::size_t event_queue_slots = 1024;    // events, 4 KiB each
 };
 
 struct VenueConfig {

@@ -19,7 +19,8 @@ Lane::Lane(const LaneContext& context, std::unique_ptr<core::MessageSink> sink, 
       connector_(context.loop, connector_options(context, topology), *this, &context.rest) {
   constexpr std::size_t kLineChanges = 64;
   if (topology == Topology::Pipelined) {
-    raw_queue_ = std::make_unique<queue::SpscQueue<core::RawMessage>>(context.config.frame_count + kLineChanges);
+    raw_queue_ =
+        std::make_unique<queue::SpscQueue<core::RawMessage>>(context.config.frame_count + kLineChanges);
   }
 }
 
@@ -44,7 +45,8 @@ net::ConnectorOptions Lane::connector_options(const LaneContext& context, Topolo
   return options;
 }
 
-// ---- subscriptions --------------------------------------------------------------------------------------------------
+// ---- subscriptions
+// --------------------------------------------------------------------------------------------------
 
 std::vector<core::Subscription> Lane::subscriptions_of(const std::string& venue_symbol) const {
   std::vector<core::Subscription> subscriptions;
@@ -69,7 +71,8 @@ void Lane::remove_symbol(const std::string& venue_symbol) {
   std::vector<std::string> frames;
   {
     const std::lock_guard lock(subscriptions_mutex_);
-    std::erase_if(subscriptions_, [&](const core::Subscription& s) { return s.venue_symbol == venue_symbol; });
+    std::erase_if(subscriptions_,
+                  [&](const core::Subscription& s) { return s.venue_symbol == venue_symbol; });
     if (!up()) return;
     frames = venue_.unsubscribe_frames(subscriptions_of(venue_symbol), next_request_id_);
     next_request_id_ += static_cast<std::int64_t>(frames.size());
@@ -84,8 +87,8 @@ std::size_t Lane::stream_count() const {
 
 std::vector<std::string> Lane::on_up() {
   const std::lock_guard lock(subscriptions_mutex_);
-  // release: set under the lock, so that add_symbol() either is in the list below or sends its own frames; pairs with
-  // the acquire load in up().
+  // release: set under the lock, so that add_symbol() either is in the list below or sends its own frames;
+  // pairs with the acquire load in up().
   up_.store(true, std::memory_order_release);
   std::vector<std::string> frames = venue_.subscribe_frames(subscriptions_, next_request_id_);
   next_request_id_ += static_cast<std::int64_t>(frames.size());
@@ -95,7 +98,8 @@ std::vector<std::string> Lane::on_up() {
 // acquire: pairs with the release stores in on_up() and on_line_state().
 bool Lane::up() const noexcept { return up_.load(std::memory_order_acquire); }
 
-// ---- frames ---------------------------------------------------------------------------------------------------------
+// ---- frames
+// ---------------------------------------------------------------------------------------------------------
 
 void Lane::on_frame(const core::RawMessage& frame) noexcept { hand_on(frame); }
 
@@ -121,7 +125,8 @@ void Lane::on_line_state(shm::LineState state, net::LineReason reason, std::stri
   });
   // The road hears of Up and Down only, each once, in order with the frames.
   // relaxed: a line that goes down while the flag is being set may still be told.
-  if (state == shm::LineState::Connecting || state == told_ || stopping_.load(std::memory_order_relaxed)) return;
+  if (state == shm::LineState::Connecting || state == told_ || stopping_.load(std::memory_order_relaxed))
+    return;
   told_ = state;
   core::RawMessage raw{};
   raw.kind = core::RawKind::Line;
@@ -139,7 +144,8 @@ void Lane::run_parser() {
   for (;;) {
     const core::RawMessage* raw = raw_queue_->front();
     if (raw == nullptr) {
-      // acquire: what the connector pushed before the stop is seen by the next look; pairs with stop_parser().
+      // acquire: what the connector pushed before the stop is seen by the next look; pairs with
+      // stop_parser().
       if (parser_stop_.load(std::memory_order_acquire) && raw_queue_->front() == nullptr) return;
       idle.idle([this] {
         // acquire: as above.

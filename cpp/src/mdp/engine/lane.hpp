@@ -1,7 +1,7 @@
 // Lane: one line to a venue, with its connector, parser and the queue between them.
 //
-// Made by Engine. In the fused topology frames are parsed inline on the loop's thread; in the pipelined one they pass
-// through the raw queue to run_parser(), which the engine runs on a thread of its own.
+// Made by Engine. In the fused topology frames are parsed inline on the loop's thread; in the pipelined one
+// they pass through the raw queue to run_parser(), which the engine runs on a thread of its own.
 #pragma once
 
 #include <atomic>
@@ -35,13 +35,13 @@ struct LaneContext {
 
 class Lane final : public net::LineHandler {
  public:
-  // Fused: `sink` is the next stage, called on the loop's thread. Pipelined: `sink` is called on the parser thread,
-  // which waits by `parser_idle`.
+  // Fused: `sink` is the next stage, called on the loop's thread. Pipelined: `sink` is called on the parser
+  // thread, which waits by `parser_idle`.
   Lane(const LaneContext& context, std::unique_ptr<core::MessageSink> sink, Topology topology,
        queue::IdleMode parser_idle);
 
-  // Any thread. Subscribes to every channel of the venue's config for this symbol, now if the line is up and after each
-  // reconnect.
+  // Any thread. Subscribes to every channel of the venue's config for this symbol, now if the line is up and
+  // after each reconnect.
   void add_symbol(const std::string& venue_symbol);
   void remove_symbol(const std::string& venue_symbol);
   std::size_t stream_count() const;
@@ -74,8 +74,8 @@ class Lane final : public net::LineHandler {
   ControlQueue& control_;
   core::LineId line_;
   std::unique_ptr<core::MessageSink> sink_;
-  // Pipelined only. Connector thread writes, parser thread reads. Frames can't fill it: it has a slot for every buffer
-  // of the pool and some for line changes.
+  // Pipelined only. Connector thread writes, parser thread reads. Frames can't fill it: it has a slot for
+  // every buffer of the pool and some for line changes.
   std::unique_ptr<queue::SpscQueue<core::RawMessage>> raw_queue_;
   queue::WakeSignal parser_wake_;
   queue::IdleMode parser_idle_;

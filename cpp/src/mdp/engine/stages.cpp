@@ -14,8 +14,9 @@ void QueueEventSink::commit() noexcept {
   const shm::EventHeader& header = slot_->header;
   const bool has_levels =
       header.type == shm::EventType::BookDelta || header.type == shm::EventType::BookSnapshot;
-  const std::size_t body = has_levels ? (std::size_t{header.bid_count} + header.ask_count) * sizeof(shm::PriceLevel)
-                                      : sizeof(shm::TradeBody);  // covers every body that is not levels
+  const std::size_t body = has_levels
+                               ? (std::size_t{header.bid_count} + header.ask_count) * sizeof(shm::PriceLevel)
+                               : sizeof(shm::TradeBody);  // covers every body that is not levels
   std::memcpy(static_cast<void*>(to), slot_, sizeof(shm::EventHeader) + body);
   queue_.commit(to);
   if (consumer_ != nullptr) consumer_->notify();
@@ -114,7 +115,8 @@ bool ManagerStage::run_once() noexcept {
 bool ManagerStage::has_work() noexcept {
   // acquire: pairs with the release store in post().
   if (has_commands_.load(std::memory_order_acquire)) return true;
-  return std::any_of(inputs_.begin(), inputs_.end(), [](MessageQueue* input) { return input->front() != nullptr; });
+  return std::any_of(inputs_.begin(), inputs_.end(),
+                     [](MessageQueue* input) { return input->front() != nullptr; });
 }
 
 void ManagerStage::on_book_state(core::SymbolId symbol, shm::BookState state, shm::StateReason reason,

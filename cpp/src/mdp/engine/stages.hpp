@@ -65,8 +65,9 @@ class DirectMessageSink final : public core::MessageSink {
   std::unique_ptr<core::NormalizedMessage> scratch_;
 };
 
-// Manager to publisher through the MPSC. The event is written aside and copied (its used bytes) when it is whole: a
-// slot claimed early would hold back the events of the other managers behind it. Full: waits, counted.
+// Manager to publisher through the MPSC. The event is written aside and copied (its used bytes) when it is
+// whole: a slot claimed early would hold back the events of the other managers behind it. Full: waits,
+// counted.
 class QueueEventSink final : public core::EventSink {
  public:
   QueueEventSink(EventQueue& queue, queue::WakeSignal* consumer)
@@ -92,8 +93,8 @@ struct ParseCounters {
 class ParseStage {
  public:
   // `on_shutdown`: the venue said it will close this connection.
-  ParseStage(const core::Venue& venue, const core::SymbolTable& symbols, core::LineId line, core::MessageSink& sink,
-             ControlQueue& control, std::function<void()> on_shutdown);
+  ParseStage(const core::Venue& venue, const core::SymbolTable& symbols, core::LineId line,
+             core::MessageSink& sink, ControlQueue& control, std::function<void()> on_shutdown);
 
   // One frame, or one change of the line's state.
   void handle(const core::RawMessage& raw) noexcept;
@@ -117,7 +118,8 @@ class ManagerStage final : public book::BookListener {
  public:
   using Command = std::function<void(book::OrderBookManager&)>;
 
-  ManagerStage(core::EventSink& events, const book::BookOptions& options, SymbolStatus* symbols, ControlQueue& control)
+  ManagerStage(core::EventSink& events, const book::BookOptions& options, SymbolStatus* symbols,
+               ControlQueue& control)
       : manager_(events, *this, options), symbols_(symbols), control_(control) {}
 
   // Set-up, or on the manager's thread.

@@ -239,7 +239,7 @@ Session::Session(Owner& connector)
 
 void Session::start() {
   dialer_ = std::make_shared<Dialer>(loop_, owner_->dial, ws_.next_layer());
-  dialer_->start([self = shared_from_this()](DialResult result) {
+  dialer_->start(shared_from_this(), [self = shared_from_this()](DialResult result) {
     if (self->alive_) self->on_dialed(std::move(result));
   });
 }

@@ -5,6 +5,7 @@
 // thread itself does (fused). FramePoolOptions says which: nothing is guessed at run time.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>

@@ -1,5 +1,7 @@
 #include "mdp/net/io_loop.hpp"
 
+#include "mdp/net/boost_config.hpp"
+//
 #include <boost/asio/post.hpp>
 
 #include "mdp/core/error.hpp"

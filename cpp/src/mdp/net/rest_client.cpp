@@ -99,6 +99,7 @@ struct RestConnection : std::enable_shared_from_this<RestConnection> {
   void read_body();
   void on_timeout();
   void complete();
+  void fail_too_long();
   void fail(std::string step, const std::string& what);
   // Before any byte of the answer: a connection that served before was most likely closed meanwhile.
   void fail_or_retry(std::string step, const error_code& ec);
@@ -184,7 +185,7 @@ void RestConnection::serve(Request request) {
   // The request's own deadline is the only clock; no step may end earlier.
   dial.resolve_timeout = dial.connect_timeout = dial.tls_timeout = request_->timeout + milliseconds(1'000);
   dialer_ = std::make_shared<Dialer>(client->loop.impl(), dial, transport_);
-  dialer_->start([self = shared_from_this()](DialResult result) {
+  dialer_->start(shared_from_this(), [self = shared_from_this()](DialResult result) {
     if (!self->alive_) return;
     if (result.ok) {
       self->open_ = true;
@@ -210,13 +211,14 @@ void RestConnection::read_header() {
   step_ = "headers";
   parser_.emplace();
   parser_->body_limit(client->options.max_body_bytes);
-  http::async_read_header(
-      transport_, buffer_, *parser_, [self = shared_from_this()](error_code ec, std::size_t bytes) {
-        if (!self->alive_) return;
-        if (ec && bytes == 0) return self->fail_or_retry("headers", ec);
-        if (ec) return self->fail(ec == http::error::body_limit ? "body" : "headers", describe(ec));
-        self->read_body();
-      });
+  http::async_read_header(transport_, buffer_, *parser_,
+                          [self = shared_from_this()](error_code ec, std::size_t bytes) {
+                            if (!self->alive_) return;
+                            if (ec && bytes == 0) return self->fail_or_retry("headers", ec);
+                            if (ec == http::error::body_limit) return self->fail_too_long();
+                            if (ec) return self->fail("headers", describe(ec));
+                            self->read_body();
+                          });
 }
 
 void RestConnection::read_body() {
@@ -227,14 +229,16 @@ void RestConnection::read_body() {
       const std::string got = std::to_string(self->parser_->get().body().size()) + " bytes";
       return self->fail("body", "the connection ended after " + got + " of the body: truncated");
     }
-    if (ec == http::error::body_limit) {
-      const auto client = self->client_.lock();
-      const std::size_t limit = client ? client->options.max_body_bytes : 0;
-      return self->fail("body", "longer than max_body_bytes, which is " + std::to_string(limit));
-    }
+    if (ec == http::error::body_limit) return self->fail_too_long();
     if (ec) return self->fail("body", describe(ec));
     self->complete();
   });
+}
+
+void RestConnection::fail_too_long() {
+  const auto client = client_.lock();
+  const std::size_t limit = client ? client->options.max_body_bytes : 0;
+  fail("body", "longer than max_body_bytes, which is " + std::to_string(limit));
 }
 
 void RestConnection::complete() {

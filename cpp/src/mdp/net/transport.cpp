@@ -106,7 +106,8 @@ std::string describe(const error_code& ec) {
 Dialer::Dialer(IoLoop::Impl& loop, const DialOptions& options, Transport& transport)
     : options_(options), transport_(&transport), resolver_(loop.io), timer_(loop.io) {}
 
-void Dialer::start(Done done) {
+void Dialer::start(std::shared_ptr<void> owner, Done done) {
+  owner_ = std::move(owner);
   done_ = std::move(done);
   resolve();
 }
@@ -114,6 +115,7 @@ void Dialer::start(Done done) {
 void Dialer::cancel() noexcept {
   if (!done_) return;
   done_ = nullptr;
+  const auto keep = std::move(owner_);
   try {
     timer_.cancel();
     resolver_.cancel();
@@ -184,7 +186,7 @@ void Dialer::connect_next() {
     return;
   }
   apply_socket_options(address);
-  socket.async_connect(address, [self = shared_from_this(), attempt](error_code connect_ec) {
+  socket.async_connect(address, [self = shared_from_this(), keep = owner_, attempt](error_code connect_ec) {
     self->on_connected(connect_ec, attempt);
   });
 }
@@ -250,7 +252,7 @@ void Dialer::handshake() {
   if (!ok) return fail(false, "cannot set the server name '" + name + "'");
   arm_timer(options_.tls_timeout);
   transport_->tls_stream()->async_handshake(asio::ssl::stream_base::client,
-                                            [self = shared_from_this()](error_code ec) {
+                                            [self = shared_from_this(), keep = owner_](error_code ec) {
                                               if (self->done_) self->on_handshake(ec);
                                             });
 }
@@ -278,6 +280,7 @@ void Dialer::on_timeout() {
 
 void Dialer::finish(DialResult result) {
   timer_.cancel();
+  const auto keep = std::move(owner_);
   std::exchange(done_, nullptr)(std::move(result));
 }
 

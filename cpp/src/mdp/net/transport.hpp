@@ -186,8 +186,9 @@ class Dialer : public std::enable_shared_from_this<Dialer> {
 
   Dialer(IoLoop::Impl& loop, const DialOptions& options, Transport& transport);
 
-  // Once. `done` is called once, unless cancel() comes first. The transport outlives that.
-  void start(Done done);
+  // Once. `done` is called once, unless cancel() comes first. `owner` keeps the transport alive: socket
+  // operations that were given up still end, later, and touch it.
+  void start(std::shared_ptr<void> owner, Done done);
   // Drops `done` and closes the socket.
   void cancel() noexcept;
 
@@ -208,6 +209,7 @@ class Dialer : public std::enable_shared_from_this<Dialer> {
   Transport* transport_;
   Resolver resolver_;
   asio::steady_timer timer_;
+  std::shared_ptr<void> owner_;  // until done or cancelled; then only operations under way hold it
   Done done_;
   DialStep step_ = DialStep::Resolve;
   std::chrono::milliseconds timeout_{0};

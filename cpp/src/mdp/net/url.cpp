@@ -102,6 +102,7 @@ core::Expected<Url, std::string> parse_url(std::string_view text) {
     }
   } else {
     const std::size_t colon = rest.find(':');
+    if (colon != rest.rfind(':')) return fail("an IPv6 address goes in []");
     if (colon != std::string_view::npos) {
       has_port = true;
       port_text = rest.substr(colon + 1);

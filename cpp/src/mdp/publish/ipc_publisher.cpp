@@ -54,7 +54,8 @@ IPCPublisher::IPCPublisher(SegmentWriter& segment, Clock clock)
       last_refresh_(ring_.position()),
       scratch_(std::make_unique<shm::Event>()) {
   slot_ = scratch_.get();
-  heartbeat();
+  last_beat_ns_ = clock_();
+  segment_.heartbeat(last_beat_ns_);
   segment_.set_state(shm::SegmentState::Running);
 }
 

@@ -34,7 +34,8 @@ constexpr const char* to_string(IdleMode mode) noexcept {
   return "unknown";
 }
 
-// What Auto means with `thread_count` busy threads on `core_count` cores: two cores are left to everybody else.
+// What Auto means with `thread_count` busy threads on `core_count` cores: two cores are left to everybody
+// else.
 constexpr IdleMode resolve(IdleMode mode, std::size_t thread_count, std::size_t core_count) noexcept {
   if (mode != IdleMode::Auto) return mode;
   return thread_count + 2 <= core_count ? IdleMode::Spin : IdleMode::Park;

@@ -86,9 +86,13 @@ constexpr std::int64_t to_ns(std::uint64_t venue_time) noexcept {
 // The characters of a JSON string as they stand in the frame, escapes untouched. The closing quote follows
 // them.
 bool string_text(ondemand::value& value, std::string_view& text) noexcept {
-  std::string_view token = value.raw_json_token();  // quotes included, and white space behind
+  const std::string_view token = value.raw_json_token();  // quotes included, and white space behind
+  // Looking at the token does not take it, and a string not taken is skipped as loosely as a key would be:
+  // `"q":"100":true}` would pass.
+  ondemand::raw_json_string taken;
+  if (value.get_raw_json_string().get(taken)) return false;
   const std::size_t closing = token.rfind('"');
-  if (token.front() != '"' || closing == 0) return false;
+  if (closing == 0) return false;
   text = token.substr(1, closing - 1);
   return true;
 }
@@ -293,9 +297,10 @@ bool scan(ondemand::object& object, Fields& fields, Place place) noexcept {
     if (std::move(item).get(field)) return false;
     const char* const key = field.key().raw();
     ondemand::value value = field.value();
+    const std::uint32_t before = fields.seen;
     if (key[0] != '"' && key[1] == '"') {
-      const bool is_letter = key[0] != '\\' && place != Place::Error && !fields.has(kCombined);
-      if (!is_letter || !record_letter(key[0], value, fields)) return false;
+      if (key[0] == '\\' || !record_letter(key[0], value, fields)) return false;
+      if (place == Place::Error && fields.seen != before) return false;
     } else {
       // Longer than the padding: none we know. Escaped: the venue never does, and we would not recognize it.
       const void* const closing = std::memchr(key, '"', core::kFramePadding);
@@ -304,6 +309,7 @@ bool scan(ondemand::object& object, Fields& fields, Place place) noexcept {
                                            : core::kFramePadding);
       if (word.find('\\') != std::string_view::npos || !record_word(word, value, fields, place)) return false;
     }
+    if ((before & kCombined) != 0 && fields.seen != before) return false;  // `data` and something else
   }
   return true;
 }
@@ -337,7 +343,7 @@ bool scan_document(ondemand::parser& json, const char* data, std::size_t size, F
 
 ParseStatus read_number(std::string_view text, int exponent, std::int64_t& mantissa) noexcept {
   const char* end = nullptr;
-  const core::NumberStatus status = core::parse_decimal(text.data(), exponent, mantissa, end);
+  const core::NumberStatus status = core::parse_decimal_in_frame(text.data(), exponent, mantissa, end);
   return end == text.data() + text.size() ? core::to_parse_status(status) : ParseStatus::BadNumber;
 }
 

@@ -1,0 +1,507 @@
+// The whole road in one process: a venue on loopback over TLS, the engine in both topologies, a reader of the
+// segment.
+#include "mdp/engine/engine.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "mdp/core/error.hpp"
+#include "mdp/shm/shm.hpp"
+#include "net/fake_server.hpp"
+
+namespace mdp::engine {
+namespace {
+
+using net::test::Certificates;
+using net::test::Connection;
+using net::test::eventually;
+using net::test::FakeServer;
+
+// One text of several parts. (operator+ on a temporary makes g++ 12 warn of an overlapping copy.)
+std::string text_of(std::initializer_list<std::string_view> parts) {
+  std::string text;
+  for (const std::string_view part : parts) text += part;
+  return text;
+}
+
+std::string segment_name() {
+  static std::atomic<int> next{0};
+  return text_of({"mdp-engine-test-", std::to_string(::getpid()), "-", std::to_string(next++)});
+}
+
+std::string delta(std::string_view symbol, std::uint64_t first, std::uint64_t last, std::string_view bids,
+                  std::string_view asks) {
+  return text_of({R"({"stream":"x@depth@100ms","data":{"e":"depthUpdate","E":1723161255208,"s":")", symbol,
+                  R"(","U":)", std::to_string(first), R"(,"u":)", std::to_string(last), R"(,"b":)", bids,
+                  R"(,"a":)", asks, "}}"});
+}
+
+constexpr std::string_view kTrade =
+    R"({"stream":"btcusdt@trade","data":{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":7,"p":"100.50000000",)"
+    R"("q":"0.02000000","T":1723161255342,"m":true,"M":true}})";
+constexpr std::string_view kQuote =
+    R"({"stream":"btcusdt@bookTicker","data":{"u":12,"s":"BTCUSDT","b":"100.00000000","B":"2.00000000",)"
+    R"("a":"101.00000000","A":"1.00000000"}})";
+
+// A venue whose web socket sends what the test pushes, and whose REST answers what the test set.
+class FakeVenue {
+ public:
+  FakeVenue()
+      : socket_([this](Connection& connection) { serve_socket(connection); }),
+        rest_([this](Connection& connection) { serve_rest(connection); }) {}
+  ~FakeVenue() { finish(); }
+  // Ends every connection: whoever stops need not wait for an answer to its close frame.
+  void finish() {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+    changed_.notify_all();
+  }
+
+  void push(std::string frame) {
+    const std::lock_guard lock(mutex_);
+    frames_.push_back(std::move(frame));
+    changed_.notify_all();
+  }
+  // Ends the present connection.
+  void cut() { push(""); }
+  void set_depth(std::string body) {
+    const std::lock_guard lock(mutex_);
+    depth_ = std::move(body);
+  }
+  int connections() const { return connections_; }
+  int snapshots() const { return snapshots_; }
+  std::string subscription() const {
+    const std::lock_guard lock(mutex_);
+    return subscription_;
+  }
+  std::string ws_url() const { return socket_.ws_url(); }
+  std::string rest_url() const { return rest_.rest_url(); }
+
+ private:
+  void serve_socket(Connection& connection) {
+    if (!connection.handshake() || !connection.accept_websocket()) return;
+    ++connections_;
+    const auto request = connection.read_frame();
+    if (!request) return;
+    {
+      const std::lock_guard lock(mutex_);
+      subscription_ = request->payload;
+    }
+    connection.send_text(R"({"result":null,"id":1})");
+    for (;;) {
+      std::string frame;
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return over_ || !frames_.empty(); });
+        if (over_) break;
+        frame = std::move(frames_.front());
+        frames_.pop_front();
+      }
+      if (frame.empty()) return connection.reset();
+      if (!connection.send_text(frame)) return;
+    }
+  }
+  void serve_rest(Connection& connection) {
+    if (!connection.handshake()) return;
+    for (std::string request = connection.read_request(); !request.empty();
+         request = connection.read_request()) {
+      std::string body = R"({"symbols":[)" + listed("BTCUSDT", "BTC") + "," + listed("ETHUSDT", "ETH") + "]}";
+      if (request.find("/api/v3/depth") != std::string::npos) {
+        ++snapshots_;
+        const std::lock_guard lock(mutex_);
+        body = depth_;
+      }
+      connection.write("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+                       body);
+    }
+  }
+  static std::string listed(const std::string& symbol, const std::string& base) {
+    return R"({"symbol":")" + symbol + R"(","status":"TRADING","baseAsset":")" + base +
+           R"(","quoteAsset":"USDT","filters":[{"filterType":"PRICE_FILTER","tickSize":"0.01"},)"
+           R"({"filterType":"LOT_SIZE","stepSize":"0.00001"}]})";
+  }
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::string> frames_;
+  std::string depth_ =
+      R"({"lastUpdateId":10,"bids":[["100.00","2"],["99.00","3"]],"asks":[["101.00","1"],["102.00","4"]]})";
+  std::string subscription_;
+  bool over_ = false;
+  std::atomic<int> connections_{0};
+  std::atomic<int> snapshots_{0};
+  FakeServer socket_;
+  FakeServer rest_;
+};
+
+EngineConfig engine_config(Topology topology) {
+  EngineConfig config;
+  config.segment.name = segment_name();
+  config.segment.ring_bytes = 1 << 20;
+  config.segment.instrument_capacity = 16;
+  config.topology = topology;
+  config.idle = queue::IdleMode::Park;
+  config.frame_count = 64;
+  config.message_queue_slots = 64;
+  config.event_queue_slots = 64;
+  return config;
+}
+
+VenueConfig venue_config(const FakeVenue& venue) {
+  VenueConfig config;
+  config.name = "binance";
+  config.ws_url = venue.ws_url();
+  config.rest_url = venue.rest_url();
+  config.tls.ca_file = Certificates::shared().ca_file();
+  config.backoff.initial = std::chrono::milliseconds(1);
+  config.backoff.max = std::chrono::milliseconds(20);
+  return config;
+}
+
+// An engine on the fake venue, with the little that control does of Provider's work.
+class Road {
+ public:
+  Road(FakeVenue& fake_venue, Topology topology) : venue(fake_venue), engine(engine_config(topology)) {
+    engine.add_venue(venue_config(venue));
+    listed = engine.fetch_instruments(0);
+    EXPECT_EQ(subscriber.open(engine.segment_name(), shm::Start::Oldest), shm::AttachStatus::Ok);
+  }
+  ~Road() { venue.finish(); }
+  // Fetches what is wanted until `condition` holds.
+  bool until(const std::function<bool()>& condition) {
+    return eventually([&] {
+      for (const core::SymbolId id : engine.take_snapshots_wanted()) engine.fetch_snapshot(id);
+      for (ControlEvent& event : engine.take_control_events(100)) told.push_back(event);
+      collect();
+      return condition();
+    });
+  }
+  bool live(core::SymbolId id) {
+    return until([&] { return engine.symbol_health(id).state == shm::BookState::Live; });
+  }
+  bool left_live(core::SymbolId id, shm::StateReason reason) {
+    return until([&] {
+      for (const auto& event : events) {
+        if (event.header.type == shm::EventType::BookState && event.header.symbol_id == id &&
+            event.state() == shm::BookState::Stale && event.reason() == reason) {
+          return true;
+        }
+      }
+      return false;
+    });
+  }
+  bool applied(core::SymbolId id, std::uint64_t update_id) {
+    return until([&] {
+      return subscriber.read_book(id, book) == shm::BookStatus::Ok && book.entry.update_id == update_id;
+    });
+  }
+  void collect() {
+    subscriber.poll(1000, [&](const shm::Event& event) { events.push_back(event); });
+  }
+
+  FakeVenue& venue;
+  Engine engine;
+  std::vector<core::Instrument> listed;
+  shm::Subscriber subscriber;
+  shm::Book book;
+  std::vector<shm::Event> events;
+  std::vector<ControlEvent> told;
+};
+
+class EngineRoad : public testing::TestWithParam<Topology> {};
+INSTANTIATE_TEST_SUITE_P(Topologies, EngineRoad, testing::Values(Topology::Fused, Topology::Pipelined),
+                         [](const auto& param) {
+                           return param.param == Topology::Fused ? "Fused" : "Pipelined";
+                         });
+
+TEST_P(EngineRoad, BookTradeAndQuoteArriveInTheSegment) {
+  FakeVenue venue;
+  Road road(venue, GetParam());
+  const core::SymbolId id = road.engine.add_symbol(0, road.listed[0]);
+  road.engine.start();
+  venue.push(delta("BTCUSDT", 9, 11, R"([["100.00000000","5.00000000"]])", "[]"));
+  ASSERT_TRUE(road.live(id));
+  venue.push(std::string(kTrade));
+  venue.push(std::string(kQuote));
+  venue.push(
+      delta("BTCUSDT", 12, 13, R"([["100.00000000","0.00000000"]])", R"([["100.75000000","1.50000000"]])"));
+  ASSERT_TRUE(road.applied(id, 13));
+
+  EXPECT_EQ(road.book.entry.state, shm::BookState::Live);
+  EXPECT_EQ(road.book.bids, (std::vector<shm::PriceLevel>{{9'900'000'000, 300'000'000}}));
+  EXPECT_EQ(road.book.asks, (std::vector<shm::PriceLevel>{{10'075'000'000, 150'000'000},
+                                                          {10'100'000'000, 100'000'000},
+                                                          {10'200'000'000, 400'000'000}}));
+  EXPECT_NE(venue.subscription().find("btcusdt@depth@100ms"), std::string::npos) << venue.subscription();
+  road.engine.stop();
+  road.collect();
+  std::multiset<shm::EventType> types;
+  for (std::size_t i = 0; i < road.events.size(); ++i) {
+    EXPECT_EQ(road.events[i].header.sequence, i);
+    types.insert(road.events[i].header.type);
+  }
+  EXPECT_EQ(types.count(shm::EventType::Trade), 1u);
+  EXPECT_EQ(types.count(shm::EventType::BookDelta), 1u);
+  EXPECT_EQ(types.count(shm::EventType::Bbo), 3u);  // two of the book, one quote of the venue
+  const EngineHealth health = road.engine.health();
+  EXPECT_EQ(health.gaps, 0u);
+  EXPECT_EQ(health.events, road.events.size());
+  EXPECT_GT(health.p50_ns, 0u);
+}
+
+TEST_P(EngineRoad, GapMakesTheBookStaleAndThenLiveAgain) {
+  FakeVenue venue;
+  Road road(venue, GetParam());
+  const core::SymbolId id = road.engine.add_symbol(0, road.listed[0]);
+  road.engine.start();
+  venue.push(delta("BTCUSDT", 9, 11, "[]", "[]"));
+  ASSERT_TRUE(road.live(id));
+  venue.set_depth(R"({"lastUpdateId":25,"bids":[["90.00","1"]],"asks":[["91.00","1"]]})");
+  venue.push(delta("BTCUSDT", 20, 26, R"([["89.00000000","1.00000000"]])", "[]"));
+  ASSERT_TRUE(road.left_live(id, shm::StateReason::Gap));
+  ASSERT_TRUE(road.applied(id, 26));
+  EXPECT_EQ(road.book.entry.state, shm::BookState::Live);
+  EXPECT_EQ(road.book.bids,
+            (std::vector<shm::PriceLevel>{{9'000'000'000, 100'000'000}, {8'900'000'000, 100'000'000}}));
+  EXPECT_EQ(road.engine.health().gaps, 1u);
+  EXPECT_EQ(road.engine.health().resyncs, 1u);
+}
+
+TEST_P(EngineRoad, UnreadableFrameResyncsItsSymbolAlone) {
+  FakeVenue venue;
+  Road road(venue, GetParam());
+  const core::SymbolId btc = road.engine.add_symbol(0, road.listed[0]);
+  const core::SymbolId eth = road.engine.add_symbol(0, road.listed[1]);
+  road.engine.start();
+  venue.push(delta("BTCUSDT", 9, 11, "[]", "[]"));
+  venue.push(delta("ETHUSDT", 9, 11, "[]", "[]"));
+  ASSERT_TRUE(road.live(btc));
+  ASSERT_TRUE(road.live(eth));
+  venue.push(delta("BTCUSDT", 12, 12, R"([["1O0.00000000","1.00000000"]])", "[]"));
+  ASSERT_TRUE(road.left_live(btc, shm::StateReason::ParseError));
+  venue.set_depth(R"({"lastUpdateId":14,"bids":[["90.00","1"]],"asks":[["91.00","1"]]})");
+  venue.push(delta("BTCUSDT", 13, 15, "[]", "[]"));
+  ASSERT_TRUE(road.applied(btc, 15));
+  ASSERT_TRUE(road.live(btc));
+  for (const auto& event : road.events) {
+    EXPECT_FALSE(event.header.symbol_id == eth && event.header.type == shm::EventType::BookState &&
+                 event.reason() == shm::StateReason::ParseError);
+  }
+  ASSERT_TRUE(road.until([&] {
+    return std::any_of(road.told.begin(), road.told.end(),
+                       [](const ControlEvent& event) { return event.kind == ControlKind::ParseError; });
+  }));
+  EXPECT_EQ(road.engine.health().lines.at(0).parse_errors, 1u);
+}
+
+TEST_P(EngineRoad, LostLineMakesBooksStaleUntilItIsBack) {
+  FakeVenue venue;
+  Road road(venue, GetParam());
+  const core::SymbolId id = road.engine.add_symbol(0, road.listed[0]);
+  road.engine.start();
+  venue.push(delta("BTCUSDT", 9, 11, "[]", "[]"));
+  ASSERT_TRUE(road.live(id));
+  venue.cut();
+  ASSERT_TRUE(road.left_live(id, shm::StateReason::Disconnected));
+  venue.set_depth(R"({"lastUpdateId":30,"bids":[["90.00","1"]],"asks":[["91.00","1"]]})");
+  venue.push(delta("BTCUSDT", 30, 31, "[]", "[]"));
+  ASSERT_TRUE(road.applied(id, 31));
+  ASSERT_TRUE(road.live(id));
+  EXPECT_EQ(venue.connections(), 2);
+  EXPECT_EQ(road.engine.health().gaps, 0u);
+}
+
+TEST_P(EngineRoad, QuietSymbolIsSyncedWithoutADelta) {
+  FakeVenue venue;
+  Road road(venue, GetParam());
+  const core::SymbolId id = road.engine.add_symbol(0, road.listed[0]);
+  road.engine.start();
+  ASSERT_TRUE(road.until([&] { return road.engine.health().lines.at(0).up; }));
+  ASSERT_TRUE(road.until([&] {
+    road.engine.begin_sync(id);
+    return road.engine.symbol_health(id).state == shm::BookState::Live;
+  }));
+  ASSERT_TRUE(road.applied(id, 10));
+}
+
+TEST_P(EngineRoad, SymbolsComeAndGoWhileRunning) {
+  FakeVenue venue;
+  Road road(venue, GetParam());
+  const core::SymbolId btc = road.engine.add_symbol(0, road.listed[0]);
+  road.engine.start();
+  venue.push(delta("BTCUSDT", 9, 11, "[]", "[]"));
+  ASSERT_TRUE(road.live(btc));
+  const core::SymbolId eth = road.engine.add_symbol(0, road.listed[1]);
+  EXPECT_THROW(road.engine.add_symbol(0, road.listed[1]), ConfigError);
+  venue.push(delta("ETHUSDT", 9, 11, "[]", "[]"));
+  ASSERT_TRUE(road.live(eth));
+  EXPECT_TRUE(road.engine.remove_symbol(btc));
+  EXPECT_FALSE(road.engine.remove_symbol(btc));
+  ASSERT_TRUE(road.left_live(btc, shm::StateReason::Unsubscribed));
+  venue.push(delta("BTCUSDT", 12, 13, "[]", "[]"));
+  venue.push(delta("ETHUSDT", 12, 13, "[]", "[]"));
+  ASSERT_TRUE(road.applied(eth, 13));
+  EXPECT_EQ(road.engine.symbol_health(eth).state, shm::BookState::Live);
+  shm::InstrumentEntry entry;
+  EXPECT_FALSE(road.subscriber.find("BTCUSDT", entry));
+}
+
+TEST_P(EngineRoad, VenueErrorReachesControlInTheVenuesWords) {
+  FakeVenue venue;
+  Road road(venue, GetParam());
+  road.engine.add_symbol(0, road.listed[0]);
+  road.engine.start();
+  venue.push(R"({"code":2,"msg":"Invalid request: unknown variant"})");
+  ASSERT_TRUE(road.until([&] {
+    return std::any_of(road.told.begin(), road.told.end(), [](const ControlEvent& event) {
+      return event.kind == ControlKind::Reply && event.code == 2 &&
+             std::string_view(event.text) == "Invalid request: unknown variant";
+    });
+  }));
+}
+
+// What a stream of events says, times aside: times differ from run to run.
+using Said = std::tuple<shm::EventType, int, std::uint32_t, std::uint64_t, std::uint64_t, std::uint64_t,
+                        std::vector<std::int64_t>>;
+
+std::vector<Said> said(const std::vector<shm::Event>& events) {
+  std::vector<Said> result;
+  for (const shm::Event& event : events) {
+    std::vector<std::int64_t> body;
+    const auto& header = event.header;
+    if (header.type == shm::EventType::BookDelta || header.type == shm::EventType::BookSnapshot) {
+      for (int i = 0; i < header.bid_count + header.ask_count; ++i) {
+        body.insert(body.end(), {event.levels[i].price, event.levels[i].quantity});
+      }
+    } else if (header.type == shm::EventType::Bbo) {
+      body = {event.bbo.bid.price, event.bbo.bid.quantity, event.bbo.ask.price, event.bbo.ask.quantity};
+    } else if (header.type == shm::EventType::Trade) {
+      body = {event.trade.price, event.trade.quantity};
+    } else {
+      body = {header.bid_count, header.ask_count};
+    }
+    result.emplace_back(header.type, header.flags, header.symbol_id, header.sequence, header.update_id,
+                        header.first_update_id, std::move(body));
+  }
+  return result;
+}
+
+std::vector<Said> stream_of(Topology topology) {
+  FakeVenue venue;
+  Road road(venue, topology);
+  const core::SymbolId id = road.engine.add_symbol(0, road.listed[0]);
+  road.engine.start();
+  venue.push(delta("BTCUSDT", 9, 11, R"([["98.00000000","5.00000000"]])", "[]"));
+  EXPECT_TRUE(road.live(id));
+  std::string many = "[";
+  for (int i = 0; i < 700; ++i) {
+    many += text_of({i ? "," : "", R"([")", std::to_string(1000 + i), R"(.5","1"])"});
+  }
+  many += "]";
+  venue.push(delta("BTCUSDT", 12, 400, "[]", many));
+  std::uint64_t last = 400;
+  for (int i = 0; i < 300; ++i) {
+    venue.push(delta(
+        "BTCUSDT", last + 1, last + 3,
+        text_of({"[[\"", std::to_string(90 + i % 11), ".25\",\"", std::to_string(i % 4), "\"]]"}), "[]"));
+    last += 3;
+    if (i % 5 == 0) venue.push(std::string(kTrade));
+  }
+  EXPECT_TRUE(road.applied(id, last));
+  road.engine.stop();
+  road.collect();
+  EXPECT_EQ(road.subscriber.ring().total_lost_events(), 0u);
+  return said(road.events);
+}
+
+TEST(Engine, BothTopologiesPublishTheSameStream) {
+  const auto fused = stream_of(Topology::Fused);
+  const auto pipelined = stream_of(Topology::Pipelined);
+  EXPECT_GT(fused.size(), 300u);
+  ASSERT_EQ(fused.size(), pipelined.size());
+  for (std::size_t i = 0; i < fused.size(); ++i) ASSERT_EQ(fused[i], pipelined[i]) << "event " << i;
+}
+
+TEST(Engine, SegmentOfALivePublisherIsRefusedAndUnharmed) {
+  EngineConfig config = engine_config(Topology::Fused);
+  Engine first(config);
+  try {
+    Engine second(config);
+    FAIL() << "a second engine took the segment";
+  } catch (const SegmentError& error) {
+    EXPECT_NE(std::string(error.what()).find(std::to_string(::getpid())), std::string::npos) << error.what();
+  }
+  shm::Subscriber subscriber;
+  EXPECT_EQ(subscriber.open(config.segment.name), shm::AttachStatus::Ok);
+}
+
+TEST(Engine, StopUnlinksTheSegmentEvenIfNothingWasStarted) {
+  for (const bool started : {false, true}) {
+    for (const Topology topology : {Topology::Fused, Topology::Pipelined}) {
+      Engine engine(engine_config(topology));
+      if (started) engine.start();
+      engine.stop();
+      engine.stop();
+      shm::Subscriber subscriber;
+      EXPECT_EQ(subscriber.open(engine.segment_name()), shm::AttachStatus::NotFound);
+      EXPECT_THROW(engine.start(), ConfigError);
+    }
+  }
+}
+
+TEST(Engine, CoreThatDoesNotExistIsAnErrorAndLeavesNothingBehind) {
+  for (const Topology topology : {Topology::Fused, Topology::Pipelined}) {
+    EngineConfig config = engine_config(topology);
+    config.cores.connectors = {100'000};
+    config.cores.parsers = {100'000};
+    {
+      FakeVenue venue;
+      Engine engine(config);
+      engine.add_venue(venue_config(venue));
+      engine.add_symbol(0, engine.fetch_instruments(0).at(0));
+      EXPECT_THROW(engine.start(), ConfigError);
+    }
+    shm::Subscriber subscriber;
+    EXPECT_EQ(subscriber.open(config.segment.name), shm::AttachStatus::NotFound);
+  }
+}
+
+TEST(Engine, UnreachableVenueIsNamedWithStepAndAddress) {
+  Engine engine(engine_config(Topology::Fused));
+  VenueConfig config;
+  config.name = "binance";
+  config.ws_url = "wss://localhost:1";
+  config.rest_url = "https://localhost:1";
+  engine.add_venue(config);
+  try {
+    engine.fetch_instruments(0);
+    FAIL() << "somebody listens on port 1";
+  } catch (const ConnectError& error) {
+    const std::string what = error.what();
+    EXPECT_NE(what.find("localhost:1"), std::string::npos) << what;
+    EXPECT_NE(what.find("exchangeInfo"), std::string::npos) << what;
+  }
+}
+
+TEST(Engine, UnknownVenueAndBadUrlAreRefused) {
+  Engine engine(engine_config(Topology::Fused));
+  VenueConfig config;
+  config.name = "binanze";
+  EXPECT_THROW(engine.add_venue(config), ConfigError);
+  config.name = "binance";
+  config.ws_url = "htp:/nowhere";
+  EXPECT_THROW(engine.add_venue(config), ConfigError);
+}
+
+}  // namespace
+}  // namespace mdp::engine

@@ -1,0 +1,361 @@
+#include "mdp/net/rest_client.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "mdp/core/error.hpp"
+#include "mdp/core/raw_message.hpp"
+#include "net/line_recorder.hpp"
+
+namespace mdp::net::test {
+namespace {
+
+using std::chrono::milliseconds;
+constexpr milliseconds kLong{60'000};
+
+std::string answer(std::string_view status, std::string_view body, std::string_view headers = "") {
+  return "HTTP/1.1 " + std::string(status) + "\r\n" + std::string(headers) +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
+
+// "text" + std::to_string(n), which g++ 12 takes for an overlapping copy.
+std::string numbered(std::string_view text, int number) {
+  std::string result(text);
+  result += std::to_string(number);
+  return result;
+}
+
+std::string target_of(const std::string& request) {
+  const std::size_t start = request.find(' ') + 1;
+  return request.substr(start, request.find(' ', start) - start);
+}
+
+RestOptions quick_rest() {
+  RestOptions options;
+  options.tls.ca_file = Certificates::shared().ca_file();
+  return options;
+}
+
+// A client, its loop and its thread.
+class RestRunner {
+ public:
+  explicit RestRunner(const std::string& url, const RestOptions& options = quick_rest())
+      : client(loop, url, options), thread_([this] { loop.run(queue::IdleMode::Park); }) {}
+  ~RestRunner() {
+    loop.stop();
+    thread_.join();
+  }
+  RestResponse get(std::string target, milliseconds timeout = kLong, HttpHeaders headers = {}) {
+    return client.get_blocking(std::move(target), std::move(headers), timeout);
+  }
+
+  IoLoop loop;
+  RestClient client;
+
+ private:
+  std::thread thread_;
+};
+
+// Answers every request of a connection by `respond`; "" ends the connection.
+FakeServer::Script serve(std::function<std::string(const std::string& request)> respond) {
+  return [respond = std::move(respond)](Connection& connection) {
+    if (!connection.handshake()) return;
+    while (true) {
+      const std::string request = connection.read_request();
+      if (request.empty()) return;
+      const std::string response = respond(request);
+      if (response.empty() || !connection.write(response)) return;
+    }
+  };
+}
+
+TEST(RestClient, AnswerArrivesWithHeadersAndPadding) {
+  FakeServer server(serve([](const std::string&) {
+    return answer("200 OK", R"({"lastUpdateId":160})",
+                  "X-MBX-USED-WEIGHT-1M: 250\r\nContent-Type: application/json\r\n");
+  }));
+  RestRunner rest(server.rest_url());
+  const auto response = rest.get("/api/v3/depth?symbol=BTCUSDT&limit=5000");
+  EXPECT_TRUE(response.ok()) << response.error;
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.body(), R"({"lastUpdateId":160})");
+  EXPECT_EQ(std::string(response.body().end(), response.body().end() + core::kFramePadding),
+            std::string(core::kFramePadding, '\0'));
+  EXPECT_EQ(response.header("x-mbx-used-weight-1m"), "250");
+  EXPECT_EQ(response.header("absent"), "");
+  EXPECT_EQ(response.retry_after_s(), -1);
+  EXPECT_GT(response.recv_ts_ns, 1'600'000'000'000'000'000);
+}
+
+TEST(RestClient, RequestNamesHostTargetAndOwnHeaders) {
+  std::mutex mutex;
+  std::string seen;
+  FakeServer server(serve([&](const std::string& request) {
+    const std::lock_guard lock(mutex);
+    seen = request;
+    return answer("200 OK", "");
+  }));
+  RestRunner rest(server.rest_url());
+  EXPECT_TRUE(rest.get("/x?y=1", kLong, {{"X-MBX-APIKEY", "none"}}).ok());
+  EXPECT_TRUE(seen.starts_with("GET /x?y=1 HTTP/1.1\r\n")) << seen;
+  EXPECT_NE(seen.find("Host: localhost:" + std::to_string(server.port())), std::string::npos) << seen;
+  EXPECT_NE(seen.find("X-MBX-APIKEY: none\r\n"), std::string::npos) << seen;
+}
+
+TEST(RestClient, RefusalsAreAnswersWithTheirBody) {
+  FakeServer server(serve([](const std::string& request) {
+    return target_of(request) == "/bad"
+               ? answer("400 Bad Request", R"({"code":-1121,"msg":"Invalid symbol."})")
+               : answer("429 Too Many Requests", "{}", "Retry-After: 17\r\n");
+  }));
+  RestRunner rest(server.rest_url());
+  const auto bad = rest.get("/bad");
+  EXPECT_EQ(bad.status, 400);
+  EXPECT_EQ(bad.error, "");
+  EXPECT_FALSE(bad.ok());
+  EXPECT_EQ(bad.body(), R"({"code":-1121,"msg":"Invalid symbol."})");
+  const auto limited = rest.get("/limited");
+  EXPECT_EQ(limited.status, 429);
+  EXPECT_EQ(limited.retry_after_s(), 17);
+}
+
+TEST(RestClient, ChunkedBodyIsPutTogether) {
+  FakeServer server(serve([](const std::string&) {
+    return std::string(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1;x=y\r\n,\r\n6\r\n "
+        "world\r\n0\r\n\r\n");
+  }));
+  RestRunner rest(server.rest_url());
+  EXPECT_EQ(rest.get("/").body(), "hello, world");
+  EXPECT_EQ(rest.get("/").body(), "hello, world");
+  EXPECT_EQ(server.accepted(), 1);
+}
+
+TEST(RestClient, LargeBodyArrivesWhole) {
+  std::string large(3'000'000, '\0');
+  for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<char>('a' + i % 23);
+  FakeServer server(serve([&](const std::string&) { return answer("200 OK", large); }));
+  RestRunner rest(server.rest_url());
+  EXPECT_TRUE(rest.get("/").body() == large);
+}
+
+TEST(RestClient, TruncatedBodyIsAnError) {
+  FakeServer server([](Connection& connection) {
+    if (!connection.handshake()) return;
+    connection.read_request();
+    connection.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
+    connection.cut();
+  });
+  RestRunner rest(server.rest_url());
+  const auto response = rest.get("/depth");
+  EXPECT_EQ(response.failed_step, "body");
+  EXPECT_EQ(response.error, "body of GET /depth at localhost:" + std::to_string(server.port()) +
+                                ": the connection ended after 9 bytes of the body: truncated");
+  EXPECT_EQ(response.status, 0);
+  EXPECT_EQ(response.body(), "");
+}
+
+TEST(RestClient, BodyBeyondTheLimitIsAnError) {
+  FakeServer server(serve([](const std::string& request) {
+    if (target_of(request) == "/length") return answer("200 OK", std::string(1'001, 'x'));
+    if (target_of(request) == "/fits") return answer("200 OK", std::string(1'000, 'x'));
+    return std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3E9\r\n") +
+           std::string(1'001, 'x') + "\r\n0\r\n\r\n";
+  }));
+  auto options = quick_rest();
+  options.max_body_bytes = 1'000;
+  RestRunner rest(server.rest_url(), options);
+  EXPECT_EQ(rest.get("/fits").body_bytes, 1'000u);
+  for (const char* target : {"/length", "/chunked"}) {
+    const auto response = rest.get(target);
+    EXPECT_EQ(response.failed_step, "body") << response.error;
+    EXPECT_NE(response.error.find("max_body_bytes"), std::string::npos) << response.error;
+  }
+}
+
+TEST(RestClient, BytesThatAreNoHttpAreAnErrorOfTheHeaders) {
+  FakeServer server(serve([](const std::string&) { return std::string("what is this\r\n\r\n"); }));
+  RestRunner rest(server.rest_url());
+  EXPECT_EQ(rest.get("/").failed_step, "headers");
+}
+
+TEST(RestClient, SilenceTimesOutAndTheNextRequestWorks) {
+  std::atomic<bool> silent{false};
+  FakeServer server([&](Connection& connection) {
+    if (!connection.handshake()) return;
+    while (!connection.read_request().empty()) {
+      if (!silent) connection.write(answer("200 OK", "back"));
+    }
+  });
+  RestRunner rest(server.rest_url());
+  EXPECT_EQ(rest.get("/first").body(), "back");  // connected: what takes long below is the answer alone
+  silent = true;
+  const auto response = rest.get("/slow", milliseconds(500));
+  EXPECT_EQ(response.failed_step, "headers") << response.error;
+  EXPECT_NE(response.error.find("no answer within 500 ms"), std::string::npos) << response.error;
+  silent = false;
+  EXPECT_EQ(rest.get("/again").body(), "back");
+}
+
+TEST(RestClient, ConnectionIsKeptAndUsedAgain) {
+  FakeServer server(serve([](const std::string& request) { return answer("200 OK", target_of(request)); }));
+  RestRunner rest(server.rest_url());
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(rest.get(numbered("/", i)).body(), numbered("/", i));
+  EXPECT_EQ(server.accepted(), 1);
+}
+
+TEST(RestClient, ConnectionCloseIsObeyed) {
+  FakeServer server([](Connection& connection) {
+    if (!connection.handshake()) return;
+    connection.read_request();
+    connection.write(answer("200 OK", "once", "Connection: close\r\n"));
+  });
+  RestRunner rest(server.rest_url());
+  EXPECT_EQ(rest.get("/").body(), "once");
+  EXPECT_EQ(rest.get("/").body(), "once");
+  EXPECT_EQ(server.accepted(), 2);
+}
+
+TEST(RestClient, StaleConnectionIsReplacedOnceUnseen) {
+  // Answers one request as if the connection would live, then drops it.
+  FakeServer server([](Connection& connection) {
+    if (!connection.handshake()) return;
+    connection.read_request();
+    connection.write(answer("200 OK", "fresh"));
+    if (connection.index() % 2 == 0) connection.read_request();  // takes the next one and dies over it
+    connection.reset();
+  });
+  RestRunner rest(server.rest_url());
+  for (int i = 0; i < 6; ++i) {
+    const auto response = rest.get("/");
+    EXPECT_EQ(response.body(), "fresh") << response.error;
+  }
+  EXPECT_EQ(server.accepted(), 6);
+}
+
+TEST(RestClient, FreshConnectionThatDiesIsNotRetriedForEver) {
+  FakeServer server([](Connection& connection) {
+    if (!connection.handshake()) return;
+    connection.read_request();
+    connection.reset();
+  });
+  RestRunner rest(server.rest_url());
+  const auto response = rest.get("/");
+  EXPECT_EQ(response.failed_step, "headers") << response.error;
+  EXPECT_EQ(server.accepted(), 1);
+}
+
+TEST(RestClient, NoMoreConnectionsThanAllowed) {
+  constexpr int kRequests = 30;
+  FakeServer server(serve([](const std::string& request) { return answer("200 OK", target_of(request)); }));
+  auto options = quick_rest();
+  options.max_connections = 3;
+  RestRunner rest(server.rest_url(), options);
+  std::atomic<int> right{0};
+  for (int i = 0; i < kRequests; ++i) {
+    rest.client.get(numbered("/", i), {}, kLong, [&right, i](const RestResponse& response) {
+      if (response.body() == numbered("/", i)) ++right;
+    });
+  }
+  EXPECT_TRUE(eventually([&] { return right == kRequests; }));
+  EXPECT_LE(server.accepted(), 3);
+}
+
+TEST(RestClient, WaitingForAConnectionTimesOutToo) {
+  FakeServer server([](Connection& connection) {
+    if (connection.handshake()) connection.read_request();
+    connection.read_request();
+  });
+  auto options = quick_rest();
+  options.max_connections = 1;
+  options.max_waiting = 1;
+  RestRunner rest(server.rest_url(), options);
+  rest.client.get("/first", {}, kLong, [](const RestResponse&) {});
+  std::atomic<int> waited{0};
+  std::mutex mutex;
+  std::vector<RestResponse> responses;
+  for (int i = 0; i < 2; ++i) {
+    rest.client.get("/waits", {}, milliseconds(30), [&](RestResponse response) {
+      const std::lock_guard lock(mutex);
+      responses.push_back(std::move(response));
+    });
+  }
+  ASSERT_TRUE(eventually([&] {
+    const std::lock_guard lock(mutex);
+    return responses.size() == 2;
+  }));
+  EXPECT_NE(responses[0].error.find("max_waiting"), std::string::npos) << responses[0].error;
+  EXPECT_NE(responses[1].error.find("no free connection within 30 ms"), std::string::npos)
+      << responses[1].error;
+}
+
+TEST(RestClient, WrongCertificateIsRefusedInStepTls) {
+  FakeServer server(serve([](const std::string&) { return answer("200 OK", "secret"); }),
+                    {.certificate = CertificateKind::WrongHost});
+  RestRunner rest(server.rest_url());
+  const auto response = rest.get("/");
+  EXPECT_EQ(response.failed_step, "tls");
+  EXPECT_NE(response.error.find("ostname mismatch"), std::string::npos) << response.error;
+}
+
+TEST(RestClient, RefusedConnectionNamesTheAddress) {
+  std::uint16_t port = 0;
+  {
+    port = FakeServer([](Connection&) {}).port();
+  }
+  RestRunner rest(numbered("https://127.0.0.1:", port));
+  const auto response = rest.get("/");
+  EXPECT_EQ(response.failed_step, "connect");
+  EXPECT_NE(response.error.find(numbered("127.0.0.1:", port) + ": Connection refused"), std::string::npos)
+      << response.error;
+}
+
+TEST(RestClient, PlainHttpIsForLoopbackOnly) {
+  FakeServer server(serve([](const std::string&) { return answer("200 OK", "plain"); }), {.tls = false});
+  RestRunner rest(server.rest_url());
+  EXPECT_EQ(rest.get("/").body(), "plain");
+  IoLoop loop;
+  EXPECT_THROW(RestClient(loop, "http://api.example.com"), ConfigError);
+  EXPECT_THROW(RestClient(loop, "wss://localhost"), ConfigError);
+  EXPECT_THROW(RestClient(loop, "https://localhost/api"), ConfigError);
+}
+
+TEST(RestClient, TargetThatWouldForgeHeadersIsRefused) {
+  FakeServer server(serve([](const std::string&) { return answer("200 OK", ""); }));
+  RestRunner rest(server.rest_url());
+  EXPECT_EQ(rest.get("/x\r\nHost: y").failed_step, "queue");
+  EXPECT_EQ(rest.get("no-slash").failed_step, "queue");
+  EXPECT_EQ(rest.get("/x", kLong, {{"A", "b\r\nc: d"}}).failed_step, "queue");
+}
+
+TEST(RestClient, DestroyedWithARequestUnderWayLeavesNothingBehind) {
+  FakeServer server([](Connection& connection) {
+    if (connection.handshake()) connection.read_request();
+    connection.read_request();
+  });
+  const auto token = std::make_shared<int>(0);
+  {
+    RestRunner rest(server.rest_url());
+    rest.client.get("/", {}, kLong, [token](const RestResponse&) {});
+    EXPECT_TRUE(eventually([&] { return server.accepted() == 1; }));
+  }
+  EXPECT_EQ(token.use_count(), 1);
+}
+
+TEST(ExchangeConnector, SnapshotGoesThroughTheRestClient) {
+  FakeServer server(serve([](const std::string& request) { return answer("200 OK", target_of(request)); }));
+  RestRunner rest(server.rest_url());
+  LineRecorder line(quick_options("wss://localhost:1"), &rest.client);
+  std::atomic<bool> done{false};
+  line.connector->fetch_snapshot("/api/v3/depth", kLong, [&](const RestResponse& response) {
+    EXPECT_TRUE(rest.loop.in_loop_thread());
+    done = response.body() == "/api/v3/depth";
+  });
+  EXPECT_TRUE(eventually([&] { return done.load(); }));
+}
+
+}  // namespace
+}  // namespace mdp::net::test
