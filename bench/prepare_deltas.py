@@ -5,7 +5,7 @@
 RECORDINGS (default: $MDP_SHARED_DATA, then ../shared/data) holds one folder per venue with .jsonl.gz files.
 Each session of Binance spot, USD-M and COIN-M becomes OUTPUT/<venue>-<session>.deltas (default:
 build/bench-data). Prices and quantities become integers at the finest exponent their symbol's digits have.
-Per symbol the file begins with the first REST snapshot and goes on with the deltas that follow it; the symbols
+Per symbol the file begins with the first REST snapshot and goes on with the deltas behind it; the symbols
 are interleaved as they were received.
 
 File, little endian: 8 bytes "mdpdelta", u32 version (1), u32 symbols, u64 messages; then each message: u32
