@@ -234,7 +234,7 @@ void bind_book(nb::module_& module) {
       .def("state", &ManagerHarness::state, "symbol_id"_a)
       .def("book", &ManagerHarness::book, "symbol_id"_a, nb::rv_policy::copy, "Return a copy of the book.")
       .def("take_events", &ManagerHarness::take_events,
-           nb::sig("def take_events(self) -> list[tuple[EventType, int, int, int, typing.Any, typing.Any]]"),
+           nb::sig("def take_events(self) -> list[tuple[EventType, int, int, int, object, object]]"),
            "Return (type, symbol_id, flags, update_id, bids, asks) of each event since the last call; for "
            "BOOK_STATE the last two are state and reason.")
       .def("take_snapshots_wanted", &ManagerHarness::take_wanted,
