@@ -2,14 +2,15 @@
 
     python bench/prepare_deltas.py [RECORDINGS [OUTPUT]]
 
-RECORDINGS (default: $MDP_SHARED_DATA, then ../shared/data) holds one folder per venue with .jsonl.gz files. Each
-session of Binance spot, USD-M and COIN-M becomes OUTPUT/<venue>-<session>.deltas (default: build/bench-data). Prices and
-quantities become integers at the finest exponent their symbol's digits have. Per symbol the file begins with the first
-REST snapshot and goes on with the deltas that follow it; the symbols are interleaved as they were received.
+RECORDINGS (default: $MDP_SHARED_DATA, then ../shared/data) holds one folder per venue with .jsonl.gz files.
+Each session of Binance spot, USD-M and COIN-M becomes OUTPUT/<venue>-<session>.deltas (default:
+build/bench-data). Prices and quantities become integers at the finest exponent their symbol's digits have.
+Per symbol the file begins with the first REST snapshot and goes on with the deltas behind it; the symbols
+are interleaved as they were received.
 
-File, little endian: 8 bytes "mdpdelta", u32 version (1), u32 symbols, u64 messages; then each message: u32 symbol,
-u32 kind (1 snapshot, 2 delta), u64 first, last and previous update id, i64 exchange and receive time in ns, u32 bids,
-u32 asks, then bids and asks as pairs of i64 price and quantity, in the order they were sent.
+File, little endian: 8 bytes "mdpdelta", u32 version (1), u32 symbols, u64 messages; then each message: u32
+symbol, u32 kind (1 snapshot, 2 delta), u64 first, last and previous update id, i64 exchange and receive time
+in ns, u32 bids, u32 asks, then bids and asks as pairs of i64 price and quantity, in the order they were sent.
 """
 
 from __future__ import annotations

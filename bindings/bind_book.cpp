@@ -199,6 +199,8 @@ void bind_book(nb::module_& module) {
             const book::Bbo bbo = self.bbo();
             return nb::make_tuple(top(bbo.bid, self.bid_count()), top(bbo.ask, self.ask_count()));
           },
+          nb::for_getter(
+              nb::sig("def bbo(self, /) -> tuple[tuple[int, int] | None, tuple[int, int] | None]")),
           "Best bid and best ask as (price, quantity); None for an empty side.")
       .def_prop_ro("crossed", &OrderBook::crossed)
       .def_prop_rw("update_id", &OrderBook::update_id, &OrderBook::set_update_id);
@@ -232,10 +234,12 @@ void bind_book(nb::module_& module) {
       .def("state", &ManagerHarness::state, "symbol_id"_a)
       .def("book", &ManagerHarness::book, "symbol_id"_a, nb::rv_policy::copy, "Return a copy of the book.")
       .def("take_events", &ManagerHarness::take_events,
+           nb::sig("def take_events(self) -> list[tuple[EventType, int, int, int, object, object]]"),
            "Return (type, symbol_id, flags, update_id, bids, asks) of each event since the last call; for "
-           "BOOK_STATE the "
-           "last two are state and reason.")
-      .def("take_snapshots_wanted", &ManagerHarness::take_wanted, "Return (symbol_id, reason) of each wish.");
+           "BOOK_STATE the last two are state and reason.")
+      .def("take_snapshots_wanted", &ManagerHarness::take_wanted,
+           nb::sig("def take_snapshots_wanted(self) -> list[tuple[int, StateReason]]"),
+           "Return (symbol_id, reason) of each wish.");
 }
 
 }  // namespace mdp::bindings

@@ -4,11 +4,11 @@
 // decides what is applied.
 //
 // A side is two vectors, prices and quantities. A removed level stays in its place as a dead slot, quantity
-// 0, and the next level that comes up beside it takes the slot: on recorded streams three quarters of the
-// changes put a level in or take one out, at places that lie close together, and with dead slots hardly any
-// of them moves the others. A search reads prices alone, begins where the last change was (venues send deltas
-// sorted) and ends with a count over a few neighbours in which no branch depends on the data. The best level
-// is never a dead slot.
+// 0, and the next level that comes up beside it takes the slot: on most recorded streams three quarters of
+// the changes put a level in or take one out, at places that lie close together, and with dead slots hardly
+// any of them moves the others. A search reads prices alone, begins where the last change was (venues send
+// deltas sorted) and ends with a count over a few neighbours in which no branch depends on the data. The best
+// level is never a dead slot.
 //
 // What lies beyond the deepest known level is unknown, not empty: a venue's snapshot ends somewhere, the
 // depth cap cuts somewhere, and a change beyond that end adds a level behind a hole. The top is exact; do not
