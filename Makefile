@@ -18,7 +18,7 @@ tree = $(shell find $(wildcard $(1)) \( -type d -o -name '*.[ch]pp' -o -name '*.
   -o -name '*.in' -o -name CMakeLists.txt \) -not -name __pycache__ 2>/dev/null)
 CORE_SOURCES := CMakeLists.txt pyproject.toml $(call tree,cpp bindings cmake)
 TEST_SOURCES := tests/CMakeLists.txt $(call tree,tests/cpp tests/support)
-CXX_FILES = find cpp bindings bench tests \( -name '*.[ch]pp' -o -name '*.h' \) -not -path '*/data/*' 2>/dev/null
+CXX_FILES = find cpp bindings bench tests \( -name '*.[ch]pp' -o -name '*.[ch]' \) -not -path '*/data/*' 2>/dev/null
 
 ##@ Everyday
 .PHONY: help

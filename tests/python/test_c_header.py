@@ -18,7 +18,7 @@ INCLUDE = ROOT / "cpp/include"
 WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror")
 OK, EMPTY, LAPPED, STOPPED = 0, 1, 2, 3
 EVENT_BYTES = 4160
-SYMBOLS = ("AAAUSDT", "test:BBBUSDT", "CCCUSDT", "QUIETUSDT")
+SYMBOLS = ("BTCUSDT", "test:ETHUSDT", "SOLUSDT", "QUIETUSDT")
 
 
 def compile_c(source: Path, output: Path, *options: str) -> Path:

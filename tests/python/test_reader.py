@@ -31,7 +31,7 @@ from mdp import dtypes as mdp_dtypes
 from support.live import LivePublisher, wait_until
 
 STEPS = 2000
-SYMBOLS = ("AAAUSDT", "BBBUSDT", "CCCUSDT", "QUIETUSDT")
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "QUIETUSDT")
 
 
 @pytest.fixture
@@ -393,17 +393,17 @@ def test_thousands_of_joins_under_load_have_no_gap_and_no_duplicate() -> None:
 
 def test_lapped_follower_joins_anew(publisher: LivePublisher) -> None:
     subscriber = Subscriber(publisher.segment)
-    follower = subscriber.follow("BBBUSDT")
+    follower = subscriber.follow("ETHUSDT")
     publisher.fill(20_000)
     while follower.poll().status != ReadStatus.EMPTY:
         pass
     assert follower.joins == 2
-    assert_same_book(follower.book, subscriber.book("BBBUSDT"), "BBBUSDT")
+    assert_same_book(follower.book, subscriber.book("ETHUSDT"), "ETHUSDT")
 
 
 def test_follower_iterates_its_instrument_until_the_end(publisher: LivePublisher) -> None:
     publisher.fill(50)
-    follower = Subscriber(publisher.segment).follow("test:CCCUSDT")
+    follower = Subscriber(publisher.segment).follow("test:SOLUSDT")
     start = follower.book.update_id
     publisher.fill(100)
     publisher.stop()

@@ -33,7 +33,7 @@ namespace shm = mdp::shm;
 constexpr std::uint32_t kSymbols = 4;
 constexpr std::size_t kSlots = 48;  // prices of each side
 constexpr std::int64_t kMiddle = 1'000'000;
-const char* const kNames[kSymbols] = {"AAAUSDT", "BBBUSDT", "CCCUSDT", "QUIETUSDT"};
+const char* const kNames[kSymbols] = {"BTCUSDT", "ETHUSDT", "SOLUSDT", "QUIETUSDT"};
 
 struct Book {
   std::array<std::int64_t, kSlots> bids{};  // quantity at kMiddle - 1 - slot
