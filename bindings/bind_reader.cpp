@@ -218,12 +218,12 @@ class Reader {
 
   // The book, and the ring set to go on from it.
   nb::tuple join(std::uint32_t symbol_id) {
-    check(subscriber_.join(symbol_id, book_), symbol_id);
+    check(unlocked([&] { return subscriber_.join(symbol_id, book_); }), symbol_id);
     return copied_book();
   }
 
   nb::tuple book(std::uint32_t symbol_id) {
-    check(subscriber_.read_book(symbol_id, book_), symbol_id);
+    check(unlocked([&] { return subscriber_.wait_for_book(symbol_id, book_); }), symbol_id);
     return copied_book();
   }
 
@@ -241,6 +241,11 @@ class Reader {
   shm::Subscriber& subscriber() noexcept { return subscriber_; }
 
  private:
+  template <class Fn>
+  static shm::BookStatus unlocked(Fn&& fn) {
+    const nb::gil_scoped_release release;
+    return fn();
+  }
   static void check(shm::BookStatus status, std::uint32_t symbol_id) {
     if (status == shm::BookStatus::Ok) return;
     throw SegmentError("cannot read the book of symbol " + std::to_string(symbol_id) + ": " +

@@ -17,6 +17,7 @@ from support.live import ROOT, LivePublisher
 INCLUDE = ROOT / "cpp/include"
 WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror")
 OK, EMPTY, LAPPED, STOPPED = 0, 1, 2, 3
+BUSY = 2  # of a book
 EVENT_BYTES = 4160
 SYMBOLS = ("BTCUSDT", "test:ETHUSDT", "SOLUSDT", "QUIETUSDT")
 
@@ -120,7 +121,10 @@ def test_bound_library_joins_late_without_gap_or_duplicate(library: ctypes.CDLL)
         joins = 0
         while joins < 200:
             symbol_id = joins % 3
-            assert library.mdp_shm_join(feed, symbol_id, entry, bids, asks, 20) == OK
+            joined = library.mdp_shm_join(feed, symbol_id, entry, bids, asks, 20)
+            if joined == BUSY:  # the publisher lost its core inside the entry
+                continue
+            assert joined == OK
             update_id = int.from_bytes(entry.raw[16:24], "little")
             followed, status = 0, OK
             while followed < 5 and status != LAPPED:  # lapped: this process did not run, and was told

@@ -131,6 +131,23 @@ TEST_F(SubscriberTest, FollowPassesOverOtherInstruments) {
   EXPECT_EQ(feed.poll(event), ReadStatus::Ok) << "a follow that failed filters nothing";
 }
 
+TEST_F(SubscriberTest, WaitsForAPublisherInsideTheBook) {
+  // The entry's sequence word, which is odd while the publisher is inside.
+  auto& seq = shm::word_at(const_cast<void*>(segment.view().book(2)));
+  seq.fetch_add(1);
+  Book book;
+  EXPECT_EQ(feed.read_book(2, book), BookStatus::Busy);
+  std::thread leaves([&] {
+    std::this_thread::sleep_for(milliseconds(20));
+    seq.fetch_add(1);
+  });
+  EXPECT_EQ(feed.wait_for_book(2, book), BookStatus::Ok);
+  leaves.join();
+  seq.fetch_add(1);
+  EXPECT_EQ(feed.join(2, book), BookStatus::Busy) << "it never leaves";
+  seq.fetch_add(1);
+}
+
 TEST_F(SubscriberTest, HeaderAndBodyMayGoToPlacesOfTheCallers) {
   publish(5);
   shm::EventHeader header;

@@ -254,7 +254,7 @@ enum mdp_shm_read_status {
 enum mdp_shm_book_status {
   MDP_SHM_BOOK_OK = 0, /* whether the book is usable is its `state` */
   MDP_SHM_BOOK_NO_INSTRUMENT = 1,
-  MDP_SHM_BOOK_BUSY = 2,
+  MDP_SHM_BOOK_BUSY = 2, /* the publisher is in the entry: it lost its core (try again), or died there */
   MDP_SHM_BOOK_CORRUPT = 3
 };
 

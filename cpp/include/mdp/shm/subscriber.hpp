@@ -103,15 +103,23 @@ class Subscriber {
   [[nodiscard]] bool instrument(const Event& event, InstrumentEntry& out) const noexcept {
     return directory_.instrument(event.header.symbol_id, out);
   }
-  // Copies the present book.
+  // Copies the present book. Never blocks: Busy is also a publisher that lost its core inside the entry.
   [[nodiscard]] BookStatus read_book(std::uint32_t symbol_id, Book& out) const {
     return books_.read(symbol_id, out);
   }
+  // The same, but waits while the publisher is inside, for about a second: Busy means that it died there.
+  [[nodiscard]] BookStatus wait_for_book(std::uint32_t symbol_id, Book& out) const {
+    for (IdleWait idle(Wait::Sleep);; idle.idle()) {
+      const BookStatus status = books_.read(symbol_id, out);
+      if (status != BookStatus::Busy || idle.idles() == kIdlesPerBook) return status;
+      if (idle.idles() % kIdlesPerCheck == kIdlesPerCheck - 1 && mapping_.publisher_dead(0)) return status;
+    }
+  }
 
-  // Copies the present book and sets the ring to continue from it: the next events of this instrument are
-  // exactly those that are not in `out`.
+  // wait_for_book(), and sets the ring to continue from it: the next events of this instrument are exactly
+  // those that are not in `out`.
   [[nodiscard]] BookStatus join(std::uint32_t symbol_id, Book& out) {
-    const BookStatus status = books_.read(symbol_id, out);
+    const BookStatus status = wait_for_book(symbol_id, out);
     if (status == BookStatus::Ok) ring_.start_at(out.entry.ring_position, out.entry.next_sequence);
     return status;
   }
@@ -134,6 +142,7 @@ class Subscriber {
 
  private:
   static constexpr std::uint64_t kIdlesPerCheck = 64;
+  static constexpr std::uint64_t kIdlesPerBook = 10'000;  // most of them sleeps of 50 us and more
 
   bool wanted(const EventHeader& header) const noexcept {
     return followed_ == kNoSymbol || header.symbol_id == followed_;
