@@ -41,6 +41,10 @@ Levels to_array(const shm::PriceLevel* levels, std::size_t count) {
   return Levels(data, {count, 2}, owner);
 }
 
+// Of a property that returns such an array. The default for properties is to keep `self` alive as the owner,
+// which nanobind refuses for an array that has one.
+constexpr auto kOwnMemory = nb::rv_policy::automatic;
+
 // One event, copied out of the ring: header, and as many levels as it has.
 struct ReaderEvent {
   shm::EventHeader header;
@@ -294,16 +298,14 @@ void bind_events(nb::module_& module) {
           [](const ReaderEvent& e) {
             return to_array(e.levels.data(), e.levels.empty() ? 0 : e.header.bid_count);
           },
-          nb::rv_policy::automatic,
-          "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
+          kOwnMemory, "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
       .def_prop_ro(
           "asks",
           [](const ReaderEvent& e) {
             return e.levels.empty() ? to_array(nullptr, 0)
                                     : to_array(e.levels.data() + e.header.bid_count, e.header.ask_count);
           },
-          nb::rv_policy::automatic,
-          "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
+          kOwnMemory, "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
       .def_prop_ro(
           "bid", [](const ReaderEvent& e) { return to_pair(e.bbo.bid); },
           "BBO: (price, quantity); quantity 0: no bid.")
@@ -344,7 +346,7 @@ Bytes bytes_of(nb::handle_t<Batch> batch, const Column<T>& (Batch::*column)() co
 template <auto kColumn>
 void bind_column(nb::class_<Batch>& type, const char* name, const char* doc) {
   type.def_prop_ro(
-      name, [](nb::handle_t<Batch> self) { return bytes_of(self, kColumn); }, nb::rv_policy::automatic,
+      name, [](nb::handle_t<Batch> self) { return bytes_of(self, kColumn); }, kOwnMemory,
       nb::sig(("def " + std::string(name) + "(self) -> numpy.typing.NDArray[numpy.uint8]").c_str()), doc);
 }
 

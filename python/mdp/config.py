@@ -82,6 +82,14 @@ class LogSection(_Section):
     """Appended to; empty: standard error."""
 
 
+class MetricsSection(_Section):
+    """Prometheus metrics over HTTP."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """0 takes any free port, which the log names; absent: no metrics are served."""
+
+
 class TlsSection(_Section):
     """How a connection proves it talks to the venue."""
 
@@ -150,6 +158,7 @@ class Config(_Section):
     segment: SegmentSection = SegmentSection()
     engine: EngineSection = EngineSection()
     log: LogSection = LogSection()
+    metrics: MetricsSection = MetricsSection()
     venues: Annotated[list[VenueSection], Field(min_length=1)]
 
     _origin: Origin | None = None
@@ -261,7 +270,7 @@ def _explain(details: ErrorDetails, origin: Origin) -> str:
     if details["type"] == "extra_forbidden":
         allowed = _keys_at(path[:-1])
         close = difflib.get_close_matches(str(path[-1]), allowed, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = f"; did you mean {close[0]}?" if close else "."
         return f"{where}unknown key{hint} Allowed: {', '.join(allowed)}"
     if details["type"] == "missing":
         return f"{where}missing; it must be given"
