@@ -6,8 +6,16 @@
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
+#include <new>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "bindings.hpp"
@@ -45,28 +53,149 @@ struct ReaderEvent {
   shm::TradeBody trade{};
 };
 
-ReaderEvent copy_event(const shm::Event& event) {
-  ReaderEvent copy{event.header, {}, {}, {}};
-  switch (event.header.type) {
-    case shm::EventType::BookDelta:
-    case shm::EventType::BookSnapshot:
-      copy.levels.assign(event.levels, event.levels + event.header.bid_count + event.header.ask_count);
-      break;
-    case shm::EventType::Bbo:
-      copy.bbo = event.bbo;
-      break;
-    case shm::EventType::Trade:
-      copy.trade = event.trade;
-      break;
-    default:
-      break;
-  }
-  return copy;
-}
-
 std::pair<std::int64_t, std::int64_t> to_pair(const shm::PriceLevel& level) {
   return {level.price, level.quantity};
 }
+
+// A growing array that is never filled in advance: a batch is written once, by the copy out of the ring.
+template <class T>
+class Column {
+ public:
+  static_assert(std::is_trivially_copyable_v<T>);
+  Column() = default;
+  ~Column() { std::free(data_); }
+  Column(const Column&) = delete;
+  Column& operator=(const Column&) = delete;
+
+  // Room for `count` behind the end.
+  void reserve_more(std::size_t count) {
+    if (size_ + count > capacity_) grow(size_ + count);
+  }
+  T* end() noexcept { return data_ + size_; }
+  void add(std::size_t count) noexcept { size_ += count; }
+  void push(const T& value) {
+    reserve_more(1);
+    data_[size_++] = value;
+  }
+  const T* data() const noexcept { return data_; }
+  std::size_t size() const noexcept { return size_; }
+  const T& operator[](std::size_t i) const noexcept { return data_[i]; }
+
+ private:
+  void grow(std::size_t wanted) {
+    const std::size_t capacity = std::max(wanted, 2 * capacity_);
+    void* data = std::realloc(data_, capacity * sizeof(T));
+    if (data == nullptr) throw std::bad_alloc();
+    data_ = static_cast<T*>(data);
+    capacity_ = capacity;
+  }
+
+  T* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+};
+
+// Events as columns. Filled by one poll and never changed after, so arrays of it stay valid as long as they
+// live.
+class Batch {
+ public:
+  // Copies up to `max` events out of the ring, and keeps those of one instrument only, unless `symbol_id` is
+  // kNoSymbol. Types this version does not know are passed over, as the wire format asks.
+  shm::ReadStatus fill(shm::Subscriber& from, std::size_t max, std::uint32_t symbol_id) {
+    level_offset_.push(0);
+    // What lies in the ring bounds what there is to come: a nearly empty poll allocates next to nothing.
+    const std::uint64_t lag = from.ring().lag_bytes();
+    const std::size_t expected =
+        std::min<std::uint64_t>(max, lag / (2 * shm::kCacheLineSize) + 1);  // few records are one line
+    headers_.reserve_more(expected);
+    level_offset_.reserve_more(expected);
+    for (std::size_t polled = 0; polled < max; ++polled) {
+      headers_.reserve_more(1);
+      levels_.reserve_more(shm::kMaxEventLevels);
+      const shm::ReadStatus status = from.ring().poll(*headers_.end(), levels_.end());
+      if (status != shm::ReadStatus::Ok) return status;
+      if (symbol_id == shm::kNoSymbol || headers_.end()->symbol_id == symbol_id) add();
+    }
+    return shm::ReadStatus::Ok;
+  }
+
+  std::size_t size() const noexcept { return headers_.size(); }
+
+  ReaderEvent event(std::size_t row) const {
+    ReaderEvent event{headers_[row], {}, {}, {}};
+    switch (event.header.type) {
+      case shm::EventType::BookDelta:
+      case shm::EventType::BookSnapshot:
+        event.levels.assign(levels_.data() + level_offset_[row], levels_.data() + level_offset_[row + 1]);
+        break;
+      case shm::EventType::Bbo:
+        event.bbo = quotes_[index_of(quote_rows_, row)];
+        break;
+      case shm::EventType::Trade:
+        event.trade = trades_[index_of(trade_rows_, row)];
+        break;
+      default:
+        break;
+    }
+    return event;
+  }
+
+  const Column<shm::EventHeader>& headers() const noexcept { return headers_; }
+  const Column<std::int64_t>& level_offset() const noexcept { return level_offset_; }
+  const Column<shm::PriceLevel>& levels() const noexcept { return levels_; }
+  const Column<shm::BboBody>& quotes() const noexcept { return quotes_; }
+  const Column<std::int64_t>& quote_rows() const noexcept { return quote_rows_; }
+  const Column<shm::TradeBody>& trades() const noexcept { return trades_; }
+  const Column<std::int64_t>& trade_rows() const noexcept { return trade_rows_; }
+
+ private:
+  // Takes in the event whose header and body stand behind the ends of headers_ and levels_.
+  void add() {
+    const shm::EventHeader& header = *headers_.end();
+    const auto row = static_cast<std::int64_t>(headers_.size());
+    switch (header.type) {
+      case shm::EventType::BookDelta:
+      case shm::EventType::BookSnapshot:
+        levels_.add(std::size_t{header.bid_count} + header.ask_count);
+        break;
+      case shm::EventType::Bbo:
+        take_body(quotes_);
+        quote_rows_.push(row);
+        break;
+      case shm::EventType::Trade:
+        take_body(trades_);
+        trade_rows_.push(row);
+        break;
+      case shm::EventType::BookState:
+      case shm::EventType::Instrument:
+      case shm::EventType::ConnectionStatus:
+        break;
+      default:
+        return;
+    }
+    headers_.add(1);
+    level_offset_.push(static_cast<std::int64_t>(levels_.size()));
+  }
+  template <class Body>
+  void take_body(Column<Body>& column) {
+    column.reserve_more(1);
+    std::memcpy(column.end(), levels_.end(), sizeof(Body));
+    column.add(1);
+  }
+  static std::size_t index_of(const Column<std::int64_t>& rows, std::size_t row) {
+    const std::int64_t* end = rows.data() + rows.size();
+    return static_cast<std::size_t>(std::lower_bound(rows.data(), end, static_cast<std::int64_t>(row)) -
+                                    rows.data());
+  }
+
+  Column<shm::EventHeader> headers_;
+  Column<std::int64_t> level_offset_;
+  Column<shm::PriceLevel> levels_;
+  Column<shm::BboBody> quotes_;
+  Column<std::int64_t> quote_rows_;
+  Column<shm::TradeBody> trades_;
+  Column<std::int64_t> trade_rows_;
+};
 
 class Reader {
  public:
@@ -79,24 +208,27 @@ class Reader {
   }
 
   // Up to `max` events and the status that ended the batch.
-  nb::tuple poll(std::size_t max) {
-    std::vector<ReaderEvent> events;
-    shm::PollResult result{};
+  nb::tuple poll(std::size_t max, std::uint32_t symbol_id) {
+    auto batch = std::make_unique<Batch>();
+    shm::ReadStatus status{};
     {
       const nb::gil_scoped_release unlocked;
-      result = subscriber_.poll(max, [&](const shm::Event& event) { events.push_back(copy_event(event)); });
+      status = batch->fill(subscriber_, max, symbol_id);
     }
-    return nb::make_tuple(std::move(events), result.status);
+    nb::object owned = nb::cast(batch.get(), nb::rv_policy::take_ownership);
+    batch.release();  // after the cast, which may throw
+    return nb::make_tuple(std::move(owned), status);
+  }
+
+  // The book, and the ring set to go on from it.
+  nb::tuple join(std::uint32_t symbol_id) {
+    check(unlocked([&] { return subscriber_.join(symbol_id, book_); }), symbol_id);
+    return copied_book();
   }
 
   nb::tuple book(std::uint32_t symbol_id) {
-    const shm::BookStatus status = subscriber_.read_book(symbol_id, book_);
-    if (status != shm::BookStatus::Ok) {
-      throw SegmentError("cannot read the book of symbol " + std::to_string(symbol_id) + ": " +
-                         shm::to_string(status));
-    }
-    return nb::make_tuple(book_.entry, to_array(book_.bids.data(), book_.bids.size()),
-                          to_array(book_.asks.data(), book_.asks.size()));
+    check(unlocked([&] { return subscriber_.wait_for_book(symbol_id, book_); }), symbol_id);
+    return copied_book();
   }
 
   std::vector<shm::InstrumentEntry> instruments() const {
@@ -113,6 +245,21 @@ class Reader {
   shm::Subscriber& subscriber() noexcept { return subscriber_; }
 
  private:
+  template <class Fn>
+  static shm::BookStatus unlocked(Fn&& fn) {
+    const nb::gil_scoped_release release;
+    return fn();
+  }
+  static void check(shm::BookStatus status, std::uint32_t symbol_id) {
+    if (status == shm::BookStatus::Ok) return;
+    throw SegmentError("cannot read the book of symbol " + std::to_string(symbol_id) + ": " +
+                       shm::to_string(status));
+  }
+  nb::tuple copied_book() const {
+    return nb::make_tuple(book_.entry, to_array(book_.bids.data(), book_.bids.size()),
+                          to_array(book_.asks.data(), book_.asks.size()));
+  }
+
   shm::Subscriber subscriber_;
   shm::Book book_;
 };
@@ -130,7 +277,8 @@ void bind_events(nb::module_& module) {
       .value("STOPPED", shm::ReadStatus::Stopped)
       .value("PUBLISHER_DEAD", shm::ReadStatus::PublisherDead)
       .value("CORRUPT", shm::ReadStatus::Corrupt)
-      .value("NOT_ATTACHED", shm::ReadStatus::NotAttached);
+      .value("NOT_ATTACHED", shm::ReadStatus::NotAttached)
+      .value("PUBLISHER_STALE", shm::ReadStatus::PublisherStale);
 
   nb::class_<ReaderEvent>(module, "Event",
                           "One published event. Numbers are mantissas; see Instrument for exponents.")
@@ -184,6 +332,74 @@ void bind_events(nb::module_& module) {
       .def_prop_ro("line", [](const ReaderEvent& e) { return e.header.ask_count; }, "CONNECTION_STATUS.");
 }
 
+using Bytes = nb::ndarray<nb::numpy, const std::uint8_t, nb::ndim<1>, nb::c_contig>;
+
+// The bytes of a column; the batch is their owner. An empty one is no memory at all.
+template <class T>
+Bytes bytes_of(nb::handle_t<Batch> batch, const Column<T>& (Batch::*column)() const noexcept) {
+  static const std::uint8_t nothing = 0;
+  const Column<T>& values = (nb::cast<const Batch&>(batch).*column)();
+  const void* data = values.data() == nullptr ? &nothing : static_cast<const void*>(values.data());
+  return Bytes(data, {values.size() * sizeof(T)}, batch);
+}
+
+template <auto kColumn>
+void bind_column(nb::class_<Batch>& type, const char* name, const char* doc) {
+  type.def_prop_ro(
+      name, [](nb::handle_t<Batch> self) { return bytes_of(self, kColumn); }, kOwnMemory,
+      nb::sig(("def " + std::string(name) + "(self) -> numpy.typing.NDArray[numpy.uint8]").c_str()), doc);
+}
+
+void bind_batch(nb::module_& module) {
+  nb::class_<Batch> type(module, "Batch", "Events of one poll, as columns of raw bytes; see mdp.dtypes.");
+  type.def("__len__", &Batch::size)
+      .def(
+          "event",
+          [](const Batch& self, std::size_t row) {
+            if (row >= self.size()) throw nb::index_error("no such event in the batch");
+            return self.event(row);
+          },
+          "row"_a, "Return one event as an object.");
+  bind_column<&Batch::headers>(type, "headers", "EVENT_DTYPE, one a row.");
+  bind_column<&Batch::level_offset>(type, "level_offset", "int64, one more than there are rows.");
+  bind_column<&Batch::levels>(type, "levels", "LEVEL_DTYPE, of all deltas and snapshots.");
+  bind_column<&Batch::quotes>(type, "quotes", "BBO_DTYPE.");
+  bind_column<&Batch::quote_rows>(type, "quote_rows", "int64: the row of each quote.");
+  bind_column<&Batch::trades>(type, "trades", "TRADE_DTYPE.");
+  bind_column<&Batch::trade_rows>(type, "trade_rows", "int64: the row of each trade.");
+}
+
+// Sizes and offsets of the records, which mdp.dtypes repeats and a test compares.
+nb::dict record_layouts() {
+  const auto record = [](std::size_t size, std::vector<std::pair<const char*, std::size_t>> offsets) {
+    nb::dict fields;
+    for (const auto& [name, offset] : offsets) fields[name] = offset;
+    return nb::make_tuple(size, fields);
+  };
+  nb::dict layouts;
+#define MDP_FIELD(type, field) {#field, offsetof(shm::type, field)}
+  layouts["EVENT_DTYPE"] =
+      record(sizeof(shm::EventHeader),
+             {MDP_FIELD(EventHeader, size_bytes), MDP_FIELD(EventHeader, type), MDP_FIELD(EventHeader, flags),
+              MDP_FIELD(EventHeader, exchange_id), MDP_FIELD(EventHeader, symbol_id),
+              MDP_FIELD(EventHeader, bid_count), MDP_FIELD(EventHeader, ask_count),
+              MDP_FIELD(EventHeader, sequence), MDP_FIELD(EventHeader, update_id),
+              MDP_FIELD(EventHeader, first_update_id), MDP_FIELD(EventHeader, exch_ts_ns),
+              MDP_FIELD(EventHeader, recv_ts_ns), MDP_FIELD(EventHeader, pub_ts_ns)});
+  layouts["LEVEL_DTYPE"] =
+      record(sizeof(shm::PriceLevel), {MDP_FIELD(PriceLevel, price), MDP_FIELD(PriceLevel, quantity)});
+  layouts["BBO_DTYPE"] =
+      record(sizeof(shm::BboBody), {{"bid_price", offsetof(shm::BboBody, bid.price)},
+                                    {"bid_quantity", offsetof(shm::BboBody, bid.quantity)},
+                                    {"ask_price", offsetof(shm::BboBody, ask.price)},
+                                    {"ask_quantity", offsetof(shm::BboBody, ask.quantity)}});
+  layouts["TRADE_DTYPE"] =
+      record(sizeof(shm::TradeBody), {MDP_FIELD(TradeBody, price), MDP_FIELD(TradeBody, quantity),
+                                      MDP_FIELD(TradeBody, trade_id), MDP_FIELD(TradeBody, side)});
+#undef MDP_FIELD
+  return layouts;
+}
+
 void bind_entries(nb::module_& module) {
   nb::class_<shm::BookEntry>(module, "BookEntry", "Header of one book-table entry.")
       .def_ro("state", &shm::BookEntry::state)
@@ -214,13 +430,24 @@ void bind_entries(nb::module_& module) {
 void bind_reader(nb::module_& module) {
   bind_events(module);
   bind_entries(module);
+  bind_batch(module);
+  module.def("record_layouts", &record_layouts,
+             nb::sig("def record_layouts() -> dict[str, tuple[int, dict[str, int]]]"),
+             "Return size and field offsets of each record, by the name it has in mdp.dtypes.");
+  module.attr("NO_SYMBOL") = shm::kNoSymbol;
   nb::class_<Reader>(module, "Reader",
                      "A segment mapped read-only: directory, book table and ring. One thread.")
       .def(nb::init<std::string, bool>(), "segment"_a, "from_oldest"_a = false,
            "Attach to a segment.\n\nRaises\n------\nSegmentError\n    Why it cannot be attached to.")
-      .def("poll", &Reader::poll, "max"_a = 1024,
-           nb::sig("def poll(self, max: int = 1024) -> tuple[list[Event], ReadStatus]"),
-           "Return up to `max` events and the status that ended the batch. Never blocks.")
+      .def("poll", &Reader::poll, "max"_a = 1024, "symbol_id"_a = shm::kNoSymbol,
+           nb::sig("def poll(self, max: int = 1024, symbol_id: int = ...) -> tuple[Batch, ReadStatus]"),
+           "Return up to `max` events, of one instrument or of all, and the status that ended the batch. "
+           "Never "
+           "blocks.")
+      .def("join", &Reader::join, "symbol_id"_a,
+           nb::sig("def join(self, symbol_id: int) -> tuple[BookEntry, numpy.typing.NDArray[numpy.int64], "
+                   "numpy.typing.NDArray[numpy.int64]]"),
+           "Return what `book` returns, and go on reading with the first event that is not in it.")
       .def("book", &Reader::book, "symbol_id"_a,
            nb::sig("def book(self, symbol_id: int) -> tuple[BookEntry, numpy.typing.NDArray[numpy.int64], "
                    "numpy.typing.NDArray[numpy.int64]]"),
@@ -241,7 +468,7 @@ void bind_reader(nb::module_& module) {
             return const_cast<Reader&>(self).subscriber().check_publisher(heartbeat_limit_ns);
           },
           "heartbeat_limit_ns"_a = 1'000'000'000,
-          "EMPTY: the publisher is alive; else STOPPED or PUBLISHER_DEAD.")
+          "EMPTY: the publisher is alive; else STOPPED, PUBLISHER_DEAD or PUBLISHER_STALE.")
       .def_prop_ro(
           "lost_events", [](Reader& self) { return self.subscriber().ring().total_lost_events(); },
           "Events lost to laps so far.")

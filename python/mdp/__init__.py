@@ -9,10 +9,12 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from mdp._core import BookState, EventFlag, EventType, ReadStatus, Side, StateReason
+from mdp.batch import EventBatch
 from mdp.config import Config, load_config
 from mdp.errors import ConfigError, ConnectError, LappedError, MdpError, SegmentError, StaleBookError
+from mdp.local_book import LocalBook
 from mdp.provider import Provider
-from mdp.reader import Book, Subscriber
+from mdp.reader import Book, Follower, Subscriber
 
 __version__ = version("mdp")
 
@@ -22,9 +24,12 @@ __all__ = [
     "Config",
     "ConfigError",
     "ConnectError",
+    "EventBatch",
     "EventFlag",
     "EventType",
+    "Follower",
     "LappedError",
+    "LocalBook",
     "MdpError",
     "Provider",
     "ReadStatus",

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
 
-from mdp._core import BookState, Event, InstrumentEntry, Reader, ReadStatus, StateReason, format_decimal
+from mdp._core import (
+    NO_SYMBOL,
+    BookState,
+    Event,
+    InstrumentEntry,
+    Reader,
+    ReadStatus,
+    StateReason,
+    format_decimal,
+)
+from mdp.batch import EventBatch
 from mdp.errors import LappedError, SegmentError, StaleBookError
+from mdp.local_book import LocalBook
 
 _IDLE_SLEEP_S = 0.0005
 _HEARTBEAT_LIMIT_NS = 2_000_000_000
@@ -79,7 +91,6 @@ class Subscriber:
         self._segment = segment
         self._strict = strict
         self._lost_seen = 0
-        self._owes_error = False  # strict: events that came before the lap were returned first
         self._instruments: dict[int, InstrumentEntry] = {}
         self._refresh()
 
@@ -136,40 +147,71 @@ class Subscriber:
             asks,
         )
 
-    def poll(self, max_events: int = 1024) -> list[Event]:
+    def poll(self, max_events: int = 1024) -> EventBatch:
         """Return up to `max_events` new events, oldest first; empty when there are none. Never blocks.
 
         Raises
         ------
         LappedError
-            With ``strict``, when events were lost.
+            With ``strict``, when events were lost; those before the hole have been returned by then.
         SegmentError
-            The ring is corrupt.
+            The ring is corrupt; what came before has been returned by then.
         """
-        if self._owes_error:
-            self._raise_lapped()
-        events, status = self._reader.poll(max_events)
-        if status == ReadStatus.LAPPED and self._strict:
-            self._owes_error = True
-            if not events:
-                self._raise_lapped()
-        if status == ReadStatus.CORRUPT:
-            raise SegmentError(f'segment "{self._segment}": what stands in the ring is no record')
+        return self._poll(max_events, NO_SYMBOL)
+
+    def _poll(self, max_events: int, symbol_id: int) -> EventBatch:
+        self._raise_loss()
+        batch, status = self._reader.poll(max_events, symbol_id)
+        events = EventBatch(batch, status, self.instrument)
+        if not events:
+            self._raise_loss()
+            if status == ReadStatus.CORRUPT:
+                raise SegmentError(f'segment "{self._segment}": what stands in the ring is no record')
         return events
+
+    def _raise_loss(self) -> None:
+        if self._strict and self._reader.lost_events > self._lost_seen:
+            count, self._lost_seen = self._reader.lost_events - self._lost_seen, self._reader.lost_events
+            raise LappedError(f'segment "{self._segment}": {count} events were lost; poll more often')
 
     def __iter__(self) -> Iterator[Event]:
         """Yield every event as it comes, until the publisher stops or dies."""
-        while True:
-            events = self.poll()
-            yield from events
-            if not events:
-                if self.publisher_status() != ReadStatus.EMPTY:
-                    return
-                time.sleep(_IDLE_SLEEP_S)
+        return _events(self, self.poll)
+
+    def stream(self, *, max_events: int = 1024, idle_sleep_s: float = _IDLE_SLEEP_S) -> AsyncIterator[Event]:
+        """Yield every event as it comes, until the publisher stops or dies; for ``async for``.
+
+        Other tasks run between two batches of at most `max_events`; while nothing comes, it looks again every
+        `idle_sleep_s` seconds.
+        """
+        return _stream(self, max_events, idle_sleep_s)
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self.stream()
+
+    def follow(self, symbol: str | int) -> Follower:
+        """Join one instrument: its present book, and then exactly the events after it.
+
+        The follower reads with this subscriber, whose place in the ring it sets: use one of the two.
+
+        Raises
+        ------
+        SegmentError
+            No such instrument, or the publisher died while it wrote the entry.
+        """
+        return Follower(self, self.instrument(symbol))
 
     def publisher_status(self) -> ReadStatus:
-        """Return EMPTY while the publisher lives, else STOPPED or PUBLISHER_DEAD."""
+        """Return EMPTY while the publisher lives, else STOPPED or PUBLISHER_DEAD.
+
+        PUBLISHER_STALE: its process is there, but it has given no sign of life for two seconds. It may go on.
+        """
         return self._reader.check_publisher(_HEARTBEAT_LIMIT_NS)
+
+    @property
+    def publisher_gone(self) -> bool:
+        """Whether the publisher stopped or died, and all it published was read."""
+        return self.publisher_status() in (ReadStatus.STOPPED, ReadStatus.PUBLISHER_DEAD)
 
     def reattach(self) -> bool:
         """Go over to the segment of a publisher that was started again; False while there is none."""
@@ -189,11 +231,95 @@ class Subscriber:
         """The publisher's process."""
         return self._reader.publisher_pid
 
-    def _raise_lapped(self) -> None:
-        self._owes_error = False
-        lost = self._reader.lost_events
-        count, self._lost_seen = lost - self._lost_seen, lost
-        raise LappedError(f'segment "{self._segment}": {count} events were lost; poll more often')
-
     def _refresh(self) -> None:
         self._instruments = {entry.symbol_id: entry for entry in self._reader.instruments()}
+
+
+class Follower:
+    """One instrument from now on: made by `Subscriber.follow`.
+
+    Iterating yields the instrument's events (trades and quotes too), the first being the first that `book`
+    did not have; `book` is then the book after the event just yielded. After a lap, which
+    `Subscriber.lost_events` counts, it joins anew: `book` is the present one, and the events after that
+    follow.
+
+    Attributes
+    ----------
+    instrument
+        What the directory says of it.
+    book
+        The book after the last event.
+    joins
+        How often it joined; more than one after laps.
+    """
+
+    def __init__(self, subscriber: Subscriber, instrument: InstrumentEntry) -> None:
+        self._subscriber = subscriber
+        self.instrument = instrument
+        self.book = LocalBook()
+        self.joins = 0
+        self._rejoin_next = False
+        self.rejoin()
+
+    def rejoin(self) -> None:
+        """Take the present book of the book table, and go on behind it."""
+        reader = self._subscriber._reader
+        entry, bids, asks = reader.join(self.instrument.symbol_id)
+        self.book.reset(
+            entry.state,
+            entry.reason,
+            entry.update_id,
+            [(price, quantity) for price, quantity in bids.tolist()],
+            [(price, quantity) for price, quantity in asks.tolist()],
+            reader.levels_per_side,
+        )
+        self.joins += 1
+        self._rejoin_next = False
+
+    def poll(self, max_events: int = 1024) -> EventBatch:
+        """Return the instrument's events among the next `max_events` of the ring, and apply them to `book`.
+
+        Raises
+        ------
+        LappedError, SegmentError
+            As `Subscriber.poll`.
+        """
+        events = self._read(max_events)
+        for event in events:
+            self.book.apply(event)
+        return events
+
+    def __iter__(self) -> Iterator[Event]:
+        """Apply and yield every event as it comes, until the publisher stops or dies."""
+        for event in _events(self._subscriber, self._read):
+            self.book.apply(event)
+            yield event
+
+    def _read(self, max_events: int = 1024) -> EventBatch:
+        if self._rejoin_next:
+            self.rejoin()
+        events = self._subscriber._poll(max_events, self.instrument.symbol_id)
+        # Not yet: what came before the hole is still to be applied to the book that is there.
+        self._rejoin_next = events.status == ReadStatus.LAPPED
+        return events
+
+
+def _events(subscriber: Subscriber, poll: Callable[[], EventBatch]) -> Iterator[Event]:
+    while True:
+        events = poll()
+        yield from events
+        if not events and events.status not in (ReadStatus.OK, ReadStatus.LAPPED):
+            if subscriber.publisher_gone:
+                return
+            time.sleep(_IDLE_SLEEP_S)
+
+
+async def _stream(subscriber: Subscriber, max_events: int, idle_sleep_s: float) -> AsyncIterator[Event]:
+    while True:
+        events = subscriber.poll(max_events)
+        for event in events:
+            yield event
+        idle = not events and events.status != ReadStatus.LAPPED
+        if idle and subscriber.publisher_gone:
+            return
+        await asyncio.sleep(idle_sleep_s if idle else 0)

@@ -17,7 +17,6 @@ from mdp._core import (
     EventFlag,
     EventType,
     InstrumentEntry,
-    ReadStatus,
     format_decimal,
 )
 from mdp.errors import SegmentError
@@ -104,7 +103,7 @@ def live_view(
         if on_refresh:
             on_refresh()
         over = deadline is not None and time.monotonic() >= deadline
-        return over or subscriber.publisher_status() != ReadStatus.EMPTY
+        return over or subscriber.publisher_gone
 
     def pause() -> bool:
         left = interval if deadline is None else min(interval, max(0.0, deadline - time.monotonic()))

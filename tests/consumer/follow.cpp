@@ -1,7 +1,6 @@
 // follow SEGMENT: prints every trade until the publisher ends. The README shows this program.
 #include <cstdio>
 #include <mdp/shm/shm.hpp>
-#include <thread>
 using namespace mdp::shm;
 
 int main(int argc, char** argv) {
@@ -10,15 +9,16 @@ int main(int argc, char** argv) {
     return std::puts(to_string(status)), 1;
   InstrumentEntry of;
   for (Event event;;) {
-    ReadStatus status = feed.poll(event);
-    if (status == ReadStatus::Empty) status = feed.check_publisher(1'000'000'000);  // ns without a heartbeat
+    const ReadStatus status = feed.wait(event);  // Wait::Spin, Wait::Yield or, as here, Wait::Sleep
     if (status == ReadStatus::Ok && event.header.type == EventType::Trade && feed.instrument(event, of)) {
       std::printf("%.64s %s @ %s\n", of.canonical_symbol,
                   to_decimal(event.trade.quantity, of.quantity_exponent).c_str(),
                   to_decimal(event.trade.price, of.price_exponent).c_str());
     }
     if (status == ReadStatus::Lapped) std::printf("lost %llu events\n", 0ULL + feed.ring().lost_events());
-    if (status == ReadStatus::Empty) std::this_thread::yield();
-    if (status > ReadStatus::Lapped) return std::puts(to_string(status)), 0;  // stopped, dead or corrupt
+    if (status == ReadStatus::PublisherStale)
+      std::puts(to_string(status));  // it may go on
+    else if (status > ReadStatus::Lapped)
+      return std::puts(to_string(status)), 0;  // stopped, dead or corrupt
   }
 }

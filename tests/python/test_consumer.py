@@ -37,12 +37,13 @@ def build_consumer(package_dir: Path, build: Path) -> Path:
 
 
 def check_runs(program: Path) -> None:
-    """Run top_of_book where there is no segment: it says so."""
-    done = subprocess.run(
-        [str(program), "mdp-no-such-segment", "X"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "mdp-no-such-segment: no such segment" in done.stderr
+    """Run top_of_book, in C++ and in C, where there is no segment: it says so."""
+    for path in (program, program.with_name("top_of_book_c")):
+        done = subprocess.run(
+            [str(path), "mdp-no-such-segment", "X"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert "mdp-no-such-segment: no such segment" in done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -25,9 +25,10 @@ enum class ReadStatus : std::uint8_t {
   Empty = 1,    // nothing new; the publisher runs, as far as the segment says
   Lapped = 2,   // the publisher came round: lost_events() and lost_bytes() say how much; poll again to go on
   Stopped = 3,  // the publisher stopped in order and all it published was read
-  PublisherDead = 4,  // check_publisher() only: no sign of life, and its process is gone
-  Corrupt = 5,        // what stands in the ring is no record; the reader stays where it is
-  NotAttached = 6,    // no segment
+  PublisherDead = 4,   // check_publisher() only: no sign of life, and its process is gone
+  Corrupt = 5,         // what stands in the ring is no record; the reader stays where it is
+  NotAttached = 6,     // no segment
+  PublisherStale = 7,  // check_publisher() only: no sign of life, but its process is there; it may go on
 };
 
 inline const char* to_string(ReadStatus status) noexcept {
@@ -46,6 +47,8 @@ inline const char* to_string(ReadStatus status) noexcept {
       return "the ring is corrupt";
     case ReadStatus::NotAttached:
       return "not attached to a segment";
+    case ReadStatus::PublisherStale:
+      return "the publisher gives no sign of life";
   }
   return "unknown";
 }
@@ -61,6 +64,8 @@ struct PollResult {
   ReadStatus status;
   std::size_t events;
 };
+
+inline constexpr std::size_t kMaxBodyBytes = kMaxRecordBytes - sizeof(EventHeader);
 
 class RingReader {
  public:
@@ -83,7 +88,11 @@ class RingReader {
   // Copies the next event, its used bytes only. Ok, Empty, Lapped, Stopped, Corrupt, NotAttached. `out` is
   // valid with Ok and has then been checked: its level counts fit its size. Types this reader does not know
   // are delivered too.
-  [[nodiscard]] ReadStatus poll(Event& out) noexcept;
+  [[nodiscard]] ReadStatus poll(Event& out) noexcept { return poll(out.header, out.levels); }
+
+  // The same in two places, for who gathers events in arrays of its own: `body` has room for kMaxBodyBytes
+  // and is aligned to 8. Whatever the status, both may have been written to.
+  [[nodiscard]] ReadStatus poll(EventHeader& header, void* body) noexcept;
 
   // Hands up to `max` events to `fn(const Event&)`; the reference is valid during the call. Events come
   // before the status: with Lapped, those handed over are older than the hole. `fn` must not throw if
@@ -144,7 +153,7 @@ class RingReader {
   std::uint64_t laps_ = 0;
 };
 
-inline ReadStatus RingReader::poll(Event& out) noexcept {
+inline ReadStatus RingReader::poll(EventHeader& header, void* body) noexcept {
   if (!view_.attached()) return ReadStatus::NotAttached;
   // Twice at most: a padding record fills the end of the ring, and a record follows it.
   for (int records = 0; records < 2; ++records) {
@@ -153,20 +162,19 @@ inline ReadStatus RingReader::poll(Event& out) noexcept {
     if (!reached(end, position_) || position_ % kCacheLineSize != 0) return ReadStatus::Corrupt;
     if (end - position_ > view_.ring_bytes()) return resume();
 
-    load_words(&out.header, at(position_), sizeof(EventHeader));
-    if (!frame_fits(out.header, end)) return overwritten(position_) ? resume() : ReadStatus::Corrupt;
-    const bool padding = out.header.type == EventType::None;
+    load_words(&header, at(position_), sizeof(EventHeader));
+    if (!frame_fits(header, end)) return overwritten(position_) ? resume() : ReadStatus::Corrupt;
+    const bool padding = header.type == EventType::None;
     if (!padding) {
-      load_words(out.levels, at(position_) + sizeof(EventHeader),
-                 out.header.size_bytes - sizeof(EventHeader));
+      load_words(body, at(position_) + sizeof(EventHeader), header.size_bytes - sizeof(EventHeader));
     }
     if (overwritten(position_)) return resume();
 
-    const bool expected = !sequence_known_ || out.header.sequence == next_sequence_;
-    if (!expected || (!padding && !body_fits(out.header))) return ReadStatus::Corrupt;
+    const bool expected = !sequence_known_ || header.sequence == next_sequence_;
+    if (!expected || (!padding && !body_fits(header))) return ReadStatus::Corrupt;
     sequence_known_ = true;
-    next_sequence_ = out.header.sequence;  // a padding record carries the sequence of the event behind it
-    position_ += out.header.size_bytes;
+    next_sequence_ = header.sequence;  // a padding record carries the sequence of the event behind it
+    position_ += header.size_bytes;
     if (!padding) {
       ++next_sequence_;
       return ReadStatus::Ok;

@@ -11,3 +11,4 @@
 #include "mdp/shm/segment_view.hpp"
 #include "mdp/shm/seqlock.hpp"
 #include "mdp/shm/subscriber.hpp"
+#include "mdp/shm/wait.hpp"

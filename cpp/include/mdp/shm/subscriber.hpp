@@ -4,6 +4,7 @@
 // forwards to.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "mdp/shm/directory.hpp"
 #include "mdp/shm/mapping.hpp"
 #include "mdp/shm/ring_reader.hpp"
+#include "mdp/shm/wait.hpp"
 
 namespace mdp::shm {
 
@@ -38,14 +40,46 @@ class Subscriber {
     return status;
   }
 
-  // The next event of the ring: see RingReader::poll().
-  [[nodiscard]] ReadStatus poll(Event& out) noexcept { return ring_.poll(out); }
+  // The next event of the ring: see RingReader::poll(). After follow(), the next of the followed instrument.
+  [[nodiscard]] ReadStatus poll(Event& out) noexcept { return poll(out.header, out.levels); }
+  [[nodiscard]] ReadStatus poll(EventHeader& header, void* body) noexcept {
+    ReadStatus status = ring_.poll(header, body);
+    while (status == ReadStatus::Ok && !wanted(header)) status = ring_.poll(header, body);
+    return status;
+  }
+  // Hands over all instruments' events, followed or not: see RingReader::poll().
   template <class Fn>
   PollResult poll(std::size_t max, Fn&& fn) {
     return ring_.poll(max, std::forward<Fn>(fn));
   }
 
+  // poll(), but waits while it is Empty: until there is something else to say, the publisher stopped, died or
+  // gave no heartbeat for `heartbeat_limit` (see check_publisher()), or `timeout` has passed, which is Empty.
+  // PublisherStale is said once: the next wait() goes on until it is over.
+  [[nodiscard]] ReadStatus wait(Event& out, Wait how = Wait::Sleep,
+                                std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max(),
+                                std::chrono::nanoseconds heartbeat_limit = std::chrono::seconds(1)) {
+    std::chrono::steady_clock::time_point began{};
+    for (IdleWait idle(how);; idle.idle()) {
+      ReadStatus status = poll(out);
+      if (status != ReadStatus::Empty) {
+        stale_said_ = false;
+        return status;
+      }
+      // Clocks are read now and then while the waiting is a matter of nanoseconds.
+      if (how != Wait::Sleep && idle.idles() % kIdlesPerCheck != 0) continue;
+      status = check_publisher(heartbeat_limit.count());
+      const bool said = stale_said_ && status == ReadStatus::PublisherStale;
+      stale_said_ = status == ReadStatus::PublisherStale;
+      if (status != ReadStatus::Empty && !said) return status;
+      const auto now = std::chrono::steady_clock::now();
+      if (idle.idles() == 0) began = now;
+      if (now - began >= timeout) return ReadStatus::Empty;
+    }
+  }
+
   // For when poll() is Empty: Empty (the publisher is alive, or left events to read), Stopped, PublisherDead,
+  // PublisherStale (no heartbeat for longer than the limit, but its process exists: hung, or not scheduled),
   // NotAttached. Reads the clock, and asks the operating system about the process only if the heartbeat is
   // older than the limit.
   [[nodiscard]] ReadStatus check_publisher(std::int64_t heartbeat_limit_ns) const noexcept {
@@ -53,8 +87,9 @@ class Subscriber {
     ReadStatus status = ReadStatus::Empty;
     if (mapping_.view().state() == SegmentState::Stopped) {
       status = ReadStatus::Stopped;
-    } else if (mapping_.publisher_dead(heartbeat_limit_ns)) {
-      status = ReadStatus::PublisherDead;
+    } else if (mapping_.heartbeat_age_ns() > heartbeat_limit_ns) {
+      const bool dead = mapping_.publisher_dead(heartbeat_limit_ns);
+      status = dead ? ReadStatus::PublisherDead : ReadStatus::PublisherStale;
     }
     // Looked at last: what it published before it ended is still to be read.
     return ring_.lag_bytes() == 0 ? status : ReadStatus::Empty;
@@ -68,18 +103,35 @@ class Subscriber {
   [[nodiscard]] bool instrument(const Event& event, InstrumentEntry& out) const noexcept {
     return directory_.instrument(event.header.symbol_id, out);
   }
-  // Copies the present book.
+  // Copies the present book. Never blocks: Busy is also a publisher that lost its core inside the entry.
   [[nodiscard]] BookStatus read_book(std::uint32_t symbol_id, Book& out) const {
     return books_.read(symbol_id, out);
   }
+  // The same, but waits while the publisher is inside, for about a second: Busy means that it died there.
+  [[nodiscard]] BookStatus wait_for_book(std::uint32_t symbol_id, Book& out) const {
+    for (IdleWait idle(Wait::Sleep);; idle.idle()) {
+      const BookStatus status = books_.read(symbol_id, out);
+      if (status != BookStatus::Busy || idle.idles() == kIdlesPerBook) return status;
+      if (idle.idles() % kIdlesPerCheck == kIdlesPerCheck - 1 && mapping_.publisher_dead(0)) return status;
+    }
+  }
 
-  // Copies the present book and sets the ring to continue from it: the next events of this instrument are
-  // exactly those that are not in `out`.
+  // wait_for_book(), and sets the ring to continue from it: the next events of this instrument are exactly
+  // those that are not in `out`.
   [[nodiscard]] BookStatus join(std::uint32_t symbol_id, Book& out) {
-    const BookStatus status = books_.read(symbol_id, out);
+    const BookStatus status = wait_for_book(symbol_id, out);
     if (status == BookStatus::Ok) ring_.start_at(out.entry.ring_position, out.entry.next_sequence);
     return status;
   }
+
+  // join(), and from then on poll() and wait() pass over the other instruments' events. After Lapped: again.
+  [[nodiscard]] BookStatus follow(std::uint32_t symbol_id, Book& out) {
+    const BookStatus status = join(symbol_id, out);
+    if (status == BookStatus::Ok) followed_ = symbol_id;
+    return status;
+  }
+  // Ends that: all events again.
+  void follow_all() noexcept { followed_ = kNoSymbol; }
 
   const Mapping& mapping() const noexcept { return mapping_; }
   const SegmentView& view() const noexcept { return mapping_.view(); }
@@ -89,7 +141,14 @@ class Subscriber {
   const RingReader& ring() const noexcept { return ring_; }
 
  private:
+  static constexpr std::uint64_t kIdlesPerCheck = 64;
+  static constexpr std::uint64_t kIdlesPerBook = 10'000;  // most of them sleeps of 50 us and more
+
+  bool wanted(const EventHeader& header) const noexcept {
+    return followed_ == kNoSymbol || header.symbol_id == followed_;
+  }
   void attach(Start start) noexcept {
+    followed_ = kNoSymbol;
     directory_ = Directory(mapping_.view());
     books_ = BookTable(mapping_.view());
     ring_ = RingReader(mapping_.view(), start);
@@ -99,6 +158,8 @@ class Subscriber {
   Directory directory_;
   BookTable books_;
   RingReader ring_;
+  std::uint32_t followed_ = kNoSymbol;
+  bool stale_said_ = false;
 };
 
 }  // namespace mdp::shm

@@ -1,0 +1,50 @@
+"""NumPy dtypes of the published records.
+
+Notes
+-----
+The same as the structs of ``mdp/shm/event.hpp``; a test compares sizes and offsets with those of C++.
+Numbers are mantissas: ``value = mantissa * 10**exponent``, with the exponents of the instrument. Times are
+nanoseconds since the Unix epoch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# One event: EventHeader. `type` is an EventType, `flags` are EventFlag bits. BOOK_STATE: bid_count is the
+# BookState, ask_count the StateReason. CONNECTION_STATUS: bid_count is the LineState, ask_count the line.
+EVENT_DTYPE = np.dtype(
+    [
+        ("size_bytes", "<u4"),
+        ("type", "u1"),
+        ("flags", "u1"),
+        ("exchange_id", "<u2"),
+        ("symbol_id", "<u4"),
+        ("bid_count", "<u2"),
+        ("ask_count", "<u2"),
+        ("sequence", "<u8"),
+        ("update_id", "<u8"),
+        ("first_update_id", "<u8"),
+        ("exch_ts_ns", "<i8"),
+        ("recv_ts_ns", "<i8"),
+        ("pub_ts_ns", "<i8"),
+    ]
+)
+
+# One level of a book, or one change of it: the quantity is absolute, zero removes the level.
+LEVEL_DTYPE = np.dtype([("price", "<i8"), ("quantity", "<i8")])
+
+# Best bid and offer; a zero quantity is an empty side.
+BBO_DTYPE = np.dtype(
+    [("bid_price", "<i8"), ("bid_quantity", "<i8"), ("ask_price", "<i8"), ("ask_quantity", "<i8")]
+)
+
+# A trade; `side` is a Side, the aggressor's.
+TRADE_DTYPE = np.dtype(
+    {
+        "names": ["price", "quantity", "trade_id", "side"],
+        "formats": ["<i8", "<i8", "<u8", "u1"],
+        "offsets": [0, 8, 16, 24],
+        "itemsize": 32,
+    }
+)

@@ -1,0 +1,160 @@
+"""mdp_shm.h as its users meet it: a C99 program, and a library that another language binds."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mdp import EventType, Subscriber
+from mdp.dtypes import EVENT_DTYPE, LEVEL_DTYPE
+from mdp.views import top_line
+from support.live import ROOT, LivePublisher
+
+INCLUDE = ROOT / "cpp/include"
+WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror")
+OK, EMPTY, LAPPED, STOPPED = 0, 1, 2, 3
+BUSY = 2  # of a book
+EVENT_BYTES = 4160
+SYMBOLS = ("BTCUSDT", "test:ETHUSDT", "SOLUSDT", "QUIETUSDT")
+
+
+def compile_c(source: Path, output: Path, *options: str) -> Path:
+    command = [os.environ.get("CC", "cc"), "-std=c99", "-O2", *WARNINGS, f"-I{INCLUDE}", *options]
+    done = subprocess.run(
+        [*command, str(source), "-o", str(output), "-lrt"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return output
+
+
+@pytest.fixture
+def publisher() -> Iterator[LivePublisher]:
+    with LivePublisher() as live:
+        yield live
+
+
+@pytest.fixture(scope="module")
+def top_of_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_c(ROOT / "tests/consumer/top_of_book.c", tmp_path_factory.mktemp("c") / "top_of_book")
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """Build a shared library of the header's functions, and bind it."""
+    folder = tmp_path_factory.mktemp("library")
+    source = folder / "reader.c"
+    source.write_text("#define MDP_SHM_API\n#include <mdp/shm/mdp_shm.h>\n")
+    bound = ctypes.CDLL(str(compile_c(source, folder / "libreader.so", "-shared", "-fPIC")))
+    bound.mdp_shm_size.restype = ctypes.c_size_t
+    bound.mdp_shm_lag_bytes.restype = ctypes.c_uint64
+    bound.mdp_shm_attach_text.restype = ctypes.c_char_p
+    return bound
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_c_program_prints_what_the_command_line_prints(
+    top_of_book: Path, publisher: LivePublisher, symbol: str
+) -> None:
+    for steps in (0, 3000):
+        publisher.fill(steps)
+        done = subprocess.run(
+            [top_of_book, publisher.segment, symbol], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == top_line(Subscriber(publisher.segment).book(symbol)) + "\n"
+
+
+def test_c_program_says_what_is_wrong(top_of_book: Path, publisher: LivePublisher) -> None:
+    for arguments, code, message in (
+        ([], 2, "usage"),
+        (["mdp-no-such-segment", "X"], 1, "no such segment"),
+        (["a/b", "X"], 1, "bad segment name"),
+        ([publisher.segment, "NOSUCH"], 1, "no such instrument"),
+    ):
+        done = subprocess.run([top_of_book, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == code
+        assert message in done.stderr
+
+
+def test_bound_library_reads_the_same_events(library: ctypes.CDLL, publisher: LivePublisher) -> None:
+    feed = ctypes.create_string_buffer(library.mdp_shm_size())
+    event = ctypes.create_string_buffer(EVENT_BYTES)
+    subscriber = Subscriber(publisher.segment, from_oldest=True)
+    assert library.mdp_shm_open(feed, publisher.segment.encode()) == OK
+    library.mdp_shm_start_oldest(feed)
+    publisher.fill(500)
+    batch = subscriber.poll(10_000)
+    assert len(batch) == publisher.events
+    for row in range(len(batch)):
+        assert library.mdp_shm_poll(feed, event) == OK
+        assert event.raw[: EVENT_DTYPE.itemsize] == batch.headers[row].tobytes()
+        levels = batch.levels[batch.level_offset[row] : batch.level_offset[row + 1]].tobytes()
+        assert event.raw[EVENT_DTYPE.itemsize :][: len(levels)] == levels
+    assert library.mdp_shm_poll(feed, event) == EMPTY
+    assert library.mdp_shm_lag_bytes(feed) == 0
+    publisher.fill(20_000)
+    assert library.mdp_shm_poll(feed, event) == LAPPED
+    publisher.stop()
+    while (status := library.mdp_shm_poll(feed, event)) == OK:
+        pass
+    assert status == STOPPED
+    library.mdp_shm_close(feed)
+
+
+def test_bound_library_joins_late_without_gap_or_duplicate(library: ctypes.CDLL) -> None:
+    feed = ctypes.create_string_buffer(library.mdp_shm_size())
+    event = ctypes.create_string_buffer(EVENT_BYTES)
+    entry = ctypes.create_string_buffer(64)
+    bids, asks = (ctypes.create_string_buffer(20 * LEVEL_DTYPE.itemsize) for _ in range(2))
+
+    def header(field: str) -> int:
+        kind, offset = EVENT_DTYPE.fields[field]  # type: ignore[index]
+        return int.from_bytes(event.raw[offset : offset + kind.itemsize], "little")
+
+    with LivePublisher(ring_bytes=16 << 20) as publisher:
+        assert library.mdp_shm_open(feed, publisher.segment.encode()) == OK
+        publisher.load()
+        joins = 0
+        while joins < 200:
+            symbol_id = joins % 3
+            joined = library.mdp_shm_join(feed, symbol_id, entry, bids, asks, 20)
+            if joined == BUSY:  # the publisher lost its core inside the entry
+                continue
+            assert joined == OK
+            update_id = int.from_bytes(entry.raw[16:24], "little")
+            followed, status = 0, OK
+            while followed < 5 and status != LAPPED:  # lapped: this process did not run, and was told
+                status = library.mdp_shm_poll(feed, event)
+                assert status in (OK, EMPTY, LAPPED)
+                if (
+                    status == OK
+                    and header("symbol_id") == symbol_id
+                    and header("type") == EventType.BOOK_DELTA.value
+                ):
+                    update_id += 1
+                    assert header("update_id") == update_id, f"join {joins}"
+                    followed += 1
+            joins += status != LAPPED
+        publisher.rest()
+    library.mdp_shm_close(feed)
+
+
+def test_bound_library_finds_a_publisher_that_was_started_again(library: ctypes.CDLL) -> None:
+    feed = ctypes.create_string_buffer(library.mdp_shm_size())
+    event = ctypes.create_string_buffer(EVENT_BYTES)
+    with LivePublisher() as first:
+        assert library.mdp_shm_open(feed, first.segment.encode()) == OK
+        assert library.mdp_shm_check_publisher(feed, ctypes.c_int64(60_000_000_000)) == EMPTY
+        assert library.mdp_shm_reattach(feed) != OK, "it is still the same"
+    assert library.mdp_shm_check_publisher(feed, ctypes.c_int64(60_000_000_000)) == STOPPED
+    assert b"no such segment" in library.mdp_shm_attach_text(library.mdp_shm_reattach(feed))
+    with LivePublisher(first.segment) as second:
+        second.fill(10)
+        assert library.mdp_shm_reattach(feed) == OK
+        assert library.mdp_shm_poll(feed, event) == OK
+        assert int.from_bytes(event.raw[16:24], "little") == 0, "its first event"
+    library.mdp_shm_close(feed)
