@@ -163,8 +163,7 @@ Spread spread(std::vector<double> values) {
 
 void print(const char* what, const std::vector<double>& values) {
   const Spread s = spread(values);
-  std::printf("%-22s median %8.2f   p10 %8.2f   p90 %8.2f\n", what, s.median, s.low,
-              s.high);
+  std::printf("%-22s median %8.2f   p10 %8.2f   p90 %8.2f\n", what, s.median, s.low, s.high);
 }
 
 }  // namespace

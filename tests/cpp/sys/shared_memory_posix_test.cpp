@@ -250,19 +250,19 @@ TEST(SharedMemory, ForkedChildThatSurvivesItsParentDoesNotKeepTheName) {
 }
 
 TEST(SharedMemory, ForkedChildMayOwnItsOwnBlock) {
-  const std::string parents = unique_name();
-  const std::string childs = unique_name();
-  SharedMemory memory = SharedMemory::create(config_for(parents));
+  const std::string parent_name = unique_name();
+  const std::string own_name = unique_name();
+  SharedMemory memory = SharedMemory::create(config_for(parent_name));
   const pid_t child = ::fork();
   if (child == 0) {
     int code = 1;
     try {
       // Its descriptor very likely has the number that the parent's had.
-      SharedMemory own = SharedMemory::create(config_for(childs));
+      SharedMemory own = SharedMemory::create(config_for(own_name));
       memory.close();
       const bool refused = [&] {
         try {
-          SharedMemory::create(config_for(childs));
+          SharedMemory::create(config_for(own_name));
         } catch (const SegmentError&) {
           return true;
         }
@@ -276,9 +276,10 @@ TEST(SharedMemory, ForkedChildMayOwnItsOwnBlock) {
   int status = 0;
   ::waitpid(child, &status, 0);
   EXPECT_EQ(WEXITSTATUS(status), 0);
-  EXPECT_TRUE(exists(parents));
-  EXPECT_FALSE(exists(childs));
-  EXPECT_THROW(SharedMemory::create(config_for(parents)), SegmentError) << "the parent still owns its name";
+  EXPECT_TRUE(exists(parent_name));
+  EXPECT_FALSE(exists(own_name));
+  EXPECT_THROW(SharedMemory::create(config_for(parent_name)), SegmentError)
+      << "the parent still owns its name";
 }
 
 // ---- wishes

@@ -168,7 +168,7 @@ struct alignas(kCacheLineSize) SegmentHeader {
 
   alignas(kCacheLineSize) Word next_sequence;  // events up to the cursor; stored before it
   Word cursor;
-  Word event_count;  // the same number; stored after the cursor
+  Word event_count;                                   // the same number; stored after the cursor
   alignas(kCacheLineSize) std::uint64_t reserved[8];  // the second line of the pair, see above
 
   // Of segment i (1/64 of the ring): the position of the first record that starts in it on the newest lap. A
