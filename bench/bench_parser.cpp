@@ -18,6 +18,7 @@
 #include "mdp/core/fixed_point.hpp"
 #include "mdp/core/parser.hpp"
 #include "mdp/core/symbol_table.hpp"
+#include "mdp/shm/decimal.hpp"
 #include "mdp/venue/binance_spot/parser.hpp"
 
 namespace {
@@ -65,7 +66,7 @@ class Frames {
 };
 
 std::string eight_decimals(std::int64_t mantissa, int exponent) {
-  std::string text = core::format_decimal(mantissa, exponent);
+  std::string text = shm::to_decimal(mantissa, exponent);
   const std::size_t point = text.find('.');
   const std::size_t decimals = point == std::string::npos ? 0 : text.size() - point - 1;
   if (point == std::string::npos) text += '.';

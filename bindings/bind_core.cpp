@@ -9,6 +9,7 @@
 #include "mdp/core/fixed_point.hpp"
 #include "mdp/core/instrument.hpp"
 #include "mdp/queue/spsc_queue.hpp"
+#include "mdp/shm/decimal.hpp"
 #include "mdp/shm/event.hpp"
 #include "mdp/venue/registry.hpp"
 
@@ -89,7 +90,7 @@ void bind_core(nb::module_& module) {
       "parse_decimal", &parse_decimal, "text"_a, "exponent"_a,
       "Return the mantissa of a decimal number at `exponent`: value = mantissa * 10**exponent.\n\n"
       "Raises\n------\nValueError\n    Not a decimal number, not exact at this exponent, or beyond 64 bits.");
-  module.def("format_decimal", &core::format_decimal, "mantissa"_a, "exponent"_a,
+  module.def("format_decimal", &shm::to_decimal, "mantissa"_a, "exponent"_a,
              "Return mantissa * 10**exponent as exact decimal text without trailing zeros.");
   module.def("venue_names", &venue::venue_names, "Return the names of the venues this build knows.");
   module.attr("SPSC_QUEUE") = queue::kSpscQueueName;

@@ -33,6 +33,10 @@ Levels to_array(const shm::PriceLevel* levels, std::size_t count) {
   return Levels(data, {count, 2}, owner);
 }
 
+// Of a property that returns such an array. The default for properties is to keep `self` alive as the owner,
+// which nanobind refuses for an array that has one.
+constexpr auto kOwnMemory = nb::rv_policy::automatic;
+
 // One event, copied out of the ring: header, and as many levels as it has.
 struct ReaderEvent {
   shm::EventHeader header;
@@ -146,14 +150,14 @@ void bind_events(nb::module_& module) {
           [](const ReaderEvent& e) {
             return to_array(e.levels.data(), e.levels.empty() ? 0 : e.header.bid_count);
           },
-          "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
+          kOwnMemory, "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
       .def_prop_ro(
           "asks",
           [](const ReaderEvent& e) {
             return e.levels.empty() ? to_array(nullptr, 0)
                                     : to_array(e.levels.data() + e.header.bid_count, e.header.ask_count);
           },
-          "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
+          kOwnMemory, "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
       .def_prop_ro(
           "bid", [](const ReaderEvent& e) { return to_pair(e.bbo.bid); },
           "BBO: (price, quantity); quantity 0: no bid.")

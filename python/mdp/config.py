@@ -69,7 +69,10 @@ class EngineSection(_Section):
     cores: CoresSection = CoresSection()
     managers: Annotated[int, Field(ge=1, le=64)] = 1
     book_depth: Annotated[int, Field(ge=0)] = 0
-    """Levels kept a side, 0 for all the venue sends."""
+    """Levels kept a side, 0 for all the venue sends. A side is cut when it has grown a quarter beyond."""
+    top_snapshot_ms: Annotated[int, Field(ge=0, le=86_400_000)] = 0
+    """How often the best `segment.levels` a side also go into the ring (BookSnapshot flagged Top), with the
+    first update so long after the last one; 0: never. For readers that want no more than the top."""
     frames: Annotated[int, Field(ge=8, le=1 << 20)] = 1024
     """Raw frame buffers of one line."""
     frame_size: ByteSize = ByteSize(16 << 10)
@@ -84,6 +87,14 @@ class LogSection(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     file: str = ""
     """Appended to; empty: standard error."""
+
+
+class MetricsSection(_Section):
+    """Prometheus metrics over HTTP."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """0 takes any free port, which the log names; absent: no metrics are served."""
 
 
 class TlsSection(_Section):
@@ -154,6 +165,7 @@ class Config(_Section):
     segment: SegmentSection = SegmentSection()
     engine: EngineSection = EngineSection()
     log: LogSection = LogSection()
+    metrics: MetricsSection = MetricsSection()
     venues: Annotated[list[VenueSection], Field(min_length=1)]
 
     _origin: Origin | None = None
@@ -265,7 +277,7 @@ def _explain(details: ErrorDetails, origin: Origin) -> str:
     if details["type"] == "extra_forbidden":
         allowed = _keys_at(path[:-1])
         close = difflib.get_close_matches(str(path[-1]), allowed, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = f"; did you mean {close[0]}?" if close else "."
         return f"{where}unknown key{hint} Allowed: {', '.join(allowed)}"
     if details["type"] == "missing":
         return f"{where}missing; it must be given"

@@ -7,17 +7,17 @@ import os
 import sys
 import threading
 import time
+from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from mdp import _core
-from mdp._core import BookState
 from mdp.config import Config, load_config
 from mdp.errors import MdpError
 from mdp.provider import Provider
-from mdp.reader import Subscriber
+from mdp.reader import Book, Subscriber
 from mdp.sim import SimProcess, start_sim_process
 from mdp.views import live_view
 
@@ -128,14 +128,18 @@ class _Demo:
     def _finish(self, subscriber: Subscriber) -> dict[str, int]:
         # A run cut short, or a resync in its last moment, is given time to become LIVE.
         deadline = time.monotonic() + _SETTLE_S
-        while self._provider.health().live < len(subscriber.instruments) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        live = 0
         for instrument in subscriber.instruments:
-            self._mismatches += not self._matches(subscriber, instrument.symbol_id)
+            book = subscriber.book(instrument.symbol_id)
+            while not book.live and time.monotonic() < deadline:
+                time.sleep(0.05)
+                book = subscriber.book(instrument.symbol_id)
+            live += book.live
+            self._mismatches += book.live and not self._matches(book)
         health = self._provider.health()
         return {
             "symbols": health.symbols,
-            "live": health.live,
+            "live": live,
             "events": health.engine.events,
             "gaps": health.engine.gaps,
             "resyncs": health.engine.resyncs,
@@ -152,18 +156,16 @@ class _Demo:
         instruments = subscriber.instruments
         self._turn += 1
         symbol_id = instruments[self._turn % len(instruments)].symbol_id
-        if subscriber.book(symbol_id).state == BookState.LIVE:
-            self._mismatches += not self._matches(subscriber, symbol_id)
-
-    def _matches(self, subscriber: Subscriber, symbol_id: int) -> bool:
-        """Whether the published book is what the exchange's was at the same update id, level by level."""
         book = subscriber.book(symbol_id)
-        if not book.live:
-            return False
+        if book.live:
+            self._mismatches += not self._matches(book)
+
+    def _matches(self, book: Book) -> bool:
+        """Whether a LIVE book is what the exchange's was at the same update id, level by level."""
         depth = max(len(book.bids), len(book.asks))
         try:
             truth = self._sim.truth(book.instrument.venue_symbol, book.update_id, depth)
-        except LookupError as error:
+        except (LookupError, OSError, HTTPException) as error:
             raise MdpError(f"the embedded exchange cannot tell the truth: {error}") from error
         for side in ("bids", "asks"):
             expected = [(_plain(price), _plain(quantity)) for price, quantity in truth[side]]

@@ -9,12 +9,14 @@ _BARE = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+:
 
 
 def fields(**values: object) -> str:
-    """Return ``key=value`` pairs; a value with blanks or quotes is quoted."""
+    """Return ``key=value`` pairs on one line; a value with blanks or quotes is quoted."""
     parts = []
     for key, value in values.items():
         text = str(value)
         if not text or not set(text) <= _BARE:
-            text = '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
+            # Venues' texts are in here: none may end the line or steer a terminal.
+            text = "".join(char if char.isprintable() else " " for char in text)
+            text = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
         parts.append(f"{key}={text}")
     return " ".join(parts)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import tenacity
 
-from mdp import _core, log
+from mdp import _core, log, metrics
 from mdp._core import BookState, ControlEvent, ControlKind, EngineHealth, Instrument, LineState, StateReason
 from mdp.config import Config, VenueSection
 from mdp.errors import ConfigError, ConnectError, MdpError
@@ -68,9 +68,11 @@ class Provider:
         self._engine: _core.Engine | None = None
         self._venues: list[_Venue] = []
         self._symbols: dict[int, _Symbol] = {}
+        self._stale_since: dict[int, float] = {}  # by symbol_id; monotonic seconds
         self._stop = threading.Event()
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
+        self._metrics: metrics.Server | None = None
 
     def __enter__(self) -> Provider:
         self.start()
@@ -111,6 +113,7 @@ class Provider:
                 for index, name in enumerate(venue.section.symbols):
                     self._subscribe(venue, name, (*venue.path, "symbols", index))
             self._engine.start()
+            self._serve_metrics()
         except BaseException:
             self.stop()
             raise
@@ -123,6 +126,9 @@ class Provider:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
             self._thread = None
+        if self._metrics is not None:
+            self._metrics.close()
+            self._metrics = None
         if self._engine is not None and self._engine.running:
             log.info("provider.stop", segment=self._engine.segment_name)
         if self._engine is not None:
@@ -155,6 +161,7 @@ class Provider:
             symbol = self._symbols.pop(symbol_id, None)
             if symbol is None or self._engine is None:
                 return False
+            self._stale_since.pop(symbol_id, None)
             symbol.venue.scheduler.forget(symbol_id)
             return self._engine.remove_symbol(symbol_id)
 
@@ -198,6 +205,19 @@ class Provider:
             raise MdpError("the provider was not started; call start() first")
         return self._engine
 
+    def _serve_metrics(self) -> None:
+        section = self._config.metrics
+        if section.port is None:
+            return
+        try:
+            self._metrics = metrics.serve(self, section.host, section.port)
+        except OSError as error:
+            where = self._config.where("metrics", "port")
+            raise ConfigError(
+                f"{where}cannot serve at {section.host}:{section.port}: {error.strerror}"
+            ) from error
+        log.info("metrics.serve", host=self._metrics.host, port=self._metrics.port)
+
     def _add_venue(self, section: VenueSection, path: tuple[str | int, ...]) -> None:
         engine = self._running_engine()
         try:
@@ -232,9 +252,10 @@ class Provider:
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(ConnectError),
-            wait=tenacity.wait_exponential_jitter(
-                initial=backoff.initial_ms / 1000, max=backoff.max_ms / 1000, exp_base=backoff.multiplier
-            ),
+            wait=tenacity.wait_exponential(
+                multiplier=backoff.initial_ms / 1000, max=backoff.max_ms / 1000, exp_base=backoff.multiplier
+            )
+            + tenacity.wait_random(0, backoff.jitter * backoff.initial_ms / 1000),
             stop=given_up,
             sleep=wait,
             before_sleep=tell,
@@ -278,17 +299,21 @@ class Provider:
                         engine.fetch_snapshot(symbol_id)
 
     def _wake_quiet_symbols(self, engine: _core.Engine, venue: _Venue, now: float) -> None:
-        """Let symbols that saw no delta since their line came up sync from the snapshot alone."""
-        if venue.up_since is None or now < venue.up_since + venue.section.quiet_sync_ms / 1000:
+        """Let books that wait in vain for a first delta sync from the snapshot alone.
+
+        Not sooner after their line came up than their subscription takes, or deltas would be missed.
+        """
+        if venue.up_since is None:
             return
-        venue.up_since = None
-        for symbol in self._symbols.values():
-            if symbol.venue is venue and engine.symbol_health(symbol.symbol_id).state == BookState.STALE:
-                engine.begin_sync(symbol.symbol_id)
+        quiet_s = venue.section.quiet_sync_ms / 1000
+        for symbol_id, since in self._stale_since.items():
+            if self._symbols[symbol_id].venue is venue and now >= max(since, venue.up_since) + quiet_s:
+                self._stale_since[symbol_id] = now  # asked again if nothing comes of it
+                engine.begin_sync(symbol_id)
 
     def _handle(self, event: ControlEvent, now: float) -> None:
         if event.kind == ControlKind.BOOK_STATE:
-            self._on_book_state(event)
+            self._on_book_state(event, now)
         elif event.kind == ControlKind.SNAPSHOT:
             self._on_snapshot(event, now)
         elif event.kind == ControlKind.LINE_STATE:
@@ -307,10 +332,14 @@ class Provider:
         else:
             log.warning("frame.unreadable", line=event.line, status=event.parse_status, frame=event.text)
 
-    def _on_book_state(self, event: ControlEvent) -> None:
+    def _on_book_state(self, event: ControlEvent, now: float) -> None:
         symbol = self._symbols.get(event.symbol_id)
         if symbol is None:
             return
+        if event.book_state == BookState.STALE:
+            self._stale_since[event.symbol_id] = now
+        else:
+            self._stale_since.pop(event.symbol_id, None)
         name = symbol.instrument.canonical_symbol
         reason = event.reason.name.lower()
         if event.book_state == BookState.LIVE:
@@ -367,6 +396,7 @@ def _engine_config(config: Config) -> _core.EngineConfig:
     result.cores = cores
     result.manager_count = config.engine.managers
     result.book_depth = config.engine.book_depth
+    result.top_snapshot_ms = config.engine.top_snapshot_ms
     result.frame_count = config.engine.frames
     result.frame_bytes = int(config.engine.frame_size)
     result.message_queue_slots = config.engine.message_slots

@@ -79,6 +79,7 @@ class Subscriber:
         self._segment = segment
         self._strict = strict
         self._lost_seen = 0
+        self._owes_error = False  # strict: events that came before the lap were returned first
         self._instruments: dict[int, InstrumentEntry] = {}
         self._refresh()
 
@@ -145,13 +146,14 @@ class Subscriber:
         SegmentError
             The ring is corrupt.
         """
+        if self._owes_error:
+            self._raise_lapped()
         events, status = self._reader.poll(max_events)
-        if status == ReadStatus.LAPPED:
-            lost = self._reader.lost_events
-            if self._strict:
-                count, self._lost_seen = lost - self._lost_seen, lost
-                raise LappedError(f'segment "{self._segment}": {count} events were lost; poll more often')
-        elif status == ReadStatus.CORRUPT:
+        if status == ReadStatus.LAPPED and self._strict:
+            self._owes_error = True
+            if not events:
+                self._raise_lapped()
+        if status == ReadStatus.CORRUPT:
             raise SegmentError(f'segment "{self._segment}": what stands in the ring is no record')
         return events
 
@@ -186,6 +188,12 @@ class Subscriber:
     def publisher_pid(self) -> int:
         """The publisher's process."""
         return self._reader.publisher_pid
+
+    def _raise_lapped(self) -> None:
+        self._owes_error = False
+        lost = self._reader.lost_events
+        count, self._lost_seen = lost - self._lost_seen, lost
+        raise LappedError(f'segment "{self._segment}": {count} events were lost; poll more often')
 
     def _refresh(self) -> None:
         self._instruments = {entry.symbol_id: entry for entry in self._reader.instruments()}

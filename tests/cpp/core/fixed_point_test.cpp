@@ -6,10 +6,13 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <random>
 #include <string>
 #include <string_view>
+
+#include "mdp/shm/decimal.hpp"
 
 namespace mdp::core {
 namespace {
@@ -200,20 +203,20 @@ TEST(FixedPoint, ExponentOfIsTheLargestExactOne) {
 }
 
 TEST(FixedPoint, FormatDecimalHasNoTrailingZeros) {
-  EXPECT_EQ(format_decimal(6'183'763, -2), "61837.63");
-  EXPECT_EQ(format_decimal(6'183'700, -2), "61837");
-  EXPECT_EQ(format_decimal(5, 1), "50");
-  EXPECT_EQ(format_decimal(-5, 1), "-50");
-  EXPECT_EQ(format_decimal(1, -8), "0.00000001");
-  EXPECT_EQ(format_decimal(-120, -3), "-0.12");
-  EXPECT_EQ(format_decimal(10, -1), "1");
-  EXPECT_EQ(format_decimal(100, 0), "100");
-  EXPECT_EQ(format_decimal(0, -8), "0");
-  EXPECT_EQ(format_decimal(0, 5), "0");
-  EXPECT_EQ(format_decimal(kMax, -18), "9.223372036854775807");
-  EXPECT_EQ(format_decimal(kMax, 18), "9223372036854775807000000000000000000");
-  EXPECT_EQ(format_decimal(kMin, 0), "-9223372036854775808");
-  EXPECT_EQ(format_decimal(kMin, -18), "-9.223372036854775808");
+  EXPECT_EQ(shm::to_decimal(6'183'763, -2), "61837.63");
+  EXPECT_EQ(shm::to_decimal(6'183'700, -2), "61837");
+  EXPECT_EQ(shm::to_decimal(5, 1), "50");
+  EXPECT_EQ(shm::to_decimal(-5, 1), "-50");
+  EXPECT_EQ(shm::to_decimal(1, -8), "0.00000001");
+  EXPECT_EQ(shm::to_decimal(-120, -3), "-0.12");
+  EXPECT_EQ(shm::to_decimal(10, -1), "1");
+  EXPECT_EQ(shm::to_decimal(100, 0), "100");
+  EXPECT_EQ(shm::to_decimal(0, -8), "0");
+  EXPECT_EQ(shm::to_decimal(0, 5), "0");
+  EXPECT_EQ(shm::to_decimal(kMax, -18), "9.223372036854775807");
+  EXPECT_EQ(shm::to_decimal(kMax, 18), "9223372036854775807000000000000000000");
+  EXPECT_EQ(shm::to_decimal(kMin, 0), "-9223372036854775808");
+  EXPECT_EQ(shm::to_decimal(kMin, -18), "-9.223372036854775808");
 }
 
 // The model: schoolbook, on padded digit strings and 128-bit integers, not on a running mantissa.
@@ -305,7 +308,7 @@ TEST(FixedPoint, AgreesWithTheModelOnRandomTexts) {
     ++counts[static_cast<std::size_t>(status)];
     if (status == NumberStatus::Ok) {
       // What was read prints as text that reads the same, and exponent_of holds it.
-      const std::string printed = format_decimal(mantissa, exponent);
+      const std::string printed = shm::to_decimal(mantissa, exponent);
       std::int64_t again = 0;
       ASSERT_EQ(parse_decimal(printed, exponent, again), NumberStatus::Ok) << printed;
       ASSERT_EQ(again, mantissa) << printed << " from " << text;
@@ -318,6 +321,41 @@ TEST(FixedPoint, AgreesWithTheModelOnRandomTexts) {
     EXPECT_GT(count, rounds / 200) << "the texts miss a kind of outcome";
 }
 
+// The eight-at-a-time reading must say what the plain one says, whatever stands in and behind the number.
+TEST(FixedPoint, ReadingInAFrameAgreesWithThePlainOne) {
+  const std::uint64_t seed = from_environment("MDP_TEST_SEED", 20'261'122);
+  const std::uint64_t rounds = from_environment("MDP_TEST_ROUNDS", 2'000'000);
+  SCOPED_TRACE("MDP_TEST_SEED=" + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  constexpr std::string_view kEndings = "\"]}, -.e0x:/\x80\xB0\xFF";
+  std::uint64_t eight_decimals = 0;
+  for (std::uint64_t round = 0; round < rounds; ++round) {
+    char buffer[64];
+    for (char& c : buffer) c = static_cast<char>('0' + random() % 10);
+    std::string text(random() % 8 == 0 ? "-" : "");
+    for (auto digits = random() % 11; digits > 0; --digits) text += static_cast<char>('0' + random() % 10);
+    if (random() % 8 != 0) text += '.';
+    const auto decimals = random() % 3 == 0 ? random() % 12 : 8;
+    for (auto digits = decimals; digits > 0; --digits) text += static_cast<char>('0' + random() % 10);
+    if (random() % 8 == 0 && !text.empty())
+      text[random() % text.size()] = kEndings[random() % kEndings.size()];
+    eight_decimals += decimals == 8;
+    text += kEndings[random() % kEndings.size()];
+    text += '\0';
+    std::memcpy(buffer, text.data(), text.size());
+    const int exponent = random() % 4 == 0 ? static_cast<int>(random() % 12) - 10 : -8;
+    std::int64_t plain = -1;
+    std::int64_t in_frame = -1;
+    const char* plain_end = nullptr;
+    const char* in_frame_end = nullptr;
+    const NumberStatus wanted = parse_decimal(buffer, exponent, plain, plain_end);
+    ASSERT_EQ(parse_decimal_in_frame(buffer, exponent, in_frame, in_frame_end), wanted) << text;
+    ASSERT_EQ(in_frame, plain) << text;
+    ASSERT_EQ(in_frame_end, plain_end) << text;
+  }
+  EXPECT_GT(eight_decimals, rounds / 2);
+}
+
 TEST(FixedPoint, FormatDecimalRoundTripsAtEveryExponent) {
   std::mt19937_64 random(7);
   for (int exponent = kMinExponent; exponent <= kMaxExponent; ++exponent) {
@@ -325,7 +363,7 @@ TEST(FixedPoint, FormatDecimalRoundTripsAtEveryExponent) {
       std::int64_t mantissa = static_cast<std::int64_t>(random() >> (random() % 64));
       if (mantissa == kMin) mantissa = kMax;
       std::int64_t again = 0;
-      const std::string text = format_decimal(mantissa, exponent);
+      const std::string text = shm::to_decimal(mantissa, exponent);
       ASSERT_EQ(parse_decimal(text, exponent, again), NumberStatus::Ok) << text << " at " << exponent;
       ASSERT_EQ(again, mantissa) << text << " at " << exponent;
     }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "mdp/core/log.hpp"
+#include "mdp/shm/decimal.hpp"
 #include "mdp/venue/binance_spot/rest.hpp"
 #include "venue/binance_spot_support.hpp"
 
@@ -49,11 +50,10 @@ TEST(BinanceSpotRest, InstrumentsOfARecordedAnswer) {
   EXPECT_EQ(btcusdt.status, "TRADING");
   EXPECT_EQ(btcusdt.exchange_id, kExchange);
   EXPECT_EQ(btcusdt.symbol_id, core::kNoSymbol);
-  EXPECT_EQ(core::format_decimal(btcusdt.tick_size, btcusdt.price_exponent), "0.01");
-  EXPECT_EQ(core::format_decimal(btcusdt.lot_size, btcusdt.quantity_exponent), "0.000001");
+  EXPECT_EQ(shm::to_decimal(btcusdt.tick_size, btcusdt.price_exponent), "0.01");
+  EXPECT_EQ(shm::to_decimal(btcusdt.lot_size, btcusdt.quantity_exponent), "0.000001");
   EXPECT_EQ(instruments->at(1).canonical_symbol, "binance:BUSD-TRY");
-  EXPECT_EQ(core::format_decimal(instruments->at(2).tick_size, instruments->at(2).price_exponent),
-            "0.00000001");
+  EXPECT_EQ(shm::to_decimal(instruments->at(2).tick_size, instruments->at(2).price_exponent), "0.00000001");
 }
 
 // As in the session recorded on 2021-04-17: bids at 6.893 were in the book when the tick had grown to 0.01.
@@ -68,8 +68,8 @@ TEST(BinanceSpotRest, ABookWithPricesFinerThanTheTickIsReadExactly) {
   EXPECT_EQ(update.header.update_type, core::UpdateType::Snapshot);
   ASSERT_EQ(update.bids.size(), 2u);
   ASSERT_EQ(update.asks.size(), 2u);
-  EXPECT_EQ(core::format_decimal(update.bids[1].price, instruments->at(1).price_exponent), "6.893");
-  EXPECT_EQ(core::format_decimal(update.asks[1].price, instruments->at(1).price_exponent), "9.001");
+  EXPECT_EQ(shm::to_decimal(update.bids[1].price, instruments->at(1).price_exponent), "6.893");
+  EXPECT_EQ(shm::to_decimal(update.asks[1].price, instruments->at(1).price_exponent), "9.001");
 }
 
 TEST(BinanceSpotRest, ZeroStepsAndMissingFiltersMeanNoRule) {

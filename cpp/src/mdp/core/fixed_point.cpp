@@ -26,22 +26,4 @@ NumberStatus exponent_of(std::string_view text, int zero_exponent, int& exponent
   return last;
 }
 
-std::string format_decimal(std::int64_t mantissa, int exponent) {
-  if (mantissa == 0) return "0";
-  const bool negative = mantissa < 0;
-  const std::uint64_t magnitude =
-      negative ? ~static_cast<std::uint64_t>(mantissa) + 1 : static_cast<std::uint64_t>(mantissa);
-  std::string digits = std::to_string(magnitude);
-  if (exponent >= 0) {
-    digits.append(static_cast<std::size_t>(exponent), '0');
-  } else {
-    const auto decimals = static_cast<std::size_t>(-exponent);
-    if (digits.size() <= decimals) digits.insert(0, decimals - digits.size() + 1, '0');
-    digits.insert(digits.size() - decimals, 1, '.');
-    digits.erase(digits.find_last_not_of('0') + 1);
-    if (digits.back() == '.') digits.pop_back();
-  }
-  return negative ? "-" + digits : digits;
-}
-
 }  // namespace mdp::core

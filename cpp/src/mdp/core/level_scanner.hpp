@@ -49,11 +49,10 @@ constexpr bool consume(const char*& at, const char* end, char wanted) noexcept {
 }
 
 // `"123.45"`; the digits end at the closing quote or it is not a number.
-constexpr ParseStatus scan_quoted(const char*& at, const char* end, int exponent,
-                                  std::int64_t& value) noexcept {
+inline ParseStatus scan_quoted(const char*& at, const char* end, int exponent, std::int64_t& value) noexcept {
   if (!consume(at, end, '"')) return ParseStatus::MalformedFrame;
   const char* number_end = nullptr;
-  const NumberStatus status = parse_decimal(at, exponent, value, number_end);
+  const NumberStatus status = parse_decimal_in_frame(at, exponent, value, number_end);
   if (number_end >= end || *number_end != '"') return ParseStatus::BadNumber;
   at = number_end + 1;
   return to_parse_status(status);
@@ -63,9 +62,10 @@ constexpr ParseStatus scan_quoted(const char*& at, const char* end, int exponent
 
 // Calls `add(PriceLevel)` for every level of the array `text`, whose first character is `[`. Digits are read
 // up to the first character that is none, so one must come: at the end of `text` at the latest (the `]` of a
-// whole array), or in memory readable behind it. A number that runs out of `text` is an error.
+// whole array), or in memory readable behind it. kFramePadding bytes behind `text` are readable, as in every
+// frame. A number that runs out of `text` is an error.
 template <class Add>
-constexpr ParseStatus scan_levels(std::string_view text, const Instrument& instrument, Add&& add) noexcept {
+ParseStatus scan_levels(std::string_view text, const Instrument& instrument, Add&& add) noexcept {
   const char* at = text.data();
   const char* const end = at + text.size();
   const int price_exponent = instrument.price_exponent;

@@ -343,7 +343,7 @@ bool scan_document(ondemand::parser& json, const char* data, std::size_t size, F
 
 ParseStatus read_number(std::string_view text, int exponent, std::int64_t& mantissa) noexcept {
   const char* end = nullptr;
-  const core::NumberStatus status = core::parse_decimal(text.data(), exponent, mantissa, end);
+  const core::NumberStatus status = core::parse_decimal_in_frame(text.data(), exponent, mantissa, end);
   return end == text.data() + text.size() ? core::to_parse_status(status) : ParseStatus::BadNumber;
 }
 

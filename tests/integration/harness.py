@@ -1,0 +1,397 @@
+"""What the integration tests share: waiting, configurations, books rebuilt from the ring, processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mdp import Book, BookState, EventFlag, EventType, Provider, StateReason, Subscriber
+from mdp._core import Event, format_decimal
+from mdp.sim import SimProcess
+
+DEADLINE_S = float(os.environ.get("MDP_TEST_DEADLINE_S", "60"))
+"""How long a condition may take before a test gives up. Only a broken program waits this long."""
+
+ROOT = Path(__file__).resolve().parents[2]
+
+T = TypeVar("T")
+
+LIVE_ROAD = [
+    (BookState.STALE, StateReason.STARTING),
+    (BookState.SYNCING, StateReason.SUBSCRIBED),
+    (BookState.LIVE, StateReason.SYNCED),
+]
+"""The states of a book from its subscription on."""
+
+
+def recovery(reason: StateReason) -> list[tuple[BookState, StateReason]]:
+    """Return the states of a LIVE book that is distrusted for `reason` and synced anew."""
+    return [(BookState.STALE, reason), *LIVE_ROAD[1:]]
+
+
+def wait_for(condition: Callable[[], T], what: object, timeout_s: float = DEADLINE_S) -> T:
+    """Poll until `condition` gives something true, and return it.
+
+    `what` says what was waited for; a callable is asked only when the time is over.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        if result := condition():
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout_s} s in vain: {what() if callable(what) else what}")
+        time.sleep(0.005)
+
+
+# ---- configurations ----
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with the values of `over`, section by section."""
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def settings(sim: SimProcess | None, segment: str, *, topology: str = "auto", **venue: Any) -> dict[str, Any]:
+    """Return a configuration against `sim` as the dict its YAML would be; JSON is YAML too."""
+    own: dict[str, Any] = {
+        "name": "binance",
+        "backoff": {"initial_ms": 20, "max_ms": 200},
+        "quiet_sync_ms": 500,
+        "snapshot_depth": 500,
+    }
+    if sim is not None:
+        own |= {"ws_url": sim.ws_url, "rest_url": sim.rest_url, "symbols": sim.symbols}
+        if sim.ca_file is not None:
+            own["tls"] = {"ca_file": sim.ca_file}
+    return {
+        "segment": {"name": segment, "ring": "16MiB", "instruments": 64, "levels": 10},
+        "engine": {"topology": topology, "idle": "park"},
+        "venues": [merged(own, venue)],
+    }
+
+
+def write_config(path: Path, config: dict[str, Any]) -> Path:
+    """Write a configuration as JSON, which is YAML."""
+    path.write_text(json.dumps(config, indent=2), encoding="utf-8")
+    return path
+
+
+def all_live(provider: Provider) -> bool:
+    """Whether every book of a provider is LIVE."""
+    health = provider.health()
+    return health.symbols > 0 and health.live == health.symbols
+
+
+def wait_live(provider: Provider) -> None:
+    """Wait until every book of a provider is LIVE."""
+    wait_for(lambda: all_live(provider), lambda: f"LIVE: {provider.states()}")
+
+
+# ---- truth ----
+
+Levels = list[tuple[Decimal, Decimal]]
+
+
+def decimals(levels: list[Any]) -> Levels:
+    """Return levels of decimal texts as numbers, so that 1.50 equals 1.5."""
+    return [(Decimal(price), Decimal(quantity)) for price, quantity in levels]
+
+
+def assert_book_is_true(sim: SimProcess, book: Book) -> None:
+    """Compare every level of a published book with what the exchange had at the same update id."""
+    symbol = book.instrument.venue_symbol
+    truth = sim.truth(symbol, book.update_id, max(len(book.bids), len(book.asks)))
+    for side in ("bids", "asks"):
+        found = decimals(book.levels(side))
+        assert found, f"{symbol}: no {side}"
+        assert found == decimals(truth[side]), f"{symbol} {side} at update {book.update_id}"
+
+
+# ---- books rebuilt from the ring alone ----
+
+
+@dataclass
+class RingBook:
+    """One book as a reader of events knows it: nothing but mantissas by price."""
+
+    bids: dict[int, int] = field(default_factory=dict)
+    asks: dict[int, int] = field(default_factory=dict)
+    update_id: int = 0
+    states: list[tuple[BookState, StateReason]] = field(default_factory=list)
+    book_bbo: tuple[tuple[int, int], tuple[int, int]] | None = None
+    chunks: list[Event] = field(default_factory=list)
+    largest_update: int = 0
+
+    def best(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the best (price, quantity) of both sides."""
+        bid, ask = max(self.bids), min(self.asks)
+        return (bid, self.bids[bid]), (ask, self.asks[ask])
+
+    def side(self, name: str, depth: int | None = None) -> list[tuple[int, int]]:
+        """Return the levels of a side, best first."""
+        levels = self.bids if name == "bids" else self.asks
+        return sorted(levels.items(), reverse=name == "bids")[:depth]
+
+    @property
+    def state(self) -> BookState:
+        """The newest state."""
+        return self.states[-1][0] if self.states else BookState.STALE
+
+    def take_levels(self, event: Event) -> None:
+        """Apply a book update once its last record is there, all of it or nothing."""
+        if event.flags & EventFlag.FIRST.value:
+            assert not self.chunks, f"update began before the last one ended, at sequence {event.sequence}"
+        else:
+            assert self.chunks, f"update without a beginning at sequence {event.sequence}"
+            assert event.update_id == self.chunks[0].update_id
+        self.chunks.append(event)
+        if not event.flags & EventFlag.LAST.value:
+            return
+        chunks, self.chunks = self.chunks, []
+        if event.type == EventType.BOOK_SNAPSHOT:
+            self.bids.clear()
+            self.asks.clear()
+        elif self.state == BookState.LIVE:
+            assert event.first_update_id <= self.update_id + 1, (
+                f"{event.first_update_id} after {self.update_id}"
+            )
+            assert event.update_id > self.update_id
+        changed = 0
+        for chunk in chunks:
+            for levels, rows in ((self.bids, chunk.bids), (self.asks, chunk.asks)):
+                for price, quantity in rows.tolist():
+                    changed += 1
+                    if quantity:
+                        levels[price] = quantity
+                    else:
+                        levels.pop(price, None)
+        self.update_id = event.update_id
+        if event.type == EventType.BOOK_DELTA:
+            self.largest_update = max(self.largest_update, changed)
+
+
+class RingModel:
+    """Reads a ring from its oldest event, checks that no event is missing, and rebuilds every book."""
+
+    def __init__(self, segment: str) -> None:
+        self.subscriber = Subscriber(segment, from_oldest=True, strict=True)
+        self.books: dict[int, RingBook] = defaultdict(RingBook)
+        self.counts: dict[EventType, int] = defaultdict(int)
+        self.venue_quotes = 0
+        self.lines: list[str] = []
+        self.next_sequence = 0
+        self._unread: deque[Event] = deque()
+
+    def step(self) -> Event | None:
+        """Take one event; None when there is none."""
+        if not self._unread:
+            self._unread.extend(self.subscriber.poll())
+            if not self._unread:
+                return None
+        event = self._unread.popleft()
+        assert event.sequence == self.next_sequence, "the ring's sequence has a hole"
+        self.next_sequence += 1
+        self.counts[event.type] += 1
+        self._apply(event)
+        return event
+
+    def _apply(self, event: Event) -> None:
+        if event.type == EventType.CONNECTION_STATUS:
+            self.lines.append(event.line_state.name)
+            return
+        book = self.books[event.symbol_id]
+        if event.type in (EventType.BOOK_DELTA, EventType.BOOK_SNAPSHOT):
+            book.take_levels(event)
+        elif event.type == EventType.BOOK_STATE:
+            book.states.append((event.book_state, event.reason))
+        elif event.type == EventType.BBO:
+            if event.flags & EventFlag.VENUE_QUOTE.value:
+                self.venue_quotes += 1
+            else:
+                book.book_bbo = (event.bid, event.ask)
+                assert (event.bid, event.ask) == book.best(), (
+                    f"Bbo event {event.sequence} is not the book's top"
+                )
+
+    def catch_up(self) -> None:
+        """Take every event that is there now."""
+        while self.step() is not None:
+            pass
+
+    def advance(self, condition: Callable[[], bool], what: object) -> None:
+        """Take events, one at a time, until `condition` holds."""
+        deadline = time.monotonic() + DEADLINE_S
+        while not condition():
+            if self.step() is None:
+                assert time.monotonic() < deadline, f"waited in vain: {what() if callable(what) else what}"
+                time.sleep(0.002)
+
+    def advance_to(self, symbol_id: int, update_id: int) -> RingBook:
+        """Take events until the book has reached an update id, and return it exactly there."""
+        book = self.books[symbol_id]
+        self.advance(
+            lambda: book.update_id >= update_id, f"update {update_id} of symbol {symbol_id} in the ring"
+        )
+        assert book.update_id == update_id, "the book table names an update that the ring does not have"
+        return book
+
+    def book(self, symbol: str) -> RingBook:
+        """Return the book of a venue symbol."""
+        return self.books[self.subscriber.instrument(symbol).symbol_id]
+
+
+def assert_ring_equals_table(model: RingModel, table: Book) -> None:
+    """Advance the ring to the table's update, then compare all levels the table shows."""
+    ring = model.advance_to(table.instrument.symbol_id, table.update_id)
+    for side, rows in (("bids", table.bids), ("asks", table.asks)):
+        assert ring.side(side, len(rows)) == [tuple(row) for row in rows.tolist()], side
+
+
+def assert_ring_is_true(sim: SimProcess, model: RingModel, symbol: str, depth: int) -> None:
+    """Compare `depth` levels of the book rebuilt from the ring with the exchange's at the same update id."""
+    instrument = model.subscriber.instrument(symbol)
+    ring = model.books[instrument.symbol_id]
+    truth = sim.truth(symbol, ring.update_id, depth)
+    for side in ("bids", "asks"):
+        found = [
+            (
+                Decimal(format_decimal(price, instrument.price_exponent)),
+                Decimal(format_decimal(quantity, instrument.quantity_exponent)),
+            )
+            for price, quantity in ring.side(side, depth)
+        ]
+        assert found == decimals(truth[side]), f"{symbol} {side} at update {ring.update_id}"
+
+
+# ---- processes ----
+
+
+class Mdp:
+    """``mdp ...`` as a process of its own; its output is read while it runs."""
+
+    def __init__(self, *arguments: str | Path, cwd: Path | None = None) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mdp", *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+            env={**os.environ, "COLUMNS": "200"},
+        )
+        self._lines: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self._readers = [
+            threading.Thread(target=self._read, args=(name,), daemon=True) for name in self._lines
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, name: str) -> None:
+        with getattr(self.process, name) as pipe:
+            for line in pipe:
+                self._lines[name].append(line)
+
+    @property
+    def stdout(self) -> str:
+        """What it has written so far."""
+        return "".join(self._lines["stdout"])
+
+    @property
+    def stderr(self) -> str:
+        """What it has complained of so far."""
+        return "".join(self._lines["stderr"])
+
+    def wait(self, timeout_s: float = DEADLINE_S) -> int:
+        """Wait for its end and return the exit code."""
+        code = self.process.wait(timeout_s)
+        for reader in self._readers:
+            reader.join()
+        return code
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it without a chance to tidy up."""
+        self.process.kill()
+        self.wait()
+
+    def wait_for_text(self, text: str) -> None:
+        """Wait until `text` stands in what it wrote to standard error."""
+
+        def there() -> bool:
+            assert text in self.stderr or self.process.poll() is None, (
+                f"ended without {text!r}: {self.stderr}"
+            )
+            return text in self.stderr
+
+        wait_for(there, lambda: f"{text!r} in {self.stderr!r}")
+
+
+def run_mdp(*arguments: str | Path) -> Mdp:
+    """Run ``mdp ...`` to its end."""
+    process = Mdp(*arguments)
+    try:
+        process.wait()
+    except BaseException:
+        process.kill()
+        raise
+    return process
+
+
+# ---- what is left behind ----
+
+
+def shared_memory() -> set[str]:
+    """Return the names in the shared-memory directory."""
+    return set(os.listdir("/dev/shm"))
+
+
+def threads() -> set[str]:
+    """Return the threads of this process as ``id name``."""
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        try:
+            found.add(f"{task.name} {(task / 'comm').read_text().strip()}")
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def descriptors() -> set[str]:
+    """Return the open file descriptors of this process as ``number target``."""
+    return set(_descriptors())
+
+
+def _descriptors() -> Iterator[str]:
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            yield f"{number} {os.readlink(f'/proc/self/fd/{number}')}"
+        except FileNotFoundError:  # the listing's own
+            continue
+
+
+def children() -> set[str]:
+    """Return the child processes of this process."""
+    found: set[str] = set()
+    for task in Path("/proc/self/task").iterdir():
+        try:
+            found.update((task / "children").read_text().split())
+        except FileNotFoundError:
+            continue
+    return found

@@ -1,0 +1,174 @@
+"""The commands that look at a segment, and their errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from integration.harness import (
+    ROOT,
+    Mdp,
+    decimals,
+    run_mdp,
+    settings,
+    wait_for,
+    wait_live,
+    write_config,
+)
+from mdp import Provider, Subscriber
+from mdp.__main__ import main
+from mdp.sim import SimProcess
+
+
+@dataclass
+class Live:
+    """A sim and a provider whose books are LIVE."""
+
+    sim: SimProcess
+    provider: Provider | None
+
+
+@pytest.fixture
+def live(
+    start_sim: Callable[..., SimProcess], start_provider: Callable[..., Provider], segment: str
+) -> Iterator[Live]:
+    sim = start_sim(symbols=["BTCUSDT", "ETHUSDT"], rate=100)
+    provider = start_provider(settings(sim, segment, topology="fused"))
+    wait_live(provider)
+    market = Live(sim, provider)
+    del provider
+    yield market
+    market.provider = None  # pytest keeps the fixture's value longer than the leak check wants
+
+
+TOP = re.compile(r"^binance:BTC-USDT LIVE (\d+) ([\d.]+) ([\d.]+) ([\d.]+) ([\d.]+)$")
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "binance:BTC-USDT"])
+def test_book_top_is_the_truth(live: Live, segment: str, symbol: str) -> None:
+    process = run_mdp("book", segment, symbol, "--top")
+    assert (process.wait(), process.stderr) == (0, "")
+    match = TOP.match(process.stdout)
+    assert match, process.stdout
+    truth = live.sim.truth("BTCUSDT", int(match[1]), 1)
+    assert decimals([match.group(2, 3)]) == decimals(truth["bids"])
+    assert decimals([match.group(4, 5)]) == decimals(truth["asks"])
+
+
+def test_book_shows_levels_of_both_sides(live: Live, segment: str) -> None:
+    process = run_mdp("book", segment, "ETHUSDT", "--depth", "5")
+    assert (process.wait(), process.stderr) == (0, "")
+    head, _, *rows = process.stdout.splitlines()
+    update_id = int(head.split()[-1])
+    assert head == f"binance:ETH-USDT  LIVE (SYNCED)  update {update_id}"
+    cells = [row.replace("|", " ").split() for row in rows]
+    truth = live.sim.truth("ETHUSDT", update_id, 5)
+    assert decimals([(row[1], row[0]) for row in cells]) == decimals(truth["bids"])
+    assert decimals([(row[2], row[3]) for row in cells]) == decimals(truth["asks"])
+
+
+def test_tail_prints_events_in_sequence(live: Live, segment: str) -> None:
+    process = run_mdp("tail", segment, "--count", "200", "--oldest")
+    assert (process.wait(), process.stderr) == (0, "")
+    lines = process.stdout.splitlines()
+    assert [int(line.split()[0]) for line in lines] == list(range(200))
+    kinds = {line.split()[1] for line in lines}
+    assert {"instrument", "book_state", "book_snapshot", "book_delta", "bbo", "trade"} <= kinds
+    assert any(
+        re.search(r" trade binance:\S+ trade_id=\d+ side=(buy|sell) [\d.]+x[\d.]+$", line) for line in lines
+    )
+    assert any(line.endswith("source=venue") for line in lines)
+    assert any(line.endswith("source=book") for line in lines)
+
+
+def test_tail_of_one_symbol(live: Live, segment: str) -> None:
+    process = run_mdp("tail", segment, "--count", "20", "--symbol", "ETHUSDT")
+    assert process.wait() == 0
+    lines = process.stdout.splitlines()
+    assert len(lines) == 20
+    assert {line.split()[2] for line in lines} == {"binance:ETH-USDT"}
+
+
+def test_tail_ends_with_the_publisher(live: Live, segment: str, start_mdp: Callable[..., Mdp]) -> None:
+    process = start_mdp("tail", segment)
+    wait_for(lambda: process.stdout, "an event")
+    live.provider.stop()
+    assert process.wait() == 0
+    assert f"the publisher of {segment} is gone: STOPPED" in process.stderr
+
+
+def test_top_shows_every_symbol(live: Live, segment: str) -> None:
+    process = run_mdp("top", segment, "--duration", "2.5")
+    assert (process.wait(), process.stderr) == (0, "")
+    lines = process.stdout.splitlines()
+    assert {line.split()[0] for line in lines} == {"binance:BTC-USDT", "binance:ETH-USDT"}
+    assert {line.split()[1] for line in lines} == {"LIVE"}
+    ids = [int(line.split()[2]) for line in lines if "BTC" in line]
+    assert len(ids) >= 2
+    assert ids == sorted(set(ids)), "it changes"
+
+
+def test_reading_never_disturbs_the_publisher(live: Live, segment: str) -> None:
+    for arguments in (["book", segment, "BTCUSDT"], ["tail", segment, "--count", "5"]):
+        assert run_mdp(*arguments).wait() == 0
+    before = Subscriber(segment).book("BTCUSDT").update_id
+    wait_for(lambda: Subscriber(segment).book("BTCUSDT").update_id > before, "an update")
+    assert live.provider.health().engine.resyncs == 0
+
+
+def test_check_says_what_a_configuration_does() -> None:
+    process = run_mdp("check", ROOT / "config/binance-spot.yaml")
+    assert (process.wait(), process.stderr) == (0, "")
+    first, segment, venue = process.stdout.splitlines()
+    assert first.endswith("config/binance-spot.yaml: ok")
+    assert segment == "segment mdp: ring of 256.0MiB, 20 levels a side, room for 1024 symbols"
+    assert venue.startswith("binance: 10 symbols (depth, trade, quote): BTCUSDT, ETHUSDT,")
+
+
+def test_errors_are_one_message_and_exit_code_2(
+    tmp_path: Path, segment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    not_ours = tmp_path / "broken.yaml"
+    not_ours.write_text("venues: [\n")
+    cases: list[tuple[list[object], str]] = [
+        (
+            ["check", tmp_path / "none.yaml"],
+            f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory",
+        ),
+        (["check", not_ours], f"{not_ours}:2: not YAML"),
+        (["book", segment, "BTCUSDT"], f'cannot attach to segment "{segment}": no such segment'),
+        (["tail", segment], f'cannot attach to segment "{segment}": no such segment'),
+        (["top", segment], f'cannot attach to segment "{segment}": no such segment'),
+        (["run", write_config(tmp_path / "v.yaml", {"venues": []})], "venues"),
+    ]
+    for arguments, message in cases:
+        monkeypatch.setattr("sys.argv", ["mdp", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        assert (ended.value.code, out) == (2, ""), arguments
+        assert err.startswith("error: ")
+        assert message in err
+        assert err.count("\n") == 1, err
+
+
+def test_symbol_the_segment_does_not_have(live: Live, segment: str) -> None:
+    for arguments in (["book", segment, "LTCUSDT"], ["tail", segment, "--symbol", "LTCUSDT"]):
+        process = run_mdp(*arguments)
+        assert process.wait() == 2
+        wanted = f"error: segment \"{segment}\" has no instrument 'LTCUSDT'; it has: BTCUSDT, ETHUSDT\n"
+        assert (process.stdout, process.stderr) == ("", wanted)
+
+
+def test_misuse_is_explained() -> None:
+    process = run_mdp("book")
+    assert process.wait() == 2
+    assert "Missing argument" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert "Usage" in run_mdp("--help").stdout
+    version = run_mdp("--version")
+    assert version.wait() == 0
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", version.stdout)

@@ -1,0 +1,218 @@
+"""Which snapshot is fetched when: budget, bounds, backoff, the venue's own word; the clock is the test's."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mdp.snapshots import SnapshotScheduler
+
+
+def scheduler(weight_per_minute: int = 6000, weight: int = 50, **options: Any) -> SnapshotScheduler:
+    return SnapshotScheduler(weight_per_minute, weight, rng=random.Random(1), **options)
+
+
+def test_wish_is_fulfilled_once() -> None:
+    s = scheduler()
+    s.want(7)
+    s.want(7)
+    assert (s.waiting, s.in_flight) == (1, 0)
+    assert s.take(0.0) == [7]
+    s.want(7)
+    assert s.take(0.0) == [], "it is on its way already"
+    assert (s.waiting, s.in_flight) == (0, 1)
+    s.succeeded(7, 1.0)
+    assert (s.waiting, s.in_flight) == (0, 0)
+
+
+def test_first_come_first_served_within_the_bound_in_flight() -> None:
+    s = scheduler(max_in_flight=2)
+    for symbol_id in (5, 3, 9, 1):
+        s.want(symbol_id)
+    assert s.take(0.0) == [5, 3]
+    assert s.take(0.0) == []
+    s.succeeded(3, 0.1)
+    assert s.take(0.1) == [9]
+    s.failed(5, 0.1)
+    assert s.take(0.1) == [1]
+
+
+def test_book_that_wants_another_at_once_waits_a_moment() -> None:
+    s = scheduler(initial_retry_s=0.5)
+    s.want(1)
+    s.take(0.0)
+    s.succeeded(1, 1.0)
+    s.want(1)
+    assert s.take(1.0) == []
+    assert s.waiting == 1
+    assert s.take(1.5) == [1]
+
+
+def test_one_that_has_to_wait_does_not_hold_up_the_others() -> None:
+    s = scheduler()
+    s.want(1)
+    s.take(0.0)
+    s.failed(1, 0.0)
+    s.want(2)
+    assert s.take(0.0) == [2]
+
+
+def test_budget_of_a_minute_is_kept_with_its_reserve() -> None:
+    s = scheduler(weight_per_minute=1000, weight=100, max_in_flight=100, reserve=0.1)
+    for symbol_id in range(20):
+        s.want(symbol_id)
+    assert s.take(0.0) == list(range(9)), "nine times 100 of 1000, a tenth is left to others"
+    assert s.take(59.9) == []
+    assert s.take(60.0) == list(range(9, 18))
+
+
+def test_no_budget_means_no_limit() -> None:
+    s = scheduler(weight_per_minute=0, max_in_flight=100)
+    for symbol_id in range(50):
+        s.want(symbol_id)
+    assert len(s.take(0.0)) == 50
+
+
+def test_what_others_on_the_address_spent_counts() -> None:
+    s = scheduler(weight_per_minute=1000, weight=100, reserve=0.0, max_in_flight=100)
+    s.want(1)
+    s.take(0.0)
+    s.succeeded(1, 0.0, used_weight=850)
+    for symbol_id in range(2, 9):
+        s.want(symbol_id)
+    assert s.take(1.0) == [2], "850 of 1000 are gone"
+    assert len(s.take(61.0)) == 6, "and a minute later they are back"
+
+
+def test_lower_word_of_the_venue_is_not_trusted_more_than_the_own_count() -> None:
+    s = scheduler(weight_per_minute=300, weight=100, reserve=0.0)
+    for symbol_id in range(4):
+        s.want(symbol_id)
+    assert len(s.take(0.0)) == 3
+    s.succeeded(0, 0.0, used_weight=0)
+    assert s.take(0.0) == []
+
+
+def test_backoff_doubles_up_to_its_cap_and_starts_over_after_a_success() -> None:
+    s = scheduler(initial_retry_s=1.0, max_retry_s=8.0)
+    now, delays = 0.0, []
+    for _ in range(6):
+        s.want(1)
+        assert s.take(now) == [1]
+        delays.append(s.failed(1, now))
+        assert s.take(now + delays[-1] * 0.99) == []
+        now += delays[-1]
+    for delay, step in zip(delays, [1, 2, 4, 8, 8, 8], strict=True):
+        assert step / 2 <= delay <= step
+    assert s.take(now) == [1]
+    s.succeeded(1, now)
+    now += 10
+    s.want(1)
+    s.take(now)
+    assert s.failed(1, now) <= 1.0
+
+
+def test_failed_one_is_wanted_still() -> None:
+    s = scheduler()
+    s.want(4)
+    s.take(0.0)
+    delay = s.failed(4, 0.0)
+    assert s.waiting == 1
+    assert s.take(delay) == [4]
+
+
+@pytest.mark.parametrize("retry_after_s", [7.0, 120.0])
+def test_retry_after_stops_everything_until_it_is_over(retry_after_s: float) -> None:
+    s = scheduler()
+    s.want(1)
+    s.take(0.0)
+    s.want(2)
+    assert s.failed(1, 0.0, retry_after_s=retry_after_s) >= retry_after_s
+    assert s.take(retry_after_s - 0.001) == []
+    s.succeeded(3, 1.0)  # an answer that was on its way does not lift the ban
+    assert s.take(retry_after_s - 0.001) == []
+    assert sorted(s.take(retry_after_s)) == [1, 2]
+
+
+def test_shorter_retry_after_does_not_shorten_a_longer_one() -> None:
+    s = scheduler(max_in_flight=2)
+    s.want(1)
+    s.want(2)
+    s.take(0.0)
+    s.failed(1, 0.0, retry_after_s=60)
+    s.failed(2, 0.0, retry_after_s=1)
+    assert s.take(59.0) == []
+    assert sorted(s.take(60.0)) == [1, 2]
+
+
+def test_forgotten_symbol_is_gone() -> None:
+    s = scheduler(max_in_flight=1)
+    s.want(1)
+    s.want(2)
+    s.take(0.0)
+    s.forget(1)
+    assert s.take(0.0) == [2], "its place is free"
+    s.forget(2)
+    s.want(3)
+    s.forget(3)
+    assert (s.waiting, s.in_flight) == (0, 0)
+    assert s.take(100.0) == []
+    s.forget(99)
+
+
+def test_storm_after_a_mass_disconnect_is_spread_over_minutes() -> None:
+    s = scheduler(weight_per_minute=6000, weight=50, max_in_flight=4, reserve=0.1)
+    for symbol_id in range(300):
+        s.want(symbol_id)
+    now, done, spent = 0.0, [], []
+    while len(done) < 300 and now < 600:
+        for symbol_id in s.take(now):
+            spent.append(now)
+            done.append(symbol_id)
+            s.succeeded(symbol_id, now, used_weight=-1)
+        assert sum(when > now - 60 for when in spent) * 50 <= 5400
+        now += 0.1
+    assert done == list(range(300)), "in order, each once"
+    assert now > 120, "300 cost 15000, so three windows are needed"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["want", "take", "ok", "fail", "ban", "forget"]),
+            st.integers(0, 5),
+            st.floats(0, 20, allow_nan=False),
+        ),
+        max_size=60,
+    )
+)
+def test_no_order_of_events_breaks_bound_budget_or_ban(steps: list[tuple[str, int, float]]) -> None:
+    s = SnapshotScheduler(500, 100, max_in_flight=2, reserve=0.0, rng=random.Random(0))
+    now, banned_until, under_way, taken = 0.0, 0.0, set(), []
+    for what, symbol_id, seconds in steps:
+        now += seconds
+        if what == "want":
+            s.want(symbol_id)
+        elif what == "take":
+            chosen = s.take(now)
+            assert not chosen or now >= banned_until
+            assert not under_way & set(chosen)
+            under_way |= set(chosen)
+            taken += [now] * len(chosen)
+        elif what == "forget":
+            s.forget(symbol_id)
+            under_way.discard(symbol_id)
+        elif symbol_id in under_way:
+            under_way.discard(symbol_id)
+            if what == "ok":
+                s.succeeded(symbol_id, now)
+            else:
+                delay = s.failed(symbol_id, now, retry_after_s=30.0 if what == "ban" else -1)
+                assert delay > 0
+                if what == "ban":
+                    banned_until = max(banned_until, now + 30.0)
+        assert s.in_flight == len(under_way) <= 2
+        assert sum(when > now - 60 for when in taken) <= 5
