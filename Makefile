@@ -23,7 +23,7 @@ CXX_FILES = find cpp bindings bench tests \( -name '*.[ch]pp' -o -name '*.[ch]' 
 ##@ Everyday
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {print substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {print substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo 'Options: ARGS="..." (run)  CTEST_ARGS, PYTEST_ARGS (test)  BENCH_ARGS (bench)  PYTHON=  JOBS=  WERROR=ON|OFF'
 
 .PHONY: run
@@ -34,9 +34,13 @@ run: build/release/.python ## Run the demonstration: embedded exchange, provider
 test: build ## Run all tests: C++ by ctest, then pytest
 	@status=0; \
 	ctest=$$(PATH="$$PWD/$(BIN):$$PATH" command -v ctest); \
-	"$$ctest" --test-dir build/release --parallel "$$(nproc)" --output-on-failure --no-tests=error $(CTEST_ARGS) || status=1; \
+	"$$ctest" --test-dir build/release --parallel "$$(nproc)" --output-on-failure --no-tests=error -LE stress $(CTEST_ARGS) || status=1; \
 	$(BIN)/python -m pytest $(PYTEST_ARGS) || status=1; \
 	exit $$status
+
+.PHONY: stress
+stress: build ## Run the long tests: thousands of kills, mutated segments under the address sanitizer, pytest -m stress
+	@scripts/stress
 
 .PHONY: build
 build: .venv/.dev build/release/.python build/release/.tests ## Set up and build: .venv, the extension, the C++ tests
@@ -76,6 +80,11 @@ asan-ubsan: .venv/.run ## Run the C++ tests under the address and undefined-beha
 	@scripts/preset asan-ubsan test $(CTEST_ARGS)
 tsan: .venv/.run ## Run the C++ tests under the thread sanitizer
 	@scripts/preset tsan test $(CTEST_ARGS)
+
+.PHONY: test-windows
+test-windows: .venv/.run ## Cross-compile the shared memory for Windows and run its tests under Wine (sets up both)
+	@scripts/setup windows
+	@scripts/test-windows
 
 ##@ Upkeep
 .PHONY: lock

@@ -54,7 +54,9 @@ void bind_config(nb::module_& module) {
       .def_rw("instrument_capacity", &publish::SegmentConfig::instrument_capacity)
       .def_rw("levels_per_side", &publish::SegmentConfig::levels_per_side)
       .def_rw("mode", &publish::SegmentConfig::mode)
-      .def_rw("group", &publish::SegmentConfig::group);
+      .def_rw("group", &publish::SegmentConfig::group)
+      .def_rw("lock_memory", &publish::SegmentConfig::lock_memory)
+      .def_rw("huge_pages", &publish::SegmentConfig::huge_pages);
   nb::class_<engine::CoreMap>(module, "CoreMap", "Cores to pin threads to; -1 pins nothing.")
       .def(nb::init<>())
       .def_rw("connectors", &engine::CoreMap::connectors)

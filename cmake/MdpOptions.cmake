@@ -31,6 +31,16 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   target_compile_options(mdp_options INTERFACE -march=x86-64-v2)
 endif()
 
+# mdp_of_this_platform(<list>): drops the sources of the other platform, which end in _posix or _windows (and _test.cpp).
+function(mdp_of_this_platform list)
+  if(WIN32)
+    list(FILTER ${list} EXCLUDE REGEX "_posix(_test)?\\.cpp$")
+  else()
+    list(FILTER ${list} EXCLUDE REGEX "_windows(_test)?\\.cpp$")
+  endif()
+  set(${list} "${${list}}" PARENT_SCOPE)
+endfunction()
+
 # mdp_library(<folder> LINK <public deps...> PRIVATE <private deps...> [NO_LTO]): the library mdp_<folder>, alias
 # mdp::<folder>, from every source in src/mdp/<folder>. A sub-folder (a venue) adds its own in its CMakeLists.txt with
 # target_sources(mdp_<folder> ...). A folder of headers alone becomes an INTERFACE library.
@@ -38,6 +48,7 @@ function(mdp_library folder)
   cmake_parse_arguments(ARG "NO_LTO" "" "LINK;PRIVATE" ${ARGN})
   set(dir "${CMAKE_CURRENT_SOURCE_DIR}/src/mdp/${folder}")
   file(GLOB sources CONFIGURE_DEPENDS "${dir}/*.cpp")
+  mdp_of_this_platform(sources)
   file(GLOB lists CONFIGURE_DEPENDS RELATIVE "${dir}" "${dir}/*/CMakeLists.txt")
   set(target mdp_${folder})
   if(sources OR lists)

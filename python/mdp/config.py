@@ -38,6 +38,10 @@ class SegmentSection(_Section):
     """Permission bits, octal in quotes."""
     group: str = ""
     """Group the segment is given to; empty: the process's own."""
+    lock_memory: bool = False
+    """Keep the segment in memory, never swapped out. Where RLIMIT_MEMLOCK does not allow it: a warning."""
+    huge_pages: bool = False
+    """Back it with pages of 2 MiB. Where /dev/shm is not mounted with huge=advise: a warning."""
 
     @field_validator("ring")
     @classmethod

@@ -382,6 +382,8 @@ def _engine_config(config: Config) -> _core.EngineConfig:
     segment.levels_per_side = config.segment.levels
     segment.mode = int(config.segment.mode, 8)
     segment.group = config.segment.group
+    segment.lock_memory = config.segment.lock_memory
+    segment.huge_pages = config.segment.huge_pages
     result.segment = segment
     result.topology = _core.Topology[config.engine.topology.upper()]
     result.idle = _core.IdleMode[config.engine.idle.upper()]

@@ -2,12 +2,11 @@
 // itself.
 #pragma once
 
-#include <unistd.h>
-
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
+#include <cstring>
 #include <memory>
+#include <new>
 #include <string>
 
 #include "mdp/publish/segment_writer.hpp"
@@ -17,7 +16,7 @@ namespace mdp::publish::test {
 
 inline std::string unique_name() {
   static std::atomic<int> next{0};
-  return "mdp-test-" + std::to_string(::getpid()) + "-" + std::to_string(next++);
+  return "mdp-test-" + std::to_string(sys::process_id()) + "-" + std::to_string(next++);
 }
 
 inline SegmentConfig small_config() {
@@ -29,12 +28,36 @@ inline SegmentConfig small_config() {
   return config;
 }
 
+struct AlignedDelete {
+  void operator()(void* memory) const { ::operator delete(memory, std::align_val_t{64}); }
+};
+using AlignedMemory = std::unique_ptr<void, AlignedDelete>;
+inline AlignedMemory allocate(std::size_t bytes) {
+  return AlignedMemory(::operator new(bytes, std::align_val_t{64}));
+}
+
+inline core::Instrument btc(core::SymbolId symbol_id) {
+  core::Instrument result;
+  result.symbol_id = symbol_id;
+  result.exchange_id = 1;
+  result.venue_symbol = "BTCUSDT";
+  result.canonical_symbol = "binance:BTC-USDT";
+  result.base = "BTC";
+  result.quote = "USDT";
+  result.status = "TRADING";
+  result.price_exponent = -2;
+  result.quantity_exponent = -5;
+  result.tick_size = 1;
+  result.lot_size = 1;
+  return result;
+}
+
 // A segment in memory of exactly its size: address sanitizer sees a step outside, thread sanitizer sees both
 // sides (two mappings of one segment would be two places to it).
 class MemorySegment {
  public:
   explicit MemorySegment(const SegmentConfig& config = small_config())
-      : size_(segment_size_bytes(config)), memory_(std::aligned_alloc(64, size_)) {
+      : size_(segment_size_bytes(config)), memory_(allocate(size_)) {
     std::memset(memory_.get(), 0, size_);
     writer_ = std::make_unique<SegmentWriter>(config, memory_.get(), size_);
   }
@@ -45,11 +68,8 @@ class MemorySegment {
   std::size_t size() const { return size_; }
 
  private:
-  struct Free {
-    void operator()(void* memory) const { std::free(memory); }
-  };
   std::size_t size_;
-  std::unique_ptr<void, Free> memory_;
+  AlignedMemory memory_;
   std::unique_ptr<SegmentWriter> writer_;
 };
 

@@ -168,13 +168,15 @@ struct alignas(kCacheLineSize) SegmentHeader {
 
   alignas(kCacheLineSize) Word next_sequence;  // events up to the cursor; stored before it
   Word cursor;
-  Word event_count;  // the same number; stored after the cursor
+  Word event_count;                                   // the same number; stored after the cursor
+  alignas(kCacheLineSize) std::uint64_t reserved[8];  // the second line of the pair, see above
 
   // Of segment i (1/64 of the ring): the position of the first record that starts in it on the newest lap. A
   // lapped reader resumes there, at a true record boundary.
-  alignas(2 * kCacheLineSize) Word checkpoints[kCheckpointCount];
+  alignas(kCacheLineSize) Word checkpoints[kCheckpointCount];
 };
-static_assert(sizeof(SegmentHeader) == 1024 && std::is_standard_layout_v<SegmentHeader>);
+static_assert(sizeof(SegmentHeader) == 1024 && alignof(SegmentHeader) == kCacheLineSize &&
+              std::is_standard_layout_v<SegmentHeader>);
 static_assert(offsetof(SegmentHeader, state) == 192 && offsetof(SegmentHeader, venue_count) == 200 &&
               offsetof(SegmentHeader, instrument_count) == 208 &&
               offsetof(SegmentHeader, heartbeat_ns) == 256 && offsetof(SegmentHeader, reserve) == 320 &&

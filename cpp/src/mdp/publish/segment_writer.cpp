@@ -69,6 +69,8 @@ sys::SharedMemory create_memory(const SegmentConfig& config) {
   memory.size_bytes = segment_size_bytes(config);
   memory.mode = config.mode;
   memory.group = config.group;
+  memory.lock_memory = config.lock_memory;
+  memory.huge_pages = config.huge_pages;
   memory.pid_offset = offsetof(shm::SegmentInfo, publisher_pid);
   return sys::SharedMemory::create(memory);
 }

@@ -25,6 +25,10 @@ struct SegmentConfig {
   std::uint32_t levels_per_side = 20;  // 1 to 128: depth of the book table
   std::uint32_t mode = 0640;
   std::string group;  // empty: the process's own
+  // Wishes: where the system refuses one, a warning is logged and the segment works without. Without them it
+  // is backed by memory that is there and faulted in all the same.
+  bool lock_memory = false;  // never swapped out
+  bool huge_pages = false;   // pages of 2 MiB, where /dev/shm is mounted with huge=advise
   // For a relay that carries another publisher's events on, and for tests of the wrap.
   std::uint64_t first_position = 0;  // a multiple of 64
   std::uint64_t first_sequence = 0;
@@ -56,6 +60,7 @@ class SegmentWriter {
   // What a reader in this process attaches to.
   const shm::SegmentView& view() const noexcept { return view_; }
   const std::string& name() const noexcept { return memory_.name(); }
+  const sys::SharedMemory& memory() const noexcept { return memory_; }
 
   // Any thread. Everything committed before is visible to who sees the state.
   void set_state(shm::SegmentState state) noexcept;

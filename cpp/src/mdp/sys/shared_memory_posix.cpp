@@ -4,8 +4,16 @@
 // mistake for another process's. Whoever holds the lock of the inode a name leads to may unlink the name;
 // nobody else does. A name therefore changes hands like this: lock the old inode, see that the name still
 // leads to it, unlink, create, lock.
+//
+// flock belongs to the open file, which a forked child shares: a child that outlives its parent (Python's
+// multiprocessing, a daemon started without exec) would keep the name. So a fork handler closes the
+// descriptor in the child; the parent keeps the lock, and it ends with the parent. The other kinds of lock
+// don't do: classic fcntl() locks are lost when the process closes any descriptor of the file, which a reader
+// in it does, and open-file-description locks are inherited like flock. (A child made by a bare clone() runs
+// no handlers and shares the lock.)
 #include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -13,13 +21,18 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cinttypes>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "mdp/core/error.hpp"
+#include "mdp/core/log.hpp"
 #include "mdp/sys/shared_memory.hpp"
 
 namespace mdp::sys {
@@ -28,23 +41,75 @@ namespace {
 // A stale block is held for microseconds by whoever replaces it; waiting 1 ms this often is ample.
 constexpr int kReplaceAttempts = 200;
 
+// The descriptors that hold a lock, so that a forked child can close its copies. They are opened and closed
+// under the mutex, which fork() takes too: no child is made between an open and its entry here.
+class LockHolders {
+ public:
+  static LockHolders& instance() {
+    static auto* holders = new LockHolders;  // never destroyed: a thread may fork while the process ends
+    return *holders;
+  }
+  // Opens a descriptor by `open()` and notes it.
+  template <class Open>
+  int opened(Open&& open) {
+    const std::lock_guard lock(mutex_);
+    descriptors_.reserve(descriptors_.size() +
+                         1);  // so that push_back() does not throw with a descriptor open
+    const int fd = open();
+    if (fd >= 0) descriptors_.push_back(fd);
+    return fd;
+  }
+  void close(int fd) noexcept {
+    const std::lock_guard lock(mutex_);
+    std::erase(descriptors_, fd);
+    ::close(fd);
+  }
+
+ private:
+  LockHolders() { ::pthread_atfork(&before_fork, &in_parent, &in_child); }
+  static void before_fork() { instance().mutex_.lock(); }
+  static void in_parent() { instance().mutex_.unlock(); }
+  // Async-signal-safe, as the child of a process with threads has to be.
+  static void in_child() {
+    for (const int fd : instance().descriptors_) ::close(fd);
+    instance().descriptors_.clear();
+    instance().mutex_.unlock();
+  }
+
+  std::mutex mutex_;
+  std::vector<int> descriptors_;
+};
+
 class Descriptor {
  public:
   explicit Descriptor(int fd) noexcept : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
+  // One that LockHolders::opened() opened.
+  static Descriptor lock_holder(int fd) noexcept {
+    Descriptor holder(fd);
+    holder.holder_pid_ = ::getpid();
+    return holder;
   }
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  ~Descriptor() {
+    if (fd_ < 0) return;
+    if (holder_pid_ == 0) {
+      ::close(fd_);
+    } else if (holder_pid_ ==
+               ::getpid()) {  // in a forked child it is closed, and its number may be another file's
+      LockHolders::instance().close(fd_);
+    }
+  }
+  Descriptor(Descriptor&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), holder_pid_(other.holder_pid_) {}
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   Descriptor& operator=(Descriptor&&) = delete;
 
   int get() const noexcept { return fd_; }
-  int release() noexcept { return std::exchange(fd_, -1); }
   explicit operator bool() const noexcept { return fd_ >= 0; }
 
  private:
   int fd_;
+  pid_t holder_pid_ = 0;  // of a lock holder: the process it is open in
 };
 
 [[noreturn]] void fail(const std::string& name, const std::string& what) {
@@ -63,13 +128,17 @@ Descriptor open_existing(const std::string& name, int access) {
 
 bool try_lock(const Descriptor& block) { return ::flock(block.get(), LOCK_EX | LOCK_NB) == 0; }
 
+bool same_file(int a, int b) {
+  struct stat one{};
+  struct stat other{};
+  return ::fstat(a, &one) == 0 && ::fstat(b, &other) == 0 && one.st_dev == other.st_dev &&
+         one.st_ino == other.st_ino;
+}
+
 // Whether `name` still leads to the inode that `fd` has open.
 bool name_leads_to(const std::string& name, int fd) {
   const Descriptor present = open_existing(name, O_RDONLY);
-  struct stat ours{};
-  struct stat theirs{};
-  return present && ::fstat(fd, &ours) == 0 && ::fstat(present.get(), &theirs) == 0 &&
-         ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+  return present && same_file(fd, present.get());
 }
 
 std::uint32_t stored_pid(const Descriptor& block, std::size_t offset) {
@@ -113,21 +182,35 @@ Clearing clear_stale(const SharedMemoryConfig& config, std::uint32_t& owner_pid)
   return Clearing::Free;
 }
 
+// A block under our name. A lock ends when nothing refers to the file it was taken through, and a mapping
+// does: what is mapped (`file`) was therefore opened apart from what is locked, or a forked child's mapping
+// would keep the lock.
+struct Block {
+  Descriptor file;
+  Descriptor lock;
+};
+
 // A new, locked, empty block under `name`, or none if somebody was quicker.
-std::optional<Descriptor> create_locked(const SharedMemoryConfig& config) {
-  Descriptor block(
-      ::shm_open(path_of(config.name).c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, config.mode & 0777));
-  if (!block) {
+std::optional<Block> create_locked(const SharedMemoryConfig& config) {
+  const std::string path = path_of(config.name);
+  Descriptor file(::shm_open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
+  if (!file) {
     if (errno == EEXIST) return std::nullopt;
     fail_errno(config.name, "cannot create it", errno);
   }
+  static_cast<void>(
+      ::fchmod(file.get(), 0600));  // the umask may have taken it away, and it is opened again here
+  Descriptor lock = Descriptor::lock_holder(
+      LockHolders::instance().opened([&] { return ::shm_open(path.c_str(), O_RDWR | O_CLOEXEC, 0); }));
   // Between creation and lock another starter can take it for stale, lock and unlink it: then it is no longer
   // ours.
-  if (!try_lock(block) || !name_leads_to(config.name, block.get())) return std::nullopt;
-  return block;
+  if (!lock || !try_lock(lock) || !same_file(lock.get(), file.get()) ||
+      !name_leads_to(config.name, file.get()))
+    return std::nullopt;
+  return Block{std::move(file), std::move(lock)};
 }
 
-Descriptor acquire_name(const SharedMemoryConfig& config) {
+Block acquire_name(const SharedMemoryConfig& config) {
   std::uint32_t owner_pid = 0;
   for (int attempt = 0; attempt < kReplaceAttempts; ++attempt) {
     if (auto block = create_locked(config)) return std::move(*block);
@@ -166,14 +249,21 @@ void set_permissions(const SharedMemoryConfig& config, const Descriptor& block) 
     fail_errno(config.name, "cannot set its permissions", errno);
 }
 
-// Gives the block its size and the memory for it now: a full /dev/shm is an error here, not a SIGBUS on the
-// road.
+void warn(const SharedMemoryConfig& config, const std::string& event, const std::string& rest) {
+  core::log(core::LogLevel::Warning, event + " name=" + config.name + " " + rest);
+}
+
+void set_size(const SharedMemoryConfig& config, const Descriptor& block) {
+  if (::ftruncate(block.get(), static_cast<off_t>(config.size_bytes)) != 0) {
+    fail_errno(config.name, "cannot set its size", errno);
+  }
+}
+
+// Gets the memory for the block now: a full /dev/shm is an error here, not a SIGBUS on the road.
 void allocate(const SharedMemoryConfig& config, const Descriptor& block) {
-  const auto size = static_cast<off_t>(config.size_bytes);
-  if (::ftruncate(block.get(), size) != 0) fail_errno(config.name, "cannot set its size", errno);
   int error = 0;
   do {
-    error = ::posix_fallocate(block.get(), 0, size);
+    error = ::posix_fallocate(block.get(), 0, static_cast<off_t>(config.size_bytes));
   } while (error == EINTR);
   if (error != 0) {
     fail(config.name, "cannot get " + std::to_string(config.size_bytes) + " bytes of shared memory (" +
@@ -181,17 +271,111 @@ void allocate(const SharedMemoryConfig& config, const Descriptor& block) {
   }
 }
 
-void* map(const SharedMemoryConfig& config, const Descriptor& block) {
-  int flags = MAP_SHARED;
+// A mapping that is undone unless it is handed on.
+class View {
+ public:
+  View(const SharedMemoryConfig& config, const Descriptor& block, int more_flags)
+      : size_bytes_(config.size_bytes),
+        data_(::mmap(nullptr, size_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | more_flags, block.get(), 0)) {
+    if (data_ == MAP_FAILED) fail_errno(config.name, "cannot map it", errno);
+  }
+  ~View() {
+    if (data_ != nullptr) ::munmap(data_, size_bytes_);
+  }
+  View(View&& other) noexcept : size_bytes_(other.size_bytes_), data_(std::exchange(other.data_, nullptr)) {}
+  View(const View&) = delete;
+  View& operator=(const View&) = delete;
+  View& operator=(View&&) = delete;
+
+  void* data() const noexcept { return data_; }
+  std::size_t size_bytes() const noexcept { return size_bytes_; }
+
+ private:
+  std::size_t size_bytes_;
+  void* data_;
+};
+
+View map(const SharedMemoryConfig& config, const Descriptor& block) {
+  allocate(config, block);
 #ifdef MAP_POPULATE
-  flags |= MAP_POPULATE;  // no page fault on the road
+  return View(config, block, MAP_POPULATE);  // no page fault on the road
+#else
+  return View(config, block, 0);
 #endif
-  void* data = ::mmap(nullptr, config.size_bytes, PROT_READ | PROT_WRITE, flags, block.get(), 0);
-  if (data == MAP_FAILED) fail_errno(config.name, "cannot map it", errno);
-  return data;
+}
+
+// Whether the kernel's list of this process's mappings says that the one at `data` has a huge page.
+bool has_huge_pages(const void* data) {
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> smaps(std::fopen("/proc/self/smaps", "re"), &std::fclose);
+  if (!smaps) return false;
+  const auto address = reinterpret_cast<std::uintptr_t>(data);
+  bool inside = false;
+  char line[512];
+  while (std::fgets(line, sizeof(line), smaps.get()) != nullptr) {
+    std::uintptr_t from = 0;
+    std::uintptr_t to = 0;
+    unsigned long kilobytes = 0;
+    if (std::sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) {
+      inside = from <= address && address < to;
+    } else if (inside && (std::sscanf(line, "ShmemPmdMapped: %lu", &kilobytes) == 1 ||
+                          std::sscanf(line, "FilePmdMapped: %lu", &kilobytes) == 1)) {
+      if (kilobytes != 0) return true;
+    }
+  }
+  return false;
+}
+
+// Huge pages have to be asked for before a page is there, so here the mapping comes first and
+// posix_fallocate(), which takes small pages, only fills what is left. hugetlbfs was no choice: it is not
+// where shm_open() looks, so readers would have to know, and its pages have to be set aside beforehand.
+View map_huge(const SharedMemoryConfig& config, const Descriptor& block, bool& huge) {
+  View view(config, block, 0);
+#ifdef MADV_HUGEPAGE
+  // Refused by a kernel without huge pages, which shows below.
+  static_cast<void>(::madvise(view.data(), view.size_bytes(), MADV_HUGEPAGE));
+#endif
+#ifdef MADV_POPULATE_WRITE
+  // Fails where memory is short, which allocate() says better, and before Linux 5.14.
+  static_cast<void>(::madvise(view.data(), view.size_bytes(), MADV_POPULATE_WRITE));
+#endif
+  allocate(config, block);
+  auto* bytes = static_cast<volatile unsigned char*>(view.data());
+  for (std::size_t at = 0; at < view.size_bytes(); at += 4096) bytes[at] = 0;
+  huge = has_huge_pages(view.data());
+  if (!huge) {
+    warn(config, "segment.no_huge_pages",
+         "size_bytes=" + std::to_string(config.size_bytes) +
+             " remedy=\"mount -o remount,huge=advise /dev/shm; a segment of 2 MiB or more\"");
+  }
+  return view;
+}
+
+bool lock_in_memory(const SharedMemoryConfig& config, const View& view) {
+  if (::mlock(view.data(), view.size_bytes()) == 0) return true;
+  const int error = errno;
+  warn(config, "segment.not_locked",
+       "size_bytes=" + std::to_string(config.size_bytes) + " error=\"" + std::strerror(error) +
+           "\" remedy=\"ulimit -l, LimitMEMLOCK= of a service, or CAP_IPC_LOCK\"");
+  return false;
 }
 
 }  // namespace
+
+struct SharedMemory::PosixOwnership final : Ownership {
+  PosixOwnership(std::string segment_name, Descriptor&& lock_holder, View&& mapping)
+      : name(std::move(segment_name)), lock(std::move(lock_holder)), view(std::move(mapping)) {}
+
+  // A forked child has a copy of this object but not the ownership. And somebody may have removed the file by
+  // hand, in which case the name may be another's by now.
+  ~PosixOwnership() override {
+    if (owner_pid == ::getpid() && name_leads_to(name, lock.get())) ::shm_unlink(path_of(name).c_str());
+  }
+
+  std::string name;
+  pid_t owner_pid = ::getpid();
+  Descriptor lock;
+  View view;
+};
 
 std::uint32_t process_id() noexcept { return static_cast<std::uint32_t>(::getpid()); }
 
@@ -200,54 +384,23 @@ SharedMemory SharedMemory::create(const SharedMemoryConfig& config) {
     throw SegmentError("segment name \"" + config.name + "\": must not be empty or contain a slash");
   }
   if (config.size_bytes == 0) fail(config.name, "its size must be at least 1 byte, found 0");
-  Descriptor block = acquire_name(config);
+  Block block = acquire_name(config);
   SharedMemory memory;
   try {
-    set_permissions(config, block);
-    allocate(config, block);
-    memory.data_ = map(config, block);
+    set_permissions(config, block.file);
+    set_size(config, block.file);
+    View view =
+        config.huge_pages ? map_huge(config, block.file, memory.huge_pages_) : map(config, block.file);
+    if (config.lock_memory) memory.locked_ = lock_in_memory(config, view);
+    memory.data_ = view.data();
+    memory.size_bytes_ = view.size_bytes();
+    memory.name_ = config.name;
+    memory.ownership_ = std::make_unique<PosixOwnership>(config.name, std::move(block.lock), std::move(view));
   } catch (...) {
     ::shm_unlink(path_of(config.name).c_str());  // ours: we hold its lock
     throw;
   }
-  memory.name_ = config.name;
-  memory.size_bytes_ = config.size_bytes;
-  memory.owner_pid_ = process_id();
-  memory.handle_ = block.release();
   return memory;
-}
-
-void SharedMemory::close() noexcept {
-  if (data_ == nullptr) return;
-  const int fd = static_cast<int>(handle_);
-  // A forked child has a copy of this object but not the ownership. And somebody may have removed the file by
-  // hand, in which case the name may be another's by now.
-  const bool ours = owner_pid_ == process_id();
-  if (ours && name_leads_to(name_, fd)) ::shm_unlink(path_of(name_).c_str());
-  ::munmap(data_, size_bytes_);
-  ::close(fd);
-  data_ = nullptr;
-  size_bytes_ = 0;
-  handle_ = -1;
-}
-
-SharedMemory::SharedMemory(SharedMemory&& other) noexcept
-    : name_(std::move(other.name_)),
-      data_(std::exchange(other.data_, nullptr)),
-      size_bytes_(std::exchange(other.size_bytes_, 0)),
-      handle_(std::exchange(other.handle_, -1)),
-      owner_pid_(other.owner_pid_) {}
-
-SharedMemory& SharedMemory::operator=(SharedMemory&& other) noexcept {
-  if (this != &other) {
-    close();
-    name_ = std::move(other.name_);
-    data_ = std::exchange(other.data_, nullptr);
-    size_bytes_ = std::exchange(other.size_bytes_, 0);
-    handle_ = std::exchange(other.handle_, -1);
-    owner_pid_ = other.owner_pid_;
-  }
-  return *this;
 }
 
 }  // namespace mdp::sys

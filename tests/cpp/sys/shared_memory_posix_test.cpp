@@ -1,21 +1,23 @@
 // Ownership of a named block: one live owner, stale blocks replaced, permissions, a clean end. Uses
 // processes.
-#include "mdp/sys/shared_memory.hpp"
-
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstring>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "mdp/core/error.hpp"
+#include "mdp/core/log.hpp"
+#include "mdp/sys/shared_memory.hpp"
 
 namespace mdp::sys {
 namespace {
@@ -213,6 +215,190 @@ TEST(SharedMemory, ForkedChildDoesNotUnlink) {
   }
   ::waitpid(child, nullptr, 0);
   EXPECT_TRUE(exists(name));
+}
+
+// A worker that a publisher forked (without exec) and that survives it.
+TEST(SharedMemory, ForkedChildThatSurvivesItsParentDoesNotKeepTheName) {
+  const std::string name = unique_name();
+  Rendezvous worker;
+  const pid_t owner = ::fork();
+  if (owner == 0) {
+    try {
+      SharedMemory memory = SharedMemory::create(config_for(name));
+      write_pid(memory);
+      if (::fork() == 0) {
+        worker.say('o');
+        worker.wait_for_go();
+        // It still maps the memory; letting go of it takes nothing from the next owner.
+        const bool same = static_cast<const unsigned char*>(memory.data())[39] == 0;
+        memory.close();
+        worker.say(same ? 'y' : 'n');
+        ::_exit(0);
+      }
+      for (;;) ::pause();
+    } catch (const std::exception&) {
+      ::_exit(1);
+    }
+  }
+  ASSERT_EQ(worker.hear(), 'o');
+  kill_and_wait(owner);
+  ASSERT_TRUE(exists(name));
+  const SharedMemory next = SharedMemory::create(config_for(name));  // the worker runs on
+  worker.let_go();
+  EXPECT_EQ(worker.hear(), 'y');
+  EXPECT_TRUE(exists(name));
+}
+
+TEST(SharedMemory, ForkedChildMayOwnItsOwnBlock) {
+  const std::string parent_name = unique_name();
+  const std::string own_name = unique_name();
+  SharedMemory memory = SharedMemory::create(config_for(parent_name));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    int code = 1;
+    try {
+      // Its descriptor very likely has the number that the parent's had.
+      SharedMemory own = SharedMemory::create(config_for(own_name));
+      memory.close();
+      const bool refused = [&] {
+        try {
+          SharedMemory::create(config_for(own_name));
+        } catch (const SegmentError&) {
+          return true;
+        }
+        return false;
+      }();
+      code = refused ? 0 : 2;
+    } catch (const std::exception&) {
+    }
+    ::_exit(code);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_TRUE(exists(parent_name));
+  EXPECT_FALSE(exists(own_name));
+  EXPECT_THROW(SharedMemory::create(config_for(parent_name)), SegmentError)
+      << "the parent still owns its name";
+}
+
+// ---- wishes
+
+std::mutex log_mutex;
+std::string log_lines;
+
+class Warnings {
+ public:
+  Warnings() {
+    log_lines.clear();
+    core::set_log_sink([](core::LogLevel level, std::string_view line) {
+      const std::lock_guard lock(log_mutex);
+      if (level == core::LogLevel::Warning) log_lines.append(line).append("\n");
+    });
+  }
+  ~Warnings() { core::set_log_sink(nullptr); }
+  bool mention(const std::string& text) const {
+    const std::lock_guard lock(log_mutex);
+    return log_lines.find(text) != std::string::npos;
+  }
+};
+
+// VmLck of this process, kB.
+long locked_kilobytes() {
+  std::FILE* status = std::fopen("/proc/self/status", "r");
+  char line[256];
+  long kilobytes = 0;
+  while (status != nullptr && std::fgets(line, sizeof(line), status) != nullptr) {
+    if (std::sscanf(line, "VmLck: %ld", &kilobytes) == 1) break;
+  }
+  if (status != nullptr) std::fclose(status);
+  return kilobytes;
+}
+
+// The address and thread sanitizers make mlock() do nothing and say that it did.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSystemLocks = false;
+#else
+constexpr bool kSystemLocks = true;
+#endif
+
+TEST(SharedMemory, IsLockedInMemoryOnRequest) {
+  if (!kSystemLocks) GTEST_SKIP() << "the sanitizer keeps mlock() to itself";
+  SharedMemoryConfig config = config_for(unique_name());
+  const Warnings warnings;
+  const long before = locked_kilobytes();
+  {
+    const SharedMemory memory = SharedMemory::create(config);
+    EXPECT_FALSE(memory.locked());
+    EXPECT_EQ(locked_kilobytes(), before);
+  }
+  config.lock_memory = true;
+  const SharedMemory memory = SharedMemory::create(config);
+  EXPECT_TRUE(memory.is_open());
+  if (memory.locked()) {
+    EXPECT_EQ(locked_kilobytes(), before + static_cast<long>(kSize / 1024));
+    EXPECT_FALSE(warnings.mention("segment.not_locked"));
+  } else {
+    EXPECT_TRUE(warnings.mention("segment.not_locked name=" + config.name));
+  }
+}
+
+// In a child without the privilege and with a limit of nothing.
+TEST(SharedMemory, WorksUnlockedWhereLockingIsNotAllowed) {
+  if (!kSystemLocks) GTEST_SKIP() << "the sanitizer keeps mlock() to itself";
+  const SharedMemoryConfig config = [] {
+    SharedMemoryConfig wishes = config_for(unique_name());
+    wishes.lock_memory = true;
+    return wishes;
+  }();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const struct rlimit none{0, 0};
+    if (::setrlimit(RLIMIT_MEMLOCK, &none) != 0) ::_exit(3);
+    if (::geteuid() == 0 && ::setuid(65534) != 0) ::_exit(4);  // root may lock whatever the limit
+    int code = 1;
+    try {
+      const Warnings warnings;
+      const SharedMemory memory = SharedMemory::create(config);
+      code =
+          memory.is_open() && !memory.locked() && warnings.mention("segment.not_locked name=" + config.name)
+              ? 0
+              : 2;
+    } catch (const std::exception&) {
+    }
+    ::_exit(code);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_FALSE(exists(config.name));
+}
+
+// Whether /dev/shm gives huge pages depends on how it is mounted; either way the block is there, zero and
+// faulted in.
+TEST(SharedMemory, HugePagesAreUsedOrMissedAloud) {
+  SharedMemoryConfig config = config_for(unique_name());
+  config.size_bytes = std::size_t{4} << 20;
+  config.huge_pages = true;
+  const Warnings warnings;
+  const SharedMemory memory = SharedMemory::create(config);
+  EXPECT_NE(memory.huge_pages(), warnings.mention("segment.no_huge_pages name=" + config.name));
+  std::vector<unsigned char> resident(config.size_bytes / 4096);
+  ASSERT_EQ(::mincore(memory.data(), config.size_bytes, resident.data()), 0);
+  for (const unsigned char page : resident) ASSERT_EQ(page & 1, 1);
+  const auto* bytes = static_cast<const unsigned char*>(memory.data());
+  for (std::size_t i = 0; i < config.size_bytes; ++i) ASSERT_EQ(bytes[i], 0);
+  struct stat info{};
+  ASSERT_EQ(::stat(("/dev/shm/" + config.name).c_str(), &info), 0);
+  EXPECT_GE(static_cast<std::size_t>(info.st_blocks) * 512, config.size_bytes) << "every page is backed";
+}
+
+TEST(SharedMemory, TooLargeForHugePagesIsAnErrorAndNotASignal) {
+  SharedMemoryConfig config = config_for(unique_name());
+  config.size_bytes = std::size_t{1} << 50;
+  config.huge_pages = true;
+  EXPECT_THROW(SharedMemory::create(config), SegmentError);
+  EXPECT_FALSE(exists(config.name));
 }
 
 TEST(SharedMemory, NameTakenOverByHandIsNotUnlinked) {

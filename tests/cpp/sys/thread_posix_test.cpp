@@ -1,5 +1,3 @@
-#include "mdp/sys/thread.hpp"
-
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <sched.h>
@@ -8,6 +6,7 @@
 #include <thread>
 
 #include "mdp/core/error.hpp"
+#include "mdp/sys/thread.hpp"
 
 namespace mdp::sys {
 namespace {

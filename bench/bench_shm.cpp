@@ -1,0 +1,156 @@
+// The shared memory: what a record costs the writer, alone and with readers, and what a book costs a reader.
+//
+// The writer's figure is its own CPU time: on a machine with fewer cores than threads the readers take turns,
+// and wall time would measure the scheduler. What CPU time does show is what the readers' caches cost the
+// writer; a reader that is not running costs nothing, so with more readers than free cores the figure is a
+// lower bound.
+#include <benchmark/benchmark.h>
+
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <thread>
+#include <vector>
+
+#include "mdp/publish/segment_writer.hpp"
+#include "mdp/queue/idle_strategy.hpp"
+#include "mdp/shm/shm.hpp"
+
+namespace {
+
+using namespace mdp;
+
+class Segment {
+ public:
+  Segment() {
+    publish::SegmentConfig config;
+    config.ring_bytes = 16 << 20;
+    config.instrument_capacity = 64;
+    config.levels_per_side = 20;
+    const std::size_t bytes = publish::segment_size_bytes(config);
+    memory_.reset(::operator new(bytes, std::align_val_t{4096}));
+    std::memset(memory_.get(), 0, bytes);
+    writer_ = std::make_unique<publish::SegmentWriter>(config, memory_.get(), bytes);
+  }
+  publish::SegmentWriter& operator*() { return *writer_; }
+  publish::SegmentWriter* operator->() { return writer_.get(); }
+
+ private:
+  struct Free {
+    void operator()(void* memory) const { ::operator delete(memory, std::align_val_t{4096}); }
+  };
+  std::unique_ptr<void, Free> memory_;
+  std::unique_ptr<publish::SegmentWriter> writer_;
+};
+
+shm::Event event_of(std::int64_t record_bytes) {
+  shm::Event event{};
+  const auto levels = static_cast<std::uint16_t>((record_bytes - 64) / 16);
+  event.header.type = levels == 0 ? shm::EventType::BookState : shm::EventType::BookDelta;
+  event.header.bid_count = levels == 0 ? std::uint16_t{0} : levels;
+  for (int i = 0; i < levels; ++i) event.levels[i] = {100 - i, i + 1};
+  return event;
+}
+
+// Append and commit one record. Arguments: bytes of the record, readers that poll it as fast as they can.
+void BM_RingWriter_Commit(benchmark::State& state) {
+  Segment segment;
+  std::atomic<bool> done{false};
+  std::atomic<std::uint64_t> read{0};
+  std::atomic<std::uint64_t> lost{0};
+  std::vector<std::thread> readers;
+  for (int i = 0; i < state.range(1); ++i) {
+    readers.emplace_back([&] {
+      shm::RingReader reader(segment->view());
+      shm::Event event;
+      std::uint64_t count = 0;
+      while (!done.load(std::memory_order_relaxed)) {  // relaxed: only ends the run
+        if (reader.poll(event) == shm::ReadStatus::Ok) {
+          ++count;
+        } else {
+          queue::cpu_relax();
+        }
+      }
+      read += count;
+      lost += reader.total_lost_events();
+    });
+  }
+  const shm::Event event = event_of(state.range(0));
+  const std::size_t body = sizeof(shm::PriceLevel) * event.header.bid_count;
+  for (auto _ : state) {
+    segment->ring().append(event.header, event.levels, body);
+    segment->ring().commit();
+  }
+  done = true;
+  for (std::thread& reader : readers) reader.join();
+  state.SetItemsProcessed(state.iterations());
+  state.SetBytesProcessed(state.iterations() * state.range(0));
+  // How much of the work the readers shared in; near 0 they hardly ran, and the figure says little about
+  // them.
+  if (!readers.empty()) {
+    state.counters["read_share"] = static_cast<double>(read.load()) / static_cast<double>(state.range(1)) /
+                                   static_cast<double>(state.iterations());
+  }
+}
+BENCHMARK(BM_RingWriter_Commit)->ArgNames({"bytes", "readers"})->ArgsProduct({{64, 640}, {0, 1, 2, 4, 8}});
+
+// A reader that finds everything there: the cost of copying and checking a record.
+void BM_RingReader_Poll(benchmark::State& state) {
+  Segment segment;
+  const shm::Event event = event_of(state.range(0));
+  const std::size_t body = sizeof(shm::PriceLevel) * event.header.bid_count;
+  while (segment->ring().position() < (8 << 20)) segment->ring().append(event.header, event.levels, body);
+  segment->ring().commit();
+  shm::RingReader reader(segment->view(), shm::Start::Oldest);
+  const std::uint64_t begin = reader.position();
+  const std::uint64_t sequence = reader.next_sequence();
+  shm::Event out;
+  for (auto _ : state) {
+    if (reader.poll(out) != shm::ReadStatus::Ok) reader.start_at(begin, sequence);
+    benchmark::DoNotOptimize(out);
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(BM_RingReader_Poll)->ArgName("bytes")->Arg(64)->Arg(640);
+
+// One book of the table, all of its levels.
+void BM_BookTable_Read(benchmark::State& state) {
+  Segment segment;
+  shm::Event event{};
+  event.header.type = shm::EventType::BookSnapshot;
+  event.header.bid_count = event.header.ask_count = 20;
+  for (int i = 0; i < 40; ++i) event.levels[i] = {100 + i, i + 1};
+  segment->table().write_book(event, 1, {0, 0});
+  const shm::BookTable table(segment->view());
+  shm::Book book;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(table.read(0, book));
+    benchmark::DoNotOptimize(book.bids.data());
+  }
+}
+BENCHMARK(BM_BookTable_Read);
+
+// The same bytes by memcpy(): what copying them cannot cost less than.
+void BM_BookTable_ReadPlainCopy(benchmark::State& state) {
+  alignas(64) unsigned char from[64 + 40 * sizeof(shm::PriceLevel)] = {};
+  alignas(64) unsigned char to[sizeof(from)];
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(from);
+    std::memcpy(to, from, sizeof(from));
+    benchmark::DoNotOptimize(to);
+  }
+}
+BENCHMARK(BM_BookTable_ReadPlainCopy);
+
+// The writer's side of it.
+void BM_TableWriter_WriteBook(benchmark::State& state) {
+  Segment segment;
+  shm::Event event{};
+  event.header.type = shm::EventType::BookSnapshot;
+  event.header.bid_count = event.header.ask_count = 20;
+  for (auto _ : state) benchmark::DoNotOptimize(segment->table().write_book(event, 1, {0, 0}));
+}
+BENCHMARK(BM_TableWriter_WriteBook);
+
+}  // namespace

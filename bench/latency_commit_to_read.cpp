@@ -1,0 +1,199 @@
+// Latency from commit to read between two pinned threads, as a multiple of what moving one cache line there
+// takes.
+//
+// Each way of passing 64 bytes on is measured as a round trip: thread A sends, thread B waits for it and
+// answers. Half of it is one way. The ways take turns within a round, since the machine may move the cores
+// about between rounds.
+//   line   a word in a line of its own, one each way: the least there is
+//   spsc   the project's in-process queue
+//   ring   RingWriter::append() and commit(), RingReader::poll() of the whole record, checked
+// Arguments: rounds (default 31), round trips in each (default 20,000). Options of Google Benchmark are
+// ignored.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "mdp/core/error.hpp"
+#include "mdp/publish/segment_writer.hpp"
+#include "mdp/queue/idle_strategy.hpp"
+#include "mdp/queue/spsc_queue.hpp"
+#include "mdp/shm/shm.hpp"
+#include "mdp/sys/thread.hpp"
+
+namespace {
+
+using namespace mdp;
+
+struct alignas(64) Message {
+  std::uint64_t number;
+  std::uint64_t rest[7];
+};
+
+// ---- the ways
+
+class Line {
+ public:
+  void send(std::uint64_t number) noexcept {
+    // release: pairs with the load in receive().
+    word_.store(number, std::memory_order_release);
+  }
+  void receive(std::uint64_t number) noexcept {
+    // acquire: pairs with the store in send().
+    while (word_.load(std::memory_order_acquire) != number) queue::cpu_relax();
+  }
+
+ private:
+  alignas(128) std::atomic<std::uint64_t> word_{0};
+};
+
+class Spsc {
+ public:
+  void send(std::uint64_t number) noexcept {
+    while (!queue_.try_push(Message{number, {}})) queue::cpu_relax();
+  }
+  void receive(std::uint64_t number) noexcept {
+    Message* message;
+    while ((message = queue_.front()) == nullptr) queue::cpu_relax();
+    if (message->number != number) std::abort();
+    queue_.pop();
+  }
+
+ private:
+  queue::SpscQueue<Message> queue_{1024};
+};
+
+class Ring {
+ public:
+  Ring() {
+    publish::SegmentConfig config;
+    config.ring_bytes = 1 << 20;
+    config.instrument_capacity = 16;
+    const std::size_t bytes = publish::segment_size_bytes(config);
+    memory_.reset(::operator new(bytes, std::align_val_t{4096}));
+    std::memset(memory_.get(), 0, bytes);
+    segment_ = std::make_unique<publish::SegmentWriter>(config, memory_.get(), bytes);
+    reader_ = shm::RingReader(segment_->view());
+  }
+  void send(std::uint64_t number) noexcept {
+    shm::EventHeader header{};
+    header.type = shm::EventType::BookState;  // a record of one line
+    header.update_id = number;
+    segment_->ring().append(header, nullptr, 0);
+    segment_->ring().commit();
+  }
+  void receive(std::uint64_t number) noexcept {
+    while (reader_.poll(event_) != shm::ReadStatus::Ok) queue::cpu_relax();
+    if (event_.header.update_id != number) std::abort();
+  }
+
+ private:
+  struct Free {
+    void operator()(void* memory) const { ::operator delete(memory, std::align_val_t{4096}); }
+  };
+  std::unique_ptr<void, Free> memory_;
+  std::unique_ptr<publish::SegmentWriter> segment_;
+  alignas(128) shm::RingReader reader_;
+  shm::Event event_;
+};
+
+// ---- measuring
+
+bool pinned = true;
+void pin(int core) {
+  try {
+    sys::pin_thread(core);
+  } catch (const ConfigError&) {
+    pinned = false;
+  }
+}
+
+// Median of the round trips, halved, ns. A round trip is timed in groups, so that the clock costs little.
+template <class Way>
+double one_way_ns(int trips) {
+  constexpr int kGroup = 50;
+  const auto there = std::make_unique<Way>();
+  const auto back = std::make_unique<Way>();
+  const auto warm_up = static_cast<std::uint64_t>(trips / 10);
+  const std::uint64_t end = warm_up + static_cast<std::uint64_t>(trips);
+  std::thread answering([&] {
+    pin(1);
+    for (std::uint64_t number = 1; number <= end; ++number) {
+      there->receive(number);
+      back->send(number);
+    }
+  });
+  std::vector<double> groups;
+  std::uint64_t number = 1;
+  for (; number <= warm_up; ++number) {
+    there->send(number);
+    back->receive(number);
+  }
+  while (number <= end) {
+    const auto begin = std::chrono::steady_clock::now();
+    int in_group = 0;
+    for (; in_group < kGroup && number <= end; ++in_group, ++number) {
+      there->send(number);
+      back->receive(number);
+    }
+    const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - begin;
+    groups.push_back(took.count() / in_group / 2);
+  }
+  answering.join();
+  std::nth_element(groups.begin(), groups.begin() + static_cast<std::ptrdiff_t>(groups.size() / 2),
+                   groups.end());
+  return groups[groups.size() / 2];
+}
+
+struct Spread {
+  double low, median, high;
+};
+Spread spread(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  return {values[n / 10], values[n / 2], values[n - 1 - n / 10]};
+}
+
+void print(const char* what, const std::vector<double>& values) {
+  const Spread s = spread(values);
+  std::printf("%-22s median %8.2f   p10 %8.2f   p90 %8.2f\n", what, s.median, s.low, s.high);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::vector<int> numbers;
+  for (int i = 1; i < argc; ++i) {
+    if (argv[i][0] != '-') numbers.push_back(std::atoi(argv[i]));
+  }
+  const int rounds = !numbers.empty() && numbers[0] > 0 ? numbers[0] : 31;
+  const int trips = numbers.size() > 1 && numbers[1] >= 1000 ? numbers[1] : 20'000;
+  if (sys::available_cores() < 2) {
+    std::puts("latency_commit_to_read: needs two cores");
+    return 0;
+  }
+  pin(0);
+  std::vector<double> line, spsc, ring, spsc_ratio, ring_ratio;
+  for (int round = 0; round < rounds; ++round) {
+    line.push_back(one_way_ns<Line>(trips));
+    spsc.push_back(one_way_ns<Spsc>(trips));
+    ring.push_back(one_way_ns<Ring>(trips));
+    spsc_ratio.push_back(spsc.back() / line.back());
+    ring_ratio.push_back(ring.back() / line.back());
+  }
+  std::printf("one way, %d rounds of %d round trips, 64 bytes%s\n", rounds, trips,
+              pinned ? "" : ", NOT PINNED");
+  print("line, ns", line);
+  print("spsc queue, ns", spsc);
+  print("shm ring, ns", ring);
+  print("spsc queue / line", spsc_ratio);
+  print("shm ring / line", ring_ratio);
+  return 0;
+}

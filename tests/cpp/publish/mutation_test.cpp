@@ -1,0 +1,48 @@
+// Readers over segments that were tampered with: refused or read, but never a step outside the mapping
+// (address sanitizer watches: the memory is exactly as long as the segment) and never a hang.
+#include <gtest/gtest.h>
+
+#include <iostream>
+#include <random>
+
+#include "publish/mutated_segment.hpp"
+
+namespace mdp::publish {
+namespace {
+
+void read_mutants(int mutants, std::uint64_t seed) {
+  test::MemorySegment original;
+  test::fill_segment(*original);
+  const test::AlignedMemory memory = test::allocate(original.size());
+  auto* bytes = static_cast<unsigned char*>(memory.get());
+  std::mt19937_64 random(seed);
+  int attached = 0;
+  test::Seen all;
+  for (int mutant = 0; mutant < mutants; ++mutant) {
+    std::memcpy(bytes, original.data(), original.size());
+    test::mutate(bytes, original.size(), random);
+    shm::SegmentView view;
+    if (shm::SegmentView::attach(bytes, original.size(), view) != shm::AttachStatus::Ok) continue;
+    ++attached;
+    const test::Seen seen = test::read_everything(view);
+    all.sum += seen.sum;
+    all.records += seen.records;
+    all.books += seen.books;
+    all.instruments += seen.instruments;
+  }
+  std::cout << mutants << " mutants: " << attached << " attached, " << all.instruments << " instruments, "
+            << all.books << " books and " << all.records << " records read (sum " << all.sum << ")\n";
+  // The mutations must not all stop at the header, nor at the first thing that is read.
+  const auto tenth = static_cast<std::uint64_t>(mutants / 10);
+  EXPECT_GT(static_cast<std::uint64_t>(attached), tenth);
+  EXPECT_GT(all.instruments, tenth);
+  EXPECT_GT(all.books, tenth);
+  EXPECT_GT(all.records, tenth);
+}
+
+TEST(Mutation, CorruptSegmentsAreRefusedOrReadWithoutHarm) { read_mutants(4000, 4711); }
+
+TEST(Stress, MutatedSegmentsAreRefusedOrReadWithoutHarm) { read_mutants(50'000, 20261122); }
+
+}  // namespace
+}  // namespace mdp::publish
