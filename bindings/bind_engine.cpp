@@ -62,8 +62,9 @@ void bind_config(nb::module_& module) {
       .def_rw("managers", &engine::CoreMap::managers)
       .def_rw("publisher", &engine::CoreMap::publisher)
       .def_rw("rest", &engine::CoreMap::rest);
-  nb::class_<EngineConfig>(module, "EngineConfig", "What an Engine is built from (engine/engine_config.hpp).")
-      .def(nb::init<>())
+  nb::class_<EngineConfig> config(module, "EngineConfig",
+                                  "What an Engine is built from (engine/engine_config.hpp).");
+  config.def(nb::init<>())
       .def_rw("segment", &EngineConfig::segment)
       .def_rw("topology", &EngineConfig::topology)
       .def_rw("idle", &EngineConfig::idle)
@@ -74,6 +75,7 @@ void bind_config(nb::module_& module) {
       .def_rw("frame_bytes", &EngineConfig::frame_bytes)
       .def_rw("message_queue_slots", &EngineConfig::message_queue_slots)
       .def_rw("event_queue_slots", &EngineConfig::event_queue_slots);
+  def_ms(config, "top_snapshot_ms", &EngineConfig::top_snapshot);
 
   nb::class_<net::TlsOptions>(module, "TlsOptions", "How a connection proves it talks to the venue.")
       .def(nb::init<>())
@@ -164,6 +166,7 @@ void bind_health(nb::module_& module) {
       .def_ro("gaps", &EngineHealth::gaps)
       .def_ro("resyncs", &EngineHealth::resyncs)
       .def_ro("crossed", &EngineHealth::crossed)
+      .def_ro("lost_chunks", &EngineHealth::lost_chunks)
       .def_ro("buffer_overflows", &EngineHealth::buffer_overflows)
       .def_ro("snapshots_applied", &EngineHealth::snapshots_applied)
       .def_ro("snapshots_too_old", &EngineHealth::snapshots_too_old)

@@ -8,6 +8,7 @@ namespace mdp::bindings {
 void bind_errors(nanobind::module_& module);
 void bind_log(nanobind::module_& module);
 void bind_core(nanobind::module_& module);
+void bind_book(nanobind::module_& module);
 void bind_engine(nanobind::module_& module);
 void bind_reader(nanobind::module_& module);
 

@@ -7,6 +7,7 @@ NB_MODULE(_core, module) {
   mdp::bindings::bind_errors(module);
   mdp::bindings::bind_log(module);
   mdp::bindings::bind_core(module);
+  mdp::bindings::bind_book(module);
   mdp::bindings::bind_engine(module);
   mdp::bindings::bind_reader(module);
 }

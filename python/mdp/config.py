@@ -65,7 +65,10 @@ class EngineSection(_Section):
     cores: CoresSection = CoresSection()
     managers: Annotated[int, Field(ge=1, le=64)] = 1
     book_depth: Annotated[int, Field(ge=0)] = 0
-    """Levels kept a side, 0 for all the venue sends."""
+    """Levels kept a side, 0 for all the venue sends. A side is cut when it has grown a quarter beyond."""
+    top_snapshot_ms: Annotated[int, Field(ge=0, le=86_400_000)] = 0
+    """How often the best `segment.levels` a side also go into the ring (BookSnapshot flagged Top), with the
+    first update so long after the last one; 0: never. For readers that want no more than the top."""
     frames: Annotated[int, Field(ge=8, le=1 << 20)] = 1024
     """Raw frame buffers of one line."""
     frame_size: ByteSize = ByteSize(16 << 10)

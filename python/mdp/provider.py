@@ -394,6 +394,7 @@ def _engine_config(config: Config) -> _core.EngineConfig:
     result.cores = cores
     result.manager_count = config.engine.managers
     result.book_depth = config.engine.book_depth
+    result.top_snapshot_ms = config.engine.top_snapshot_ms
     result.frame_count = config.engine.frames
     result.frame_bytes = int(config.engine.frame_size)
     result.message_queue_slots = config.engine.message_slots

@@ -173,14 +173,11 @@ def test_wrong_certificate_of_the_stream_alone_is_refused(
     start_mdp: Callable[..., Mdp],
     tmp_path: Path,
     segment: str,
-    topology: str,
     flavour: str,
 ) -> None:
     good = start_sim(symbols=["BTCUSDT"], rate=0, plain=True)
     bad = start_sim(symbols=["BTCUSDT"], rate=0, tls_flavour=flavour)
-    config = settings(
-        good, segment, topology=topology, ws_url=bad.ws_url, tls={"ca_file": bad.ca_file}, quiet_sync_ms=50
-    )
+    config = settings(good, segment, ws_url=bad.ws_url, tls={"ca_file": bad.ca_file}, quiet_sync_ms=50)
     process = start_mdp("run", write_config(tmp_path / "config.yaml", config))
     wait_for(
         lambda: len(re.findall(BAD_CERTIFICATES[flavour], process.stderr)) >= 2,

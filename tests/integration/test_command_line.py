@@ -19,6 +19,7 @@ from integration.harness import (
     write_config,
 )
 from mdp import Provider, Subscriber
+from mdp.__main__ import main
 from mdp.sim import SimProcess
 
 
@@ -127,7 +128,9 @@ def test_check_says_what_a_configuration_does() -> None:
     assert venue.startswith("binance: 10 symbols (depth, trade, quote): BTCUSDT, ETHUSDT,")
 
 
-def test_errors_are_one_message_and_exit_code_2(tmp_path: Path, segment: str) -> None:
+def test_errors_are_one_message_and_exit_code_2(
+    tmp_path: Path, segment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     not_ours = tmp_path / "broken.yaml"
     not_ours.write_text("venues: [\n")
     cases: list[tuple[list[object], str]] = [
@@ -142,12 +145,14 @@ def test_errors_are_one_message_and_exit_code_2(tmp_path: Path, segment: str) ->
         (["run", write_config(tmp_path / "v.yaml", {"venues": []})], "venues"),
     ]
     for arguments, message in cases:
-        process = run_mdp(*map(str, arguments))
-        assert process.wait() == 2, arguments
-        assert process.stdout == "", arguments
-        assert process.stderr.startswith("error: ")
-        assert message in process.stderr
-        assert process.stderr.count("\n") == 1, process.stderr
+        monkeypatch.setattr("sys.argv", ["mdp", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        assert (ended.value.code, out) == (2, ""), arguments
+        assert err.startswith("error: ")
+        assert message in err
+        assert err.count("\n") == 1, err
 
 
 def test_symbol_the_segment_does_not_have(live: Live, segment: str) -> None:

@@ -29,17 +29,24 @@ inline std::string payload(const std::string& name) {
 // A combined depth frame of `levels` levels, half of them a side, each side best first as the venue sends
 // them. (The largest delta in a recorded session has 1,076 levels.)
 inline std::string large_depth_update(int levels) {
+  // Appended piece by piece: g++ 12 takes operator+ on a temporary for an overlapping copy.
+  const auto add_level = [](std::string& side, int price, const char* cents, int lots) {
+    side.append(side.empty() ? "" : ",").append("[\"").append(std::to_string(price)).append(cents);
+    side.append("000000\",\"").append(std::to_string(lots)).append(".00000000\"]");
+  };
   std::string bids;
   std::string asks;
   for (int i = 0; i < levels / 2; ++i) {
-    bids += i ? "," : "";
-    bids += "[\"" + std::to_string(61'000 - i) + ".50000000\",\"0.0" + std::to_string(i % 9) + "000000\"]";
-    asks += i ? "," : "";
-    asks += "[\"" + std::to_string(61'001 + i) + ".25000000\",\"" + std::to_string(i % 4) + ".00000000\"]";
+    add_level(bids, 61'000 - i, ".50", i % 9);
+    add_level(asks, 61'001 + i, ".25", i % 4);
   }
   std::string frame =
       R"({"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT",)";
-  frame += R"("U":50093239189,"u":50093239202,"b":[)" + bids + R"(],"a":[)" + asks + "]}}";
+  frame.append(R"("U":50093239189,"u":50093239202,"b":[)")
+      .append(bids)
+      .append(R"(],"a":[)")
+      .append(asks)
+      .append("]}}");
   return frame;
 }
 

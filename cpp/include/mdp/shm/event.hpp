@@ -41,9 +41,9 @@ enum class EventType : std::uint8_t {
 // Bits of EventHeader::flags. A book update larger than one record is split: the reader applies it when Last
 // arrives.
 enum EventFlag : std::uint8_t {
-  kFlagFirst = 1,        // first record of this update
-  kFlagLast = 2,         // last record of this update
-  kFlagTop = 4,          // BookSnapshot: only the best levels, not the whole book
+  kFlagFirst = 1,  // first record of this update
+  kFlagLast = 2,   // last record of this update
+  kFlagTop = 4,    // BookSnapshot: only the best levels, and no news: whoever follows the deltas leaves it
   kFlagVenueQuote = 8,   // Bbo: from the venue's own best-bid-and-ask stream, not from the book
   kFlagTableOnly = 16,   // between manager and publisher: goes to the book table, never into the ring
   kFlagSameLevels = 32,  // with kFlagTableOnly: the table's levels stand, only ids and times move on

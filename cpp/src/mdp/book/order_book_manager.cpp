@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "mdp/book/delta_buffer.hpp"
-#include "mdp/core/error.hpp"
 
 namespace mdp::book {
 
@@ -13,24 +12,38 @@ using core::SequenceVerdict;
 using core::UpdateType;
 using shm::EventType;
 
+namespace {
+
+// An update of which not every chunk is there yet. Deltas and snapshots have one each: a snapshot comes from
+// the REST thread's queue, and deltas of the line are handled between its chunks.
+struct Assembly {
+  MessageHeader header{};
+  std::vector<PriceLevel> bids;
+  std::vector<PriceLevel> asks;
+  std::uint16_t next_chunk = 0;
+  bool active = false;
+  bool skipping = false;  // a chunk of header.last_update_id was missing: the rest of it is of no use
+};
+
+}  // namespace
+
 struct OrderBookManager::Entry {
   core::SymbolId symbol;
   core::ExchangeId exchange;
   core::LineId line;
   const core::SyncRule* rule;
   BookState state = BookState::Stale;
+  StateReason reason = StateReason::None;
   bool joined = false;           // a delta followed the snapshot: from now on check_next() holds
   std::uint64_t last_id = 0;     // applied so far; the snapshot's id until joined
+  std::int64_t next_top_ns = 0;  // when the next snapshot of the top is due
   MessageHeader last_header{};   // of the message being handled: ids and times of what is emitted
   Bbo published_bbo;
   OrderBook book;
-  OrderBook next;                // built while SYNCING, becomes `book` when it is right
+  OrderBook next;  // built while SYNCING, becomes `book` when it is right
   DeltaBuffer buffer;
-  // Chunks of an update that is not complete yet.
-  MessageHeader chunk_header{};
-  std::vector<PriceLevel> chunk_bids;
-  std::vector<PriceLevel> chunk_asks;
-  bool assembling = false;
+  Assembly delta_chunks;
+  Assembly snapshot_chunks;
 
   Entry(core::SymbolId symbol_, core::ExchangeId exchange_, core::LineId line_, const core::SyncRule& rule_,
         const BookOptions& options)
@@ -45,17 +58,46 @@ struct OrderBookManager::Entry {
   }
 };
 
-//                             Delta                     Snapshot             Invalidate        LineDown      SyncRequest
+// "rest" and "stream" say where the venue's rule gets snapshots from.
+//
+//                  no book        STALE                      SYNCING                     LIVE
+// add_symbol       STALE          -                          -                           -
+// Delta            unroutable     rest: SYNCING, buffered,   buffered; buffer full:      Old: dropped;
+// follows: applied;
+//                                 snapshot wanted            STALE, SYNCING anew         Gap: STALE, then as
+//                                 if STALE; stream: dropped                                        crossed:
+//                                 STALE
+// Snapshot         unroutable     rest: unused               joined: LIVE; older than    rest: unused
+//                                 stream: LIVE               the buffer or a hole in     stream: LIVE with
+//                                 the new book
+//                                                            it: another one wanted;
+//                                                            crossed: STALE
+// BrokenSnapshot   unroutable     -                          another one wanted          rest: -; stream:
+// STALE (Gap) Distrust         unroutable     reason changes             STALE                       STALE
+// LineDown         -              reason changes             STALE                       STALE
+// SyncRequest      -              line up, rest: SYNCING,    -                           -
+//                                 snapshot wanted
+// Remove           -              STALE, no book             STALE, no book              STALE, no book
+//
+// Distrust is a parser's Invalidate, a broken delta, or request_resync() of control, which goes on with a
+// SyncRequest.
 const OrderBookManager::Action OrderBookManager::kTransitions[kStates][kInputs] = {
-    /* STALE   */ {&OrderBookManager::start_buffering, &OrderBookManager::stale_snapshot, &OrderBookManager::distrust,
-                   &OrderBookManager::distrust, &OrderBookManager::start_empty},
-    /* SYNCING */ {&OrderBookManager::buffer, &OrderBookManager::join, &OrderBookManager::distrust,
-                   &OrderBookManager::distrust, &OrderBookManager::ignore},
-    /* LIVE    */ {&OrderBookManager::apply_live, &OrderBookManager::live_snapshot, &OrderBookManager::distrust,
-                   &OrderBookManager::distrust, &OrderBookManager::ignore},
+    // STALE
+    {&OrderBookManager::start_buffering, &OrderBookManager::stale_snapshot, &OrderBookManager::ignore,
+     &OrderBookManager::distrust, &OrderBookManager::distrust, &OrderBookManager::start_empty,
+     &OrderBookManager::remove},
+    // SYNCING
+    {&OrderBookManager::buffer, &OrderBookManager::join, &OrderBookManager::want_another,
+     &OrderBookManager::distrust, &OrderBookManager::distrust, &OrderBookManager::ignore,
+     &OrderBookManager::remove},
+    // LIVE
+    {&OrderBookManager::apply_live, &OrderBookManager::live_snapshot, &OrderBookManager::live_broken_snapshot,
+     &OrderBookManager::distrust, &OrderBookManager::distrust, &OrderBookManager::ignore,
+     &OrderBookManager::remove},
 };
 
-OrderBookManager::OrderBookManager(core::EventSink& events, BookListener& listener, const BookOptions& options)
+OrderBookManager::OrderBookManager(core::EventSink& events, BookListener& listener,
+                                   const BookOptions& options)
     : events_(events), listener_(listener), options_(options) {
   options_.table_levels = std::min(options_.table_levels, shm::kMaxEventLevels / 2);
 }
@@ -77,7 +119,7 @@ void OrderBookManager::add_symbol(core::SymbolId symbol, core::ExchangeId exchan
 void OrderBookManager::remove_symbol(core::SymbolId symbol) noexcept {
   Entry* entry = route(symbol);
   if (entry == nullptr) return;
-  go_stale(*entry, StateReason::Unsubscribed);
+  dispatch(*entry, Input::Remove, {nullptr, {}, {}});
   routes_[symbol] = nullptr;
   books_.erase(symbol);
 }
@@ -90,7 +132,8 @@ BookState OrderBookManager::state(core::SymbolId symbol) const noexcept {
   return symbol < routes_.size() && routes_[symbol] ? routes_[symbol]->state : BookState::Stale;
 }
 
-// ---- input ----------------------------------------------------------------------------------------------------------
+// ---- input
+// ----------------------------------------------------------------------------------------------------------
 
 void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
   const MessageHeader& header = message.header;
@@ -106,40 +149,56 @@ void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
     case UpdateType::Quote:
       return emit_quote(*entry, message);
     case UpdateType::Invalidate:
-      return dispatch(*entry, Input::Invalidate, {&header, {}, {}});
+      return dispatch(*entry, Input::Distrust, {&header, {}, {}});
     case UpdateType::Line:
       return;
   }
 }
 
-// A whole update goes on as it is; a chunk waits for the rest.
+// A whole update goes on as it is; a chunk waits for the rest. No part of an update is ever applied.
 void OrderBookManager::on_book_chunk(Entry& entry, const NormalizedMessage& chunk) noexcept {
   const MessageHeader& header = chunk.header;
-  const Input input = header.update_type == UpdateType::Delta ? Input::Delta : Input::Snapshot;
+  const bool delta = header.update_type == UpdateType::Delta;
+  const Input input = delta ? Input::Delta : Input::Snapshot;
+  Assembly& assembly = delta ? entry.delta_chunks : entry.snapshot_chunks;
   const std::span bids(chunk.bids(), header.bid_count);
   const std::span asks(chunk.asks(), header.ask_count);
-  if (chunk.has(core::kFirst) && chunk.has(core::kLast)) {
-    entry.assembling = false;
-    return dispatch(entry, input, {&header, bids, asks});
-  }
   if (chunk.has(core::kFirst)) {
-    entry.assembling = true;
-    entry.chunk_header = header;
-    entry.chunk_bids.clear();
-    entry.chunk_asks.clear();
-  } else if (!entry.assembling || header.update_type != entry.chunk_header.update_type ||
-             header.last_update_id != entry.chunk_header.last_update_id) {
-    // A chunk without its beginning: something between the parser and here was lost. Never apply a part.
-    entry.assembling = false;
-    MessageHeader cause = header;
-    cause.reason = static_cast<std::uint8_t>(StateReason::Gap);
-    return dispatch(entry, Input::Invalidate, {&cause, {}, {}});
+    assembly.skipping = false;
+    if (assembly.active) {  // the end of the one before never came
+      assembly.active = false;
+      on_broken(entry, assembly.header);
+    }
+    if (chunk.has(core::kLast)) return dispatch(entry, input, {&header, bids, asks});
+    assembly.active = true;
+    assembly.next_chunk = 0;
+    assembly.header = header;
+    assembly.bids.clear();
+    assembly.asks.clear();
   }
-  entry.chunk_bids.insert(entry.chunk_bids.end(), bids.begin(), bids.end());
-  entry.chunk_asks.insert(entry.chunk_asks.end(), asks.begin(), asks.end());
+  const bool same = header.last_update_id == assembly.header.last_update_id;
+  if (assembly.skipping && same) return;
+  if (!assembly.active || !same || header.chunk != assembly.next_chunk) {
+    assembly.active = false;
+    assembly.skipping = true;
+    assembly.header = header;
+    return on_broken(entry, header);
+  }
+  ++assembly.next_chunk;
+  assembly.bids.insert(assembly.bids.end(), bids.begin(), bids.end());
+  assembly.asks.insert(assembly.asks.end(), asks.begin(), asks.end());
   if (!chunk.has(core::kLast)) return;
-  entry.assembling = false;
-  dispatch(entry, input, {&entry.chunk_header, entry.chunk_bids, entry.chunk_asks});
+  assembly.active = false;
+  dispatch(entry, input, {&assembly.header, assembly.bids, assembly.asks});
+}
+
+// A chunk is missing: something between the parser and here was lost.
+void OrderBookManager::on_broken(Entry& entry, const MessageHeader& chunk) noexcept {
+  counters_.lost_chunks.add();
+  MessageHeader cause = chunk;
+  cause.reason = static_cast<std::uint8_t>(StateReason::Gap);
+  const bool delta = chunk.update_type == UpdateType::Delta;
+  dispatch(entry, delta ? Input::Distrust : Input::BrokenSnapshot, {&cause, {}, {}});
 }
 
 void OrderBookManager::on_line(const MessageHeader& line) noexcept {
@@ -159,15 +218,20 @@ void OrderBookManager::on_line(const MessageHeader& line) noexcept {
   if (up) return;
   MessageHeader cause = line;
   cause.reason = static_cast<std::uint8_t>(StateReason::Disconnected);
-  for (auto& [symbol, entry] : books_) {
-    if (entry->line == line.line_id) dispatch(*entry, Input::LineDown, {&cause, {}, {}});
+  for (Entry* entry : routes_) {  // by symbol: the same order every time
+    if (entry == nullptr || entry->line != line.line_id) continue;
+    // The rest of a chunked update will not come. A snapshot from REST rides no line.
+    entry->delta_chunks.active = false;
+    if (entry->rule->snapshot_source == core::SnapshotSource::Stream) entry->snapshot_chunks.active = false;
+    dispatch(*entry, Input::LineDown, {&cause, {}, {}});
   }
 }
 
 void OrderBookManager::dispatch(Entry& entry, Input input, const Update& update) noexcept {
   // A request of control has no message behind it, and so no receive time to measure a latency from.
   entry.last_header = update.header != nullptr ? *update.header : MessageHeader{};
-  (this->*kTransitions[static_cast<std::size_t>(entry.state)][static_cast<std::size_t>(input)])(entry, update);
+  (this->*kTransitions[static_cast<std::size_t>(entry.state)][static_cast<std::size_t>(input)])(entry,
+                                                                                                update);
 }
 
 void OrderBookManager::request_resync(core::SymbolId symbol) noexcept {
@@ -175,7 +239,7 @@ void OrderBookManager::request_resync(core::SymbolId symbol) noexcept {
   if (entry == nullptr) return;
   MessageHeader cause{};
   cause.reason = static_cast<std::uint8_t>(StateReason::Requested);
-  dispatch(*entry, Input::Invalidate, {&cause, {}, {}});
+  dispatch(*entry, Input::Distrust, {&cause, {}, {}});
   dispatch(*entry, Input::SyncRequest, {nullptr, {}, {}});
 }
 
@@ -183,7 +247,8 @@ void OrderBookManager::begin_sync(core::SymbolId symbol) noexcept {
   if (Entry* entry = route(symbol)) dispatch(*entry, Input::SyncRequest, {nullptr, {}, {}});
 }
 
-// ---- actions of the table -------------------------------------------------------------------------------------------
+// ---- actions of the table
+// -------------------------------------------------------------------------------------------
 
 void OrderBookManager::ignore(Entry&, const Update&) noexcept {}
 
@@ -203,6 +268,8 @@ void OrderBookManager::start_empty(Entry& entry, const Update&) noexcept {
 }
 
 void OrderBookManager::buffer(Entry& entry, const Update& delta) noexcept {
+  // Sequence numbers start anew: what is buffered belongs to another sequence.
+  if ((delta.header->flags & core::kReset) != 0) entry.buffer.clear();
   const std::size_t levels = entry.buffer.level_count() + delta.bids.size() + delta.asks.size();
   if (entry.buffer.delta_count() == options_.max_buffered_deltas || levels > options_.max_buffered_levels) {
     counters_.buffer_overflows.add();
@@ -213,15 +280,17 @@ void OrderBookManager::buffer(Entry& entry, const Update& delta) noexcept {
 }
 
 void OrderBookManager::apply_live(Entry& entry, const Update& delta) noexcept {
-  const SequenceVerdict verdict = entry.joined ? entry.rule->check_next(entry.last_id, *delta.header)
-                                               : entry.rule->check_first(entry.last_id, *delta.header);
+  SequenceVerdict verdict = entry.joined ? entry.rule->check_next(entry.last_id, *delta.header)
+                                         : entry.rule->check_first(entry.last_id, *delta.header);
+  // Sequence numbers start anew: nothing says that this one follows.
+  if ((delta.header->flags & core::kReset) != 0) verdict = SequenceVerdict::Gap;
   if (verdict == SequenceVerdict::Old) return counters_.duplicates.add();
   if (verdict == SequenceVerdict::Gap) {
     counters_.gaps.add();
     go_stale(entry, StateReason::Gap);
     return dispatch(entry, Input::Delta, delta);  // the first of the next sync
   }
-  const std::size_t shallowest = entry.book.apply_update(delta.bids, delta.asks);
+  const std::size_t reached = entry.book.apply_update(delta.bids, delta.asks);
   entry.joined = true;
   entry.last_id = delta.header->last_update_id;
   entry.book.set_update_id(entry.last_id);
@@ -230,33 +299,50 @@ void OrderBookManager::apply_live(Entry& entry, const Update& delta) noexcept {
     return go_stale(entry, StateReason::Crossed);
   }
   counters_.updates.add();
-  emit_levels(entry, EventType::BookDelta, delta);
-  if (shallowest == 0) emit_bbo_if_changed(entry);
-  emit_table(entry, shallowest >= options_.table_levels);
+  emit_delta(entry, delta);
+  emit_top_when_due(entry);
+  if (reached == 0) emit_bbo_if_changed(entry);
+  emit_table(entry, reached >= options_.table_levels);
 }
 
 // Builds the new book beside the old one: snapshot, then every buffered delta that follows it.
 void OrderBookManager::join(Entry& entry, const Update& snapshot) noexcept {
+  // First whether they join at all: the numbers say so without building anything.
+  const std::span<const DeltaBuffer::Delta> deltas = entry.buffer.deltas();
+  std::uint64_t last_id = snapshot.header->last_update_id;
+  std::size_t first_applied = deltas.size();
+  for (std::size_t i = 0; i < deltas.size(); ++i) {
+    const MessageHeader& header = deltas[i].header;
+    const bool joined = first_applied != deltas.size();
+    const SequenceVerdict verdict =
+        joined ? entry.rule->check_next(last_id, header) : entry.rule->check_first(last_id, header);
+    if (verdict == SequenceVerdict::Old) continue;
+    if (verdict == SequenceVerdict::Apply) {
+      if (!joined) first_applied = i;
+      last_id = header.last_update_id;
+      continue;
+    }
+    if (!joined) {  // older than what is buffered
+      counters_.snapshots_too_old.add();
+      return listener_.on_snapshot_wanted(entry.symbol, StateReason::SnapshotTooOld);
+    }
+    // A hole among the buffered deltas themselves. They stay: a snapshot from behind the hole joins those
+    // behind it.
+    counters_.gaps.add();
+    emit_state(entry, BookState::Stale, StateReason::Gap);
+    emit_state(entry, BookState::Syncing, StateReason::Gap);
+    return listener_.on_snapshot_wanted(entry.symbol, StateReason::Gap);
+  }
+
   OrderBook& next = entry.next;
   next.apply_snapshot(snapshot.bids, snapshot.asks);
-  std::uint64_t last_id = snapshot.header->last_update_id;
-  bool joined = false;
-  for (const DeltaBuffer::Delta& delta : entry.buffer.deltas()) {
-    const SequenceVerdict verdict =
-        joined ? entry.rule->check_next(last_id, delta.header) : entry.rule->check_first(last_id, delta.header);
-    if (verdict == SequenceVerdict::Old) continue;
-    if (verdict == SequenceVerdict::Gap) {
-      if (!joined) {
-        // Older than what is buffered: the buffer stays, another snapshot is fetched.
-        counters_.snapshots_too_old.add();
-        return listener_.on_snapshot_wanted(entry.symbol, StateReason::SnapshotTooOld);
-      }
-      counters_.gaps.add();  // a hole among the buffered deltas themselves
-      return go_stale(entry, StateReason::Gap);
-    }
+  std::uint64_t applied_id = snapshot.header->last_update_id;
+  for (std::size_t i = first_applied; i < deltas.size(); ++i) {
+    const DeltaBuffer::Delta& delta = deltas[i];
+    if (i != first_applied && entry.rule->check_next(applied_id, delta.header) == SequenceVerdict::Old)
+      continue;
     next.apply_update(entry.buffer.bids(delta), entry.buffer.asks(delta));
-    joined = true;
-    last_id = delta.header.last_update_id;
+    applied_id = delta.header.last_update_id;
     entry.last_header = delta.header;
   }
   if (entry.rule->crossed == core::CrossedPolicy::Resync && next.crossed()) {
@@ -264,8 +350,8 @@ void OrderBookManager::join(Entry& entry, const Update& snapshot) noexcept {
     return go_stale(entry, StateReason::Crossed);
   }
   counters_.snapshots_applied.add();
-  entry.joined = joined;
-  entry.last_id = last_id;
+  entry.joined = first_applied != deltas.size();
+  entry.last_id = applied_id;
   install(entry, snapshot);
 }
 
@@ -276,17 +362,34 @@ void OrderBookManager::stale_snapshot(Entry& entry, const Update& snapshot) noex
 
 // A late answer to an old request, or an in-stream venue that starts anew.
 void OrderBookManager::live_snapshot(Entry& entry, const Update& snapshot) noexcept {
-  if (entry.rule->snapshot_source == core::SnapshotSource::Rest) return counters_.snapshots_unused.add();
-  entry.buffer.clear();
-  join(entry, snapshot);
+  stale_snapshot(entry, snapshot);
+}
+
+void OrderBookManager::want_another(Entry& entry, const Update&) noexcept {
+  listener_.on_snapshot_wanted(entry.symbol, StateReason::SnapshotFailed);
+}
+
+// A part of an answer nobody waits for says nothing about the book; a part of the stream does.
+void OrderBookManager::live_broken_snapshot(Entry& entry, const Update& snapshot) noexcept {
+  if (entry.rule->snapshot_source == core::SnapshotSource::Stream) distrust(entry, snapshot);
 }
 
 void OrderBookManager::distrust(Entry& entry, const Update& cause) noexcept {
-  entry.assembling = false;
-  go_stale(entry, static_cast<StateReason>(cause.header->reason));
+  if (cause.header->update_type == UpdateType::Invalidate) {  // in place of the chunks that are still out
+    entry.delta_chunks.active = false;
+    entry.snapshot_chunks.active = false;
+  }
+  const auto reason = static_cast<StateReason>(cause.header->reason);
+  if (entry.state == BookState::Stale && entry.reason == reason) return;
+  go_stale(entry, reason);
 }
 
-// ---- state ----------------------------------------------------------------------------------------------------------
+void OrderBookManager::remove(Entry& entry, const Update&) noexcept {
+  emit_state(entry, BookState::Stale, StateReason::Unsubscribed);
+}
+
+// ---- state
+// ----------------------------------------------------------------------------------------------------------
 
 void OrderBookManager::go_stale(Entry& entry, StateReason reason) noexcept {
   if (entry.state == BookState::Live) counters_.resyncs.add();
@@ -306,24 +409,28 @@ void OrderBookManager::install(Entry& entry, const Update& snapshot) noexcept {
   std::swap(entry.book, entry.next);
   entry.book.set_update_id(entry.last_id);
   entry.buffer.clear();
-  best_first_.assign(entry.book.bids().rbegin(), entry.book.bids().rend());
-  best_first_.insert(best_first_.end(), entry.book.asks().rbegin(), entry.book.asks().rend());
-  const std::span all(best_first_);
-  const std::size_t bid_count = entry.book.bids().size();
+  const std::size_t bid_count = entry.book.bid_count();
+  scratch_.resize(bid_count + entry.book.ask_count());
+  entry.book.copy_bids(scratch_.data(), bid_count);
+  entry.book.copy_asks(scratch_.data() + bid_count, entry.book.ask_count());
+  const std::span all(scratch_);
   entry.last_header.first_update_id = snapshot.header->last_update_id;
   entry.last_header.last_update_id = entry.last_id;
   // The buffered deltas waited for the snapshot: what is published now began with its arrival.
   entry.last_header.recv_ts_ns = std::max(entry.last_header.recv_ts_ns, snapshot.header->recv_ts_ns);
-  emit_levels(entry, EventType::BookSnapshot, {&entry.last_header, all.first(bid_count), all.subspan(bid_count)});
-  entry.published_bbo = {};
+  emit_levels(entry, EventType::BookSnapshot,
+              {&entry.last_header, all.first(bid_count), all.subspan(bid_count)});
+  entry.next_top_ns = entry.last_header.recv_ts_ns + options_.snapshot_interval_ns;
   emit_bbo_if_changed(entry);
   emit_table(entry, false);
   emit_state(entry, BookState::Live, StateReason::Synced);
 }
 
-// ---- output ---------------------------------------------------------------------------------------------------------
+// ---- output
+// ---------------------------------------------------------------------------------------------------------
 
-shm::EventHeader& OrderBookManager::begin_event(const Entry& entry, EventType type, std::uint8_t flags) noexcept {
+shm::EventHeader& OrderBookManager::begin_event(const Entry& entry, EventType type,
+                                                std::uint8_t flags) noexcept {
   shm::EventHeader& event = events_.slot().header;
   event.size_bytes = 0;  // size, sequence and pub_ts_ns are the publisher's
   event.type = type;
@@ -343,6 +450,7 @@ shm::EventHeader& OrderBookManager::begin_event(const Entry& entry, EventType ty
 
 void OrderBookManager::emit_state(Entry& entry, BookState state, StateReason reason) noexcept {
   entry.state = state;
+  entry.reason = reason;
   shm::EventHeader& event = begin_event(entry, EventType::BookState, shm::kFlagFirst | shm::kFlagLast);
   event.bid_count = static_cast<std::uint16_t>(state);
   event.ask_count = static_cast<std::uint16_t>(reason);
@@ -383,16 +491,40 @@ void OrderBookManager::emit_bbo_if_changed(Entry& entry) noexcept {
   events_.commit();
 }
 
-void OrderBookManager::emit_table(Entry& entry, bool same_levels) noexcept {
-  std::uint8_t flags = shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop | shm::kFlagTableOnly;
-  if (same_levels) flags |= shm::kFlagSameLevels;
+// What the depth cap cut goes with the update that made it: a reader's book is cut as this one is.
+void OrderBookManager::emit_delta(Entry& entry, const Update& delta) noexcept {
+  const std::span cut_bids = entry.book.cut_bids();
+  const std::span cut_asks = entry.book.cut_asks();
+  if (cut_bids.empty() && cut_asks.empty()) return emit_levels(entry, EventType::BookDelta, delta);
+  scratch_.assign(delta.bids.begin(), delta.bids.end());
+  scratch_.insert(scratch_.end(), cut_bids.begin(), cut_bids.end());
+  const std::size_t bid_count = scratch_.size();
+  scratch_.insert(scratch_.end(), delta.asks.begin(), delta.asks.end());
+  scratch_.insert(scratch_.end(), cut_asks.begin(), cut_asks.end());
+  const std::span all(scratch_);
+  emit_levels(entry, EventType::BookDelta, {delta.header, all.first(bid_count), all.subspan(bid_count)});
+}
+
+void OrderBookManager::emit_top_when_due(Entry& entry) noexcept {
+  const std::int64_t now_ns = entry.last_header.recv_ts_ns;
+  if (options_.snapshot_interval_ns == 0 || now_ns < entry.next_top_ns) return;
+  entry.next_top_ns = now_ns + options_.snapshot_interval_ns;
+  emit_best(entry, shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop);
+}
+
+void OrderBookManager::emit_best(Entry& entry, std::uint8_t flags) noexcept {
   shm::EventHeader& event = begin_event(entry, EventType::BookSnapshot, flags);
-  if (!same_levels) {
-    PriceLevel* const levels = events_.slot().levels;
-    event.bid_count = static_cast<std::uint16_t>(entry.book.copy_bids(levels, options_.table_levels));
-    event.ask_count =
-        static_cast<std::uint16_t>(entry.book.copy_asks(levels + event.bid_count, options_.table_levels));
-  }
+  PriceLevel* const levels = events_.slot().levels;
+  event.bid_count = static_cast<std::uint16_t>(entry.book.copy_bids(levels, options_.table_levels));
+  event.ask_count =
+      static_cast<std::uint16_t>(entry.book.copy_asks(levels + event.bid_count, options_.table_levels));
+  events_.commit();
+}
+
+void OrderBookManager::emit_table(Entry& entry, bool same_levels) noexcept {
+  constexpr std::uint8_t kFlags = shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop | shm::kFlagTableOnly;
+  if (!same_levels) return emit_best(entry, kFlags);
+  begin_event(entry, EventType::BookSnapshot, kFlags | shm::kFlagSameLevels);
   events_.commit();
 }
 
@@ -406,7 +538,8 @@ void OrderBookManager::emit_trade(const Entry& entry, const NormalizedMessage& m
   event.first_update_id = header.first_update_id;
   event.exch_ts_ns = header.exch_ts_ns;
   event.recv_ts_ns = header.recv_ts_ns;
-  events_.slot().trade = {message.trade.price, message.trade.quantity, message.trade.trade_id, message.trade.side, {}};
+  events_.slot().trade = {
+      message.trade.price, message.trade.quantity, message.trade.trade_id, message.trade.side, {}};
   events_.commit();
 }
 

@@ -1,12 +1,24 @@
 // OrderBookManager: routes messages to books, checks every sequence number, and emits what happened.
 //
-// Third stage of the road. One thread calls it: the manager thread, or in the fused topology the connector's. Input is
-// NormalizedMessage (deltas, snapshots, trades, quotes, line changes), output is shm::Event through the EventSink and
-// word of state changes and wanted snapshots to the BookListener.
+// Third stage of the road. One thread calls it: the manager thread, or in the fused topology the connector's.
+// Input is NormalizedMessage (deltas, snapshots, trades, quotes, line changes), output is shm::Event through
+// the EventSink and word of state changes and wanted snapshots to the BookListener.
 //
-// Each symbol is STALE (not usable, with a reason), SYNCING (deltas are buffered until a snapshot joins them) or LIVE.
-// What each input does in each state is the table kTransitions in the source. The old book stays readable, marked
-// STALE, until the new one is LIVE.
+// Each symbol is STALE (not usable, with a reason), SYNCING (deltas are buffered until a snapshot joins them)
+// or LIVE. What each input does in each state is the table kTransitions in the source. The old book stays
+// readable, marked STALE, until the new one is LIVE.
+//
+// What is emitted for a symbol, in this order for each update:
+//   BookSnapshot  the whole book, when it becomes LIVE (before the BookState that says so)
+//   BookDelta     every update applied to a LIVE book: absolute quantities, zero removes; a level the depth
+//   cap cuts is
+//                 removed here too
+//   BookSnapshot  with kFlagTop: its best levels again, at an interval if BookOptions asks for them
+//   Bbo           when the best bid or offer is another than the last one emitted
+//   BookState     every change of state or of its reason
+//   Trade, Bbo with kFlagVenueQuote, ConnectionStatus: as they come
+// Whoever takes whole snapshots and deltas in order (and leaves those with kFlagTop) has the book exactly as
+// it is here whenever it is LIVE. A crossed update is not emitted: STALE comes in its place.
 #pragma once
 
 #include <cstddef>
@@ -39,26 +51,31 @@ class BookListener {
 };
 
 struct BookOptions {
-  std::size_t depth_cap = 0;              // levels kept a side, 0 for all
-  std::size_t table_levels = 20;          // best levels a side for the book table; at most kMaxEventLevels / 2
-  std::size_t reserve_levels = 2048;      // room a side made when a symbol is added
-  std::size_t max_buffered_deltas = 4096; // while SYNCING, a symbol; beyond: STALE, and the buffer starts anew
+  std::size_t depth_cap = 0;          // levels kept a side, 0 for all
+  std::size_t table_levels = 20;      // best levels a side for the book table; at most kMaxEventLevels / 2
+  std::size_t reserve_levels = 2048;  // room a side made when a symbol is added
+  std::size_t max_buffered_deltas =
+      4096;  // while SYNCING, a symbol; beyond: STALE, and the buffer starts anew
   std::size_t max_buffered_levels = 1 << 18;
+  // The best table_levels a side into the ring, with the first update this long (by receive time) after the
+  // last one; 0: never. For readers that join late or were lapped and want no more than the top.
+  std::int64_t snapshot_interval_ns = 0;
 };
 
 struct BookCounters {
-  core::Counter updates;            // deltas applied to a LIVE book
-  core::Counter duplicates;         // deltas that ended within what was applied
+  core::Counter updates;     // deltas applied to a LIVE book
+  core::Counter duplicates;  // deltas that ended within what was applied
   core::Counter trades;
   core::Counter quotes;
-  core::Counter gaps;               // missing sequence numbers found in LIVE books
-  core::Counter resyncs;            // times a book left LIVE
+  core::Counter gaps;         // holes in the sequence, in LIVE books and among buffered deltas
+  core::Counter lost_chunks;  // snapshots and deltas of which a part was missing
+  core::Counter resyncs;      // times a book left LIVE, other than by its removal
   core::Counter crossed;
   core::Counter snapshots_applied;
   core::Counter snapshots_too_old;
-  core::Counter snapshots_unused;   // came for a book that did not wait for one
+  core::Counter snapshots_unused;  // came for a book that did not wait for one
   core::Counter buffer_overflows;
-  core::Counter unroutable;         // messages for a symbol this manager doesn't have
+  core::Counter unroutable;  // messages for a symbol this manager doesn't have
 };
 
 class OrderBookManager {
@@ -69,9 +86,12 @@ class OrderBookManager {
   OrderBookManager(const OrderBookManager&) = delete;
   OrderBookManager& operator=(const OrderBookManager&) = delete;
 
-  // Set-up, or while running on the manager's thread. The book starts STALE (Starting). `rule` outlives the manager.
-  void add_symbol(core::SymbolId symbol, core::ExchangeId exchange, core::LineId line, const core::SyncRule& rule);
-  // STALE (Unsubscribed) is emitted and the book is gone. Unknown symbols are ignored.
+  // Set-up, or while running on the manager's thread. The book starts STALE (Starting). `rule` outlives the
+  // manager.
+  void add_symbol(core::SymbolId symbol, core::ExchangeId exchange, core::LineId line,
+                  const core::SyncRule& rule);
+  // STALE (Unsubscribed) is emitted and the book is gone; messages still on their way are counted as
+  // unroutable. Unknown symbols are ignored.
   void remove_symbol(core::SymbolId symbol) noexcept;
 
   // The message path. Does not allocate once the books have grown to their size.
@@ -79,8 +99,8 @@ class OrderBookManager {
 
   // Control, on the manager's thread: leave whatever state it is in, and begin again with a fresh snapshot.
   void request_resync(core::SymbolId symbol) noexcept;
-  // Control, on the manager's thread: a STALE book that waits for its first delta need not wait longer (quiet symbols).
-  // Does nothing while its line is down: a snapshot without deltas to follow would not stay right.
+  // Control, on the manager's thread: a STALE book that waits for its first delta need not wait longer (quiet
+  // symbols). Does nothing while its line is down: a snapshot without deltas to follow would not stay right.
   void begin_sync(core::SymbolId symbol) noexcept;
 
   // nullptr: not here.
@@ -97,26 +117,38 @@ class OrderBookManager {
     std::span<const PriceLevel> bids;
     std::span<const PriceLevel> asks;
   };
-  enum class Input : std::uint8_t { Delta, Snapshot, Invalidate, LineDown, SyncRequest };
-  static constexpr std::size_t kInputs = 5;
+  enum class Input : std::uint8_t {
+    Delta,
+    Snapshot,
+    BrokenSnapshot,
+    Distrust,
+    LineDown,
+    SyncRequest,
+    Remove
+  };
+  static constexpr std::size_t kInputs = 7;
   static constexpr std::size_t kStates = 3;
   using Action = void (OrderBookManager::*)(Entry&, const Update&) noexcept;
   static const Action kTransitions[kStates][kInputs];
 
   // Actions of the table.
   void ignore(Entry&, const Update&) noexcept;
-  void start_buffering(Entry&, const Update& delta) noexcept;    // STALE: first delta
-  void buffer(Entry&, const Update& delta) noexcept;             // SYNCING
-  void apply_live(Entry&, const Update& delta) noexcept;         // LIVE
-  void join(Entry&, const Update& snapshot) noexcept;            // SYNCING
-  void stale_snapshot(Entry&, const Update& snapshot) noexcept;  // STALE
-  void live_snapshot(Entry&, const Update& snapshot) noexcept;   // LIVE
-  void distrust(Entry&, const Update& cause) noexcept;           // header.reason says why
-  void start_empty(Entry&, const Update&) noexcept;              // STALE: sync without a delta
+  void start_buffering(Entry&, const Update& delta) noexcept;
+  void buffer(Entry&, const Update& delta) noexcept;
+  void apply_live(Entry&, const Update& delta) noexcept;
+  void join(Entry&, const Update& snapshot) noexcept;
+  void stale_snapshot(Entry&, const Update& snapshot) noexcept;
+  void live_snapshot(Entry&, const Update& snapshot) noexcept;
+  void want_another(Entry&, const Update& snapshot) noexcept;
+  void live_broken_snapshot(Entry&, const Update& snapshot) noexcept;
+  void distrust(Entry&, const Update& cause) noexcept;  // header.reason says why
+  void start_empty(Entry&, const Update&) noexcept;
+  void remove(Entry&, const Update&) noexcept;
 
   Entry* route(core::SymbolId symbol) noexcept { return symbol < routes_.size() ? routes_[symbol] : nullptr; }
   void dispatch(Entry& entry, Input input, const Update& update) noexcept;
   void on_book_chunk(Entry& entry, const core::NormalizedMessage& chunk) noexcept;
+  void on_broken(Entry& entry, const core::MessageHeader& chunk) noexcept;
   void on_line(const core::MessageHeader& line) noexcept;
   void go_stale(Entry& entry, StateReason reason) noexcept;
   void begin_syncing(Entry& entry, StateReason reason) noexcept;
@@ -126,6 +158,9 @@ class OrderBookManager {
   void emit_state(Entry& entry, BookState state, StateReason reason) noexcept;
   void emit_levels(const Entry& entry, shm::EventType type, const Update& update) noexcept;
   void emit_bbo_if_changed(Entry& entry) noexcept;
+  void emit_delta(Entry& entry, const Update& delta) noexcept;
+  void emit_top_when_due(Entry& entry) noexcept;
+  void emit_best(Entry& entry, std::uint8_t flags) noexcept;
   void emit_table(Entry& entry, bool same_levels) noexcept;
   void emit_trade(const Entry& entry, const core::NormalizedMessage& message) noexcept;
   void emit_quote(const Entry& entry, const core::NormalizedMessage& message) noexcept;
@@ -136,7 +171,7 @@ class OrderBookManager {
   std::unordered_map<core::SymbolId, std::unique_ptr<Entry>> books_;  // owns
   std::vector<Entry*> routes_;                                        // by symbol_id
   std::vector<bool> line_up_;                                         // by line_id
-  std::vector<PriceLevel> best_first_;                                // scratch: a whole book for a snapshot record
+  std::vector<PriceLevel> scratch_;  // a whole book, or a delta with what was cut
   BookCounters counters_;
 };
 

@@ -15,6 +15,7 @@ class LevelWriter {
   LevelWriter(MessageSink& sink, const MessageHeader& header) noexcept : sink_(sink), header_(header) {
     header_.bid_count = 0;
     header_.ask_count = 0;
+    header_.chunk = 0;
     flags_ = static_cast<std::uint16_t>((header.flags & kReset) | kFirst);
   }
 
@@ -40,6 +41,7 @@ class LevelWriter {
     header.update_type = UpdateType::Invalidate;
     header.reason = static_cast<std::uint8_t>(reason);
     header.flags = kFirst | kLast;
+    header.chunk = 0;
     header.bid_count = 0;
     header.ask_count = 0;
     sink.commit();
@@ -54,6 +56,7 @@ class LevelWriter {
     sink_.slot().header = header_;
     sink_.commit();
     flags_ = 0;
+    ++header_.chunk;
     header_.bid_count = 0;
     header_.ask_count = 0;
   }

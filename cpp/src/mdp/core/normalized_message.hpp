@@ -49,7 +49,8 @@ struct alignas(shm::kCacheLineSize) MessageHeader {
   std::uint16_t flags;  // MessageFlag bits
   std::uint16_t bid_count;
   std::uint16_t ask_count;
-  std::uint8_t reserved[8];
+  std::uint16_t chunk;  // 0, 1, 2, ... of this snapshot or delta: a lost one shows
+  std::uint8_t reserved[6];
 };
 static_assert(sizeof(MessageHeader) == shm::kCacheLineSize);
 

@@ -216,6 +216,7 @@ void Engine::make_managers() {
   book::BookOptions options;
   options.depth_cap = config_.book_depth;
   options.table_levels = config_.segment.levels_per_side;
+  options.snapshot_interval_ns = std::chrono::nanoseconds(config_.top_snapshot).count();
   for (std::size_t i = 0; i < (pipelined ? config_.manager_count : 1); ++i) {
     auto manager = std::make_unique<ManagerThread>();
     core::EventSink* events = publisher_.get();
@@ -551,6 +552,7 @@ EngineHealth Engine::health() const {
     health.gaps += counters.gaps.get();
     health.resyncs += counters.resyncs.get();
     health.crossed += counters.crossed.get();
+    health.lost_chunks += counters.lost_chunks.get();
     health.buffer_overflows += counters.buffer_overflows.get();
     health.snapshots_applied += counters.snapshots_applied.get();
     health.snapshots_too_old += counters.snapshots_too_old.get();

@@ -45,7 +45,7 @@ struct LineHealth {
 
 struct EngineHealth {
   std::uint64_t events, table_writes, rejected_events, control_dropped;
-  std::uint64_t updates, duplicates, trades, quotes, gaps, resyncs, crossed, buffer_overflows;
+  std::uint64_t updates, duplicates, trades, quotes, gaps, resyncs, crossed, lost_chunks, buffer_overflows;
   std::uint64_t snapshots_applied, snapshots_too_old, snapshots_unused;
   std::uint64_t event_queue_depth, message_waits, event_waits;
   std::uint64_t latency_count, p50_ns, p90_ns, p99_ns, p999_ns, max_ns;  // socket receive to ring commit

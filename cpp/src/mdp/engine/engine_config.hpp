@@ -36,8 +36,10 @@ struct EngineConfig {
   Topology topology = Topology::Auto;
   queue::IdleMode idle = queue::IdleMode::Auto;
   CoreMap cores;
-  std::size_t manager_count = 1;           // pipelined; lines are dealt to managers in turn
-  std::size_t book_depth = 0;              // levels kept a side, 0 for all
+  std::size_t manager_count = 1;  // pipelined; lines are dealt to managers in turn
+  std::size_t book_depth = 0;     // levels kept a side, 0 for all
+  std::chrono::milliseconds top_snapshot{
+      0};  // the best levels into the ring, with the first update after so long; 0: never
   std::size_t frame_count = 1024;          // raw buffers of a line
   std::size_t frame_bytes = 16 * 1024;     // what a buffer starts with
   std::size_t message_queue_slots = 1024;  // normalized messages, 4 KiB each

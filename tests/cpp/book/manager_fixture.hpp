@@ -1,0 +1,259 @@
+// What the manager's tests share: a sink and a listener that keep everything, messages in few words, and a
+// reader that rebuilds books from events alone.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "book/book_model.hpp"
+#include "mdp/book/order_book_manager.hpp"
+#include "mdp/core/level_writer.hpp"
+
+namespace mdp::book::test {
+
+using core::CrossedPolicy;
+using core::MessageHeader;
+using core::NormalizedMessage;
+using core::SyncRule;
+using core::UpdateType;
+using shm::Event;
+using shm::EventType;
+using shm::LineState;
+
+inline constexpr SyncRule kSpot{.continuity = core::Continuity::FirstFollowsLast,
+                                .join = core::Join::AfterSnapshotId};
+inline constexpr SyncRule kFutures{.continuity = core::Continuity::PrevEqualsLast,
+                                   .join = core::Join::AroundSnapshotId};
+inline constexpr SyncRule kSpotAllowingCrossed{.continuity = core::Continuity::FirstFollowsLast,
+                                               .join = core::Join::AfterSnapshotId,
+                                               .crossed = CrossedPolicy::Allow};
+inline constexpr SyncRule kStream{.continuity = core::Continuity::FirstFollowsLast,
+                                  .join = core::Join::AfterSnapshotId,
+                                  .snapshot_source = core::SnapshotSource::Stream};
+inline constexpr SyncRule kUnnumbered{.continuity = core::Continuity::None,
+                                      .snapshot_source = core::SnapshotSource::Stream};
+
+// Keeps every event. Its slot is full of rubbish each time: what the manager forgets to write shows.
+class EventKeeper final : public core::EventSink {
+ public:
+  EventKeeper() { renew(); }
+  void commit() noexcept override {
+    events.push_back(*slot_);
+    renew();
+  }
+  std::vector<Event> of(EventType type, core::SymbolId symbol = 0) const {
+    std::vector<Event> out;
+    for (const Event& event : events) {
+      const bool table = (event.header.flags & shm::kFlagTableOnly) != 0;
+      if (event.header.type == type && event.header.symbol_id == symbol && !table) out.push_back(event);
+    }
+    return out;
+  }
+  std::vector<Event> events;
+
+ private:
+  void renew() {
+    std::memset(static_cast<void*>(storage_.get()), 0xA5, sizeof(Event));
+    slot_ = storage_.get();
+  }
+  std::unique_ptr<Event> storage_ = std::make_unique<Event>();
+};
+
+struct Listener final : BookListener {
+  void on_book_state(core::SymbolId, BookState, StateReason, std::uint64_t) noexcept override { ++states; }
+  void on_snapshot_wanted(core::SymbolId symbol, StateReason reason) noexcept override {
+    wanted.push_back({symbol, reason});
+  }
+  std::size_t states = 0;
+  std::vector<std::pair<core::SymbolId, StateReason>> wanted;
+};
+
+// Hands every chunk on to the manager; can lose one.
+class ManagerSink final : public core::MessageSink {
+ public:
+  explicit ManagerSink(OrderBookManager& manager) : manager_(manager) { slot_ = storage_.get(); }
+  void commit() noexcept override {
+    if (lose_chunk-- != 0) manager_.on_message(*storage_);
+    if (between) between();
+  }
+  int lose_chunk = -1;
+  std::function<void()> between;  // what else happens after each chunk
+
+ private:
+  OrderBookManager& manager_;
+  std::unique_ptr<NormalizedMessage> storage_ = std::make_unique<NormalizedMessage>();
+};
+
+inline constexpr core::ExchangeId kExchange = 7;
+inline constexpr core::LineId kLine = 3;
+
+class ManagerTest : public testing::Test {
+ protected:
+  explicit ManagerTest(const BookOptions& options = {})
+      : manager(sink, listener, options), messages(manager) {}
+
+  void add(core::SymbolId symbol, const SyncRule& rule = kSpot, core::LineId line = kLine) {
+    manager.add_symbol(symbol, kExchange, line, rule);
+  }
+  void line_is(LineState state, core::LineId line = kLine) {
+    NormalizedMessage& message = *scratch;
+    message.header = {};
+    message.header.update_type = UpdateType::Line;
+    message.header.reason = static_cast<std::uint8_t>(state);
+    message.header.symbol_id = shm::kNoSymbol;
+    message.header.line_id = line;
+    manager.on_message(message);
+  }
+  void invalidate(core::SymbolId symbol, StateReason reason) {
+    NormalizedMessage& message = *scratch;
+    message.header = {};
+    message.header.update_type = UpdateType::Invalidate;
+    message.header.reason = static_cast<std::uint8_t>(reason);
+    message.header.symbol_id = symbol;
+    manager.on_message(message);
+  }
+  MessageHeader header(UpdateType type, core::SymbolId symbol, std::uint64_t first, std::uint64_t last,
+                       std::uint64_t prev) {
+    MessageHeader header{};
+    header.update_type = type;
+    header.symbol_id = symbol;
+    header.exchange_id = kExchange;
+    header.line_id = kLine;
+    header.first_update_id = first;
+    header.last_update_id = last;
+    header.prev_update_id = prev;
+    header.exch_ts_ns = now_ns - 5;
+    header.recv_ts_ns = now_ns;
+    header.flags = extra_flags;
+    return header;
+  }
+  void write(const MessageHeader& head, const Levels& bids, const Levels& asks) {
+    core::LevelWriter writer(messages, head);
+    for (const PriceLevel& level : bids) writer.add_bid(level);
+    for (const PriceLevel& level : asks) writer.add_ask(level);
+    writer.finish();
+  }
+  void delta_of(core::SymbolId symbol, std::uint64_t first, std::uint64_t last,
+                const Levels& bids = {{100, 1}}, const Levels& asks = {}, std::uint64_t prev = 0) {
+    write(header(UpdateType::Delta, symbol, first, last, prev), bids, asks);
+  }
+  void delta(std::uint64_t first, std::uint64_t last, const Levels& bids = {{100, 1}},
+             const Levels& asks = {}) {
+    delta_of(0, first, last, bids, asks);
+  }
+  // A futures delta: its ids skip ahead, `prev` chains them.
+  void linked(std::uint64_t prev, std::uint64_t first, std::uint64_t last, const Levels& bids = {{100, 1}}) {
+    delta_of(0, first, last, bids, {}, prev);
+  }
+  void snapshot_of(core::SymbolId symbol, std::uint64_t id, const Levels& bids, const Levels& asks) {
+    write(header(UpdateType::Snapshot, symbol, id, id, 0), bids, asks);
+  }
+  void snapshot(std::uint64_t id, const Levels& bids = {{100, 5}, {99, 5}},
+                const Levels& asks = {{110, 5}, {111, 5}}) {
+    snapshot_of(0, id, bids, asks);
+  }
+  // LIVE at `id` with bids 100, 99 and asks 110, 111.
+  void make_live(core::SymbolId symbol = 0, std::uint64_t id = 10) {
+    line_is(LineState::Up);
+    delta_of(symbol, id - 1, id, {}, {}, id - 2);
+    snapshot_of(symbol, id, {{100, 5}, {99, 5}}, {{110, 5}, {111, 5}});
+    ASSERT_EQ(manager.state(symbol), BookState::Live);
+  }
+  BookState state(core::SymbolId symbol = 0) const { return manager.state(symbol); }
+  // "STALE(Gap)" and the like, of all state events since the last call.
+  std::vector<std::string> states(core::SymbolId symbol = 0) {
+    std::vector<std::string> out;
+    for (; seen < sink.events.size(); ++seen) {
+      const Event& event = sink.events[seen];
+      if (event.header.type != EventType::BookState || event.header.symbol_id != symbol) continue;
+      static const char* const kNames[] = {"STALE", "SYNCING", "LIVE"};
+      out.push_back(std::string(kNames[static_cast<int>(event.state())]) + " " +
+                    std::to_string(static_cast<int>(event.reason())));
+    }
+    return out;
+  }
+  static std::string text(BookState state, StateReason reason) {
+    static const char* const kNames[] = {"STALE", "SYNCING", "LIVE"};
+    return std::string(kNames[static_cast<int>(state)]) + " " + std::to_string(static_cast<int>(reason));
+  }
+  std::vector<StateReason> wanted(core::SymbolId symbol = 0) {
+    std::vector<StateReason> out;
+    for (const auto& [of, reason] : listener.wanted) {
+      if (of == symbol) out.push_back(reason);
+    }
+    listener.wanted.clear();
+    return out;
+  }
+  Levels bids(core::SymbolId symbol = 0) const { return best_first_bids(*manager.book(symbol)); }
+  Levels asks(core::SymbolId symbol = 0) const { return best_first_asks(*manager.book(symbol)); }
+  std::uint64_t id(core::SymbolId symbol = 0) const { return manager.book(symbol)->update_id(); }
+
+  EventKeeper sink;
+  Listener listener;
+  OrderBookManager manager;
+  ManagerSink messages;
+  std::unique_ptr<NormalizedMessage> scratch = std::make_unique<NormalizedMessage>();
+  std::int64_t now_ns = 1'000'000;
+  std::uint16_t extra_flags = 0;
+  std::size_t seen = 0;
+};
+
+// A reader of events: knows nothing but what they say.
+class RebuiltBooks {
+ public:
+  struct Book {
+    BookModel levels;
+    BookState state = BookState::Stale;
+    std::uint64_t update_id = 0;
+    Bbo bbo;
+  };
+
+  void read(const Event& event) {
+    const shm::EventHeader& header = event.header;
+    if ((header.flags & (shm::kFlagTableOnly | shm::kFlagVenueQuote)) != 0 ||
+        header.symbol_id == shm::kNoSymbol)
+      return;
+    Book& book = books[header.symbol_id];
+    switch (header.type) {
+      case EventType::BookState:
+        book.state = event.state();
+        break;
+      case EventType::Bbo:
+        book.bbo = {event.bbo.bid, event.bbo.ask};
+        break;
+      case EventType::BookDelta:
+      case EventType::BookSnapshot:
+        if ((header.flags & shm::kFlagTop) == 0) read_levels(book, event);
+        break;
+      default:
+        break;
+    }
+  }
+  std::map<core::SymbolId, Book> books;
+
+ private:
+  void read_levels(Book& book, const Event& event) {
+    if ((event.header.flags & shm::kFlagFirst) != 0) {
+      bids_.clear();
+      asks_.clear();
+    }
+    bids_.insert(bids_.end(), event.bids(), event.bids() + event.header.bid_count);
+    asks_.insert(asks_.end(), event.asks(), event.asks() + event.header.ask_count);
+    if ((event.header.flags & shm::kFlagLast) == 0) return;
+    if (event.header.type == EventType::BookSnapshot) {
+      book.levels.replace(bids_, asks_);
+    } else {
+      book.levels.apply(bids_, asks_);
+    }
+    book.update_id = event.header.update_id;
+  }
+  Levels bids_, asks_;
+};
+
+}  // namespace mdp::book::test
