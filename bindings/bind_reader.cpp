@@ -104,7 +104,8 @@ class Batch {
   shm::ReadStatus fill(shm::Subscriber& from, std::size_t max, std::uint32_t symbol_id) {
     level_offset_.push(0);
     // What lies in the ring bounds what there is to come: a nearly empty poll allocates next to nothing.
-    const std::uint64_t lag = from.ring().lag_bytes();
+    // Bounded itself: a corrupt segment may say anything.
+    const std::uint64_t lag = std::min(from.ring().lag_bytes(), from.view().ring_bytes());
     const std::size_t expected =
         std::min<std::uint64_t>(max, lag / (2 * shm::kCacheLineSize) + 1);  // few records are one line
     headers_.reserve_more(expected);

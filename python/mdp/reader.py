@@ -298,10 +298,13 @@ class Follower:
     def _read(self, max_events: int = 1024) -> EventBatch:
         if self._rejoin_next:
             self.rejoin()
-        events = self._subscriber._poll(max_events, self.instrument.symbol_id)
-        # Not yet: what came before the hole is still to be applied to the book that is there.
-        self._rejoin_next = events.status == ReadStatus.LAPPED
-        return events
+        lost = self._subscriber.lost_events
+        try:
+            return self._subscriber._poll(max_events, self.instrument.symbol_id)
+        finally:
+            # Not yet: what came before the hole is still to be applied to the book that is there. Also when a
+            # strict reader raises, or its next events would be applied to a book from before the hole.
+            self._rejoin_next = self._subscriber.lost_events != lost
 
 
 def _events(subscriber: Subscriber, poll: Callable[[], EventBatch]) -> Iterator[Event]:

@@ -401,6 +401,19 @@ def test_lapped_follower_joins_anew(publisher: LivePublisher) -> None:
     assert_same_book(follower.book, subscriber.book("ETHUSDT"), "ETHUSDT")
 
 
+def test_strict_follower_joins_anew_after_it_was_told(publisher: LivePublisher) -> None:
+    subscriber = Subscriber(publisher.segment, strict=True)
+    follower = subscriber.follow("ETHUSDT")
+    publisher.fill(20_000)
+    with pytest.raises(LappedError):
+        follower.poll()
+    publisher.fill(20)
+    while follower.poll().status != ReadStatus.EMPTY:
+        pass
+    assert follower.joins == 2
+    assert_same_book(follower.book, subscriber.book("ETHUSDT"), "ETHUSDT")
+
+
 def test_follower_iterates_its_instrument_until_the_end(publisher: LivePublisher) -> None:
     publisher.fill(50)
     follower = Subscriber(publisher.segment).follow("test:SOLUSDT")
