@@ -214,8 +214,8 @@ def start_sim_process(*, start_timeout_s: float = 60.0, **options: Any) -> SimPr
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # Ctrl-C reaches the whole group of a terminal. The parent decides when this one ends, for it may have a
-        # last question.
+        # Ctrl-C reaches the whole group of a terminal. The parent decides when this one ends, for it may have
+        # a last question.
         start_new_session=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )
