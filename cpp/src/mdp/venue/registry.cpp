@@ -27,7 +27,7 @@ std::unique_ptr<core::Venue> make_venue(std::string_view name) {
   std::string known;
   for (auto& venue : make_all()) {
     if (venue->name() == name) return std::move(venue);
-    known += (known.empty() ? "" : ", ") + std::string(venue->name());
+    known.append(known.empty() ? "" : ", ").append(venue->name());
   }
   throw ConfigError("unknown venue \"" + std::string(name) + "\": this build knows " + known);
 }
