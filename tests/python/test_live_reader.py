@@ -282,14 +282,26 @@ def test_async_for_yields_every_event_and_lets_others_run(publisher: LivePublish
         task = asyncio.create_task(other())
         commands = threading.Thread(target=lambda: (publisher.fill(500), publisher.stop()))
         commands.start()
-        sequences = [event.sequence async for event in subscriber]
+        # Small batches, so that there are turns to give even if all was published before the first poll.
+        sequences = [event.sequence async for event in subscriber.stream(max_events=64)]
         task.cancel()
         commands.join()
         return sequences, turns
 
     sequences, turns = asyncio.run(read())
     assert sequences == list(range(publisher.events))
-    assert turns > 1
+    assert turns >= publisher.events // 64
+
+
+def test_subscriber_is_an_async_iterable(publisher: LivePublisher) -> None:
+    subscriber = Subscriber(publisher.segment, from_oldest=True)
+    events = publisher.fill(50)
+    publisher.stop()
+
+    async def read() -> list[int]:
+        return [event.sequence async for event in subscriber]
+
+    assert asyncio.run(read()) == list(range(events))
 
 
 def test_stream_can_be_left(publisher: LivePublisher) -> None:
