@@ -283,12 +283,14 @@ TEST_F(CReader, JoinsFromABook) {
 }
 
 TEST_F(CReader, SaysWhatIsWrongWithASegment) {
-  mdp_shm other;
+  mdp_shm other{};
+#ifndef _WIN32  // there a program maps the segment itself, and gives it to mdp_shm_attach()
   EXPECT_EQ(mdp_shm_open(&other, "no/such"), MDP_SHM_ATTACH_BAD_NAME);
   EXPECT_EQ(mdp_shm_open(&other, ".hidden"), MDP_SHM_ATTACH_BAD_NAME);
   EXPECT_EQ(mdp_shm_open(&other, ""), MDP_SHM_ATTACH_BAD_NAME);
   EXPECT_EQ(mdp_shm_open(&other, std::string(201, 'a').c_str()), MDP_SHM_ATTACH_BAD_NAME);
   EXPECT_EQ(mdp_shm_open(&other, test::unique_name().c_str()), MDP_SHM_ATTACH_NOT_FOUND);
+#endif
   mdp_shm_event event;
   EXPECT_EQ(mdp_shm_poll(&other, &event), MDP_SHM_READ_NOT_ATTACHED);
   EXPECT_EQ(mdp_shm_attach(&other, segment.data(), 512), MDP_SHM_ATTACH_NOT_READY);

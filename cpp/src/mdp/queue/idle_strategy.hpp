@@ -11,6 +11,11 @@
 #include <string_view>
 #include <thread>
 
+#ifdef _WIN32
+#include <condition_variable>
+#include <mutex>
+#endif
+
 namespace mdp::queue {
 
 enum class IdleMode : std::uint8_t {
@@ -57,7 +62,7 @@ class WakeSignal {
   void notify() noexcept {
     // seq_cst exchange: orders the producer's push before the look at the flag, so that either this sees the
     // sleeper or the sleeper's re-check sees the push; pairs with the exchange in wait().
-    if (sleeping_.exchange(0, std::memory_order_seq_cst) != 0) sleeping_.notify_one();
+    if (sleeping_.exchange(0, std::memory_order_seq_cst) != 0) wake();
   }
 
   // Consumer. Sleeps until notify(), unless `has_work()` holds already. May return early.
@@ -70,11 +75,29 @@ class WakeSignal {
       sleeping_.store(0, std::memory_order_relaxed);
       return;
     }
-    // acquire: what the producer wrote before notify() is visible; pairs with the exchange there.
-    sleeping_.wait(1, std::memory_order_acquire);
+    sleep();
   }
 
  private:
+#ifdef _WIN32
+  // MinGW's std::atomic::wait() has no futex below it and was seen to miss a notify.
+  void wake() noexcept {
+    const std::lock_guard lock(mutex_);
+    woken_.notify_one();
+  }
+  void sleep() noexcept {
+    std::unique_lock lock(mutex_);
+    // acquire: what the producer wrote before notify() is visible; pairs with the exchange there.
+    woken_.wait(lock, [this] { return sleeping_.load(std::memory_order_acquire) == 0; });
+  }
+  std::mutex mutex_;
+  std::condition_variable woken_;
+#else
+  void wake() noexcept { sleeping_.notify_one(); }
+  // acquire: what the producer wrote before notify() is visible; pairs with the exchange there.
+  void sleep() noexcept { sleeping_.wait(1, std::memory_order_acquire); }
+#endif
+
   alignas(64) std::atomic<std::uint32_t> sleeping_{0};
 };
 
