@@ -97,8 +97,13 @@ def all_live(provider: Provider) -> bool:
 
 
 def wait_live(provider: Provider) -> None:
-    """Wait until every book of a provider is LIVE."""
+    """Wait until every book of a provider is LIVE, and published as such: a queue may be in between."""
     wait_for(lambda: all_live(provider), lambda: f"LIVE: {provider.states()}")
+    subscriber = Subscriber(provider.segment)
+    wait_for(
+        lambda: all(subscriber.book(entry.symbol_id).live for entry in subscriber.instruments),
+        "LIVE in the book table",
+    )
 
 
 # ---- truth ----

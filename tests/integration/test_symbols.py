@@ -26,7 +26,7 @@ def test_symbol_comes_and_goes_without_touching_another(
     subscriber, model = Subscriber(segment), RingModel(segment)
 
     added = provider.subscribe("binance", "BNBUSDT")
-    wait_for(lambda: provider.health().live == 3, lambda: provider.states())
+    wait_live(provider)
     assert_book_is_true(sim, subscriber.book("BNBUSDT", require_live=True))
     assert subscriber.instrument("BNBUSDT").symbol_id == added
     with pytest.raises(ConfigError, match="BNBUSDT was added already"):
@@ -51,7 +51,7 @@ def test_symbol_comes_and_goes_without_touching_another(
 
     again = provider.subscribe("binance", "BNBUSDT")
     assert again != added, "an id is never given twice"
-    wait_for(lambda: provider.health().live == 3, lambda: provider.states())
+    wait_live(provider)
     assert provider.unsubscribe(again)
 
     # The others never knew: one road to LIVE, no update missing, true to the last level.
