@@ -222,8 +222,8 @@ def test_gap_while_the_snapshot_is_under_way_starts_over(watch: Callable[..., Wa
     watched.provider.resync(watched.ids[STRUCK])
     watched.wait_fired(number)
     watched.strike("drop", stream=DEPTH_STREAM, skip=1)
-    # The hole lies among the deltas that wait for the snapshot and is found when it is joined. Those behind it
-    # begin the next sync at once.
+    # The hole lies among the deltas that wait for the snapshot and is found when it is joined. Those behind
+    # it begin the next sync at once.
     again = (BookState.SYNCING, StateReason.GAP)
     watched.check([*REQUESTED[:2], GAP[0], again, GAP[2]], [])
     assert watched.provider.health().engine.gaps == 1
