@@ -5,20 +5,18 @@ using namespace mdp::shm;
 
 int main(int argc, char** argv) {
   Subscriber feed;
-  if (const auto status = feed.open(argc > 1 ? argv[1] : "mdp"); status != AttachStatus::Ok)
-    return std::puts(to_string(status)), 1;
+  const AttachStatus attached = feed.open(argc > 1 ? argv[1] : "mdp");
+  if (attached != AttachStatus::Ok) return std::puts(to_string(attached)), 1;
+  Event event;
   InstrumentEntry of;
-  for (Event event;;) {
-    const ReadStatus status = feed.wait(event);  // Wait::Spin, Wait::Yield or, as here, Wait::Sleep
-    if (status == ReadStatus::Ok && event.header.type == EventType::Trade && feed.instrument(event, of)) {
-      std::printf("%.64s %s @ %s\n", of.canonical_symbol,
-                  to_decimal(event.trade.quantity, of.quantity_exponent).c_str(),
-                  to_decimal(event.trade.price, of.price_exponent).c_str());
-    }
+  ReadStatus status = ReadStatus::Empty;
+  while ((status = feed.wait(event)) <= ReadStatus::Lapped) {  // sleeps while there is nothing
     if (status == ReadStatus::Lapped) std::printf("lost %llu events\n", 0ULL + feed.ring().lost_events());
-    if (status == ReadStatus::PublisherStale)
-      std::puts(to_string(status));  // it may go on
-    else if (status > ReadStatus::Lapped)
-      return std::puts(to_string(status)), 0;  // stopped, dead or corrupt
+    if (status != ReadStatus::Ok) continue;
+    if (event.header.type != EventType::Trade || !feed.instrument(event, of)) continue;
+    const std::string quantity = to_decimal(event.trade.quantity, of.quantity_exponent);
+    const std::string price = to_decimal(event.trade.price, of.price_exponent);
+    std::printf("%.64s %s @ %s\n", of.canonical_symbol, quantity.c_str(), price.c_str());
   }
+  std::puts(to_string(status));  // stopped, dead, silent or corrupt
 }
