@@ -77,6 +77,7 @@ struct Engine::ManagerThread {
   std::unique_ptr<QueueEventSink> sink;  // pipelined
   MessageQueue snapshots{kSnapshotSlots};
   std::vector<std::unique_ptr<MessageQueue>> lane_inputs;
+  std::vector<const QueueMessageSink*> lane_sinks;  // of those inputs; the lanes own them
   std::unique_ptr<ManagerStage> stage;
   std::unique_ptr<QueueMessageSink> snapshot_sink;  // REST thread writes
   int core = -1;
@@ -282,7 +283,9 @@ Lane& Engine::make_lane(VenueRuntime& venue) {
     stage.post([&stage, &input](book::OrderBookManager&) { stage.add_input(input); });
     std::function<void()> wake;
     if (idle_ == queue::IdleMode::Park) wake = [&stage] { stage.wake_signal().notify(); };
-    sink = std::make_unique<QueueMessageSink>(input, std::move(wake));
+    auto queue_sink = std::make_unique<QueueMessageSink>(input, std::move(wake));
+    manager.lane_sinks.push_back(queue_sink.get());
+    sink = std::move(queue_sink);
   } else {
     sink = std::make_unique<DirectMessageSink>(manager.stage->manager());
   }
@@ -558,6 +561,7 @@ EngineHealth Engine::health() const {
     health.snapshots_too_old += counters.snapshots_too_old.get();
     health.snapshots_unused += counters.snapshots_unused.get();
     if (manager->sink) health.event_waits += manager->sink->waits();
+    for (const QueueMessageSink* sink : manager->lane_sinks) health.message_waits += sink->waits();
   }
   if (event_queue_) health.event_queue_depth = event_queue_->size();
   for (const auto& venue : venues_) {
