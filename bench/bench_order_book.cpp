@@ -4,9 +4,8 @@
 //   bench_order_book [Google Benchmark options]   single operations and replays, then the ratios
 //   bench_order_book --ratios[=N]                 the ratios alone: N (21) interleaved repeats, medians
 //   bench_order_book --replay=BOOK:STREAM[:N]     N (1) replays without a clock, for callgrind; BOOK is
-//   order_book, map,
-//                                                 front_vector or back_vector, STREAM the name of a .deltas
-//                                                 file
+//                                                 order_book, map, front_vector or back_vector, STREAM the
+//                                                 name of a .deltas file
 //
 // Recorded streams come from prepare_deltas.py; without them those parts are skipped. The ratios of one run
 // are what to read: the machine's speed changes from minute to minute, and the sentinel beside them (a chain
@@ -47,8 +46,7 @@ double wall_ns() {
       .count();
 }
 
-// ---- single operations
-// ----------------------------------------------------------------------------------------------
+// ---- single operations -----------------------------------------------------------------------------------
 
 constexpr std::int64_t kStep = 4;  // between prices, so that there is room to put one in
 
@@ -141,8 +139,7 @@ void register_operations(const std::string& name) {
       ->Arg(5000);
 }
 
-// ---- recorded streams
-// -----------------------------------------------------------------------------------------------
+// ---- recorded streams ------------------------------------------------------------------------------------
 
 template <class Book>
 std::vector<Book> books_at_start(const DeltaFile& file) {

@@ -24,8 +24,7 @@ std::string stale(StateReason reason) { return "STALE " + std::to_string(static_
 std::string syncing(StateReason reason) { return "SYNCING " + std::to_string(static_cast<int>(reason)); }
 const std::string kLive = "LIVE " + std::to_string(static_cast<int>(StateReason::Synced));
 
-// ---- no book, and STALE
-// ---------------------------------------------------------------------------------------------
+// ---- no book, and STALE ----------------------------------------------------------------------------------
 
 TEST_F(ManagerTest, AddedSymbolStartsStaleAndIsAnnounced) {
   add(5);
@@ -108,8 +107,7 @@ TEST_F(Manager, BeginSyncOfALiveOrSyncingBookDoesNothing) {
   manager.begin_sync(77);
 }
 
-// ---- SYNCING: the join
-// ----------------------------------------------------------------------------------------------
+// ---- SYNCING: the join -----------------------------------------------------------------------------------
 
 TEST_F(Manager, JoinsASnapshotWithinTheBufferedDeltas) {
   delta(8, 10, {{90, 9}});
@@ -322,8 +320,7 @@ TEST_F(SmallBuffer, OverflowByLevels) {
   EXPECT_EQ(bids(), (Levels{{100, 5}, {99, 5}, {81, 1}}));
 }
 
-// ---- LIVE
-// -----------------------------------------------------------------------------------------------------------
+// ---- LIVE ------------------------------------------------------------------------------------------------
 
 TEST_F(Manager, AppliesWhatFollows) {
   make_live();
@@ -512,8 +509,7 @@ TEST_F(Manager, SequenceThatStartsAnewIsAGap) {
   EXPECT_EQ(bids(), (Levels{{100, 5}, {99, 5}, {92, 2}}));
 }
 
-// ---- other rules
-// ----------------------------------------------------------------------------------------------------
+// ---- other rules -----------------------------------------------------------------------------------------
 
 class Futures : public ManagerTest {
  protected:
@@ -651,8 +647,7 @@ TEST_F(ManagerTest, UnnumberedDeltasAlwaysApplyAndALostChunkStillShows) {
   EXPECT_EQ(states(), (Strings{stale(StateReason::Gap)}));
 }
 
-// ---- chunks
-// ---------------------------------------------------------------------------------------------------------
+// ---- chunks ----------------------------------------------------------------------------------------------
 
 Levels ladder(std::int64_t from, std::int64_t step, std::size_t count, std::int64_t quantity = 1) {
   Levels out;
@@ -782,8 +777,7 @@ TEST_F(Manager, LineDownInTheMiddleOfAChunkedDelta) {
   EXPECT_EQ(manager.counters().lost_chunks.get(), 0u);
 }
 
-// ---- output
-// ---------------------------------------------------------------------------------------------------------
+// ---- output ----------------------------------------------------------------------------------------------
 
 TEST_F(Manager, LiveBookIsPublishedWholeBeforeItsState) {
   now_ns = 500;

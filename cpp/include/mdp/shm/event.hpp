@@ -82,12 +82,13 @@ enum class Side : std::uint8_t { None = 0, Buy = 1, Sell = 2 };  // of a trade: 
 
 inline constexpr std::uint32_t kNoSymbol = 0xFFFF'FFFF;
 
-//  0        4    5     6        8           12       14       16
-//  +--------+----+-----+--------+-----------+--------+--------+-------------------+-------------------+-----------
-//  | size   |type|flags|exchange| symbol_id | bids/  | asks/  | sequence      @16 | update_id     @24 | first
-//  @32
-//  +--------+----+-----+--------+-----------+-state--+-reason-+-------------------+-------------------+-----------
-//  | exch_ts_ns @40 | recv_ts_ns @48 | pub_ts_ns @56 |  then the body @64, whole cache lines
+//  0        4    5     6        8           12             14             16             24
+//  +--------+----+-----+--------+-----------+--------------+--------------+--------------+-----------------+
+//  | size   |type|flags|exchange| symbol_id | bids / state | asks / reason| sequence     | update_id       |
+//  +--------+----+-----+--------+-----------+--------------+--------------+--------------+-----------------+
+//  | first_update_id @32 | exch_ts_ns @40   | recv_ts_ns @48              | pub_ts_ns @56                  |
+//  +---------------------+------------------+-----------------------------+--------------------------------+
+//  then the body @64; a record takes whole cache lines
 struct EventHeader {
   std::uint32_t size_bytes;  // of the whole record in the ring: a multiple of 64, header included
   EventType type;

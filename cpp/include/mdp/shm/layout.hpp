@@ -5,11 +5,10 @@
 // of any process (segment_view.hpp, ring_reader.hpp) follow it. docs/wire-format.md draws the same, byte by
 // byte.
 //
-//   0           header_size      venues.offset   instruments.offset    table.offset        ring.offset
-//   total_size
-//   +-----------+----------------+---------------+---------------------+-------------------+----------------+
-//   | header    | (page padding) | VenueEntry[]  | InstrumentEntry[]   | book entries      | ring, 2^n bytes|
-//   +-----------+----------------+---------------+---------------------+-------------------+----------------+
+//   0        header_size      venues.offset  instruments.offset  table.offset   ring.offset      total_size
+//   +--------+----------------+--------------+-------------------+--------------+----------------+
+//   | header | (page padding) | VenueEntry[] | InstrumentEntry[] | book entries | ring, 2^n bytes|
+//   +--------+----------------+--------------+-------------------+--------------+----------------+
 //
 // Little-endian, 64-bit words. Whatever can change after the magic is stored is accessed as whole 64-bit
 // atomic words.
@@ -92,8 +91,7 @@ static_assert(sizeof(Section) == 16);
 // The part of the header that never changes once the magic is stored. A reader copies it, checks the copy
 // (segment_view.hpp), and uses the copy alone.
 //
-//   @0   magic | layout_version, header_size | total_size | generation | start_ts_ns | publisher_pid, 0 | 0 |
-//   0
+//   @0   magic | layout_version, header_size | total_size | generation | start_ts_ns | publisher_pid, 0 | 0 | 0
 //   @64  venues {offset, size} | instruments {offset, size} | table {offset, size} | ring {offset, size}
 //   @128 venue stride, capacity | instrument stride, capacity | table stride, levels a side |
 //        checkpoint_count, max_record_bytes | 0 | 0 | 0 | 0
@@ -146,9 +144,8 @@ static_assert(offsetof(SegmentInfo, layout_version) == 8 && offsetof(SegmentInfo
 //   @192  state | venue_count | instrument_count | 0 ...       rare
 //   @256  heartbeat_ns | 0 ...                                 every few ms
 //   @320  reserve | 0 ...                                      once in a while
-//   @384  next_sequence | cursor | event_count | 0 ...         every commit; the second line of the pair
-//   stays unused,
-//   @448  0 ...                                                because processors fetch lines in pairs
+//   @384  next_sequence | cursor | event_count | 0 ...         every commit
+//   @448  0 ...                                                unused: processors fetch lines in pairs
 //   @512  checkpoint[64]                                       once in 1/64 of the ring
 //   @1024
 struct alignas(kCacheLineSize) SegmentHeader {

@@ -9,8 +9,8 @@
 //   publisher                                        reader at position p
 //   1 reserve = new end       (before any word)      1 c = cursor (acquire); c == p: nothing new
 //   2 record words            (release each)         2 copy the record's words (acquire each)
-//   3 cursor = new end        (release)              3 reserve - p > ring size: the copy may be torn, drop
-//   it: lapped
+//   3 cursor = new end        (release)              3 reserve - p > ring size: the copy may be torn,
+//                                                      drop it: lapped
 #pragma once
 
 #include <cstddef>

@@ -58,26 +58,22 @@ struct OrderBookManager::Entry {
   }
 };
 
-// "rest" and "stream" say where the venue's rule gets snapshots from.
+// "rest" and "stream" say where the venue's rule gets snapshots from. A message for a symbol without a book is
+// counted as unroutable.
 //
-//                  no book        STALE                      SYNCING                     LIVE
-// add_symbol       STALE          -                          -                           -
-// Delta            unroutable     rest: SYNCING, buffered,   buffered; buffer full:      Old: dropped;
-// follows: applied;
-//                                 snapshot wanted            STALE, SYNCING anew         Gap: STALE, then as
-//                                 if STALE; stream: dropped                                        crossed:
-//                                 STALE
-// Snapshot         unroutable     rest: unused               joined: LIVE; older than    rest: unused
-//                                 stream: LIVE               the buffer or a hole in     stream: LIVE with
-//                                 the new book
-//                                                            it: another one wanted;
-//                                                            crossed: STALE
-// BrokenSnapshot   unroutable     -                          another one wanted          rest: -; stream:
-// STALE (Gap) Distrust         unroutable     reason changes             STALE                       STALE
-// LineDown         -              reason changes             STALE                       STALE
-// SyncRequest      -              line up, rest: SYNCING,    -                           -
-//                                 snapshot wanted
-// Remove           -              STALE, no book             STALE, no book              STALE, no book
+//                 STALE                          SYNCING                            LIVE
+// Delta           rest: SYNCING, buffered,       buffered; buffer full: STALE,      Old: dropped; follows: applied;
+//                 snapshot wanted; stream:       SYNCING anew                       Gap: STALE, then as if STALE;
+//                 dropped                                                           crossed: STALE
+// Snapshot        rest: unused; stream: LIVE     joined: LIVE; older than the       rest: unused; stream: LIVE
+//                                                buffer or a hole in it: another    with the new book
+//                                                one wanted; crossed: STALE
+// BrokenSnapshot  -                              another one wanted                 rest: -; stream: STALE (Gap)
+// Distrust        reason changes                 STALE                              STALE
+// LineDown        reason changes                 STALE                              STALE
+// SyncRequest     line up, rest: SYNCING,        -                                  -
+//                 snapshot wanted
+// Remove          STALE, no book                 STALE, no book                     STALE, no book
 //
 // Distrust is a parser's Invalidate, a broken delta, or request_resync() of control, which goes on with a
 // SyncRequest.
@@ -132,8 +128,7 @@ BookState OrderBookManager::state(core::SymbolId symbol) const noexcept {
   return symbol < routes_.size() && routes_[symbol] ? routes_[symbol]->state : BookState::Stale;
 }
 
-// ---- input
-// ----------------------------------------------------------------------------------------------------------
+// ---- input -----------------------------------------------------------------------------------------------
 
 void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
   const MessageHeader& header = message.header;
@@ -247,8 +242,7 @@ void OrderBookManager::begin_sync(core::SymbolId symbol) noexcept {
   if (Entry* entry = route(symbol)) dispatch(*entry, Input::SyncRequest, {nullptr, {}, {}});
 }
 
-// ---- actions of the table
-// -------------------------------------------------------------------------------------------
+// ---- actions of the table --------------------------------------------------------------------------------
 
 void OrderBookManager::ignore(Entry&, const Update&) noexcept {}
 
@@ -388,8 +382,7 @@ void OrderBookManager::remove(Entry& entry, const Update&) noexcept {
   emit_state(entry, BookState::Stale, StateReason::Unsubscribed);
 }
 
-// ---- state
-// ----------------------------------------------------------------------------------------------------------
+// ---- state -----------------------------------------------------------------------------------------------
 
 void OrderBookManager::go_stale(Entry& entry, StateReason reason) noexcept {
   if (entry.state == BookState::Live) counters_.resyncs.add();
@@ -426,8 +419,7 @@ void OrderBookManager::install(Entry& entry, const Update& snapshot) noexcept {
   emit_state(entry, BookState::Live, StateReason::Synced);
 }
 
-// ---- output
-// ---------------------------------------------------------------------------------------------------------
+// ---- output ----------------------------------------------------------------------------------------------
 
 shm::EventHeader& OrderBookManager::begin_event(const Entry& entry, EventType type,
                                                 std::uint8_t flags) noexcept {

@@ -10,9 +10,8 @@
 //
 // What is emitted for a symbol, in this order for each update:
 //   BookSnapshot  the whole book, when it becomes LIVE (before the BookState that says so)
-//   BookDelta     every update applied to a LIVE book: absolute quantities, zero removes; a level the depth
-//   cap cuts is
-//                 removed here too
+//   BookDelta     every update applied to a LIVE book: absolute quantities, zero removes; a level the
+//                 depth cap cuts is removed here too
 //   BookSnapshot  with kFlagTop: its best levels again, at an interval if BookOptions asks for them
 //   Bbo           when the best bid or offer is another than the last one emitted
 //   BookState     every change of state or of its reason

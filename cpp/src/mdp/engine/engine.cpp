@@ -1,20 +1,19 @@
 // The road, wired. This is the only file that starts a thread.
 //
-// | step             | code                          | thread (pipelined)  | hands over |
-// |------------------|-------------------------------|---------------------|---------------------------------------------|
-// | wire, connector  | net/exchange_connector        | mdp-conn-<line>     | RawMessage | | raw queue |
-// queue/spsc_queue              |                     | full: the connector waits (TCP window)      | |
-// parser           | venue/<name>/parser           | mdp-parse-<line>    | 0..n NormalizedMessage into a sink
-// | | normalized queue | queue/spsc_slot_queue         |                     | full: the parser waits,
-// counted             | | book manager     | book/order_book_manager       | mdp-book-<n>        |
-// shm::Event: delta, BBO, trade, state        | | event queue      | queue/mpsc_queue              | | full:
-// the manager waits, counted            | | publisher        | publish/ipc_publisher         | mdp-publish |
-// ring record, book-table entry               | | REST             | net/rest_client               | mdp-rest
-// | snapshot chunks into the manager's queue    | | housekeeping     | here                          |
-// mdp-house           | re-anchors the clock, keeps the heartbeat   |
+// | step             | code                    | thread           | hands over                                |
+// |------------------|-------------------------|------------------|-------------------------------------------|
+// | wire, connector  | net/exchange_connector  | mdp-conn-<line>  | RawMessage                                |
+// | raw queue        | queue/spsc_queue        |                  | full: the connector waits (TCP window)    |
+// | parser           | venue/<name>/parser     | mdp-parse-<line> | 0..n NormalizedMessage into a sink        |
+// | normalized queue | queue/spsc_slot_queue   |                  | full: the parser waits, counted           |
+// | book manager     | book/order_book_manager | mdp-book-<n>     | shm::Event: delta, BBO, trade, state      |
+// | event queue      | queue/mpsc_queue        |                  | full: the manager waits, counted          |
+// | publisher        | publish/ipc_publisher   | mdp-publish      | ring record, book-table entry             |
+// | REST             | net/rest_client         | mdp-rest         | snapshot chunks for the manager           |
+// | housekeeping     | here                    | mdp-house        | re-anchors the clock, keeps the heartbeat |
 //
-// Fused: connector, parser, book manager and publisher are all on the one thread mdp-conn-0, and no queue is
-// between them.
+// The threads are those of the pipelined topology. Fused: connector, parser, book manager and publisher are
+// all on the one thread mdp-conn-0, and no queue is between them.
 #include "mdp/engine/engine.hpp"
 
 #include <algorithm>
@@ -83,8 +82,7 @@ struct Engine::ManagerThread {
   int core = -1;
 };
 
-// ---- set-up
-// ---------------------------------------------------------------------------------------------------------
+// ---- set-up ----------------------------------------------------------------------------------------------
 
 Engine::Engine(EngineConfig config) : config_(std::move(config)), control_(kControlSlots) {
   if (config_.manager_count == 0) throw ConfigError("manager_count must be at least 1, found 0");
@@ -188,8 +186,7 @@ Engine::SymbolRuntime& Engine::symbol_at(core::SymbolId id) const {
   return *symbols_[id];
 }
 
-// ---- start
-// ----------------------------------------------------------------------------------------------------------
+// ---- start -----------------------------------------------------------------------------------------------
 
 void Engine::start() {
   if (running_) return;
@@ -333,8 +330,7 @@ void Engine::start_thread(std::vector<std::thread>& threads, const std::string& 
   threads.push_back(std::move(thread));
 }
 
-// ---- threads
-// --------------------------------------------------------------------------------------------------------
+// ---- threads ---------------------------------------------------------------------------------------------
 
 void Engine::run_publisher() noexcept {
   constexpr std::size_t kBurst = 256;
@@ -395,8 +391,7 @@ void Engine::command(ManagerThread& manager, ManagerStage::Command command) {
   }
 }
 
-// ---- stop
-// -----------------------------------------------------------------------------------------------------------
+// ---- stop ------------------------------------------------------------------------------------------------
 
 void Engine::stop() noexcept {
   if (stopped_) return;
@@ -449,8 +444,7 @@ void Engine::stop_threads(std::vector<std::thread>& threads) noexcept {
   threads.clear();
 }
 
-// ---- control
-// --------------------------------------------------------------------------------------------------------
+// ---- control ---------------------------------------------------------------------------------------------
 
 void Engine::fetch_snapshot(core::SymbolId id) {
   SymbolRuntime& symbol = symbol_at(id);

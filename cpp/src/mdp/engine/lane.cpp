@@ -45,8 +45,7 @@ net::ConnectorOptions Lane::connector_options(const LaneContext& context, Topolo
   return options;
 }
 
-// ---- subscriptions
-// --------------------------------------------------------------------------------------------------
+// ---- subscriptions ---------------------------------------------------------------------------------------
 
 std::vector<core::Subscription> Lane::subscriptions_of(const std::string& venue_symbol) const {
   std::vector<core::Subscription> subscriptions;
@@ -98,8 +97,7 @@ std::vector<std::string> Lane::on_up() {
 // acquire: pairs with the release stores in on_up() and on_line_state().
 bool Lane::up() const noexcept { return up_.load(std::memory_order_acquire); }
 
-// ---- frames
-// ---------------------------------------------------------------------------------------------------------
+// ---- frames ----------------------------------------------------------------------------------------------
 
 void Lane::on_frame(const core::RawMessage& frame) noexcept { hand_on(frame); }
 
