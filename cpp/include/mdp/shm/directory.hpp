@@ -41,8 +41,6 @@ enum class InstrumentStatus : std::uint8_t {
   Removed = 2,  // no longer published; the id is not given to another
 };
 
-enum class InstrumentKind : std::uint8_t { Spot = 0, Perpetual = 1, Future = 2, Option = 3 };
-
 //  @0   seq | symbol_id, exchange_id, price_exponent, quantity_exponent | tick_size | lot_size
 //  @32  status, kind, contract_exponent, 0 | contract_size | expiry_ns | 0
 //  @64  venue_symbol[48] | base[16]

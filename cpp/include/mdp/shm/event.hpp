@@ -36,6 +36,8 @@ enum class EventType : std::uint8_t {
   BookState = 5,         // header only: state and reason
   Instrument = 6,        // header only: the directory entry of symbol_id was added or changed
   ConnectionStatus = 7,  // header only: state is a LineState, reason the line's index; symbol_id is kNoSymbol
+  MarkPrice = 8,         // mark_price: mark and index price, funding
+  Liquidation = 9,       // liquidation: a forced order of somebody's, as far as the venue tells
 };
 
 // Bits of EventHeader::flags. A book update larger than one record is split: the reader applies it when Last
@@ -79,6 +81,8 @@ enum class StateReason : std::uint8_t {
 enum class LineState : std::uint8_t { Down = 0, Connecting = 1, Up = 2 };
 
 enum class Side : std::uint8_t { None = 0, Buy = 1, Sell = 2 };  // of a trade: the aggressor's
+
+enum class InstrumentKind : std::uint8_t { Spot = 0, Perpetual = 1, Future = 2, Option = 3 };
 
 inline constexpr std::uint32_t kNoSymbol = 0xFFFF'FFFF;
 
@@ -128,6 +132,29 @@ struct TradeBody {
 };
 static_assert(sizeof(TradeBody) == 32);
 
+// value = mantissa * 10^kFundingRateExponent, the same for every instrument: a rate has no tick.
+inline constexpr int kFundingRateExponent = -12;
+
+// Prices at the instrument's price_exponent; a price the venue does not send is 0.
+struct MarkPriceBody {
+  std::int64_t mark_price;
+  std::int64_t index_price;
+  std::int64_t settle_price;        // estimated settlement price
+  std::int64_t funding_rate;        // at kFundingRateExponent, of the present interval; can be negative
+  std::int64_t next_funding_ts_ns;  // 0: the contract has no funding, and funding_rate says nothing
+};
+static_assert(sizeof(MarkPriceBody) == 40);
+
+struct LiquidationBody {
+  std::int64_t price;            // of the forced order
+  std::int64_t average_price;    // of what was filled; 0 where the venue does not send it
+  std::int64_t quantity;         // of the forced order
+  std::int64_t filled_quantity;  // so far
+  Side side;                     // of the forced order: Sell closes somebody's long position
+  std::uint8_t reserved[7];
+};
+static_assert(sizeof(LiquidationBody) == 40);
+
 inline constexpr std::size_t kMaxEventLevels =
     256;  // of one record; a larger update is split (kFlagFirst, kFlagLast)
 
@@ -138,6 +165,8 @@ struct alignas(kCacheLineSize) Event {
     PriceLevel levels[kMaxEventLevels];
     BboBody bbo;
     TradeBody trade;
+    MarkPriceBody mark_price;
+    LiquidationBody liquidation;
   };
 
   const PriceLevel* bids() const noexcept { return levels; }
@@ -147,6 +176,31 @@ struct alignas(kCacheLineSize) Event {
 };
 static_assert(sizeof(Event) == 65 * kCacheLineSize && std::is_trivially_copyable_v<Event> &&
               std::is_standard_layout_v<Event>);
+
+// Bytes of body that an event's type and counts call for; -1: a type this version does not know.
+constexpr std::int64_t body_bytes(const EventHeader& header) noexcept {
+  switch (header.type) {
+    case EventType::BookDelta:
+    case EventType::BookSnapshot:
+      return (std::int64_t{header.bid_count} + header.ask_count) *
+             static_cast<std::int64_t>(sizeof(PriceLevel));
+    case EventType::Bbo:
+      return sizeof(BboBody);
+    case EventType::Trade:
+      return sizeof(TradeBody);
+    case EventType::MarkPrice:
+      return sizeof(MarkPriceBody);
+    case EventType::Liquidation:
+      return sizeof(LiquidationBody);
+    case EventType::BookState:
+    case EventType::Instrument:
+    case EventType::ConnectionStatus:
+      return 0;
+    case EventType::None:
+      break;
+  }
+  return -1;
+}
 
 // Bytes of the record for a body of `body_bytes`: header and body, rounded up to whole cache lines.
 constexpr std::uint32_t record_size_bytes(std::size_t body_bytes) noexcept {

@@ -214,18 +214,7 @@ inline bool RingReader::frame_fits(const EventHeader& header, std::uint64_t curs
 
 // Whether the body the type implies lies inside the record, so that the caller may follow the counts.
 inline bool RingReader::body_fits(const EventHeader& header) noexcept {
-  const std::size_t body = header.size_bytes - sizeof(EventHeader);
-  switch (header.type) {
-    case EventType::BookDelta:
-    case EventType::BookSnapshot:
-      return (std::size_t{header.bid_count} + header.ask_count) * sizeof(PriceLevel) <= body;
-    case EventType::Bbo:
-      return body >= sizeof(BboBody);
-    case EventType::Trade:
-      return body >= sizeof(TradeBody);
-    default:
-      return true;
-  }
+  return body_bytes(header) <= std::int64_t{header.size_bytes} - std::int64_t{sizeof(EventHeader)};
 }
 
 // Begins behind the last event, and learns its number if the two words are caught belonging together.

@@ -143,6 +143,10 @@ void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
       return emit_trade(*entry, message);
     case UpdateType::Quote:
       return emit_quote(*entry, message);
+    case UpdateType::MarkPrice:
+      return emit_mark_price(*entry, message);
+    case UpdateType::Liquidation:
+      return emit_liquidation(*entry, message);
     case UpdateType::Invalidate:
       return dispatch(*entry, Input::Distrust, {&header, {}, {}});
     case UpdateType::Line:
@@ -520,16 +524,20 @@ void OrderBookManager::emit_table(Entry& entry, bool same_levels) noexcept {
   events_.commit();
 }
 
-void OrderBookManager::emit_trade(const Entry& entry, const NormalizedMessage& message) noexcept {
-  counters_.trades.add();
-  const MessageHeader& header = message.header;
-  std::uint8_t flags = shm::kFlagFirst | shm::kFlagLast;
-  if (message.has(core::kAggregate)) flags |= shm::kFlagAggregate;
-  shm::EventHeader& event = begin_event(entry, EventType::Trade, flags);
+// An event that is no part of the book: its ids and times are those of its own message.
+void OrderBookManager::begin_market_event(const Entry& entry, EventType type, std::uint8_t flags,
+                                          const MessageHeader& header) noexcept {
+  shm::EventHeader& event = begin_event(entry, type, shm::kFlagFirst | shm::kFlagLast | flags);
   event.update_id = header.last_update_id;
   event.first_update_id = header.first_update_id;
   event.exch_ts_ns = header.exch_ts_ns;
   event.recv_ts_ns = header.recv_ts_ns;
+}
+
+void OrderBookManager::emit_trade(const Entry& entry, const NormalizedMessage& message) noexcept {
+  counters_.trades.add();
+  const std::uint8_t flags = message.has(core::kAggregate) ? shm::kFlagAggregate : 0;
+  begin_market_event(entry, EventType::Trade, flags, message.header);
   events_.slot().trade = {
       message.trade.price, message.trade.quantity, message.trade.trade_id, message.trade.side, {}};
   events_.commit();
@@ -537,14 +545,22 @@ void OrderBookManager::emit_trade(const Entry& entry, const NormalizedMessage& m
 
 void OrderBookManager::emit_quote(const Entry& entry, const NormalizedMessage& message) noexcept {
   counters_.quotes.add();
-  const MessageHeader& header = message.header;
-  shm::EventHeader& event =
-      begin_event(entry, EventType::Bbo, shm::kFlagFirst | shm::kFlagLast | shm::kFlagVenueQuote);
-  event.update_id = header.last_update_id;
-  event.first_update_id = header.first_update_id;
-  event.exch_ts_ns = header.exch_ts_ns;
-  event.recv_ts_ns = header.recv_ts_ns;
+  begin_market_event(entry, EventType::Bbo, shm::kFlagVenueQuote, message.header);
   events_.slot().bbo = {message.levels[0], message.levels[1]};
+  events_.commit();
+}
+
+void OrderBookManager::emit_mark_price(const Entry& entry, const NormalizedMessage& message) noexcept {
+  counters_.mark_prices.add();
+  begin_market_event(entry, EventType::MarkPrice, 0, message.header);
+  events_.slot().mark_price = message.mark_price;
+  events_.commit();
+}
+
+void OrderBookManager::emit_liquidation(const Entry& entry, const NormalizedMessage& message) noexcept {
+  counters_.liquidations.add();
+  begin_market_event(entry, EventType::Liquidation, 0, message.header);
+  events_.slot().liquidation = message.liquidation;
   events_.commit();
 }
 

@@ -15,7 +15,7 @@
 //   BookSnapshot  with kFlagTop: its best levels again, at an interval if BookOptions asks for them
 //   Bbo           when the best bid or offer is another than the last one emitted
 //   BookState     every change of state or of its reason
-//   Trade, Bbo with kFlagVenueQuote, ConnectionStatus: as they come
+//   Trade, Bbo with kFlagVenueQuote, MarkPrice, Liquidation, ConnectionStatus: as they come
 // Whoever takes whole snapshots and deltas in order (and leaves those with kFlagTop) has the book exactly as
 // it is here whenever it is LIVE. A crossed update is not emitted: STALE comes in its place.
 #pragma once
@@ -66,6 +66,8 @@ struct BookCounters {
   core::Counter duplicates;  // deltas that ended within what was applied
   core::Counter trades;
   core::Counter quotes;
+  core::Counter mark_prices;
+  core::Counter liquidations;
   core::Counter gaps;         // holes in the sequence, in LIVE books and among buffered deltas
   core::Counter lost_chunks;  // snapshots and deltas of which a part was missing
   core::Counter resyncs;      // times a book left LIVE, other than by its removal
@@ -161,6 +163,10 @@ class OrderBookManager {
   void emit_top_when_due(Entry& entry) noexcept;
   void emit_best(Entry& entry, std::uint8_t flags) noexcept;
   void emit_table(Entry& entry, bool same_levels) noexcept;
+  void begin_market_event(const Entry& entry, shm::EventType type, std::uint8_t flags,
+                          const core::MessageHeader& header) noexcept;
+  void emit_mark_price(const Entry& entry, const core::NormalizedMessage& message) noexcept;
+  void emit_liquidation(const Entry& entry, const core::NormalizedMessage& message) noexcept;
   void emit_trade(const Entry& entry, const core::NormalizedMessage& message) noexcept;
   void emit_quote(const Entry& entry, const core::NormalizedMessage& message) noexcept;
 

@@ -23,6 +23,13 @@ struct Instrument {
   std::int8_t quantity_exponent = kDefaultExponent;
   std::int64_t tick_size = 0;  // mantissa at price_exponent; 0 where the venue gives none
   std::int64_t lot_size = 0;   // mantissa at quantity_exponent; 0 where the venue gives none
+  shm::InstrumentKind kind = shm::InstrumentKind::Spot;
+  std::string settle;  // what a contract is paid in: USDT, BTC; empty for spot
+  // Worth of one contract: mantissa at contract_exponent, in base (in quote where `inverse`); 0 for spot.
+  std::int64_t contract_size = 0;
+  std::int8_t contract_exponent = 0;
+  bool inverse = false;        // quantities are numbers of contracts of a fixed worth in quote
+  std::int64_t expiry_ns = 0;  // 0: none
 };
 
 }  // namespace mdp::core

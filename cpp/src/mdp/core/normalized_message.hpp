@@ -25,6 +25,8 @@ enum class UpdateType : std::uint8_t {
   Quote = 4,       // levels[0] best bid, levels[1] best ask, as the venue's own stream says
   Invalidate = 5,  // header only: what is known of symbol_id can't be trusted; reason is a shm::StateReason
   Line = 6,  // header only: line_id changed its state; reason is a shm::LineState; symbol_id is kNoSymbol
+  MarkPrice = 7,    // mark_price
+  Liquidation = 8,  // liquidation
 };
 
 // Bits of MessageHeader::flags.
@@ -70,6 +72,8 @@ struct NormalizedMessage {
   union {
     PriceLevel levels[kMaxMessageLevels];  // bids, then asks
     Trade trade;
+    shm::MarkPriceBody mark_price;
+    shm::LiquidationBody liquidation;
   };
 
   const PriceLevel* bids() const noexcept { return levels; }
@@ -77,12 +81,20 @@ struct NormalizedMessage {
   std::size_t level_count() const noexcept { return std::size_t{header.bid_count} + header.ask_count; }
   bool has(MessageFlag flag) const noexcept { return (header.flags & flag) != 0; }
 
-  // Bytes that carry meaning: what a copy needs to move.
-  std::size_t used_bytes() const noexcept {
-    const std::size_t body =
-        header.update_type == UpdateType::Trade ? sizeof(Trade) : level_count() * sizeof(PriceLevel);
-    return sizeof(MessageHeader) + body;
+  std::size_t body_bytes() const noexcept {
+    switch (header.update_type) {
+      case UpdateType::Trade:
+        return sizeof(Trade);
+      case UpdateType::MarkPrice:
+        return sizeof(shm::MarkPriceBody);
+      case UpdateType::Liquidation:
+        return sizeof(shm::LiquidationBody);
+      default:
+        return level_count() * sizeof(PriceLevel);
+    }
   }
+  // Bytes that carry meaning: what a copy needs to move.
+  std::size_t used_bytes() const noexcept { return sizeof(MessageHeader) + body_bytes(); }
 };
 // 65 lines, an odd number: slots of a queue then start in different cache sets.
 static_assert(sizeof(NormalizedMessage) == 65 * shm::kCacheLineSize);

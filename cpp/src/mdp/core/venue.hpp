@@ -19,18 +19,26 @@ namespace mdp::core {
 
 class SymbolTable;
 
-enum class Channel : std::uint8_t { Depth, Trade, AggregateTrade, Quote };
+enum class Channel : std::uint8_t { Depth, Trade, AggregateTrade, Quote, MarkPrice, Liquidation };
+inline constexpr std::uint8_t kChannelCount = 6;
 
 struct Subscription {
   std::string venue_symbol;
   Channel channel = Channel::Depth;
 };
 
+// What a user may choose of how the venue sends its data.
+struct VenueOptions {
+  int depth_interval_ms = 0;       // between depth updates, as the venue offers it; 0: its fastest documented
+  bool microsecond_times = false;  // where the venue offers it
+};
+
 // Where the venue is and what it tolerates. The two URLs are defaults; config may name others.
 struct Endpoint {
-  std::string ws_url;    // wss://host:port, without a path
-  std::string rest_url;  // https://host[:port]
-  std::string ws_path;   // of the connection that is then subscribed to
+  std::string ws_url;                 // wss://host:port, without a path
+  std::string rest_url;               // https://host[:port]
+  std::vector<std::string> ws_paths;  // of the connections that are then subscribed to, one a route
+  bool acknowledges_requests = true;  // every subscribe frame is answered, by its request id
   std::size_t max_streams_per_connection = 0;
   double max_requests_per_second = 0;  // client frames on one connection, pongs included
   std::size_t max_connects_per_5min = 0;
@@ -53,6 +61,11 @@ class Venue {
   virtual std::string_view name() const noexcept = 0;  // as in the canonical symbols: "binance"
   virtual const Endpoint& endpoint() const noexcept = 0;
   virtual const SyncRule& sync_rule() const noexcept = 0;
+
+  virtual bool offers(Channel channel) const noexcept = 0;
+  // Which of endpoint().ws_paths carries the channel. A venue whose channels come over several kinds of
+  // connection has several routes.
+  virtual std::size_t route_of(Channel channel) const noexcept = 0;
 
   // The frames that subscribe to (or leave) these channels, in the order to send them; request ids count up
   // from `first_request_id`, one a frame.

@@ -111,7 +111,7 @@ void Engine::resolve_modes() {
 std::size_t Engine::add_venue(VenueConfig config) {
   if (running_) throw ConfigError("venues are added before start()");
   auto runtime = std::make_unique<VenueRuntime>();
-  runtime->venue = venue::make_venue(config.name);
+  runtime->venue = venue::make_venue(config.name, config.options);
   if (config.ws_url.empty()) config.ws_url = runtime->venue->endpoint().ws_url;
   if (config.rest_url.empty()) config.rest_url = runtime->venue->endpoint().rest_url;
   if (auto url = net::parse_url(config.ws_url); !url) throw ConfigError("ws_url: " + url.error());

@@ -50,6 +50,7 @@ struct VenueConfig {
   std::string name;      // "binance"
   std::string ws_url;    // empty: the venue's own
   std::string rest_url;  // empty: the venue's own
+  core::VenueOptions options;
   net::TlsOptions tls;
   net::BackoffOptions backoff;
   std::vector<core::Channel> channels{core::Channel::Depth, core::Channel::Trade, core::Channel::Quote};

@@ -28,7 +28,7 @@ net::ConnectorOptions Lane::connector_options(const LaneContext& context, Topolo
   const VenueConfig& venue = context.venue_config;
   net::ConnectorOptions options;
   options.ws_url = venue.ws_url;
-  options.ws_path = context.venue.endpoint().ws_path;
+  options.ws_path = context.venue.endpoint().ws_paths.front();
   options.tls = venue.tls;
   options.line_id = context.line;
   options.resolve_timeout = venue.connect_timeout;

@@ -11,12 +11,7 @@ void QueueEventSink::commit() noexcept {
   shm::Event* to = nullptr;
   while ((to = queue_.try_claim()) == nullptr) wait.wait();
   if (wait.waited()) waits_.add();
-  const shm::EventHeader& header = slot_->header;
-  const bool has_levels =
-      header.type == shm::EventType::BookDelta || header.type == shm::EventType::BookSnapshot;
-  const std::size_t body = has_levels
-                               ? (std::size_t{header.bid_count} + header.ask_count) * sizeof(shm::PriceLevel)
-                               : sizeof(shm::TradeBody);  // covers every body that is not levels
+  const auto body = static_cast<std::size_t>(shm::body_bytes(slot_->header));
   std::memcpy(static_cast<void*>(to), slot_, sizeof(shm::EventHeader) + body);
   queue_.commit(to);
   if (consumer_ != nullptr) consumer_->notify();

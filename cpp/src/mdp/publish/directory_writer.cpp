@@ -73,6 +73,11 @@ void DirectoryWriter::set_instrument(const core::Instrument& instrument) {
   entry.tick_size = instrument.tick_size;
   entry.lot_size = instrument.lot_size;
   entry.status = shm::InstrumentStatus::Active;
+  entry.kind = instrument.kind;
+  entry.contract_exponent = instrument.contract_exponent;
+  entry.contract_size = instrument.contract_size;
+  entry.expiry_ns = instrument.expiry_ns;
+  set_text(entry.settle, instrument.settle, "settle");
   set_text(entry.venue_symbol, instrument.venue_symbol, "venue symbol");
   set_text(entry.canonical_symbol, instrument.canonical_symbol, "canonical symbol");
   set_text(entry.base, instrument.base, "base");

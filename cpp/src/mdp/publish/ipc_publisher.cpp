@@ -12,30 +12,18 @@ namespace {
 // position is then never further back than that.
 constexpr std::uint32_t kRefreshSteps = shm::kCheckpointCount / 4;
 
-// Bytes of body that the event's type and counts call for; false: no such record can be.
-bool body_of(const shm::Event& event, std::size_t& body_bytes) noexcept {
-  switch (event.header.type) {
-    case shm::EventType::BookDelta:
-    case shm::EventType::BookSnapshot: {
-      const std::size_t levels = std::size_t{event.header.bid_count} + event.header.ask_count;
-      body_bytes = levels * sizeof(shm::PriceLevel);
-      return levels <= shm::kMaxEventLevels;
-    }
-    case shm::EventType::Bbo:
-      body_bytes = sizeof(shm::BboBody);
-      return true;
-    case shm::EventType::Trade:
-      body_bytes = sizeof(shm::TradeBody);
-      return true;
-    case shm::EventType::BookState:
-    case shm::EventType::Instrument:
-    case shm::EventType::ConnectionStatus:
-      body_bytes = 0;
-      return true;
-    case shm::EventType::None:
-      break;
-  }
-  return false;
+// Whether such a record can be.
+bool publishable(const shm::EventHeader& header) noexcept {
+  constexpr std::int64_t kMaxBody = shm::kMaxEventLevels * sizeof(shm::PriceLevel);
+  const std::int64_t body = shm::body_bytes(header);
+  return body >= 0 && body <= kMaxBody;
+}
+
+// A slot's reserved bytes are whatever was there before.
+template <class Body>
+Body with_zeros(Body body) noexcept {
+  std::memset(body.reserved, 0, sizeof(body.reserved));
+  return body;
 }
 
 bool changes_book(shm::EventType type) noexcept {
@@ -66,6 +54,21 @@ void IPCPublisher::publish(const shm::Event& event) noexcept {
   flush();
 }
 
+void IPCPublisher::append(const shm::EventHeader& header, const shm::Event& event) noexcept {
+  switch (header.type) {
+    case shm::EventType::Trade: {
+      const shm::TradeBody trade = with_zeros(event.trade);
+      return ring_.append(header, &trade, sizeof(trade));
+    }
+    case shm::EventType::Liquidation: {
+      const shm::LiquidationBody liquidation = with_zeros(event.liquidation);
+      return ring_.append(header, &liquidation, sizeof(liquidation));
+    }
+    default:
+      return ring_.append(header, event.levels, static_cast<std::size_t>(shm::body_bytes(header)));
+  }
+}
+
 // What was appended is committed by flush(), or sooner where the table needs it.
 void IPCPublisher::write(const shm::Event& event) noexcept {
   const std::int64_t now_ns = clock_();
@@ -78,10 +81,9 @@ void IPCPublisher::write(const shm::Event& event) noexcept {
 }
 
 void IPCPublisher::write_table(const shm::Event& event, std::int64_t now_ns) noexcept {
-  std::size_t body_bytes = 0;
   // The entry claims every record before its ring position, so these have to be visible first.
   flush();
-  if (event.header.type != shm::EventType::BookSnapshot || !body_of(event, body_bytes) ||
+  if (event.header.type != shm::EventType::BookSnapshot || !publishable(event.header) ||
       !table_.write_book(event, now_ns, {ring_.position(), ring_.sequence()})) {
     rejected_.add();
     return;
@@ -90,8 +92,7 @@ void IPCPublisher::write_table(const shm::Event& event, std::int64_t now_ns) noe
 }
 
 void IPCPublisher::write_ring(const shm::Event& event, std::int64_t now_ns) noexcept {
-  std::size_t body_bytes = 0;
-  if (!body_of(event, body_bytes)) {
+  if (!publishable(event.header)) {
     rejected_.add();
     return;
   }
@@ -99,14 +100,7 @@ void IPCPublisher::write_ring(const shm::Event& event, std::int64_t now_ns) noex
   header.pub_ts_ns = now_ns;
   // Before flush(): a table entry must not be moved past a book record it does not have.
   if (changes_book(header.type)) table_.note_record(header.symbol_id);
-  if (header.type == shm::EventType::Trade) {
-    shm::TradeBody trade = event.trade;
-    std::memset(trade.reserved, 0,
-                sizeof(trade.reserved));  // a slot's reserved bytes are whatever was there before
-    ring_.append(header, &trade, sizeof(trade));
-  } else {
-    ring_.append(header, event.levels, body_bytes);
-  }
+  append(header, event);
   events_.add();
   if (header.recv_ts_ns != 0) latency_.record(now_ns - header.recv_ts_ns);
   if (header.type == shm::EventType::BookState) {

@@ -64,6 +64,7 @@ class IPCPublisher final : public core::EventSink {
   static Clock default_clock() noexcept;
   void write(const shm::Event& event) noexcept;
   void write_table(const shm::Event& event, std::int64_t now_ns) noexcept;
+  void append(const shm::EventHeader& header, const shm::Event& event) noexcept;
   void write_ring(const shm::Event& event, std::int64_t now_ns) noexcept;
   void flush() noexcept;
   void beat(std::int64_t now_ns) noexcept;

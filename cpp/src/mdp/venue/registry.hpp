@@ -10,8 +10,9 @@
 
 namespace mdp::venue {
 
-// The venue of this name ("binance"). Throws ConfigError naming the known ones.
-std::unique_ptr<core::Venue> make_venue(std::string_view name);
+// The venue of this name ("binance"). Throws ConfigError: no such venue, naming the known ones, or an option
+// the venue does not have.
+std::unique_ptr<core::Venue> make_venue(std::string_view name, const core::VenueOptions& options = {});
 
 std::vector<std::string> venue_names();
 

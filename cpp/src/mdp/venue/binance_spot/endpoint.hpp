@@ -5,11 +5,11 @@
 
 namespace mdp::venue::binance_spot {
 
-inline core::Endpoint make_endpoint() {
+inline core::Endpoint make_endpoint(const core::VenueOptions& options) {
   core::Endpoint endpoint;
   endpoint.ws_url = "wss://stream.binance.com:9443";
   endpoint.rest_url = "https://api.binance.com";
-  endpoint.ws_path = "/stream";
+  endpoint.ws_paths = {options.microsecond_times ? "/stream?timeUnit=MICROSECOND" : "/stream"};
   endpoint.max_streams_per_connection = 1024;
   endpoint.max_requests_per_second = 5;  // pongs count
   endpoint.max_connects_per_5min = 300;

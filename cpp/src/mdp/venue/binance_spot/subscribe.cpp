@@ -19,6 +19,9 @@ std::string_view channel_suffix(core::Channel channel) {
       return "@aggTrade";
     case core::Channel::Quote:
       return "@bookTicker";
+    case core::Channel::MarkPrice:
+    case core::Channel::Liquidation:
+      break;  // of futures
   }
   return "";
 }

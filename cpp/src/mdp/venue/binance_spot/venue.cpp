@@ -12,12 +12,15 @@ namespace {
 
 class BinanceSpot final : public core::Venue {
  public:
-  explicit BinanceSpot(core::ExchangeId exchange_id) : exchange_id_(exchange_id) {}
+  BinanceSpot(core::ExchangeId exchange_id, const core::VenueOptions& options)
+      : exchange_id_(exchange_id), endpoint_(make_endpoint(options)) {}
 
   core::ExchangeId exchange_id() const noexcept override { return exchange_id_; }
   std::string_view name() const noexcept override { return "binance"; }
   const core::Endpoint& endpoint() const noexcept override { return endpoint_; }
   const core::SyncRule& sync_rule() const noexcept override { return kSyncRule; }
+  bool offers(core::Channel channel) const noexcept override { return channel <= core::Channel::Quote; }
+  std::size_t route_of(core::Channel) const noexcept override { return 0; }
 
   std::vector<std::string> subscribe_frames(std::span<const core::Subscription> subscriptions,
                                             std::int64_t first_request_id) const override {
@@ -49,13 +52,13 @@ class BinanceSpot final : public core::Venue {
 
  private:
   core::ExchangeId exchange_id_;
-  core::Endpoint endpoint_ = make_endpoint();
+  core::Endpoint endpoint_;
 };
 
 }  // namespace
 
-std::unique_ptr<core::Venue> make_venue(core::ExchangeId exchange_id) {
-  return std::make_unique<BinanceSpot>(exchange_id);
+std::unique_ptr<core::Venue> make_venue(core::ExchangeId exchange_id, const core::VenueOptions& options) {
+  return std::make_unique<BinanceSpot>(exchange_id, options);
 }
 
 }  // namespace mdp::venue::binance_spot
