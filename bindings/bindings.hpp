@@ -11,5 +11,6 @@ void bind_core(nanobind::module_& module);
 void bind_book(nanobind::module_& module);
 void bind_engine(nanobind::module_& module);
 void bind_reader(nanobind::module_& module);
+void bind_replay(nanobind::module_& module);
 
 }  // namespace mdp::bindings

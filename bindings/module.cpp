@@ -10,4 +10,5 @@ NB_MODULE(_core, module) {
   mdp::bindings::bind_book(module);
   mdp::bindings::bind_engine(module);
   mdp::bindings::bind_reader(module);
+  mdp::bindings::bind_replay(module);
 }

@@ -19,6 +19,7 @@ from mdp.demo import demo
 from mdp.errors import MdpError
 from mdp.provider import Provider
 from mdp.reader import Subscriber
+from mdp.replay import replay
 from mdp.sim.cli import sim
 from mdp.views import describe_event, live_view, print_book
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo)
 app.command("sim")(sim)
+app.command("replay")(replay)
 
 
 @app.callback(invoke_without_command=True)

@@ -335,11 +335,13 @@ void OrderBookManager::join(Entry& entry, const Update& snapshot) noexcept {
   OrderBook& next = entry.next;
   next.apply_snapshot(snapshot.bids, snapshot.asks);
   std::uint64_t applied_id = snapshot.header->last_update_id;
+  std::uint64_t applied = 0;
   for (std::size_t i = first_applied; i < deltas.size(); ++i) {
     const DeltaBuffer::Delta& delta = deltas[i];
     if (i != first_applied && entry.rule->check_next(applied_id, delta.header) == SequenceVerdict::Old)
       continue;
     next.apply_update(entry.buffer.bids(delta), entry.buffer.asks(delta));
+    ++applied;
     applied_id = delta.header.last_update_id;
     entry.last_header = delta.header;
   }
@@ -348,6 +350,7 @@ void OrderBookManager::join(Entry& entry, const Update& snapshot) noexcept {
     return go_stale(entry, StateReason::Crossed);
   }
   counters_.snapshots_applied.add();
+  counters_.updates_joined.add(applied);
   entry.joined = first_applied != deltas.size();
   entry.last_id = applied_id;
   install(entry, snapshot);

@@ -62,8 +62,9 @@ struct BookOptions {
 };
 
 struct BookCounters {
-  core::Counter updates;     // deltas applied to a LIVE book
-  core::Counter duplicates;  // deltas that ended within what was applied
+  core::Counter updates;         // deltas applied to a LIVE book
+  core::Counter updates_joined;  // buffered deltas applied to the snapshot they waited for
+  core::Counter duplicates;      // deltas that ended within what was applied
   core::Counter trades;
   core::Counter quotes;
   core::Counter mark_prices;

@@ -1,4 +1,4 @@
-// The road, wired. This is the only file that starts a thread.
+// The road, wired. Beside engine/replay.cpp this is the only file that starts a thread.
 //
 // | step             | code                    | thread           | hands over                                |
 // |------------------|-------------------------|------------------|-------------------------------------------|

@@ -1,0 +1,238 @@
+#include "mdp/engine/event_lines.hpp"
+
+#include "mdp/shm/decimal.hpp"
+
+namespace mdp::engine {
+namespace {
+
+std::string_view to_text(shm::StateReason reason) noexcept {
+  switch (reason) {
+    case shm::StateReason::None:
+      return "none";
+    case shm::StateReason::Starting:
+      return "starting";
+    case shm::StateReason::Subscribed:
+      return "subscribed";
+    case shm::StateReason::Synced:
+      return "synced";
+    case shm::StateReason::Gap:
+      return "gap";
+    case shm::StateReason::Disconnected:
+      return "disconnected";
+    case shm::StateReason::ParseError:
+      return "parse_error";
+    case shm::StateReason::Crossed:
+      return "crossed";
+    case shm::StateReason::BufferOverflow:
+      return "buffer_overflow";
+    case shm::StateReason::SnapshotTooOld:
+      return "snapshot_too_old";
+    case shm::StateReason::SnapshotFailed:
+      return "snapshot_failed";
+    case shm::StateReason::Requested:
+      return "requested";
+    case shm::StateReason::Unsubscribed:
+      return "unsubscribed";
+    case shm::StateReason::ChecksumMismatch:
+      return "checksum_mismatch";
+    case shm::StateReason::AuditMismatch:
+      return "audit_mismatch";
+    case shm::StateReason::Stopped:
+      return "stopped";
+  }
+  return "unknown";
+}
+
+std::string_view to_text(shm::LineState state) noexcept {
+  switch (state) {
+    case shm::LineState::Down:
+      return "down";
+    case shm::LineState::Connecting:
+      return "connecting";
+    case shm::LineState::Up:
+      return "up";
+  }
+  return "unknown";
+}
+
+std::string_view to_text(shm::Side side) noexcept {
+  switch (side) {
+    case shm::Side::None:
+      return "none";
+    case shm::Side::Buy:
+      return "buy";
+    case shm::Side::Sell:
+      return "sell";
+  }
+  return "unknown";
+}
+
+void append_number(std::string_view key, std::int64_t value, std::string& text) {
+  text.append(",\"").append(key).append("\":").append(std::to_string(value));
+}
+
+// An id counts up to 2^64.
+void append_id(std::string_view key, std::uint64_t value, std::string& text) {
+  text.append(",\"").append(key).append("\":").append(std::to_string(value));
+}
+
+void append_word(std::string_view key, std::string_view word, std::string& text) {
+  text.append(",\"").append(key).append("\":\"").append(word).append("\"");
+}
+
+void append_decimal(std::string_view key, std::int64_t mantissa, int exponent, std::string& text) {
+  text.append(",\"").append(key).append("\":\"");
+  shm::append_decimal(text, mantissa, exponent);
+  text.append("\"");
+}
+
+void append_sides(std::string_view bids, std::string_view asks, std::string& text) {
+  text.append(",\"bids\":[").append(bids).append("],\"asks\":[").append(asks).append("]");
+}
+
+}  // namespace
+
+std::string_view to_text(shm::BookState state) noexcept {
+  switch (state) {
+    case shm::BookState::Stale:
+      return "STALE";
+    case shm::BookState::Syncing:
+      return "SYNCING";
+    case shm::BookState::Live:
+      return "LIVE";
+  }
+  return "unknown";
+}
+
+void append_json_string(std::string_view words, std::string& text) {
+  constexpr char kHex[] = "0123456789abcdef";
+  text += '"';
+  for (const char c : words) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      text += {'\\', c};
+    } else if (byte < 0x20) {
+      text.append("\\u00");
+      text += {kHex[byte >> 4], kHex[byte & 15]};
+    } else {
+      text += c;
+    }
+  }
+  text += '"';
+}
+
+void append_levels(const shm::PriceLevel* levels, std::size_t count, int price_exponent,
+                   int quantity_exponent, std::string& text) {
+  for (std::size_t i = 0; i < count; ++i) {
+    text.append(text.empty() || text.back() == '[' ? "[\"" : ",[\"");
+    shm::append_decimal(text, levels[i].price, price_exponent);
+    text.append("\",\"");
+    shm::append_decimal(text, levels[i].quantity, quantity_exponent);
+    text.append("\"]");
+  }
+}
+
+EventLines::EventLines(std::string_view venue, const std::vector<core::Instrument>& instruments) {
+  std::string head(",\"venue\":");
+  append_json_string(venue, head);
+  head.append(",\"symbol\":");
+  no_symbol_ = head;
+  no_symbol_.append("null");
+  for (const core::Instrument& instrument : instruments) {
+    std::string names = head;
+    append_json_string(instrument.canonical_symbol, names);
+    symbols_.push_back({std::move(names), instrument.price_exponent, instrument.quantity_exponent});
+  }
+}
+
+void EventLines::append_head(std::string_view type, const std::string& names, const shm::EventHeader& header,
+                             std::string& text) const {
+  text.append("{\"type\":\"").append(type).append("\"").append(names);
+  append_id("update_id", header.update_id, text);
+  append_number("exch_ts_ns", header.exch_ts_ns, text);
+  append_number("recv_ts_ns", header.recv_ts_ns, text);
+}
+
+void EventLines::append(const shm::Event& event, std::string& text) {
+  const shm::EventHeader& header = event.header;
+  if ((header.flags & (shm::kFlagTableOnly | shm::kFlagTop)) != 0) return;
+  if (header.type == shm::EventType::ConnectionStatus) {
+    append_head("connection_status", no_symbol_, header, text);
+    append_number("line", header.ask_count, text);
+    append_word("state", to_text(static_cast<shm::LineState>(header.bid_count)), text);
+    text.append("}\n");
+    return;
+  }
+  if (header.symbol_id >= symbols_.size()) return;
+  const Symbol& symbol = symbols_[header.symbol_id];
+  const int price_exponent = symbol.price_exponent;
+  const int quantity_exponent = symbol.quantity_exponent;
+  switch (header.type) {
+    case shm::EventType::BookDelta:
+    case shm::EventType::BookSnapshot: {
+      if ((header.flags & shm::kFlagFirst) != 0) {
+        bids_.clear();
+        asks_.clear();
+      }
+      append_levels(event.bids(), header.bid_count, price_exponent, quantity_exponent, bids_);
+      append_levels(event.asks(), header.ask_count, price_exponent, quantity_exponent, asks_);
+      if ((header.flags & shm::kFlagLast) == 0) return;
+      const bool delta = header.type == shm::EventType::BookDelta;
+      append_head(delta ? "book_delta" : "book_snapshot", symbol.names, header, text);
+      append_id("first_update_id", header.first_update_id, text);
+      append_sides(bids_, asks_, text);
+      break;
+    }
+    case shm::EventType::Bbo: {
+      const bool quote = (header.flags & shm::kFlagVenueQuote) != 0;
+      append_head(quote ? "quote" : "bbo", symbol.names, header, text);
+      bids_.clear();
+      asks_.clear();
+      const shm::BboBody& bbo = event.bbo;  // a zero quantity is an empty side
+      append_levels(&bbo.bid, bbo.bid.quantity != 0 ? 1 : 0, price_exponent, quantity_exponent, bids_);
+      append_levels(&bbo.ask, bbo.ask.quantity != 0 ? 1 : 0, price_exponent, quantity_exponent, asks_);
+      append_sides(bids_, asks_, text);
+      break;
+    }
+    case shm::EventType::Trade:
+      append_head("trade", symbol.names, header, text);
+      append_decimal("price", event.trade.price, price_exponent, text);
+      append_decimal("quantity", event.trade.quantity, quantity_exponent, text);
+      append_word("side", to_text(event.trade.side), text);
+      append_id("trade_id", event.trade.trade_id, text);
+      text.append((header.flags & shm::kFlagAggregate) != 0 ? ",\"aggregate\":true" : ",\"aggregate\":false");
+      break;
+    case shm::EventType::MarkPrice: {
+      const shm::MarkPriceBody& body = event.mark_price;
+      append_head("mark_price", symbol.names, header, text);
+      append_decimal("mark_price", body.mark_price, price_exponent, text);
+      append_decimal("index_price", body.index_price, price_exponent, text);
+      append_decimal("settle_price", body.settle_price, price_exponent, text);
+      append_decimal("funding_rate", body.funding_rate, shm::kFundingRateExponent, text);
+      append_number("next_funding_ts_ns", body.next_funding_ts_ns, text);
+      break;
+    }
+    case shm::EventType::Liquidation: {
+      const shm::LiquidationBody& body = event.liquidation;
+      append_head("liquidation", symbol.names, header, text);
+      append_decimal("price", body.price, price_exponent, text);
+      append_decimal("average_price", body.average_price, price_exponent, text);
+      append_decimal("quantity", body.quantity, quantity_exponent, text);
+      append_decimal("filled_quantity", body.filled_quantity, quantity_exponent, text);
+      append_word("side", to_text(body.side), text);
+      break;
+    }
+    case shm::EventType::BookState:
+      append_head("book_state", symbol.names, header, text);
+      append_word("state", to_text(event.state()), text);
+      append_word("reason", to_text(event.reason()), text);
+      break;
+    case shm::EventType::None:
+    case shm::EventType::Instrument:
+    case shm::EventType::ConnectionStatus:
+      return;
+  }
+  text.append("}\n");
+}
+
+}  // namespace mdp::engine

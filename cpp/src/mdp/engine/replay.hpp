@@ -1,0 +1,86 @@
+// Replay: recorded frames down the road of the engine, as fast as it goes.
+//
+// The stages are those of engine/stages.hpp, in both topologies; in the connector's place stands whoever
+// calls frame(), in the publisher's the lines of text and the checks at the end. The events are the same
+// every time and in both topologies, for what is put in keeps its order: pipelined, all lines share one
+// parser thread, and REST answers pass through it too.
+//
+// One thread calls everything here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mdp/core/instrument.hpp"
+#include "mdp/core/venue.hpp"
+#include "mdp/engine/quote_check.hpp"
+
+namespace mdp::engine {
+
+// A symbol of a recorded session, and the line its book rides on.
+struct ReplaySymbol {
+  core::Instrument instrument;
+  core::LineId line = 0;
+};
+
+struct ReplayOptions {
+  bool pipelined = false;
+  bool event_lines = false;  // whether take_event_lines() will have any
+};
+
+struct ReplaySummary {
+  std::uint64_t frames;
+  std::uint64_t parse_errors;  // frames and snapshots that could not be read
+  std::uint64_t gaps;
+  std::uint64_t resyncs;
+  std::uint64_t book_updates;  // applied: to a LIVE book, or to a snapshot that they waited for
+  std::uint64_t trades;
+  std::uint64_t crossed;
+  std::uint64_t quotes_checked;  // the venue's quotes that have the id of an update
+  std::uint64_t quotes_wrong;
+  std::uint64_t books;       // symbols with book updates
+  std::uint64_t books_live;  // of those, LIVE now
+};
+
+class Replay {
+ public:
+  // Symbol ids are given anew, in the order of `symbols`. `line_count`: lines are 0 to line_count - 1. Throws
+  // ConfigError for an unknown venue.
+  Replay(std::string_view venue, const std::vector<ReplaySymbol>& symbols, std::size_t line_count,
+         const ReplayOptions& options);
+  ~Replay();
+  Replay(const Replay&) = delete;
+  Replay& operator=(const Replay&) = delete;
+
+  // In order of their times. The bytes are copied; a line must be below line_count, else ConfigError.
+  void line_state(core::LineId line, shm::LineState state, std::int64_t recv_ts_ns);
+  void frame(core::LineId line, std::int64_t recv_ts_ns, std::string_view bytes, bool binary);
+  // A REST answer for a symbol of the session; false where `venue_symbol` is none. A book that waits for its
+  // first delta begins to sync before it, as control makes a quiet symbol do.
+  bool snapshot(std::string_view venue_symbol, std::int64_t recv_ts_ns, std::string_view body);
+
+  // Waits until everything put in so far has come out at the end. The rest of this class does so by itself.
+  void flush();
+
+  // JSON lines of the events since the last call.
+  std::string take_event_lines();
+  // What could not be read since the last call, a line each; of very many at once not all.
+  std::vector<std::string> take_problems();
+  ReplaySummary summary();
+  const std::vector<WrongQuote>& wrong_quotes();
+  const std::vector<ReplaySymbol>& symbols() const noexcept { return symbols_; }
+  // All books as one JSON object: {"binance:BTC-USDT":{"state":"LIVE","update_id":1,"bids":[["1","2"]],
+  // "asks":[]}}, each best level first.
+  std::string books();
+
+ private:
+  struct Road;
+
+  std::vector<ReplaySymbol> symbols_;
+  std::unique_ptr<Road> road_;
+};
+
+}  // namespace mdp::engine
