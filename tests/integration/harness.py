@@ -24,6 +24,9 @@ DEADLINE_S = float(os.environ.get("MDP_TEST_DEADLINE_S", "60"))
 
 ROOT = Path(__file__).resolve().parents[2]
 
+SHARED_DATA = Path(os.environ.get("MDP_SHARED_DATA", ROOT.parent / "shared" / "data"))
+"""Where the recorded sessions are, on machines that have them."""
+
 T = TypeVar("T")
 
 LIVE_ROAD = [

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.harness import ROOT, RingModel, all_live, merged, settings, wait_for
+from integration.harness import SHARED_DATA as DATA
+from integration.harness import RingModel, all_live, merged, settings, wait_for
 from mdp import EventFlag, EventType, Provider
 from mdp._core import Event, format_decimal
 from mdp.sim import SimProcess
 from mdp.sim.replay import load_recording
-
-DATA = Path(os.environ.get("MDP_SHARED_DATA", ROOT.parent / "shared" / "data"))
 
 pytestmark = pytest.mark.skipif(
     not (DATA / "README.md").is_file(), reason=f"recorded sessions are not at {DATA}; set MDP_SHARED_DATA"
