@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -55,15 +56,15 @@ class Book:
     gaps: int = 0
     waiting: list[dict[str, Any]] = field(default_factory=list)  # deltas that came before the snapshot
 
-    def on_snapshot(self, snapshot: dict[str, Any]) -> list[int]:
-        """Take the first snapshot; return the ids of the waiting deltas that apply to it."""
+    def on_snapshot(self, snapshot: dict[str, Any]) -> list[dict[str, Any]]:
+        """Take the first snapshot; return the deltas that waited for it."""
         if self.update_id is not None:
             return []
         self.update_id = snapshot["lastUpdateId"]
         for side, levels in ((self.bids, snapshot["bids"]), (self.asks, snapshot["asks"])):
             side.update({Decimal(price): Decimal(quantity) for price, quantity in levels})
         waiting, self.waiting = self.waiting, []
-        return [delta["u"] for delta in waiting if self.on_delta(delta)]
+        return waiting
 
     def on_delta(self, delta: dict[str, Any]) -> bool:
         """Apply a delta by the venue's rule; say whether it changed what the book stands for."""
@@ -129,12 +130,20 @@ class Session:
         ]
 
 
-def play(records: list[Record], *, futures: bool) -> Session:
-    """Run a session through the model."""
+OnUpdate = Callable[[str, int, dict[Decimal, Decimal], dict[Decimal, Decimal]], None]
+
+
+def play(records: list[Record], *, futures: bool, on_update: OnUpdate | None = None) -> Session:
+    """Run a session through the model; `on_update` sees every book after the snapshot and each delta."""
     session = Session()
 
     def book_of(symbol: str) -> Book:
         return session.books.setdefault(symbol, Book(futures))
+
+    def changed(symbol: str, book: Book) -> bool:
+        if on_update is not None and book.update_id is not None:
+            on_update(symbol, book.update_id, book.bids, book.asks)
+        return True
 
     for record in records:
         if record.kind == "http":
@@ -142,10 +151,11 @@ def play(records: list[Record], *, futures: bool) -> Session:
             if url.path.endswith("/depth"):
                 symbol = parse_qs(url.query)["symbol"][0]
                 book = book_of(symbol)
-                for update_id in book.on_snapshot(json.loads(record.data)):
-                    # Tops inside the waiting deltas are nobody's: only the last of them is ever shown.
-                    if update_id == book.update_id:
-                        session.tops[symbol][update_id] = book.top()
+                waiting = book.on_snapshot(json.loads(record.data))
+                changed(symbol, book)
+                applied = [delta["u"] for delta in waiting if book.on_delta(delta) and changed(symbol, book)]
+                if applied:  # only the last of them is ever shown
+                    session.tops[symbol][applied[-1]] = book.top()
             continue
         if record.kind != "ws-in":
             continue
@@ -157,6 +167,7 @@ def play(records: list[Record], *, futures: bool) -> Session:
             book = book_of(symbol)
             if book.on_delta(event):
                 session.tops[symbol][event["u"]] = book.top()
+                changed(symbol, book)
         elif kind in ("trade", "aggTrade"):
             session.trades[symbol].append(event)
         elif {"u", "b", "B", "a", "A"} <= event.keys() and isinstance(event["b"], str):

@@ -174,8 +174,8 @@ def test_recorded_session_is_replayed_exactly(session: tuple[str, str], topology
 def test_the_model_finds_what_the_recordings_readme_says(session: tuple[str, str]) -> None:
     row = re.compile(
         rf"^\| {session[0]} \| {re.escape(session[1])} \| (\S+) \| snapshot id \d+; "
-        r"dropped (\d+), applied (\d+), gaps 0, crossed 0; .*last id (\d+); final best bid (\S+) x (\S+), best ask (\S+) x (\S+); "
-        r"(\d+) bid / (\d+) ask levels \|$",
+        r"dropped (\d+), applied (\d+), gaps 0, crossed 0; .*last id (\d+); "
+        r"final best bid (\S+) x (\S+), best ask (\S+) x (\S+); (\d+) bid / (\d+) ask levels \|$",
         re.MULTILINE,
     )
     known = {match[1]: match.groups()[1:] for match in row.finditer((DATA / "README.md").read_text())}

@@ -96,11 +96,12 @@ struct Replay::Road {
   std::unique_ptr<SymbolStatus[]> status;
   End end;
   const bool pipelined;
-  EventQueue event_queue{kEventSlots};
+  // The queues are megabytes: only the topology that has them makes them.
+  std::unique_ptr<EventQueue> event_queue;
   queue::WakeSignal end_wake;
-  std::unique_ptr<core::EventSink> event_queue_sink;  // pipelined
+  std::unique_ptr<core::EventSink> event_queue_sink;
   std::unique_ptr<ManagerStage> manager;
-  MessageQueue message_queue{kMessageSlots};
+  std::unique_ptr<MessageQueue> message_queue;
   std::unique_ptr<core::MessageSink> messages;
   std::vector<std::unique_ptr<ParseStage>> parsers;  // by line
   core::Counter snapshot_errors;
@@ -108,7 +109,8 @@ struct Replay::Road {
   std::vector<std::string> problems;  // of snapshots
   queue::SpscSlotQueue<Input> input_queue{kInputSlots};
   queue::WakeSignal parser_wake;
-  std::vector<bool> line_seen;
+  std::uint64_t markers_in = 0;
+  std::atomic<std::uint64_t> markers_out{0};
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
 };
@@ -120,19 +122,21 @@ Replay::Road::Road(std::string_view venue_name, const std::vector<ReplaySymbol>&
       table(instruments_of(of)),
       status(std::make_unique<SymbolStatus[]>(std::max<std::size_t>(of.size(), 1))),
       end(venue_name, instruments_of(of), options.event_lines),
-      pipelined(options.pipelined),
-      line_seen(line_count, false) {
+      pipelined(options.pipelined) {
   core::EventSink* events = &end;
   if (pipelined) {
-    event_queue_sink = std::make_unique<QueueEventSink>(event_queue, &end_wake);
+    event_queue = std::make_unique<EventQueue>(kEventSlots);
+    event_queue_sink = std::make_unique<QueueEventSink>(*event_queue, &end_wake);
     events = event_queue_sink.get();
   }
   book::BookOptions books;
   books.table_levels = 1;  // nobody reads the table
   manager = std::make_unique<ManagerStage>(*events, books, status.get(), control);
   if (pipelined) {
-    manager->add_input(message_queue);
-    messages = std::make_unique<QueueMessageSink>(message_queue, [this] { manager->wake_signal().notify(); });
+    message_queue = std::make_unique<MessageQueue>(kMessageSlots);
+    manager->add_input(*message_queue);
+    messages =
+        std::make_unique<QueueMessageSink>(*message_queue, [this] { manager->wake_signal().notify(); });
   } else {
     messages = std::make_unique<DirectMessageSink>(manager->manager());
   }
@@ -193,12 +197,15 @@ void Replay::Road::start_threads() {
   threads.emplace_back([this] {
     sys::set_thread_name("mdp-publish");
     run(
-        end_wake, [this] { return event_queue.front() != nullptr; },
+        end_wake, [this] { return event_queue->front() != nullptr; },
         [this] {
-          const shm::Event* event = event_queue.front();
+          const shm::Event* event = event_queue->front();
           if (event == nullptr) return false;
-          end.handle(*event);
-          event_queue.pop();
+          const bool marker = event->header.type == shm::EventType::None;
+          if (!marker) end.handle(*event);
+          event_queue->pop();
+          // release: all that came before the marker is handled; pairs with the acquire load in flush().
+          if (marker) markers_out.fetch_add(1, std::memory_order_release);
           return true;
         });
   });
@@ -235,8 +242,7 @@ void Replay::Road::handle(Input& input) {
 }
 
 // Every stage is done with an element only when what came of it is in the next queue, so the queues are
-// looked at down the road. Their sizes are acquire loads or orders of one counter: what the stages wrote is
-// seen by the loads of the last queue's turn below.
+// looked at down the road. A marker then follows the manager's last event to the end.
 void Replay::Road::flush() {
   if (!pipelined) return;
   const auto wait_for_end_of = [](auto& queue) {
@@ -244,9 +250,16 @@ void Replay::Road::flush() {
     while (queue.size() != 0) wait.wait();
   };
   wait_for_end_of(input_queue);
-  wait_for_end_of(message_queue);
-  // The manager pops a message only when its events are in the queue.
-  wait_for_end_of(event_queue);
+  wait_for_end_of(*message_queue);
+  queue::FullQueueWait wait;
+  shm::Event* marker = nullptr;
+  while ((marker = event_queue->try_claim()) == nullptr) wait.wait();
+  marker->header = {};
+  event_queue->commit(marker);
+  end_wake.notify();
+  ++markers_in;
+  // acquire: pairs with the release in the last thread.
+  while (markers_out.load(std::memory_order_acquire) != markers_in) wait.wait();
 }
 
 Replay::Replay(std::string_view venue, const std::vector<ReplaySymbol>& symbols, std::size_t line_count,
