@@ -81,6 +81,10 @@ asan-ubsan: .venv/.run ## Run the C++ tests under the address and undefined-beha
 tsan: .venv/.run ## Run the C++ tests under the thread sanitizer
 	@scripts/preset tsan test $(CTEST_ARGS)
 
+.PHONY: fuzz
+fuzz: .venv/.dev build/release/.python ## Fuzz parsers, REST bodies, numbers, segments and configuration; SECONDS=60 for each
+	@scripts/fuzz $(or $(SECONDS),60)
+
 .PHONY: test-windows
 test-windows: .venv/.run ## Cross-compile the shared memory for Windows and run its tests under Wine (sets up both)
 	@scripts/setup windows

@@ -253,9 +253,14 @@ def parse_config(text: str, file: str = "<config>") -> Config:
         raise ConfigError(f"{file}:{line}: not YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{file}: not YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{file}: nested too deep to be a configuration") from error
     if root is None or not isinstance(data, dict):
         raise ConfigError(f"{file}: wanted a mapping with the key venues, found {type(data).__name__}")
-    origin = Origin(file, root)
+    try:
+        origin = Origin(file, root)
+    except RecursionError as error:
+        raise ConfigError(f"{file}: an anchor that holds itself is no configuration") from error
     try:
         config = Config.model_validate(data)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Mutated sessions: what changes a book is caught before a wrong LIVE state, what is harmless disturbs none."""
+"""Mutated sessions: what changes a book is caught before a wrong LIVE state; the harmless disturbs none."""
 
 from __future__ import annotations
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Context, Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdp._core import format_decimal, parse_decimal
+from mdp._core import Replay, ReplaySurvey, format_decimal, parse_decimal
 
 MAX = 2**63 - 1
 CONTEXT = Context(prec=60)
@@ -90,3 +91,44 @@ def test_parse_agrees_with_decimal_or_refuses(text: str, exponent: int) -> None:
             ValueError, match="does not fit 64 bits" if whole else "does not fit|digits below"
         ):
             parse_decimal(text, exponent)
+
+
+FILTERS = [
+    {"filterType": "PRICE_FILTER", "tickSize": "0.00000001"},
+    {"filterType": "LOT_SIZE", "stepSize": "0.00000001"},
+]
+LISTED = {
+    "symbol": "BTCUSDT",
+    "status": "TRADING",
+    "baseAsset": "BTC",
+    "quoteAsset": "USDT",
+    "filters": FILTERS,
+}
+
+
+def quoted(numbers: list[str]) -> list[str] | None:
+    """Send four numbers through the parser as the venue's quote; return what was published."""
+    survey = ReplaySurvey("binance")
+    survey.add_listed(json.dumps({"symbols": [LISTED]}).encode())
+    seen = {"u": 1, "s": "BTCUSDT", "b": "1", "B": "1", "a": "2", "A": "1"}
+    survey.frame(0, json.dumps(seen).encode())
+    replay = Replay("binance", survey.found(), 1, event_lines=True)
+    replay.frame(0, 1, json.dumps(seen | dict(zip("bBaA", numbers, strict=True))).encode())
+    quotes = [json.loads(line) for line in replay.take_event_lines().splitlines() if b'"quote"' in line]
+    assert len(quotes) + replay.summary().parse_errors == 1
+    return [*quotes[0]["bids"][0], *quotes[0]["asks"][0]] if quotes else None
+
+
+@given(
+    st.lists(st.from_regex(r"(0|[1-9][0-9]{0,12})(\.[0-9]{1,11})?", fullmatch=True), min_size=4, max_size=4)
+)
+def test_numbers_of_a_frame_agree_with_decimal_or_the_frame_is_refused(numbers: list[str]) -> None:
+    exact = [Decimal(number) for number in numbers]
+    if not all(exact):  # an empty side has other rules
+        return
+    mantissas = [number.scaleb(8, CONTEXT) for number in exact]
+    fit = all(m == m.to_integral_value(context=CONTEXT) and m <= MAX for m in mantissas)
+    published = quoted(numbers)
+    assert (published is not None) == fit
+    if published is not None:
+        assert [Decimal(number) for number in published] == exact
