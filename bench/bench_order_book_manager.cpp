@@ -48,6 +48,8 @@ class NullSink final : public core::EventSink {
 class NullListener final : public book::BookListener {
   void on_book_state(core::SymbolId, book::BookState, book::StateReason, std::uint64_t) noexcept override {}
   void on_snapshot_wanted(core::SymbolId, book::StateReason) noexcept override {}
+  void on_audit_mismatch(core::SymbolId, std::uint64_t, const book::Bbo&,
+                         const book::Bbo&) noexcept override {}
 };
 
 // A delta as one message; the few larger than a slot are left to the caller to skip.
@@ -115,7 +117,8 @@ Cost measure(const DeltaFile& file, std::size_t symbol_count, std::size_t rounds
   book::OrderBookManager manager(sink, listener);
   const bool futures = file.name.find("spot") == std::string::npos;
   for (core::SymbolId symbol = 0; symbol < symbol_count; ++symbol) {
-    manager.add_symbol(symbol, 1, 0, futures ? kFutures : kSpot);
+    constexpr core::LineId kLines[] = {0};
+    manager.add_symbol(symbol, 1, kLines, futures ? kFutures : kSpot);
   }
   const std::size_t copies = symbol_count / file.symbol_count;
   std::vector<core::SymbolId> order(copies);

@@ -59,7 +59,8 @@ class Road {
     book::BookOptions options;
     options.table_levels = config_.levels_per_side;
     manager_ = std::make_unique<engine::ManagerStage>(*publisher_, options, status_, control_);
-    manager_->manager().add_symbol(0, instrument.exchange_id, 0, venue_->sync_rule());
+    constexpr core::LineId kLines[] = {0};
+    manager_->manager().add_symbol(0, instrument.exchange_id, kLines, venue_->sync_rule());
     sink_ = std::make_unique<engine::DirectMessageSink>(manager_->manager());
     parse_ =
         std::make_unique<engine::ParseStage>(*venue_, symbols_, core::LineId{0}, *sink_, control_, [] {});

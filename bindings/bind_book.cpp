@@ -70,12 +70,14 @@ class MessagesTo final : public core::MessageSink {
 };
 
 // An OrderBookManager whose events and wishes are kept until Python takes them.
+constexpr core::LineId kLines[] = {0};
+
 class ManagerHarness final : book::BookListener {
  public:
   ManagerHarness(std::size_t depth_cap, std::int64_t snapshot_interval_ns)
       : manager_(kept_, *this, options(depth_cap, snapshot_interval_ns)), messages_(manager_) {}
   void add_symbol(core::SymbolId symbol, bool futures) {
-    manager_.add_symbol(symbol, 1, 0, futures ? kFutures : kSpot);
+    manager_.add_symbol(symbol, 1, kLines, futures ? kFutures : kSpot);
   }
   void remove_symbol(core::SymbolId symbol) { manager_.remove_symbol(symbol); }
   void line(bool up) {
@@ -148,6 +150,8 @@ class ManagerHarness final : book::BookListener {
   void on_snapshot_wanted(core::SymbolId symbol, shm::StateReason reason) noexcept override {
     wanted_.emplace_back(symbol, reason);
   }
+  void on_audit_mismatch(core::SymbolId, std::uint64_t, const book::Bbo&,
+                         const book::Bbo&) noexcept override {}
 
   EventKeeper kept_;
   book::OrderBookManager manager_;

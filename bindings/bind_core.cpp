@@ -44,7 +44,9 @@ void bind_record_enums(nb::module_& module) {
       .value("TRADE", shm::EventType::Trade)
       .value("BOOK_STATE", shm::EventType::BookState)
       .value("INSTRUMENT", shm::EventType::Instrument)
-      .value("CONNECTION_STATUS", shm::EventType::ConnectionStatus);
+      .value("CONNECTION_STATUS", shm::EventType::ConnectionStatus)
+      .value("MARK_PRICE", shm::EventType::MarkPrice)
+      .value("LIQUIDATION", shm::EventType::Liquidation);
   nb::enum_<shm::EventFlag>(module, "EventFlag", nb::is_flag(), "Bits of an event's flags.")
       .value("FIRST", shm::kFlagFirst)
       .value("LAST", shm::kFlagLast)
@@ -71,7 +73,13 @@ void bind_record_enums(nb::module_& module) {
       .value("UNSUBSCRIBED", shm::StateReason::Unsubscribed)
       .value("CHECKSUM_MISMATCH", shm::StateReason::ChecksumMismatch)
       .value("AUDIT_MISMATCH", shm::StateReason::AuditMismatch)
-      .value("STOPPED", shm::StateReason::Stopped);
+      .value("STOPPED", shm::StateReason::Stopped)
+      .value("REJECTED", shm::StateReason::Rejected);
+  nb::enum_<shm::InstrumentKind>(module, "InstrumentKind", "What is traded.")
+      .value("SPOT", shm::InstrumentKind::Spot)
+      .value("PERPETUAL", shm::InstrumentKind::Perpetual)
+      .value("FUTURE", shm::InstrumentKind::Future)
+      .value("OPTION", shm::InstrumentKind::Option);
   nb::enum_<shm::LineState>(module, "LineState", "State of a connection to a venue.")
       .value("DOWN", shm::LineState::Down)
       .value("CONNECTING", shm::LineState::Connecting)
@@ -106,7 +114,15 @@ void bind_core(nb::module_& module) {
       .def_ro("price_exponent", &core::Instrument::price_exponent, "price = mantissa * 10**price_exponent.")
       .def_ro("quantity_exponent", &core::Instrument::quantity_exponent)
       .def_ro("tick_size", &core::Instrument::tick_size, "Mantissa at price_exponent; 0: unknown.")
-      .def_ro("lot_size", &core::Instrument::lot_size, "Mantissa at quantity_exponent; 0: unknown.");
+      .def_ro("lot_size", &core::Instrument::lot_size, "Mantissa at quantity_exponent; 0: unknown.")
+      .def_ro("kind", &core::Instrument::kind)
+      .def_ro("settle", &core::Instrument::settle, "What a contract is paid in; empty for spot.")
+      .def_ro(
+          "contract_size", &core::Instrument::contract_size,
+          "Worth of one contract: mantissa at contract_exponent, in base (inverse: in quote); 0 for spot.")
+      .def_ro("contract_exponent", &core::Instrument::contract_exponent)
+      .def_ro("inverse", &core::Instrument::inverse)
+      .def_ro("expiry_ns", &core::Instrument::expiry_ns, "0: none.");
 }
 
 }  // namespace mdp::bindings

@@ -1,6 +1,7 @@
 // The engine for control. Calls that may block release the GIL; engine threads never call Python.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <cstring>
@@ -44,7 +45,9 @@ void bind_config(nb::module_& module) {
       .value("DEPTH", core::Channel::Depth)
       .value("TRADE", core::Channel::Trade)
       .value("AGGREGATE_TRADE", core::Channel::AggregateTrade)
-      .value("QUOTE", core::Channel::Quote);
+      .value("QUOTE", core::Channel::Quote)
+      .value("MARK_PRICE", core::Channel::MarkPrice)
+      .value("LIQUIDATION", core::Channel::Liquidation);
 
   nb::class_<publish::SegmentConfig>(module, "SegmentConfig",
                                      "The shared-memory segment (publish/segment_writer.hpp).")
@@ -73,6 +76,7 @@ void bind_config(nb::module_& module) {
       .def_rw("cores", &EngineConfig::cores)
       .def_rw("manager_count", &EngineConfig::manager_count)
       .def_rw("book_depth", &EngineConfig::book_depth)
+      .def_rw("self_audit", &EngineConfig::self_audit)
       .def_rw("frame_count", &EngineConfig::frame_count)
       .def_rw("frame_bytes", &EngineConfig::frame_bytes)
       .def_rw("message_queue_slots", &EngineConfig::message_queue_slots)
@@ -91,18 +95,31 @@ void bind_config(nb::module_& module) {
   def_ms(backoff, "initial_ms", &net::BackoffOptions::initial);
   def_ms(backoff, "max_ms", &net::BackoffOptions::max);
   def_ms(backoff, "stable_after_ms", &net::BackoffOptions::stable_after);
+  nb::class_<core::VenueOptions>(module, "VenueOptions", "How the venue is to send its data.")
+      .def(nb::init<>())
+      .def_rw("depth_interval_ms", &core::VenueOptions::depth_interval_ms, "0: the venue's fastest.")
+      .def_rw("microsecond_times", &core::VenueOptions::microsecond_times);
   nb::class_<VenueConfig> venue(module, "VenueConfig", "One venue of an Engine.");
   venue.def(nb::init<>())
       .def_rw("name", &VenueConfig::name)
       .def_rw("ws_url", &VenueConfig::ws_url, "Empty: the venue's own.")
       .def_rw("rest_url", &VenueConfig::rest_url, "Empty: the venue's own.")
+      .def_rw("options", &VenueConfig::options)
+      .def_rw("lines", &VenueConfig::lines, "Connections that carry each symbol.")
       .def_rw("tls", &VenueConfig::tls)
       .def_rw("backoff", &VenueConfig::backoff)
       .def_rw("channels", &VenueConfig::channels)
       .def_rw("snapshot_depth", &VenueConfig::snapshot_depth, "Levels a side.");
   def_ms(venue, "connect_timeout_ms", &VenueConfig::connect_timeout);
+  def_ms(venue, "subscribe_timeout_ms", &VenueConfig::subscribe_timeout);
   def_ms(venue, "idle_timeout_ms", &VenueConfig::idle_timeout);
+  def_ms(venue, "max_connection_age_ms", &VenueConfig::max_connection_age);
+  def_ms(venue, "overlap_ms", &VenueConfig::overlap);
   def_ms(venue, "rest_timeout_ms", &VenueConfig::rest_timeout);
+}
+
+std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t> top_of(const shm::BboBody& top) {
+  return {top.bid.price, top.bid.quantity, top.ask.price, top.ask.quantity};
 }
 
 void bind_control(nb::module_& module) {
@@ -111,10 +128,19 @@ void bind_control(nb::module_& module) {
       .value("LINE_STATE", ControlKind::LineState)
       .value("SNAPSHOT", ControlKind::Snapshot)
       .value("REPLY", ControlKind::Reply)
-      .value("PARSE_ERROR", ControlKind::ParseError);
+      .value("PARSE_ERROR", ControlKind::ParseError)
+      .value("REJECTED", ControlKind::Rejected)
+      .value("AUDIT_MISMATCH", ControlKind::AuditMismatch);
   nb::class_<ControlEvent>(module, "ControlEvent", "Something control should know; see engine/control.hpp.")
       .def_ro("kind", &ControlEvent::kind)
       .def_ro("symbol_id", &ControlEvent::symbol)
+      .def_ro("exchange_id", &ControlEvent::exchange, "0: of no venue in particular.")
+      .def_ro("channel", &ControlEvent::channel)
+      .def_prop_ro(
+          "book_top", [](const ControlEvent& self) { return top_of(self.book_top); },
+          "AUDIT_MISMATCH: bid price, bid quantity, ask price, ask quantity; mantissas.")
+      .def_prop_ro(
+          "venue_top", [](const ControlEvent& self) { return top_of(self.venue_top); }, "The same.")
       .def_ro("line", &ControlEvent::line)
       .def_ro("book_state", &ControlEvent::book_state)
       .def_ro("reason", &ControlEvent::reason)
@@ -144,7 +170,9 @@ void bind_health(nb::module_& module) {
   nb::class_<LineHealth>(module, "LineHealth", "State and counters of one line.")
       .def_ro("line", &LineHealth::line)
       .def_ro("venue", &LineHealth::venue)
-      .def_ro("up", &LineHealth::up)
+      .def_ro("path", &LineHealth::path, "What it was connected to.")
+      .def_ro("up", &LineHealth::up, "Connected, and every subscription confirmed.")
+      .def_ro("in_use", &LineHealth::in_use, "Not the one that waits for the next renewal.")
       .def_ro("last_traffic_ns", &LineHealth::last_traffic_ns,
               "Last byte from the venue, pings included; 0: never.")
       .def_ro("streams", &LineHealth::streams)
@@ -154,7 +182,11 @@ void bind_health(nb::module_& module) {
       .def_ro("pings", &LineHealth::pings)
       .def_ro("reconnects", &LineHealth::reconnects)
       .def_ro("pool_waits", &LineHealth::pool_waits)
-      .def_ro("parse_errors", &LineHealth::parse_errors);
+      .def_ro("parse_errors", &LineHealth::parse_errors)
+      .def_ro("wins", &LineHealth::wins, "Book updates it brought first, while another line was up.")
+      .def_ro("late", &LineHealth::late, "Book updates another line had brought before.")
+      .def_ro("lead_p50_ns", &LineHealth::lead_p50_ns, "By how much it was first, where it was.")
+      .def_ro("lead_p99_ns", &LineHealth::lead_p99_ns);
   nb::class_<EngineHealth>(module, "EngineHealth",
                            "Counters since start; latencies are socket receive to ring commit.")
       .def_ro("events", &EngineHealth::events)
@@ -165,7 +197,12 @@ void bind_health(nb::module_& module) {
       .def_ro("duplicates", &EngineHealth::duplicates)
       .def_ro("trades", &EngineHealth::trades)
       .def_ro("quotes", &EngineHealth::quotes)
+      .def_ro("mark_prices", &EngineHealth::mark_prices)
+      .def_ro("liquidations", &EngineHealth::liquidations)
       .def_ro("gaps", &EngineHealth::gaps)
+      .def_ro("holes", &EngineHealth::holes)
+      .def_ro("audits", &EngineHealth::audits)
+      .def_ro("audit_mismatches", &EngineHealth::audit_mismatches)
       .def_ro("resyncs", &EngineHealth::resyncs)
       .def_ro("crossed", &EngineHealth::crossed)
       .def_ro("lost_chunks", &EngineHealth::lost_chunks)
@@ -228,7 +265,9 @@ void bind_engine(nb::module_& module) {
       .def("request_resync", &Engine::request_resync, "symbol_id"_a, unlocked,
            "Distrust a book and sync it anew.")
       .def("reconnect", &Engine::reconnect, "line"_a, "reason"_a, unlocked,
-           "Drop a line and connect it anew.")
+           "Drop the connection of a line's lane and make it anew.")
+      .def("renew", &Engine::renew, "line"_a, unlocked,
+           "Replace the connection of a line's lane by a new one, without a moment between.")
       .def("take_snapshots_wanted", &Engine::take_snapshots_wanted, unlocked,
            "Return the symbol_ids that began to wait for a snapshot since the last call.")
       .def("take_control_events", &Engine::take_control_events, "max"_a = 1024, unlocked,

@@ -51,6 +51,8 @@ struct ReaderEvent {
   std::vector<shm::PriceLevel> levels;
   shm::BboBody bbo{};
   shm::TradeBody trade{};
+  shm::MarkPriceBody mark_price{};
+  shm::LiquidationBody liquidation{};
 };
 
 std::pair<std::int64_t, std::int64_t> to_pair(const shm::PriceLevel& level) {
@@ -123,7 +125,7 @@ class Batch {
   std::size_t size() const noexcept { return headers_.size(); }
 
   ReaderEvent event(std::size_t row) const {
-    ReaderEvent event{headers_[row], {}, {}, {}};
+    ReaderEvent event{headers_[row], {}, {}, {}, {}, {}};
     switch (event.header.type) {
       case shm::EventType::BookDelta:
       case shm::EventType::BookSnapshot:
@@ -134,6 +136,12 @@ class Batch {
         break;
       case shm::EventType::Trade:
         event.trade = trades_[index_of(trade_rows_, row)];
+        break;
+      case shm::EventType::MarkPrice:
+        event.mark_price = mark_prices_[index_of(mark_price_rows_, row)];
+        break;
+      case shm::EventType::Liquidation:
+        event.liquidation = liquidations_[index_of(liquidation_rows_, row)];
         break;
       default:
         break;
@@ -148,6 +156,10 @@ class Batch {
   const Column<std::int64_t>& quote_rows() const noexcept { return quote_rows_; }
   const Column<shm::TradeBody>& trades() const noexcept { return trades_; }
   const Column<std::int64_t>& trade_rows() const noexcept { return trade_rows_; }
+  const Column<shm::MarkPriceBody>& mark_prices() const noexcept { return mark_prices_; }
+  const Column<std::int64_t>& mark_price_rows() const noexcept { return mark_price_rows_; }
+  const Column<shm::LiquidationBody>& liquidations() const noexcept { return liquidations_; }
+  const Column<std::int64_t>& liquidation_rows() const noexcept { return liquidation_rows_; }
 
  private:
   // Takes in the event whose header and body stand behind the ends of headers_ and levels_.
@@ -166,6 +178,14 @@ class Batch {
       case shm::EventType::Trade:
         take_body(trades_);
         trade_rows_.push(row);
+        break;
+      case shm::EventType::MarkPrice:
+        take_body(mark_prices_);
+        mark_price_rows_.push(row);
+        break;
+      case shm::EventType::Liquidation:
+        take_body(liquidations_);
+        liquidation_rows_.push(row);
         break;
       case shm::EventType::BookState:
       case shm::EventType::Instrument:
@@ -196,6 +216,10 @@ class Batch {
   Column<std::int64_t> quote_rows_;
   Column<shm::TradeBody> trades_;
   Column<std::int64_t> trade_rows_;
+  Column<shm::MarkPriceBody> mark_prices_;
+  Column<std::int64_t> mark_price_rows_;
+  Column<shm::LiquidationBody> liquidations_;
+  Column<std::int64_t> liquidation_rows_;
 };
 
 class Reader {
@@ -314,13 +338,45 @@ void bind_events(nb::module_& module) {
           "ask", [](const ReaderEvent& e) { return to_pair(e.bbo.ask); },
           "BBO: (price, quantity); quantity 0: no ask.")
       .def_prop_ro(
-          "price", [](const ReaderEvent& e) { return e.trade.price; }, "TRADE.")
+          "price",
+          [](const ReaderEvent& e) {
+            return e.header.type == shm::EventType::Liquidation ? e.liquidation.price : e.trade.price;
+          },
+          "TRADE, LIQUIDATION.")
       .def_prop_ro(
-          "quantity", [](const ReaderEvent& e) { return e.trade.quantity; }, "TRADE.")
+          "quantity",
+          [](const ReaderEvent& e) {
+            return e.header.type == shm::EventType::Liquidation ? e.liquidation.quantity : e.trade.quantity;
+          },
+          "TRADE, LIQUIDATION.")
       .def_prop_ro(
           "trade_id", [](const ReaderEvent& e) { return e.trade.trade_id; }, "TRADE.")
       .def_prop_ro(
-          "side", [](const ReaderEvent& e) { return e.trade.side; }, "TRADE: the aggressor's.")
+          "side",
+          [](const ReaderEvent& e) {
+            return e.header.type == shm::EventType::Liquidation ? e.liquidation.side : e.trade.side;
+          },
+          "TRADE: the aggressor's. LIQUIDATION: of the forced order.")
+      .def_prop_ro(
+          "average_price", [](const ReaderEvent& e) { return e.liquidation.average_price; },
+          "LIQUIDATION: of what was filled; 0: not said.")
+      .def_prop_ro(
+          "filled_quantity", [](const ReaderEvent& e) { return e.liquidation.filled_quantity; },
+          "LIQUIDATION.")
+      .def_prop_ro(
+          "mark_price", [](const ReaderEvent& e) { return e.mark_price.mark_price; },
+          "MARK_PRICE; this and the next two at price_exponent, 0: not said.")
+      .def_prop_ro(
+          "index_price", [](const ReaderEvent& e) { return e.mark_price.index_price; }, "MARK_PRICE.")
+      .def_prop_ro(
+          "settle_price", [](const ReaderEvent& e) { return e.mark_price.settle_price; },
+          "MARK_PRICE: estimated settlement price.")
+      .def_prop_ro(
+          "funding_rate", [](const ReaderEvent& e) { return e.mark_price.funding_rate; },
+          "MARK_PRICE: mantissa at FUNDING_RATE_EXPONENT.")
+      .def_prop_ro(
+          "next_funding_ts_ns", [](const ReaderEvent& e) { return e.mark_price.next_funding_ts_ns; },
+          "MARK_PRICE; 0: the contract has no funding.")
       .def_prop_ro(
           "book_state", [](const ReaderEvent& e) { return static_cast<shm::BookState>(e.header.bid_count); },
           "BOOK_STATE.")
@@ -368,6 +424,10 @@ void bind_batch(nb::module_& module) {
   bind_column<&Batch::quote_rows>(type, "quote_rows", "int64: the row of each quote.");
   bind_column<&Batch::trades>(type, "trades", "TRADE_DTYPE.");
   bind_column<&Batch::trade_rows>(type, "trade_rows", "int64: the row of each trade.");
+  bind_column<&Batch::mark_prices>(type, "mark_prices", "MARK_PRICE_DTYPE.");
+  bind_column<&Batch::mark_price_rows>(type, "mark_price_rows", "int64: the row of each mark price.");
+  bind_column<&Batch::liquidations>(type, "liquidations", "LIQUIDATION_DTYPE.");
+  bind_column<&Batch::liquidation_rows>(type, "liquidation_rows", "int64: the row of each liquidation.");
 }
 
 // Sizes and offsets of the records, which mdp.dtypes repeats and a test compares.
@@ -397,6 +457,16 @@ nb::dict record_layouts() {
   layouts["TRADE_DTYPE"] =
       record(sizeof(shm::TradeBody), {MDP_FIELD(TradeBody, price), MDP_FIELD(TradeBody, quantity),
                                       MDP_FIELD(TradeBody, trade_id), MDP_FIELD(TradeBody, side)});
+  layouts["MARK_PRICE_DTYPE"] =
+      record(sizeof(shm::MarkPriceBody),
+             {MDP_FIELD(MarkPriceBody, mark_price), MDP_FIELD(MarkPriceBody, index_price),
+              MDP_FIELD(MarkPriceBody, settle_price), MDP_FIELD(MarkPriceBody, funding_rate),
+              MDP_FIELD(MarkPriceBody, next_funding_ts_ns)});
+  layouts["LIQUIDATION_DTYPE"] =
+      record(sizeof(shm::LiquidationBody),
+             {MDP_FIELD(LiquidationBody, price), MDP_FIELD(LiquidationBody, average_price),
+              MDP_FIELD(LiquidationBody, quantity), MDP_FIELD(LiquidationBody, filled_quantity),
+              MDP_FIELD(LiquidationBody, side)});
 #undef MDP_FIELD
   return layouts;
 }
@@ -423,7 +493,12 @@ void bind_entries(nb::module_& module) {
       .def_prop_ro("canonical_symbol", [](const InstrumentEntry& e) { return text_of(e.canonical_symbol); })
       .def_prop_ro("base", [](const InstrumentEntry& e) { return text_of(e.base); })
       .def_prop_ro("quote", [](const InstrumentEntry& e) { return text_of(e.quote); })
-      .def_prop_ro("venue_status", [](const InstrumentEntry& e) { return text_of(e.venue_status); });
+      .def_prop_ro("settle", [](const InstrumentEntry& e) { return text_of(e.settle); })
+      .def_prop_ro("venue_status", [](const InstrumentEntry& e) { return text_of(e.venue_status); })
+      .def_ro("kind", &InstrumentEntry::kind)
+      .def_ro("contract_size", &InstrumentEntry::contract_size, "Mantissa at contract_exponent; 0 for spot.")
+      .def_ro("contract_exponent", &InstrumentEntry::contract_exponent)
+      .def_ro("expiry_ns", &InstrumentEntry::expiry_ns, "0: none.");
 }
 
 }  // namespace
@@ -436,6 +511,7 @@ void bind_reader(nb::module_& module) {
              nb::sig("def record_layouts() -> dict[str, tuple[int, dict[str, int]]]"),
              "Return size and field offsets of each record, by the name it has in mdp.dtypes.");
   module.attr("NO_SYMBOL") = shm::kNoSymbol;
+  module.attr("FUNDING_RATE_EXPONENT") = shm::kFundingRateExponent;
   nb::class_<Reader>(module, "Reader",
                      "A segment mapped read-only: directory, book table and ring. One thread.")
       .def(nb::init<std::string, bool>(), "segment"_a, "from_oldest"_a = false,

@@ -56,9 +56,9 @@ nb::list wrong_quotes(Replay& replay) {
 }
 
 void bind_survey(nb::module_& module) {
-  nb::class_<ReplaySymbol>(module, "ReplaySymbol", "A symbol of a recorded session and its line.")
+  nb::class_<ReplaySymbol>(module, "ReplaySymbol", "A symbol of a recorded session and its lines.")
       .def_ro("instrument", &ReplaySymbol::instrument)
-      .def_ro("line", &ReplaySymbol::line);
+      .def_ro("lines", &ReplaySymbol::lines, "Those that bring its book.");
   nb::class_<ReplaySurvey>(module, "ReplaySurvey",
                            "The first look at a recorded session (engine/replay_survey.hpp).")
       .def(nb::init<std::string_view>(), "venue"_a)
@@ -115,9 +115,10 @@ void bind_replay(nb::module_& module) {
       .def(
           "__init__",
           [](Replay* self, std::string_view venue, const std::vector<ReplaySymbol>& symbols,
-             std::size_t lines, bool pipelined,
-             bool event_lines) { new (self) Replay(venue, symbols, lines, {pipelined, event_lines}); },
-          "venue"_a, "symbols"_a, "lines"_a, "pipelined"_a = false, "event_lines"_a = false)
+             std::size_t lines, bool pipelined, bool event_lines,
+             bool audit) { new (self) Replay(venue, symbols, lines, {pipelined, event_lines, audit}); },
+          "venue"_a, "symbols"_a, "lines"_a, "pipelined"_a = false, "event_lines"_a = false,
+          "audit"_a = false)
       .def("line_state", &Replay::line_state, "line"_a, "state"_a, "recv_ts_ns"_a,
            nb::call_guard<nb::gil_scoped_release>())
       .def(

@@ -6,20 +6,30 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Literal, overload
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from mdp._core import Batch, Event, InstrumentEntry, ReadStatus, format_decimal
-from mdp.dtypes import BBO_DTYPE, EVENT_DTYPE, LEVEL_DTYPE, TRADE_DTYPE
+from mdp._core import FUNDING_RATE_EXPONENT, Batch, Event, InstrumentEntry, ReadStatus, format_decimal
+from mdp.dtypes import (
+    BBO_DTYPE,
+    EVENT_DTYPE,
+    LEVEL_DTYPE,
+    LIQUIDATION_DTYPE,
+    MARK_PRICE_DTYPE,
+    TRADE_DTYPE,
+)
 
 Array = npt.NDArray[Any]
 Numbers = Literal["mantissa", "float", "decimal"]
-What = Literal["events", "levels", "bbo", "trades"]
+What = Literal["events", "levels", "bbo", "trades", "mark_prices", "liquidations"]
 
-_PRICES = frozenset({"price", "bid_price", "ask_price"})
-_QUANTITIES = frozenset({"quantity", "bid_quantity", "ask_quantity"})
+_PRICES = frozenset(
+    {"price", "bid_price", "ask_price", "average_price", "mark_price", "index_price", "settle_price"}
+)
+_QUANTITIES = frozenset({"quantity", "bid_quantity", "ask_quantity", "filled_quantity"})
+_RATES = frozenset({"funding_rate"})
 _KEYS = ("sequence", "symbol_id", "update_id", "exch_ts_ns", "recv_ts_ns", "pub_ts_ns")
 
 
@@ -102,15 +112,35 @@ class EventBatch(Sequence[Event]):
         """Index into `headers` of each entry of `trades`: int64."""
         return self._batch.trade_rows.view(np.int64)
 
+    @cached_property
+    def mark_prices(self) -> Array:
+        """Bodies of the MARK_PRICE events: array of `MARK_PRICE_DTYPE`."""
+        return self._batch.mark_prices.view(MARK_PRICE_DTYPE)
+
+    @cached_property
+    def mark_price_rows(self) -> npt.NDArray[np.int64]:
+        """Index into `headers` of each entry of `mark_prices`: int64."""
+        return self._batch.mark_price_rows.view(np.int64)
+
+    @cached_property
+    def liquidations(self) -> Array:
+        """Bodies of the LIQUIDATION events: array of `LIQUIDATION_DTYPE`."""
+        return self._batch.liquidations.view(LIQUIDATION_DTYPE)
+
+    @cached_property
+    def liquidation_rows(self) -> npt.NDArray[np.int64]:
+        """Index into `headers` of each entry of `liquidations`: int64."""
+        return self._batch.liquidation_rows.view(np.int64)
+
     def columns(self, what: What, *, numbers: Numbers = "mantissa") -> dict[str, Array]:
         """Return one table of the batch as columns of equal length.
 
         Parameters
         ----------
         what
-            ``"events"``: the headers. ``"trades"`` and ``"bbo"``: those events. ``"levels"``: one row a
-            level, with `is_bid`, of all deltas and snapshots. All but the first carry sequence, symbol_id,
-            update_id and the times of their event.
+            ``"events"``: the headers. ``"levels"``: one row a level, with `is_bid`, of all deltas and
+            snapshots. ``"bbo"``, ``"trades"``, ``"mark_prices"``, ``"liquidations"``: those events. All but
+            the first carry sequence, symbol_id, update_id and the times of their event.
         numbers
             How prices and quantities are given: ``"mantissa"`` int64 (the default, costs nothing),
             ``"float"`` the nearest float64, ``"decimal"`` exact `decimal.Decimal` objects (slow).
@@ -125,10 +155,17 @@ class EventBatch(Sequence[Event]):
         if what == "levels":
             bodies = self.levels
             rows = np.repeat(np.arange(self._size), np.diff(self.level_offset))
-        elif what in ("bbo", "trades"):
-            bodies, rows = (self.bbo, self.bbo_rows) if what == "bbo" else (self.trades, self.trade_rows)
+        elif what == "bbo":
+            bodies, rows = self.bbo, self.bbo_rows
+        elif what == "trades":
+            bodies, rows = self.trades, self.trade_rows
+        elif what == "mark_prices":
+            bodies, rows = self.mark_prices, self.mark_price_rows
+        elif what == "liquidations":
+            bodies, rows = self.liquidations, self.liquidation_rows
         else:
-            raise ValueError(f'what: {what!r} is none of "events", "levels", "bbo", "trades"')
+            allowed = ", ".join(f'"{name}"' for name in get_args(What))
+            raise ValueError(f"what: {what!r} is none of {allowed}")
         headers = self.headers[rows]
         table: dict[str, Array] = {name: headers[name] for name in _KEYS}
         if what == "levels":
@@ -156,12 +193,15 @@ class EventBatch(Sequence[Event]):
     def _numbers(self, name: str, values: Array, symbol_ids: Array, numbers: Numbers) -> Array:
         if numbers not in ("mantissa", "float", "decimal"):
             raise ValueError(f'numbers: {numbers!r} is none of "mantissa", "float", "decimal"')
-        if numbers == "mantissa" or name not in _PRICES | _QUANTITIES:
+        if numbers == "mantissa" or name not in _PRICES | _QUANTITIES | _RATES:
             return values
-        ids, inverse = np.unique(symbol_ids, return_inverse=True)
-        instruments = [self._instrument(int(symbol_id)) for symbol_id in ids]
-        per_symbol = [i.price_exponent if name in _PRICES else i.quantity_exponent for i in instruments]
-        exponents = np.array(per_symbol, dtype=np.int64)[inverse]
+        if name in _RATES:
+            exponents = np.full(len(values), FUNDING_RATE_EXPONENT, dtype=np.int64)
+        else:
+            ids, inverse = np.unique(symbol_ids, return_inverse=True)
+            instruments = [self._instrument(int(symbol_id)) for symbol_id in ids]
+            per_symbol = [i.price_exponent if name in _PRICES else i.quantity_exponent for i in instruments]
+            exponents = np.array(per_symbol, dtype=np.int64)[inverse]
         if numbers == "float":
             # Divided, not multiplied by 10**-n: a power of ten is exact as a float, its inverse is not, and
             # so the result is the nearest float as long as the mantissa is below 2**53.

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from mdp import _core
 from mdp.errors import ConfigError
 
-ChannelName = Literal["depth", "trade", "aggregate_trade", "quote"]
+ChannelName = Literal["depth", "trade", "aggregate_trade", "quote", "mark_price", "liquidation"]
 Core = Annotated[int, Field(ge=-1, lt=4096)]
 
 
@@ -70,6 +70,9 @@ class EngineSection(_Section):
     managers: Annotated[int, Field(ge=1, le=64)] = 1
     book_depth: Annotated[int, Field(ge=0)] = 0
     """Levels kept a side, 0 for all the venue sends. A side is cut when it has grown a quarter beyond."""
+    self_audit: bool = True
+    """Compare each book's top with the venue's own best bid and ask (channel `quote`) at every update id the
+    two share; where they differ the book is synced anew."""
     top_snapshot_ms: Annotated[int, Field(ge=0, le=86_400_000)] = 0
     """How often the best `segment.levels` a side also go into the ring (BookSnapshot flagged Top), with the
     first update so long after the last one; 0: never. For readers that want no more than the top."""
@@ -126,6 +129,12 @@ class VenueSection(_Section):
     symbols: Annotated[list[str], Field(min_length=1)]
     """As the venue spells them: BTCUSDT."""
     channels: Annotated[list[ChannelName], Field(min_length=1)] = ["depth", "trade", "quote"]
+    lines: Annotated[int, Field(ge=1, le=4)] = 1
+    """Connections that carry each symbol. The first copy of each update counts; losing one loses nothing."""
+    depth_interval_ms: Annotated[int, Field(ge=0)] = 0
+    """Between two depth updates, as the venue offers it; 0: its fastest documented."""
+    microsecond_times: bool = False
+    """Ask the venue for times in microseconds, where it offers them."""
     ws_url: str = ""
     """wss://host:port; empty: the venue's own."""
     rest_url: str = ""
@@ -136,6 +145,12 @@ class VenueSection(_Section):
     """Levels a side of a REST snapshot."""
     connect_timeout_ms: Annotated[int, Field(ge=1)] = 5_000
     """Of each step: resolve, connect, TLS handshake, WebSocket upgrade."""
+    subscribe_timeout_ms: Annotated[int, Field(ge=1)] = 10_000
+    """A request that the venue does not answer for this long makes the connection anew."""
+    max_connection_age_s: Annotated[int, Field(ge=0)] = 0
+    """A connection is replaced some percent before it is this old; 0: the venue's own limit."""
+    overlap_ms: Annotated[int, Field(ge=0)] = 3_000
+    """How long the old and the new connection both carry everything when one is replaced."""
     idle_timeout_ms: Annotated[int, Field(ge=1)] = 60_000
     """A line without a byte, pings included, for this long is dead."""
     rest_timeout_ms: Annotated[int, Field(ge=1)] = 10_000

@@ -48,3 +48,24 @@ TRADE_DTYPE = np.dtype(
         "itemsize": 32,
     }
 )
+
+# Mark price and funding; a price that was not sent is 0. The rate is at FUNDING_RATE_EXPONENT.
+MARK_PRICE_DTYPE = np.dtype(
+    [
+        ("mark_price", "<i8"),
+        ("index_price", "<i8"),
+        ("settle_price", "<i8"),
+        ("funding_rate", "<i8"),
+        ("next_funding_ts_ns", "<i8"),
+    ]
+)
+
+# A forced order; `side` is its Side, `average_price` that of what was filled (0: not sent).
+LIQUIDATION_DTYPE = np.dtype(
+    {
+        "names": ["price", "average_price", "quantity", "filled_quantity", "side"],
+        "formats": ["<i8", "<i8", "<i8", "<i8", "u1"],
+        "offsets": [0, 8, 16, 24, 32],
+        "itemsize": 40,
+    }
+)

@@ -19,10 +19,15 @@ _ENGINE_COUNTERS = {
     "rejected_events": "Events the publisher could not publish: a bug",
     "control_dropped": "Notices to the control thread that were dropped because it was too far behind",
     "updates": "Deltas applied to LIVE books",
-    "duplicates": "Deltas that ended within what was applied",
+    "duplicates": "Copies: what another line, or the same, had brought before",
     "trades": "Trades",
     "quotes": "Best bid and ask messages of the venues",
+    "mark_prices": "Mark price messages",
+    "liquidations": "Liquidations",
     "gaps": "Missing sequence numbers found in LIVE books",
+    "holes": "Deltas that waited for another line to bring what was missing before them",
+    "audits": "Times a book's top was compared with the venue's at the same update id",
+    "audit_mismatches": "Times they differed",
     "resyncs": "Times a book left LIVE",
     "crossed": "Books crossed after an update",
     "buffer_overflows": "Times too many deltas waited for a snapshot",
@@ -39,6 +44,8 @@ _LINE_COUNTERS = {
     "reconnects": "Times the line was lost",
     "pool_waits": "Times reading stopped because every frame buffer was out",
     "parse_errors": "Frames that could not be read exactly",
+    "wins": "Book updates this line brought first while another was up",
+    "late": "Book updates another line had brought before",
 }
 _QUANTILES = {"0.5": "p50_ns", "0.9": "p90_ns", "0.99": "p99_ns", "0.999": "p999_ns"}
 
@@ -119,7 +126,16 @@ def _lines(health: Health) -> Iterator[Metric]:
         up.add_metric(labels, float(line.up))
         traffic.add_metric(labels, line.last_traffic_ns / 1e9)
         depth.add_metric(labels, line.raw_queue_depth)
-    yield from (up, traffic, depth)
+    lead = GaugeMetricFamily(
+        "mdp_line_lead_seconds",
+        "By how much the line was first, where another brought the same later",
+        labels=["venue", "line", "quantile"],
+    )
+    for line in health.engine.lines:
+        if line.wins:
+            lead.add_metric([line.venue, str(line.line), "0.5"], line.lead_p50_ns / 1e9)
+            lead.add_metric([line.venue, str(line.line), "0.99"], line.lead_p99_ns / 1e9)
+    yield from (up, traffic, depth, lead)
     for name, text in _LINE_COUNTERS.items():
         family = CounterMetricFamily(f"mdp_line_{name}", text, labels=["venue", "line"])
         for line in health.engine.lines:

@@ -14,7 +14,16 @@ from dataclasses import dataclass, field
 import tenacity
 
 from mdp import _core, log, metrics
-from mdp._core import BookState, ControlEvent, ControlKind, EngineHealth, Instrument, LineState, StateReason
+from mdp._core import (
+    BookState,
+    ControlEvent,
+    ControlKind,
+    EngineHealth,
+    Instrument,
+    LineState,
+    StateReason,
+    format_decimal,
+)
 from mdp.config import Config, VenueSection
 from mdp.errors import ConfigError, ConnectError, MdpError
 from mdp.snapshots import SnapshotScheduler
@@ -38,6 +47,10 @@ class _Venue:
     scheduler: SnapshotScheduler
     listed: dict[str, Instrument] = field(default_factory=dict)
     up_since: float | None = None
+
+    @property
+    def exchange_id(self) -> int:
+        return next((instrument.exchange_id for instrument in self.listed.values()), 0)
 
 
 @dataclass(frozen=True)
@@ -319,16 +332,13 @@ class Provider:
         elif event.kind == ControlKind.LINE_STATE:
             self._on_line_state(event, now)
         elif event.kind == ControlKind.REPLY:
-            if event.is_venue_error:
-                log.error(
-                    "venue.refused",
-                    line=event.line,
-                    request=event.request_id,
-                    code=event.code,
-                    text=event.text,
-                )
-            else:
-                log.debug("venue.ack", line=event.line, request=event.request_id)
+            told = log.warning if event.is_venue_error else log.debug
+            name = "venue.refused" if event.is_venue_error else "venue.ack"
+            told(name, line=event.line, request=event.request_id, code=event.code, text=event.text)
+        elif event.kind == ControlKind.REJECTED:
+            self._on_rejected(event)
+        elif event.kind == ControlKind.AUDIT_MISMATCH:
+            self._on_audit_mismatch(event)
         else:
             log.warning("frame.unreadable", line=event.line, status=event.parse_status, frame=event.text)
 
@@ -366,11 +376,42 @@ class Provider:
             retry_in_ms=round(delay * 1000),
         )
 
+    def _on_rejected(self, event: ControlEvent) -> None:
+        symbol = self._symbols.get(event.symbol_id)
+        log.error(
+            "symbol.rejected",
+            symbol=symbol.instrument.canonical_symbol if symbol else event.symbol_id,
+            channel=event.channel.name.lower(),
+            line=event.line,
+            code=event.code,
+            text=event.text,
+        )
+
+    def _on_audit_mismatch(self, event: ControlEvent) -> None:
+        symbol = self._symbols.get(event.symbol_id)
+        if symbol is None:
+            return
+        instrument = symbol.instrument
+
+        def top(numbers: tuple[int, int, int, int]) -> str:
+            exponents = (instrument.price_exponent, instrument.quantity_exponent) * 2
+            exact = [format_decimal(n, exponent) for n, exponent in zip(numbers, exponents, strict=True)]
+            return f"{exact[0]}x{exact[1]}/{exact[2]}x{exact[3]}"
+
+        log.error(
+            "book.audit_mismatch",
+            symbol=instrument.canonical_symbol,
+            update_id=event.update_id,
+            book=top(event.book_top),
+            venue=top(event.venue_top),
+        )
+
     def _on_line_state(self, event: ControlEvent, now: float) -> None:
         # The connector logs the change itself, with address and cause.
         if event.line_state == LineState.UP:
             for venue in self._venues:
-                venue.up_since = now
+                if venue.exchange_id == event.exchange_id:
+                    venue.up_since = now
 
 
 def _engine_config(config: Config) -> _core.EngineConfig:
@@ -396,6 +437,7 @@ def _engine_config(config: Config) -> _core.EngineConfig:
     result.cores = cores
     result.manager_count = config.engine.managers
     result.book_depth = config.engine.book_depth
+    result.self_audit = config.engine.self_audit
     result.top_snapshot_ms = config.engine.top_snapshot_ms
     result.frame_count = config.engine.frames
     result.frame_bytes = int(config.engine.frame_size)
@@ -422,6 +464,14 @@ def _venue_config(section: VenueSection) -> _core.VenueConfig:
     backoff.stable_after_ms = section.backoff.stable_after_ms
     result.backoff = backoff
     result.channels = [_core.Channel[name.upper()] for name in section.channels]
+    options = _core.VenueOptions()
+    options.depth_interval_ms = section.depth_interval_ms
+    options.microsecond_times = section.microsecond_times
+    result.options = options
+    result.lines = section.lines
+    result.max_connection_age_ms = section.max_connection_age_s * 1000
+    result.overlap_ms = section.overlap_ms
+    result.subscribe_timeout_ms = section.subscribe_timeout_ms
     result.snapshot_depth = section.snapshot_depth
     result.connect_timeout_ms = section.connect_timeout_ms
     result.idle_timeout_ms = section.idle_timeout_ms

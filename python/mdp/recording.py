@@ -18,11 +18,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from mdp.errors import MdpError
 
 _NS = 10**9
+_CHUNK = 1 << 16
 _SUFFIX = re.compile(r"(\.jsonl)?(\.gz|\.zst)?$")
 _PART = re.compile(r"\.part\d+$")
 
@@ -159,11 +160,40 @@ def _open(path: Path) -> Iterator[Iterable[str]]:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             yield file
     elif path.suffix == ".zst":
-        with path.open("rb") as compressed, _zstd().ZstdDecompressor().stream_reader(compressed) as stream:
-            yield io.TextIOWrapper(stream, encoding="utf-8")
+        with path.open("rb") as compressed:
+            yield io.TextIOWrapper(io.BufferedReader(_ZstdStream(compressed)), encoding="utf-8")
     else:
         with path.open(encoding="utf-8") as file:
             yield file
+
+
+class _ZstdStream(io.RawIOBase):
+    """Plain bytes of a zstd file; one that is cut short is an error, which the package's reader lets pass."""
+
+    def __init__(self, compressed: BinaryIO) -> None:
+        self._compressed = compressed
+        self._frame = _zstd().ZstdDecompressor().decompressobj()
+        self._plain = b""
+        self._began = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._plain:
+            left = self._frame.unused_data if self._frame.eof else b""
+            data = left or self._compressed.read(_CHUNK)
+            if not data:
+                if self._began and not self._frame.eof:
+                    raise EOFError("the compressed file ends early")
+                return 0
+            if self._frame.eof:
+                self._frame = _zstd().ZstdDecompressor().decompressobj()
+            self._began = True
+            self._plain = self._frame.decompress(data)
+        count = min(len(buffer), len(self._plain))
+        buffer[:count], self._plain = self._plain[:count], self._plain[count:]
+        return count
 
 
 def _zstd() -> Any:

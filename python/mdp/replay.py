@@ -173,6 +173,7 @@ def replay_session(
     *,
     symbols: Collection[str] = (),
     topology: str = "fused",
+    audit: bool = False,
     events: BinaryIO | None = None,
     show_progress: bool = False,
 ) -> ReplayResult:
@@ -188,6 +189,9 @@ def replay_session(
         Only these, by the venue's name or canonical; all if empty.
     topology : {"fused", "pipelined"}
         The events are the same in both.
+    audit : bool
+        Whether a quote of the venue that disagrees makes the book STALE, as it does live. Otherwise it is
+        counted, and so are all that follow it.
     events : binary file, optional
         Gets every event as a line of JSON.
     show_progress : bool
@@ -206,7 +210,7 @@ def replay_session(
     progress = _Progress(show_progress)
     session = _look(recording, venue, symbols, progress)
     replay = _core.Replay(
-        venue, session.symbols, len(session.lines), topology == "pipelined", events is not None
+        venue, session.symbols, len(session.lines), topology == "pipelined", events is not None, audit
     )
     player = _Player(replay, session)
     problems: list[str] = []
@@ -298,11 +302,14 @@ def replay(
     ] = None,
     symbol: Annotated[list[str], typer.Option(help="Only this symbol; may be given again.")] = [],  # noqa: B006
     topology: Annotated[str, typer.Option(help="fused or pipelined; what comes out is the same.")] = "fused",
+    audit: Annotated[
+        bool, typer.Option("--audit", help="A wrong top makes its book STALE, as it does live.")
+    ] = False,
 ) -> None:
     """Replay a recorded session; exit code 1 when anything in it is wrong."""
     with _output(events) as out:
         result = replay_session(
-            files, venue, symbols=symbol, topology=topology, events=out, show_progress=True
+            files, venue, symbols=symbol, topology=topology, audit=audit, events=out, show_progress=True
         )
     if books is not None:
         with _output(books) as out:

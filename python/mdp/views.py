@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from mdp._core import (
+    FUNDING_RATE_EXPONENT,
     BookState,
     Event,
     EventFlag,
@@ -69,12 +70,27 @@ def describe_event(event: Event, subscriber: Subscriber) -> str:
     if event.type == EventType.TRADE:
         trade = _level((event.price, event.quantity), instrument)
         return f"{head} trade_id={event.trade_id} side={event.side.name.lower()} {trade}"
+    if event.type == EventType.LIQUIDATION:
+        order = _level((event.price, event.quantity), instrument)
+        filled = format_decimal(event.filled_quantity, instrument.quantity_exponent)
+        return f"{head} side={event.side.name.lower()} {order} filled={filled}"
+    if event.type == EventType.MARK_PRICE:
+        return f"{head} {_mark_price(event, instrument)}"
     if event.type == EventType.BOOK_STATE:
         return f"{head} id={event.update_id} state={event.book_state.name} reason={event.reason.name.lower()}"
     if event.type in (EventType.BOOK_DELTA, EventType.BOOK_SNAPSHOT):
         ids = f"id={event.first_update_id}..{event.update_id}"
         return f"{head} {ids} bids={len(event.bids)} asks={len(event.asks)}"
     return head
+
+
+def _mark_price(event: Event, instrument: InstrumentEntry) -> str:
+    mark = format_decimal(event.mark_price, instrument.price_exponent)
+    index = format_decimal(event.index_price, instrument.price_exponent)
+    if not event.next_funding_ts_ns:
+        return f"mark={mark} index={index}"
+    rate = format_decimal(event.funding_rate, FUNDING_RATE_EXPONENT)
+    return f"mark={mark} index={index} funding={rate}"
 
 
 def _level(level: tuple[int, int], instrument: InstrumentEntry) -> str:

@@ -233,15 +233,21 @@ def test_a_wrong_quote_is_found_in_either_order_of_arrival(tmp_path: Path, early
         frame["data"]["B"] = str(Decimal(frame["data"]["B"]) * 2)
 
     wrong = edited(records, at, double)
-    if not early:  # the quote comes ten frames behind the depth update
-        quote = replace(wrong[at], t=wrong[min(depth + 10, len(wrong) - 1)].t)
-        wrong = [*wrong[:at], *wrong[at + 1 : depth + 11], quote, *wrong[depth + 11 :]]
+    if not early:  # the quote comes right behind the depth update
+        quote = replace(wrong[at], t=wrong[depth].t)
+        wrong = [*wrong[:at], *wrong[at + 1 : depth + 1], quote, *wrong[depth + 1 :]]
     result, _, _ = run(write_session(tmp_path, wrong))
     assert (result.summary["bbo_wrong"], result.summary["bbo_checked"]) == (1, len(model.shared()))
     ((name, wrong_id, book, venue),) = result.wrong_quotes
     assert (name, wrong_id) == (f"binance:{symbol[:-4]}-USDT", update_id)
     assert Decimal(venue[1]) == 2 * Decimal(book[1]) and venue[2:] == book[2:]
     assert not result.ok
+    # As it is live: the book goes STALE, and what was wrong is not shown where the quote came first.
+    audited, events, _ = run(write_session(tmp_path, wrong), audit=True)
+    assert (audited.summary["bbo_wrong"], audited.summary["resyncs"], audited.ok) == (1, 1, False)
+    assert [e["symbol"] for e in events if e.get("reason") == "audit_mismatch"] == [name]
+    shown = [e for e in events if e["type"] == "book_delta" and e["symbol"] == name]
+    assert any(event["update_id"] == update_id for event in shown) is not early
 
 
 def test_a_new_connection_makes_its_books_stale(tmp_path: Path) -> None:

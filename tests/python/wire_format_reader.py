@@ -27,6 +27,8 @@ EVENT_TYPES = {
     5: "book_state",
     6: "instrument",
     7: "connection_status",
+    8: "mark_price",
+    9: "liquidation",
 }
 STATES = {0: "STALE", 1: "SYNCING", 2: "LIVE"}
 MASK = (1 << 64) - 1

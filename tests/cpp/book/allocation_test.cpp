@@ -64,6 +64,7 @@ class NullSink final : public core::EventSink {
 class NullListener final : public BookListener {
   void on_book_state(core::SymbolId, BookState, StateReason, std::uint64_t) noexcept override {}
   void on_snapshot_wanted(core::SymbolId, StateReason) noexcept override {}
+  void on_audit_mismatch(core::SymbolId, std::uint64_t, const Bbo&, const Bbo&) noexcept override {}
 };
 
 // Applied updates, gaps, resyncs with chunked snapshots, duplicates, line changes: one round of everything.
@@ -132,7 +133,8 @@ TEST_P(Allocation, NoneOnceTheBooksAreWarm) {
   options.depth_cap = GetParam();
   options.snapshot_interval_ns = 1;
   OrderBookManager manager(sink, listener, options);
-  manager.add_symbol(0, 1, 0, kSpot);
+  constexpr core::LineId kLines[] = {0};
+  manager.add_symbol(0, 1, kLines, kSpot);
   Round round(manager);
   round.run();
   round.run();  // `book` and `next` change places: both grow to their size

@@ -70,6 +70,17 @@ struct Listener final : BookListener {
   void on_snapshot_wanted(core::SymbolId symbol, StateReason reason) noexcept override {
     wanted.push_back({symbol, reason});
   }
+  void on_audit_mismatch(core::SymbolId symbol, std::uint64_t id, const Bbo& book,
+                         const Bbo& quote) noexcept override {
+    mismatches.push_back({symbol, id, book, quote});
+  }
+  struct Mismatch {
+    core::SymbolId symbol;
+    std::uint64_t id;
+    Bbo book;
+    Bbo quote;
+  };
+  std::vector<Mismatch> mismatches;
   std::size_t states = 0;
   std::vector<std::pair<core::SymbolId, StateReason>> wanted;
 };
@@ -90,6 +101,12 @@ class ManagerSink final : public core::MessageSink {
   std::unique_ptr<NormalizedMessage> storage_ = std::make_unique<NormalizedMessage>();
 };
 
+using Strings = std::vector<std::string>;
+inline std::string stale(StateReason reason) { return "STALE " + std::to_string(static_cast<int>(reason)); }
+inline std::string syncing(StateReason reason) {
+  return "SYNCING " + std::to_string(static_cast<int>(reason));
+}
+
 inline constexpr core::ExchangeId kExchange = 7;
 inline constexpr core::LineId kLine = 3;
 
@@ -98,16 +115,17 @@ class ManagerTest : public testing::Test {
   explicit ManagerTest(const BookOptions& options = {})
       : manager(sink, listener, options), messages(manager) {}
 
-  void add(core::SymbolId symbol, const SyncRule& rule = kSpot, core::LineId line = kLine) {
-    manager.add_symbol(symbol, kExchange, line, rule);
+  void add(core::SymbolId symbol, const SyncRule& rule = kSpot, std::vector<core::LineId> lines = {kLine}) {
+    manager.add_symbol(symbol, kExchange, lines, rule);
   }
-  void line_is(LineState state, core::LineId line = kLine) {
+  void line_is(LineState state, core::LineId of = kLine) {
     NormalizedMessage& message = *scratch;
     message.header = {};
     message.header.update_type = UpdateType::Line;
     message.header.reason = static_cast<std::uint8_t>(state);
     message.header.symbol_id = shm::kNoSymbol;
-    message.header.line_id = line;
+    message.header.line_id = of;
+    message.header.recv_ts_ns = now_ns;
     manager.on_message(message);
   }
   void invalidate(core::SymbolId symbol, StateReason reason) {
@@ -116,6 +134,8 @@ class ManagerTest : public testing::Test {
     message.header.update_type = UpdateType::Invalidate;
     message.header.reason = static_cast<std::uint8_t>(reason);
     message.header.symbol_id = symbol;
+    message.header.line_id = line;
+    message.header.recv_ts_ns = now_ns;
     manager.on_message(message);
   }
   MessageHeader header(UpdateType type, core::SymbolId symbol, std::uint64_t first, std::uint64_t last,
@@ -124,7 +144,7 @@ class ManagerTest : public testing::Test {
     header.update_type = type;
     header.symbol_id = symbol;
     header.exchange_id = kExchange;
-    header.line_id = kLine;
+    header.line_id = line;
     header.first_update_id = first;
     header.last_update_id = last;
     header.prev_update_id = prev;
@@ -199,6 +219,7 @@ class ManagerTest : public testing::Test {
   OrderBookManager manager;
   ManagerSink messages;
   std::unique_ptr<NormalizedMessage> scratch = std::make_unique<NormalizedMessage>();
+  core::LineId line = kLine;  // what is sent now comes on
   std::int64_t now_ns = 1'000'000;
   std::uint16_t extra_flags = 0;
   std::size_t seen = 0;

@@ -128,7 +128,8 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
   std::vector<Venue> venues;
   for (core::SymbolId symbol = 0; symbol < kSymbols; ++symbol) {
     venues.emplace_back(random, setting.futures);
-    manager.add_symbol(symbol, 1, 0, setting.futures ? kFutures : kSpot);
+    constexpr core::LineId kLines[] = {0};
+    manager.add_symbol(symbol, 1, kLines, setting.futures ? kFutures : kSpot);
   }
 
   std::array<std::deque<std::pair<std::uint64_t, BookModel>>, kSymbols> snapshots;  // on their way

@@ -9,7 +9,6 @@ namespace mdp::book {
 namespace {
 
 using namespace test;
-using Strings = std::vector<std::string>;
 using Reasons = std::vector<StateReason>;
 
 class Manager : public ManagerTest {
@@ -20,8 +19,6 @@ class Manager : public ManagerTest {
   }
 };
 
-std::string stale(StateReason reason) { return "STALE " + std::to_string(static_cast<int>(reason)); }
-std::string syncing(StateReason reason) { return "SYNCING " + std::to_string(static_cast<int>(reason)); }
 const std::string kLive = "LIVE " + std::to_string(static_cast<int>(StateReason::Synced));
 
 // ---- no book, and STALE ----------------------------------------------------------------------------------
@@ -393,10 +390,11 @@ TEST_F(Manager, InvalidateOfALiveBook) {
 }
 
 TEST_F(Manager, LineDownTakesOnlyItsOwnSymbols) {
-  add(1, kSpot, kLine + 1);
+  add(1, kSpot, {kLine + 1});
   add(2);
   make_live(0);
   line_is(LineState::Up, kLine + 1);
+  line = kLine + 1;
   delta_of(1, 9, 10);
   snapshot_of(1, 10, {{100, 5}}, {{110, 5}});
   states(2);
@@ -405,6 +403,7 @@ TEST_F(Manager, LineDownTakesOnlyItsOwnSymbols) {
   EXPECT_EQ(state(1), BookState::Live);
   delta_of(1, 11, 12);
   EXPECT_EQ(id(1), 12u);
+  line = kLine;
   line_is(LineState::Up);
   EXPECT_EQ(state(0), BookState::Stale);  // until a delta comes or control says so
   delta(40, 41);
@@ -846,12 +845,12 @@ TEST_F(Manager, DeltasCarryAbsoluteQuantitiesAsTheyCame) {
 
 TEST_F(Manager, TradesAndQuotesPassInEveryState) {
   NormalizedMessage& message = *scratch;
-  for (int i = 0; i < 2; ++i) {
+  for (std::uint64_t i = 0; i < 2; ++i) {
     message.header = header(UpdateType::Trade, 0, 5, 6, 0);
     message.header.flags = core::kFirst | core::kLast | core::kAggregate;
     message.trade = {100, 3, 77, shm::Side::Sell, {}};
     manager.on_message(message);
-    message.header = header(UpdateType::Quote, 0, 0, 9, 0);
+    message.header = header(UpdateType::Quote, 0, 0, 8 + i, 0);
     message.levels[0] = {99, 1};
     message.levels[1] = {101, 2};
     manager.on_message(message);

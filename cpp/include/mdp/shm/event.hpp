@@ -76,6 +76,7 @@ enum class StateReason : std::uint8_t {
   ChecksumMismatch = 13,  // the venue's checksum disagrees
   AuditMismatch = 14,     // the venue's own best bid and ask disagrees at the same update id
   Stopped = 15,           // the publisher stopped
+  Rejected = 16,          // the venue refused the subscription
 };
 
 enum class LineState : std::uint8_t { Down = 0, Connecting = 1, Up = 2 };
@@ -154,6 +155,11 @@ struct LiquidationBody {
   std::uint8_t reserved[7];
 };
 static_assert(sizeof(LiquidationBody) == 40);
+
+inline bool operator==(const LiquidationBody& a, const LiquidationBody& b) noexcept {
+  return a.price == b.price && a.average_price == b.average_price && a.quantity == b.quantity &&
+         a.filled_quantity == b.filled_quantity && a.side == b.side;
+}
 
 inline constexpr std::size_t kMaxEventLevels =
     256;  // of one record; a larger update is split (kFlagFirst, kFlagLast)

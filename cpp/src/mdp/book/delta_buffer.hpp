@@ -1,6 +1,7 @@
 // DeltaBuffer: the deltas of one symbol that wait for its snapshot. Flat storage, reused from sync to sync.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -23,6 +24,20 @@ class DeltaBuffer {
     deltas_.push_back({header, levels_.size(), bids.size(), asks.size()});
     levels_.insert(levels_.end(), bids.begin(), bids.end());
     levels_.insert(levels_.end(), asks.begin(), asks.end());
+  }
+  // By last update id, copies in the order they came: several lines bring one sequence, each in order, not all.
+  void sort() noexcept {
+    std::sort(deltas_.begin(), deltas_.end(), [](const Delta& a, const Delta& b) {
+      return a.header.last_update_id != b.header.last_update_id
+                 ? a.header.last_update_id < b.header.last_update_id
+                 : a.first_level < b.first_level;
+    });
+  }
+  // Drops the deltas before the first for which `keep(header)` holds. Their levels stay until clear().
+  template <class Keep>
+  void erase_until(Keep keep) {
+    deltas_.erase(deltas_.begin(), std::find_if(deltas_.begin(), deltas_.end(),
+                                                [&](const Delta& delta) { return keep(delta.header); }));
   }
   void clear() noexcept {
     deltas_.clear();

@@ -27,10 +27,16 @@ struct Assembly {
 
 }  // namespace
 
+// One of the lines a symbol rides.
+struct OrderBookManager::EntryLine {
+  core::LineId id;
+  bool proven = false;  // brought an update of this symbol since it is up
+  Assembly chunks;      // of what the line brings, which is one update after the other
+};
+
 struct OrderBookManager::Entry {
   core::SymbolId symbol;
   core::ExchangeId exchange;
-  core::LineId line;
   const core::SyncRule* rule;
   BookState state = BookState::Stale;
   StateReason reason = StateReason::None;
@@ -40,21 +46,34 @@ struct OrderBookManager::Entry {
   MessageHeader last_header{};   // of the message being handled: ids and times of what is emitted
   Bbo published_bbo;
   OrderBook book;
-  OrderBook next;  // built while SYNCING, becomes `book` when it is right
-  DeltaBuffer buffer;
-  Assembly delta_chunks;
-  Assembly snapshot_chunks;
+  OrderBook next;      // built while SYNCING, becomes `book` when it is right
+  DeltaBuffer buffer;  // SYNCING: deltas that wait for the snapshot; LIVE: those behind a hole
+  Assembly rest_chunks;
+  std::vector<EntryLine> lines;
+  std::size_t lines_up = 0;
+  FirstCopies copies;
+  SeenIds trades;
+  SeenIds aggregates;
+  std::unique_ptr<QuoteAudit> audit;  // made at the first quote that has an id
+  MessageHeader last_quote{};
+  Bbo last_quote_bbo;
+  std::int64_t last_mark_ts_ns = 0;
+  MessageHeader last_liquidation{};
+  shm::LiquidationBody last_liquidation_body{};
 
-  Entry(core::SymbolId symbol_, core::ExchangeId exchange_, core::LineId line_, const core::SyncRule& rule_,
-        const BookOptions& options)
-      : symbol(symbol_),
-        exchange(exchange_),
-        line(line_),
-        rule(&rule_),
-        book(options.depth_cap),
-        next(options.depth_cap) {
+  Entry(core::SymbolId symbol_, core::ExchangeId exchange_, std::span<const core::LineId> line_ids,
+        const core::SyncRule& rule_, const BookOptions& options)
+      : symbol(symbol_), exchange(exchange_), rule(&rule_), book(options.depth_cap), next(options.depth_cap) {
     book.reserve(options.reserve_levels);
     next.reserve(options.reserve_levels);
+    for (const core::LineId id : line_ids) lines.push_back({id, false, {}});
+  }
+
+  EntryLine* line(core::LineId id) noexcept {
+    for (EntryLine& line : lines) {
+      if (line.id == id) return &line;
+    }
+    return nullptr;
   }
 };
 
@@ -63,14 +82,16 @@ struct OrderBookManager::Entry {
 //
 //                 STALE                          SYNCING                            LIVE
 // Delta           rest: SYNCING, buffered,       buffered; buffer full: STALE,      Old: dropped; follows: applied;
-//                 snapshot wanted; stream:       SYNCING anew                       Gap: STALE, then as if STALE;
-//                 dropped                                                           crossed: STALE
+//                 snapshot wanted; stream:       SYNCING anew                       Gap: waits for another line, or
+//                 dropped                                                           STALE, then as if STALE;
+//                                                                                   crossed, audit differs: STALE
 // Snapshot        rest: unused; stream: LIVE     joined: LIVE; older than the       rest: unused; stream: LIVE
 //                                                buffer or a hole in it: another    with the new book
 //                                                one wanted; crossed: STALE
 // BrokenSnapshot  -                              another one wanted                 rest: -; stream: STALE (Gap)
 // Distrust        reason changes                 STALE                              STALE
 // LineDown        reason changes                 STALE                              STALE
+//                 (only when no other line covers the symbol; the same for Distrust of what one line brought)
 // SyncRequest     line up, rest: SYNCING,        -                                  -
 //                 snapshot wanted
 // Remove          STALE, no book                 STALE, no book                     STALE, no book
@@ -99,10 +120,11 @@ OrderBookManager::OrderBookManager(core::EventSink& events, BookListener& listen
 }
 OrderBookManager::~OrderBookManager() = default;
 
-void OrderBookManager::add_symbol(core::SymbolId symbol, core::ExchangeId exchange, core::LineId line,
-                                  const core::SyncRule& rule) {
+void OrderBookManager::add_symbol(core::SymbolId symbol, core::ExchangeId exchange,
+                                  std::span<const core::LineId> lines, const core::SyncRule& rule) {
   if (route(symbol) != nullptr) return;
-  auto entry = std::make_unique<Entry>(symbol, exchange, line, rule, options_);
+  auto entry = std::make_unique<Entry>(symbol, exchange, lines, rule, options_);
+  for (const core::LineId line : lines) entry->lines_up += line_status(line).up ? 1 : 0;
   if (symbol >= routes_.size()) routes_.resize(symbol + std::size_t{1}, nullptr);
   routes_[symbol] = entry.get();
   Entry& added = *entry;
@@ -140,14 +162,16 @@ void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
     case UpdateType::Snapshot:
       return on_book_chunk(*entry, message);
     case UpdateType::Trade:
-      return emit_trade(*entry, message);
+      return on_trade(*entry, message);
     case UpdateType::Quote:
-      return emit_quote(*entry, message);
+      return on_quote(*entry, message);
     case UpdateType::MarkPrice:
-      return emit_mark_price(*entry, message);
+      return on_mark_price(*entry, message);
     case UpdateType::Liquidation:
-      return emit_liquidation(*entry, message);
+      return on_liquidation(*entry, message);
     case UpdateType::Invalidate:
+      if (EntryLine* line = entry->line(header.line_id)) line->chunks.active = false;
+      if (other_line_covers(*entry, header)) return;  // it brings what could not be read here
       return dispatch(*entry, Input::Distrust, {&header, {}, {}});
     case UpdateType::Line:
       return;
@@ -159,7 +183,11 @@ void OrderBookManager::on_book_chunk(Entry& entry, const NormalizedMessage& chun
   const MessageHeader& header = chunk.header;
   const bool delta = header.update_type == UpdateType::Delta;
   const Input input = delta ? Input::Delta : Input::Snapshot;
-  Assembly& assembly = delta ? entry.delta_chunks : entry.snapshot_chunks;
+  const bool rides_line = delta || entry.rule->snapshot_source == core::SnapshotSource::Stream;
+  EntryLine* const line = rides_line ? entry.line(header.line_id) : nullptr;
+  if (rides_line && line == nullptr) return counters_.unroutable.add();
+  if (line != nullptr) line->proven = true;
+  Assembly& assembly = line != nullptr ? line->chunks : entry.rest_chunks;
   const std::span bids(chunk.bids(), header.bid_count);
   const std::span asks(chunk.asks(), header.ask_count);
   if (chunk.has(core::kFirst)) {
@@ -197,6 +225,7 @@ void OrderBookManager::on_broken(Entry& entry, const MessageHeader& chunk) noexc
   MessageHeader cause = chunk;
   cause.reason = static_cast<std::uint8_t>(StateReason::Gap);
   const bool delta = chunk.update_type == UpdateType::Delta;
+  if (delta && other_line_covers(entry, chunk)) return;  // it brings the whole of it
   dispatch(entry, delta ? Input::Distrust : Input::BrokenSnapshot, {&cause, {}, {}});
 }
 
@@ -211,18 +240,27 @@ void OrderBookManager::on_line(const MessageHeader& line) noexcept {
   event.ask_count = line.line_id;
   event.recv_ts_ns = line.recv_ts_ns;
   events_.commit();
+  LineStatus& status = line_status(line.line_id);
   const bool up = static_cast<shm::LineState>(line.reason) == shm::LineState::Up;
-  if (line.line_id >= line_up_.size()) line_up_.resize(line.line_id + std::size_t{1}, false);
-  line_up_[line.line_id] = up;
-  if (up) return;
+  const bool was_up = status.up;
+  status.up = up;
+  status.up_since_ns = line.recv_ts_ns;
   MessageHeader cause = line;
   cause.reason = static_cast<std::uint8_t>(StateReason::Disconnected);
   for (Entry* entry : routes_) {  // by symbol: the same order every time
-    if (entry == nullptr || entry->line != line.line_id) continue;
-    // The rest of a chunked update will not come. A snapshot from REST rides no line.
-    entry->delta_chunks.active = false;
-    if (entry->rule->snapshot_source == core::SnapshotSource::Stream) entry->snapshot_chunks.active = false;
-    dispatch(*entry, Input::LineDown, {&cause, {}, {}});
+    EntryLine* const lost = entry != nullptr ? entry->line(line.line_id) : nullptr;
+    if (lost == nullptr) continue;
+    if (up && !was_up) ++entry->lines_up;
+    if (!up && was_up) --entry->lines_up;
+    if (up) continue;
+    lost->proven = false;
+    lost->chunks.active = false;  // the rest of a chunked update will not come
+    if (!other_line_covers(*entry, line)) {
+      dispatch(*entry, Input::LineDown, {&cause, {}, {}});
+    } else if (entry->state == BookState::Live && !hole_may_be_filled(*entry)) {
+      entry->last_header = cause;
+      gap(*entry);
+    }
   }
 }
 
@@ -259,8 +297,7 @@ void OrderBookManager::start_buffering(Entry& entry, const Update& delta) noexce
 }
 
 void OrderBookManager::start_empty(Entry& entry, const Update&) noexcept {
-  const bool line_up = entry.line < line_up_.size() && line_up_[entry.line];
-  if (line_up && entry.rule->snapshot_source == core::SnapshotSource::Rest) {
+  if (entry.lines_up != 0 && entry.rule->snapshot_source == core::SnapshotSource::Rest) {
     begin_syncing(entry, StateReason::Subscribed);
   }
 }
@@ -277,35 +314,156 @@ void OrderBookManager::buffer(Entry& entry, const Update& delta) noexcept {
   entry.buffer.push(*delta.header, delta.bids, delta.asks);
 }
 
+SequenceVerdict OrderBookManager::check(const Entry& entry, const MessageHeader& delta) const noexcept {
+  return entry.joined ? entry.rule->check_next(entry.last_id, delta)
+                      : entry.rule->check_first(entry.last_id, delta);
+}
+
 void OrderBookManager::apply_live(Entry& entry, const Update& delta) noexcept {
-  SequenceVerdict verdict = entry.joined ? entry.rule->check_next(entry.last_id, *delta.header)
-                                         : entry.rule->check_first(entry.last_id, *delta.header);
   // Sequence numbers start anew: nothing says that this one follows.
-  if ((delta.header->flags & core::kReset) != 0) verdict = SequenceVerdict::Gap;
-  if (verdict == SequenceVerdict::Old) return counters_.duplicates.add();
-  if (verdict == SequenceVerdict::Gap) {
+  if ((delta.header->flags & core::kReset) != 0) {
     counters_.gaps.add();
     go_stale(entry, StateReason::Gap);
     return dispatch(entry, Input::Delta, delta);  // the first of the next sync
   }
+  switch (check(entry, *delta.header)) {
+    case SequenceVerdict::Old:
+      counters_.duplicates.add();
+      return count_copy(entry, *delta.header);
+    case SequenceVerdict::Gap:
+      return wait_behind_hole(entry, delta);
+    case SequenceVerdict::Apply:
+      if (apply_next(entry, delta) && entry.buffer.delta_count() != 0) apply_waiting(entry);
+  }
+}
+
+// False: the book is not LIVE any more.
+bool OrderBookManager::apply_next(Entry& entry, const Update& delta) noexcept {
   const std::size_t reached = entry.book.apply_update(delta.bids, delta.asks);
   entry.joined = true;
   entry.last_id = delta.header->last_update_id;
   entry.book.set_update_id(entry.last_id);
   if (entry.rule->crossed == core::CrossedPolicy::Resync && entry.book.crossed()) {
     counters_.crossed.add();
-    return go_stale(entry, StateReason::Crossed);
+    go_stale(entry, StateReason::Crossed);
+    return false;
+  }
+  if (entry.audit != nullptr) {
+    const QuoteAudit::Result result = entry.audit->on_book(entry.last_id, entry.book.bbo());
+    if (result.verdict != QuoteAudit::Verdict::Unknown) audit(entry, result, entry.last_id);
+    if (entry.state != BookState::Live) return false;
   }
   counters_.updates.add();
+  if (entry.lines_up > 1) count_first(entry, *delta.header);
   emit_delta(entry, delta);
   emit_top_when_due(entry);
   if (reached == 0) emit_bbo_if_changed(entry);
   emit_table(entry, reached >= options_.table_levels);
+  return true;
+}
+
+// ---- several lines ---------------------------------------------------------------------------------------
+
+LineStatus& OrderBookManager::line_status(core::LineId line) {
+  if (line >= lines_.size()) lines_.resize(line + std::size_t{1});
+  return lines_[line];
+}
+
+void OrderBookManager::set_line_counters(core::LineId line, LineCounters& counters) {
+  line_status(line).counters = &counters;
+}
+
+// Whether whatever happens to the symbol from now on comes on this line.
+bool OrderBookManager::covers(const EntryLine& line, std::int64_t now_ns) const noexcept {
+  const LineStatus& status = lines_[line.id];
+  return status.up && (line.proven || now_ns - status.up_since_ns >= options_.line_settle_ns);
+}
+
+// Whether the symbol has another line than that of `cause`, so that nothing is lost with what `cause` tells.
+bool OrderBookManager::other_line_covers(const Entry& entry, const MessageHeader& cause) const noexcept {
+  return std::any_of(entry.lines.begin(), entry.lines.end(), [&](const EntryLine& line) {
+    return line.id != cause.line_id && covers(line, cause.recv_ts_ns);
+  });
+}
+
+// Whether a line is up that has not shown yet that it goes on behind the hole. Each line brings its updates in
+// order, so one that has a delta waiting can't bring what is before it any more.
+bool OrderBookManager::hole_may_be_filled(const Entry& entry) const noexcept {
+  const std::span<const DeltaBuffer::Delta> waiting = entry.buffer.deltas();
+  if (waiting.empty()) return true;
+  return std::any_of(entry.lines.begin(), entry.lines.end(), [&](const EntryLine& line) {
+    return lines_[line.id].up &&
+           std::none_of(waiting.begin(), waiting.end(), [&](const DeltaBuffer::Delta& delta) {
+             return delta.header.line_id == line.id && check(entry, delta.header) == SequenceVerdict::Gap;
+           });
+  });
+}
+
+void OrderBookManager::wait_behind_hole(Entry& entry, const Update& delta) noexcept {
+  entry.buffer.push(*delta.header, delta.bids, delta.asks);
+  const std::int64_t oldest_ns = entry.buffer.deltas().front().header.recv_ts_ns;
+  if (entry.lines_up < 2 || !hole_may_be_filled(entry) ||
+      entry.buffer.delta_count() > options_.max_deltas_behind_hole ||
+      delta.header->recv_ts_ns - oldest_ns > options_.max_hole_ns) {
+    return gap(entry);
+  }
+  counters_.holes.add();
+}
+
+// The hole before what waits was filled, or a part of it. Not the usual path.
+void OrderBookManager::apply_waiting(Entry& entry) noexcept {
+  entry.buffer.sort();
+  bool more = false;
+  for (std::size_t i = 0; i < entry.buffer.delta_count(); ++i) {
+    const DeltaBuffer::Delta& delta = entry.buffer.deltas()[i];
+    const SequenceVerdict verdict = check(entry, delta.header);
+    if (verdict == SequenceVerdict::Old) {
+      counters_.duplicates.add();
+    } else if (verdict == SequenceVerdict::Apply) {
+      entry.last_header = delta.header;
+      if (!apply_next(entry, {&delta.header, entry.buffer.bids(delta), entry.buffer.asks(delta)})) return;
+    } else {
+      more = true;
+    }
+  }
+  if (!more) return entry.buffer.clear();
+  entry.buffer.erase_until(
+      [&](const MessageHeader& header) { return check(entry, header) == SequenceVerdict::Gap; });
+  if (!hole_may_be_filled(entry)) gap(entry);
+}
+
+// Something is missing and no line will bring it. What waits behind the hole begins the next sync.
+void OrderBookManager::gap(Entry& entry) noexcept {
+  counters_.gaps.add();
+  counters_.resyncs.add();
+  entry.joined = false;
+  if (entry.audit != nullptr) entry.audit->forget_books();
+  emit_state(entry, BookState::Stale, StateReason::Gap);
+  if (entry.rule->snapshot_source != core::SnapshotSource::Rest) return entry.buffer.clear();
+  emit_state(entry, BookState::Syncing, StateReason::Subscribed);
+  listener_.on_snapshot_wanted(entry.symbol, StateReason::Subscribed);
+}
+
+void OrderBookManager::count_first(Entry& entry, const MessageHeader& applied) noexcept {
+  entry.copies.note(applied);
+  if (LineCounters* counters = lines_[applied.line_id].counters) counters->wins.add();
+}
+
+// A second copy: its line was late, by this much.
+void OrderBookManager::count_copy(Entry& entry, const MessageHeader& late) noexcept {
+  if (entry.lines_up < 2) return;
+  if (LineCounters* counters = lines_[late.line_id].counters) counters->late.add();
+  const FirstCopies::Copy* first = entry.copies.find(late.last_update_id);
+  if (first == nullptr || first->line == late.line_id) return;
+  if (LineCounters* counters = lines_[first->line].counters)
+    counters->lead.record(late.recv_ts_ns - first->recv_ts_ns);
 }
 
 // Builds the new book beside the old one: snapshot, then every buffered delta that follows it.
 void OrderBookManager::join(Entry& entry, const Update& snapshot) noexcept {
-  // First whether they join at all: the numbers say so without building anything.
+  // First whether they join at all: the numbers say so without building anything. Lines bring copies of one
+  // sequence, each in order, not all in one.
+  if (entry.lines_up > 1 && entry.rule->continuity != core::Continuity::None) entry.buffer.sort();
   const std::span<const DeltaBuffer::Delta> deltas = entry.buffer.deltas();
   std::uint64_t last_id = snapshot.header->last_update_id;
   std::size_t first_applied = deltas.size();
@@ -363,6 +521,11 @@ void OrderBookManager::stale_snapshot(Entry& entry, const Update& snapshot) noex
 
 // A late answer to an old request, or an in-stream venue that starts anew.
 void OrderBookManager::live_snapshot(Entry& entry, const Update& snapshot) noexcept {
+  // Another line's copy of what is applied already.
+  const bool reset = (snapshot.header->flags & core::kReset) != 0;
+  if (entry.lines_up > 1 && !reset && snapshot.header->last_update_id <= entry.last_id) {
+    return counters_.duplicates.add();
+  }
   stale_snapshot(entry, snapshot);
 }
 
@@ -377,8 +540,7 @@ void OrderBookManager::live_broken_snapshot(Entry& entry, const Update& snapshot
 
 void OrderBookManager::distrust(Entry& entry, const Update& cause) noexcept {
   if (cause.header->update_type == UpdateType::Invalidate) {  // in place of the chunks that are still out
-    entry.delta_chunks.active = false;
-    entry.snapshot_chunks.active = false;
+    entry.rest_chunks.active = false;
   }
   const auto reason = static_cast<StateReason>(cause.header->reason);
   if (entry.state == BookState::Stale && entry.reason == reason) return;
@@ -395,6 +557,7 @@ void OrderBookManager::go_stale(Entry& entry, StateReason reason) noexcept {
   if (entry.state == BookState::Live) counters_.resyncs.add();
   entry.buffer.clear();
   entry.joined = false;
+  if (entry.audit != nullptr) entry.audit->forget_books();
   emit_state(entry, BookState::Stale, reason);
 }
 
@@ -424,6 +587,9 @@ void OrderBookManager::install(Entry& entry, const Update& snapshot) noexcept {
   emit_bbo_if_changed(entry);
   emit_table(entry, false);
   emit_state(entry, BookState::Live, StateReason::Synced);
+  if (entry.audit == nullptr) return;
+  const QuoteAudit::Result result = entry.audit->on_book(entry.last_id, entry.book.bbo());
+  if (result.verdict != QuoteAudit::Verdict::Unknown) audit(entry, result, entry.last_id);
 }
 
 // ---- output ----------------------------------------------------------------------------------------------
@@ -535,6 +701,59 @@ void OrderBookManager::begin_market_event(const Entry& entry, EventType type, st
   event.first_update_id = header.first_update_id;
   event.exch_ts_ns = header.exch_ts_ns;
   event.recv_ts_ns = header.recv_ts_ns;
+}
+
+// ---- what is no part of the book -------------------------------------------------------------------------
+
+void OrderBookManager::on_trade(Entry& entry, const NormalizedMessage& message) noexcept {
+  SeenIds& seen = message.has(core::kAggregate) ? entry.aggregates : entry.trades;
+  if (entry.rule->trade_ids_grow && !seen.first_time(message.trade.trade_id))
+    return counters_.duplicates.add();
+  emit_trade(entry, message);
+}
+
+void OrderBookManager::on_quote(Entry& entry, const NormalizedMessage& message) noexcept {
+  const std::uint64_t id = message.header.last_update_id;
+  const Bbo quote{message.levels[0], message.levels[1]};
+  const std::uint64_t last = entry.last_quote.last_update_id;
+  if (id != 0 && (id < last || (id == last && quote == entry.last_quote_bbo))) {
+    return counters_.duplicates.add();
+  }
+  entry.last_quote = message.header;
+  entry.last_quote_bbo = quote;
+  emit_quote(entry, message);
+  if (!options_.self_audit || id == 0) return;
+  if (entry.audit == nullptr) entry.audit = std::make_unique<QuoteAudit>();
+  const QuoteAudit::Result result = entry.audit->on_quote(id, quote);
+  if (result.verdict == QuoteAudit::Verdict::Unknown) return;
+  entry.last_header = message.header;
+  audit(entry, result, id);
+}
+
+void OrderBookManager::audit(Entry& entry, const QuoteAudit::Result& result,
+                             std::uint64_t update_id) noexcept {
+  counters_.audits.add();
+  if (result.verdict == QuoteAudit::Verdict::Equal) return;
+  counters_.audit_mismatches.add();
+  listener_.on_audit_mismatch(entry.symbol, update_id, result.book, result.quote);
+  go_stale(entry, StateReason::AuditMismatch);
+}
+
+void OrderBookManager::on_mark_price(Entry& entry, const NormalizedMessage& message) noexcept {
+  if (message.header.exch_ts_ns <= entry.last_mark_ts_ns) return counters_.duplicates.add();
+  entry.last_mark_ts_ns = message.header.exch_ts_ns;
+  emit_mark_price(entry, message);
+}
+
+// Liquidations have no id.
+void OrderBookManager::on_liquidation(Entry& entry, const NormalizedMessage& message) noexcept {
+  const bool same = message.header.exch_ts_ns == entry.last_liquidation.exch_ts_ns &&
+                    message.header.line_id != entry.last_liquidation.line_id &&
+                    message.liquidation == entry.last_liquidation_body;
+  if (same) return counters_.duplicates.add();
+  entry.last_liquidation = message.header;
+  entry.last_liquidation_body = message.liquidation;
+  emit_liquidation(entry, message);
 }
 
 void OrderBookManager::emit_trade(const Entry& entry, const NormalizedMessage& message) noexcept {

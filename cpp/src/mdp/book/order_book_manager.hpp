@@ -8,6 +8,11 @@
 // or LIVE. What each input does in each state is the table kTransitions in the source. The old book stays
 // readable, marked STALE, until the new one is LIVE.
 //
+// A symbol may ride several lines (line_arbiter.hpp). The first copy of each update counts. A delta that begins
+// beyond what is applied is no gap as long as another line may still bring what is missing: it waits, and the
+// book stays LIVE as it is. Where the venue streams its own best bid and ask, the book's top is compared with
+// it at every update id the two share (quote_audit.hpp).
+//
 // What is emitted for a symbol, in this order for each update:
 //   BookSnapshot  the whole book, when it becomes LIVE (before the BookState that says so)
 //   BookDelta     every update applied to a LIVE book: absolute quantities, zero removes; a level the
@@ -17,7 +22,8 @@
 //   BookState     every change of state or of its reason
 //   Trade, Bbo with kFlagVenueQuote, MarkPrice, Liquidation, ConnectionStatus: as they come
 // Whoever takes whole snapshots and deltas in order (and leaves those with kFlagTop) has the book exactly as
-// it is here whenever it is LIVE. A crossed update is not emitted: STALE comes in its place.
+// it is here whenever it is LIVE. An update that crosses the book or fails the audit is not emitted: STALE comes
+// in its place.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +33,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "mdp/book/line_arbiter.hpp"
 #include "mdp/book/order_book.hpp"
+#include "mdp/book/quote_audit.hpp"
 #include "mdp/core/counters.hpp"
 #include "mdp/core/sinks.hpp"
 #include "mdp/core/sync_rule.hpp"
@@ -44,6 +52,9 @@ class BookListener {
                              std::uint64_t update_id) noexcept = 0;
   // The book is SYNCING and waits for a snapshot. Comes again when the one that came could not be used.
   virtual void on_snapshot_wanted(core::SymbolId symbol, StateReason reason) noexcept = 0;
+  // The book's top is not what the venue's own stream says at this id. The book goes STALE after this.
+  virtual void on_audit_mismatch(core::SymbolId symbol, std::uint64_t update_id, const Bbo& book,
+                                 const Bbo& quote) noexcept = 0;
 
  protected:
   ~BookListener() = default;
@@ -59,12 +70,22 @@ struct BookOptions {
   // The best table_levels a side into the ring, with the first update this long (by receive time) after the
   // last one; 0: never. For readers that join late or were lapped and want no more than the top.
   std::int64_t snapshot_interval_ns = 0;
+  bool self_audit = true;  // compare with the venue's best bid and ask where it comes
+  // A delta behind a hole waits for another line this long (by receive time), and with so many others at most.
+  std::int64_t max_hole_ns = 1'000'000'000;
+  std::size_t max_deltas_behind_hole = 256;
+  // A line that is up for so long brings every symbol it carries, even those that have been quiet.
+  std::int64_t line_settle_ns = 1'000'000'000;
 };
 
 struct BookCounters {
   core::Counter updates;         // deltas applied to a LIVE book
   core::Counter updates_joined;  // buffered deltas applied to the snapshot they waited for
-  core::Counter duplicates;      // deltas that ended within what was applied
+  core::Counter
+      duplicates;        // what came again: deltas that ended within what was applied, trades, quotes, ...
+  core::Counter holes;   // deltas that had to wait for another line to bring what was missing before them
+  core::Counter audits;  // times the venue's best bid and ask stood at an id of the book's
+  core::Counter audit_mismatches;
   core::Counter trades;
   core::Counter quotes;
   core::Counter mark_prices;
@@ -89,12 +110,15 @@ class OrderBookManager {
   OrderBookManager& operator=(const OrderBookManager&) = delete;
 
   // Set-up, or while running on the manager's thread. The book starts STALE (Starting). `rule` outlives the
-  // manager.
-  void add_symbol(core::SymbolId symbol, core::ExchangeId exchange, core::LineId line,
+  // manager. `lines` are those its book updates may come on; a message of another one is unroutable.
+  void add_symbol(core::SymbolId symbol, core::ExchangeId exchange, std::span<const core::LineId> lines,
                   const core::SyncRule& rule);
   // STALE (Unsubscribed) is emitted and the book is gone; messages still on their way are counted as
   // unroutable. Unknown symbols are ignored.
   void remove_symbol(core::SymbolId symbol) noexcept;
+
+  // Set-up, or while running on the manager's thread. Where to count what this line wins; outlives the manager.
+  void set_line_counters(core::LineId line, LineCounters& counters);
 
   // The message path. Does not allocate once the books have grown to their size.
   void on_message(const core::NormalizedMessage& message) noexcept;
@@ -113,6 +137,7 @@ class OrderBookManager {
 
  private:
   struct Entry;
+  struct EntryLine;
   // One whole book update, its chunks joined.
   struct Update {
     const core::MessageHeader* header;
@@ -147,8 +172,26 @@ class OrderBookManager {
   void start_empty(Entry&, const Update&) noexcept;
   void remove(Entry&, const Update&) noexcept;
 
+  LineStatus& line_status(core::LineId line);
+  bool covers(const EntryLine& line, std::int64_t now_ns) const noexcept;
+  bool other_line_covers(const Entry& entry, const core::MessageHeader& cause) const noexcept;
+  bool hole_may_be_filled(const Entry& entry) const noexcept;
+  void count_copy(Entry& entry, const core::MessageHeader& late) noexcept;
+  void count_first(Entry& entry, const core::MessageHeader& applied) noexcept;
+
+  core::SequenceVerdict check(const Entry& entry, const core::MessageHeader& delta) const noexcept;
+  bool apply_next(Entry& entry, const Update& delta) noexcept;
+  void wait_behind_hole(Entry& entry, const Update& delta) noexcept;
+  void apply_waiting(Entry& entry) noexcept;
+  void gap(Entry& entry) noexcept;
+  void audit(Entry& entry, const QuoteAudit::Result& result, std::uint64_t update_id) noexcept;
+
   Entry* route(core::SymbolId symbol) noexcept { return symbol < routes_.size() ? routes_[symbol] : nullptr; }
   void dispatch(Entry& entry, Input input, const Update& update) noexcept;
+  void on_quote(Entry& entry, const core::NormalizedMessage& message) noexcept;
+  void on_trade(Entry& entry, const core::NormalizedMessage& message) noexcept;
+  void on_mark_price(Entry& entry, const core::NormalizedMessage& message) noexcept;
+  void on_liquidation(Entry& entry, const core::NormalizedMessage& message) noexcept;
   void on_book_chunk(Entry& entry, const core::NormalizedMessage& chunk) noexcept;
   void on_broken(Entry& entry, const core::MessageHeader& chunk) noexcept;
   void on_line(const core::MessageHeader& line) noexcept;
@@ -176,7 +219,7 @@ class OrderBookManager {
   BookOptions options_;
   std::unordered_map<core::SymbolId, std::unique_ptr<Entry>> books_;  // owns
   std::vector<Entry*> routes_;                                        // by symbol_id
-  std::vector<bool> line_up_;                                         // by line_id
+  std::vector<LineStatus> lines_;                                     // by line_id
   std::vector<PriceLevel> scratch_;  // a whole book, or a delta with what was cut
   BookCounters counters_;
 };

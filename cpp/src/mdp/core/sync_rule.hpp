@@ -41,6 +41,7 @@ struct SyncRule {
   Join join = Join::AfterSnapshotId;
   SnapshotSource snapshot_source = SnapshotSource::Rest;
   CrossedPolicy crossed = CrossedPolicy::Resync;
+  bool trade_ids_grow = false;  // by small steps, aggregates by their own: a copy shows by its id
 
   // The first delta after a snapshot with id `snapshot_id`.
   SequenceVerdict check_first(std::uint64_t snapshot_id, const MessageHeader& delta) const noexcept {

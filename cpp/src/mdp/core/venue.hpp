@@ -22,6 +22,13 @@ class SymbolTable;
 enum class Channel : std::uint8_t { Depth, Trade, AggregateTrade, Quote, MarkPrice, Liquidation };
 inline constexpr std::uint8_t kChannelCount = 6;
 
+constexpr const char* to_string(Channel channel) noexcept {
+  constexpr const char* kNames[kChannelCount] = {"depth", "trade",      "aggregate_trade",
+                                                 "quote", "mark_price", "liquidation"};
+  return static_cast<std::uint8_t>(channel) < kChannelCount ? kNames[static_cast<std::uint8_t>(channel)]
+                                                            : "unknown";
+}
+
 struct Subscription {
   std::string venue_symbol;
   Channel channel = Channel::Depth;
@@ -35,10 +42,11 @@ struct VenueOptions {
 
 // Where the venue is and what it tolerates. The two URLs are defaults; config may name others.
 struct Endpoint {
-  std::string ws_url;                 // wss://host:port, without a path
-  std::string rest_url;               // https://host[:port]
-  std::vector<std::string> ws_paths;  // of the connections that are then subscribed to, one a route
-  bool acknowledges_requests = true;  // every subscribe frame is answered, by its request id
+  std::string ws_url;                         // wss://host:port, without a path
+  std::string rest_url;                       // https://host[:port]
+  std::vector<std::string> ws_paths;          // of the connections that are then subscribed to, one a route
+  bool acknowledges_requests = true;          // every subscribe frame is answered, by its request id
+  std::size_t max_streams_per_request = 200;  // subscriptions of one subscribe frame
   std::size_t max_streams_per_connection = 0;
   double max_requests_per_second = 0;  // client frames on one connection, pongs included
   std::size_t max_connects_per_5min = 0;

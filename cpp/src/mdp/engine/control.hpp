@@ -13,6 +13,7 @@
 #include "mdp/core/counters.hpp"
 #include "mdp/core/ids.hpp"
 #include "mdp/core/parser.hpp"
+#include "mdp/core/venue.hpp"
 #include "mdp/queue/mpsc_queue.hpp"
 
 namespace mdp::engine {
@@ -22,7 +23,9 @@ enum class ControlKind : std::uint8_t {
   LineState = 2,  // line, line_state, text
   Snapshot = 3,  // symbol, code: HTTP status or 0, retry_after_s, used_weight, text: empty or what went wrong
   Reply = 4,     // line, code: the venue's number or 0, request_id, text: the venue's words
-  ParseError = 5,  // line, parse_status, text: the beginning of the frame
+  ParseError = 5,     // line, parse_status, text: the beginning of the frame
+  Rejected = 6,       // line, symbol, channel, code, text: the venue's words. The channel is given up
+  AuditMismatch = 7,  // symbol, update_id, book_top, venue_top
 };
 
 struct ControlEvent {
@@ -31,13 +34,17 @@ struct ControlEvent {
   shm::StateReason reason;
   shm::LineState line_state;
   core::ParseStatus parse_status;
+  core::Channel channel;
   core::LineId line;
+  core::ExchangeId exchange;  // 0: of no venue in particular
   core::SymbolId symbol;
   std::uint64_t update_id;
   std::int64_t code;
   std::int64_t request_id;
   std::int64_t retry_after_s;  // -1: none
   std::int64_t used_weight;    // of the venue's REST budget this minute; -1: not said
+  shm::BboBody book_top;       // mantissas
+  shm::BboBody venue_top;
   char text[256];
 
   // Cut to fit, never inside a UTF-8 character.

@@ -57,14 +57,23 @@ struct Engine::VenueRuntime {
   std::unique_ptr<core::Venue> venue;
   core::SymbolTable symbols;
   std::unique_ptr<net::RestClient> rest;
+  std::vector<std::unique_ptr<Bundle>> bundles;
+};
+
+// Lanes that carry the same symbols on the same route: as many as the venue's config asks for.
+struct Engine::Bundle {
+  std::size_t route = 0;
+  ManagerThread* manager = nullptr;
   std::vector<Lane*> lanes;
 };
 
 struct Engine::SymbolRuntime {
   core::Instrument instrument;
   VenueRuntime* venue = nullptr;
-  Lane* lane = nullptr;  // both null before start() and after removal
+  std::vector<Bundle*> bundles;  // one a route; empty before start() and after removal
   ManagerThread* manager = nullptr;
+
+  bool placed() const noexcept { return manager != nullptr; }
 };
 
 struct Engine::LoopThread {
@@ -114,6 +123,16 @@ std::size_t Engine::add_venue(VenueConfig config) {
   runtime->venue = venue::make_venue(config.name, config.options);
   if (config.ws_url.empty()) config.ws_url = runtime->venue->endpoint().ws_url;
   if (config.rest_url.empty()) config.rest_url = runtime->venue->endpoint().rest_url;
+  const core::SyncRule& rule = runtime->venue->sync_rule();
+  if (config.lines == 0 || (config.lines > 1 && rule.continuity == core::Continuity::None)) {
+    throw ConfigError(config.name + ": lines: found " + std::to_string(config.lines) + ", allowed: 1" +
+                      (config.lines == 0 ? " or more" : ", for the venue's updates carry no usable number"));
+  }
+  for (const core::Channel channel : config.channels) {
+    if (!runtime->venue->offers(channel)) {
+      throw ConfigError(config.name + " does not offer the channel " + core::to_string(channel));
+    }
+  }
   if (auto url = net::parse_url(config.ws_url); !url) throw ConfigError("ws_url: " + url.error());
   net::RestOptions rest;
   rest.tls = config.tls;
@@ -167,13 +186,15 @@ core::SymbolId Engine::add_symbol(std::size_t venue, core::Instrument instrument
 }
 
 bool Engine::remove_symbol(core::SymbolId id) {
-  if (!running_ || id >= symbols_.size() || symbols_[id]->lane == nullptr) return false;
+  if (!running_ || id >= symbols_.size() || !symbols_[id]->placed()) return false;
   SymbolRuntime& symbol = *symbols_[id];
-  symbol.lane->remove_symbol(symbol.instrument.venue_symbol);
+  for (Bundle* bundle : symbol.bundles) {
+    for (Lane* lane : bundle->lanes) lane->remove_symbol(symbol.instrument.venue_symbol);
+  }
   symbol.venue->symbols.remove(symbol.instrument.venue_symbol);
   command(*symbol.manager, [id](book::OrderBookManager& manager) { manager.remove_symbol(id); });
   segment_->directory().remove_instrument(id);
-  symbol.lane = nullptr;
+  symbol.bundles.clear();
   symbol.manager = nullptr;
   return true;
 }
@@ -214,6 +235,7 @@ void Engine::make_managers() {
   book::BookOptions options;
   options.depth_cap = config_.book_depth;
   options.table_levels = config_.segment.levels_per_side;
+  options.self_audit = config_.self_audit;
   options.snapshot_interval_ns = std::chrono::nanoseconds(config_.top_snapshot).count();
   for (std::size_t i = 0; i < (pipelined ? config_.manager_count : 1); ++i) {
     auto manager = std::make_unique<ManagerThread>();
@@ -244,32 +266,60 @@ void Engine::make_managers() {
   }
 }
 
-// Gives the symbol a line with room for its channels, and its book to that line's manager.
+// Gives the symbol lanes with room for its channels, on each route they need, and its book to one manager.
 void Engine::place(SymbolRuntime& symbol) {
   VenueRuntime& venue = *symbol.venue;
-  const std::size_t streams = venue.config.channels.size();
-  const std::size_t limit = venue.venue->endpoint().max_streams_per_connection;
-  const auto has_room = [&](const Lane* lane) {
-    return limit == 0 || lane->stream_count() + streams <= limit;
-  };
-  const auto found = std::find_if(venue.lanes.begin(), venue.lanes.end(), has_room);
-  Lane* existing = found == venue.lanes.end() ? nullptr : *found;
-  Lane& lane = existing ? *existing : make_lane(venue);
-  symbol.lane = &lane;
-  symbol.manager = managers_[lane.line() % managers_.size()].get();
+  // The book's own route first: it chooses the manager.
+  std::vector<std::size_t> routes{venue.venue->route_of(core::Channel::Depth)};
+  for (const core::Channel channel : venue.config.channels) {
+    const std::size_t route = venue.venue->route_of(channel);
+    if (std::find(routes.begin(), routes.end(), route) == routes.end()) routes.push_back(route);
+  }
+  for (const std::size_t route : routes) {
+    Bundle& bundle = bundle_for(venue, route, symbol.manager);
+    symbol.manager = bundle.manager;
+    symbol.bundles.push_back(&bundle);
+  }
+  std::vector<core::LineId> lines;
+  for (Lane* lane : symbol.bundles.front()->lanes) {
+    for (const core::LineId line : lane->line_ids()) lines.push_back(line);
+  }
   const core::SymbolId id = symbol.instrument.symbol_id;
   const core::ExchangeId exchange = symbol.instrument.exchange_id;
   const core::SyncRule& rule = venue.venue->sync_rule();
-  command(*symbol.manager, [id, exchange, line = lane.line(), &rule](book::OrderBookManager& manager) {
-    manager.add_symbol(id, exchange, line, rule);
+  command(*symbol.manager, [id, exchange, lines = std::move(lines), &rule](book::OrderBookManager& manager) {
+    manager.add_symbol(id, exchange, lines, rule);
   });
-  lane.add_symbol(symbol.instrument.venue_symbol);
-  if (existing == nullptr) lane.connector().connect();
+  for (Bundle* bundle : symbol.bundles) {
+    for (Lane* lane : bundle->lanes) {
+      lane->add_symbol(symbol.instrument.venue_symbol);
+      lane->connect();
+    }
+  }
 }
 
-Lane& Engine::make_lane(VenueRuntime& venue) {
-  const auto line = static_cast<core::LineId>(lanes_.size());
-  ManagerThread& manager = *managers_[line % managers_.size()];
+// `manager`: whose messages it must bring; nullptr: any.
+Engine::Bundle& Engine::bundle_for(VenueRuntime& venue, std::size_t route, ManagerThread* manager) {
+  const auto streams = static_cast<std::size_t>(
+      std::count_if(venue.config.channels.begin(), venue.config.channels.end(),
+                    [&](core::Channel channel) { return venue.venue->route_of(channel) == route; }));
+  const std::size_t limit = venue.venue->endpoint().max_streams_per_connection;
+  for (auto& bundle : venue.bundles) {
+    const bool has_room = limit == 0 || bundle->lanes.front()->stream_count() + streams <= limit;
+    if (bundle->route == route && has_room && (manager == nullptr || bundle->manager == manager))
+      return *bundle;
+  }
+  auto bundle = std::make_unique<Bundle>();
+  bundle->route = route;
+  bundle->manager = manager != nullptr ? manager : managers_[venue.bundles.size() % managers_.size()].get();
+  for (std::size_t i = 0; i < venue.config.lines; ++i) {
+    bundle->lanes.push_back(&make_lane(venue, route, *bundle->manager));
+  }
+  venue.bundles.push_back(std::move(bundle));
+  return *venue.bundles.back();
+}
+
+Lane& Engine::make_lane(VenueRuntime& venue, std::size_t route, ManagerThread& manager) {
   const bool pipelined = topology_ == Topology::Pipelined;
   std::unique_ptr<core::MessageSink> sink;
   if (pipelined) {
@@ -287,21 +337,28 @@ Lane& Engine::make_lane(VenueRuntime& venue) {
     sink = std::make_unique<DirectMessageSink>(manager.stage->manager());
   }
   LoopThread& loop = pipelined ? *loops_.back() : *loops_.front();
-  const LaneContext context{*venue.venue, venue.config, config_,     venue.symbols,
-                            control_,     loop.loop,    *venue.rest, line};
-  lanes_.push_back(std::make_unique<Lane>(context, std::move(sink), topology_, idle_));
-  Lane& lane = *lanes_.back();
-  venue.lanes.push_back(&lane);
+  const LaneContext context{*venue.venue, venue.config, config_, venue.symbols, control_,
+                            loop.loop,    *venue.rest,  route,   lanes_.size()};
+  auto made = std::make_unique<Lane>(context, std::move(sink), topology_, idle_);
+  Lane& lane = *made;
+  {
+    const std::lock_guard lock(housekeeping_mutex_);
+    lanes_.push_back(std::move(made));
+  }
+  command(manager, [&lane](book::OrderBookManager& books) {
+    const auto lines = lane.line_ids();
+    for (std::size_t i = 0; i < lines.size(); ++i) books.set_line_counters(lines[i], lane.line_counters(i));
+  });
   if (pipelined) start_lane(lane, loop);
   return lane;
 }
 
 // The parser runs before the connector brings it anything.
 void Engine::start_lane(Lane& lane, LoopThread& loop) {
-  const std::string line = std::to_string(lane.line());
-  start_thread(parser_threads_, "mdp-parse-" + line, core_at(config_.cores.parsers, lane.line()),
+  const std::string number = std::to_string(lane.number());
+  start_thread(parser_threads_, "mdp-parse-" + number, core_at(config_.cores.parsers, lane.number()),
                [&lane] { lane.run_parser(); });
-  start_thread(loop_threads_, "mdp-conn-" + line, core_at(config_.cores.connectors, lane.line()),
+  start_thread(loop_threads_, "mdp-conn-" + number, core_at(config_.cores.connectors, lane.number()),
                [this, &loop] { loop.loop.run(idle_); });
 }
 
@@ -368,13 +425,14 @@ void Engine::run_manager(ManagerThread& manager) noexcept {
 }
 
 // The heartbeat is the publisher's own: this only makes sure that its thread comes round when there is no
-// traffic.
+// traffic. Lanes are tended here: nothing of the road waits for that.
 void Engine::run_housekeeping() noexcept {
   std::unique_lock lock(housekeeping_mutex_);
   for (int round = 1;
        !housekeeping_stop_.wait_for(lock, kHousekeepingInterval, [this] { return stop_housekeeping_; });
        ++round) {
     if (round % kAnchorEvery == 0) sys::process_clock().anchor();
+    for (auto& lane : lanes_) lane->tend();
     if (beat_) {
       beat_();
     } else {
@@ -400,14 +458,11 @@ void Engine::stop() noexcept {
   // Intake first: the lines leave in order, each loop runs until its lines are closed.
   // (A loop that never ran, because start() threw, has nothing to close.)
   const auto loop_of = [this](const Lane& lane) -> net::IoLoop& {
-    return loops_[topology_ == Topology::Fused ? 0 : lane.line()]->loop;
+    return loops_[topology_ == Topology::Fused ? 0 : lane.number()]->loop;
   };
+  for (auto& lane : lanes_) lane->begin_stop();
   for (auto& lane : lanes_) {
-    lane->begin_stop();
-    lane->connector().disconnect();
-  }
-  for (auto& lane : lanes_) {
-    while (loop_of(*lane).running() && !lane->connector().stopped()) {
+    while (loop_of(*lane).running() && !lane->stopped()) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
@@ -448,13 +503,12 @@ void Engine::stop_threads(std::vector<std::thread>& threads) noexcept {
 
 void Engine::fetch_snapshot(core::SymbolId id) {
   SymbolRuntime& symbol = symbol_at(id);
-  if (!running_ || symbol.lane == nullptr)
+  if (!running_ || !symbol.placed())
     throw ConfigError(symbol.instrument.canonical_symbol + " is not subscribed");
   const core::RestRequest request = symbol.venue->venue->snapshot_request(
       symbol.instrument.venue_symbol, symbol.venue->config.snapshot_depth);
-  symbol.lane->connector().fetch_snapshot(
-      request.target, symbol.venue->config.rest_timeout,
-      [this, &symbol](const net::RestResponse& response) { on_snapshot(symbol, response); });
+  symbol.bundles.front()->lanes.front()->fetch_snapshot(
+      request.target, [this, &symbol](const net::RestResponse& response) { on_snapshot(symbol, response); });
 }
 
 // REST thread.
@@ -494,10 +548,15 @@ void Engine::request_resync(core::SymbolId id) {
   }
 }
 
-void Engine::reconnect(core::LineId line, std::string reason) {
-  if (!running_ || line >= lanes_.size()) throw ConfigError("no line " + std::to_string(line));
-  lanes_[line]->connector().reconnect(std::move(reason));
+Lane& Engine::lane_of(core::LineId line) {
+  const std::size_t lane = line / kLinesOfALane;
+  if (!running_ || lane >= lanes_.size()) throw ConfigError("no line " + std::to_string(line));
+  return *lanes_[lane];
 }
+
+void Engine::reconnect(core::LineId line, std::string reason) { lane_of(line).reconnect(std::move(reason)); }
+
+void Engine::renew(core::LineId line) { lane_of(line).renew(); }
 
 std::vector<core::SymbolId> Engine::take_snapshots_wanted() {
   std::vector<core::SymbolId> wanted;
@@ -546,7 +605,12 @@ EngineHealth Engine::health() const {
     health.duplicates += counters.duplicates.get();
     health.trades += counters.trades.get();
     health.quotes += counters.quotes.get();
+    health.mark_prices += counters.mark_prices.get();
+    health.liquidations += counters.liquidations.get();
     health.gaps += counters.gaps.get();
+    health.holes += counters.holes.get();
+    health.audits += counters.audits.get();
+    health.audit_mismatches += counters.audit_mismatches.get();
     health.resyncs += counters.resyncs.get();
     health.crossed += counters.crossed.get();
     health.lost_chunks += counters.lost_chunks.get();
@@ -558,16 +622,7 @@ EngineHealth Engine::health() const {
     for (const QueueMessageSink* sink : manager->lane_sinks) health.message_waits += sink->waits();
   }
   if (event_queue_) health.event_queue_depth = event_queue_->size();
-  for (const auto& venue : venues_) {
-    for (const Lane* lane : venue->lanes) {
-      const net::ConnectorCounters& counters = lane->connector().counters();
-      health.lines.push_back({lane->line(), std::string(venue->venue->name()), lane->up(),
-                              lane->connector().last_traffic_ns(), lane->stream_count(),
-                              lane->raw_queue_depth(), counters.frames.get(), counters.socket_bytes.get(),
-                              counters.pings.get(), counters.reconnects.get(), counters.pool_waits.get(),
-                              lane->parse_counters().errors.get()});
-    }
-  }
+  for (const auto& lane : lanes_) lane->append_health(health.lines);
   return health;
 }
 

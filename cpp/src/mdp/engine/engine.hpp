@@ -33,19 +33,10 @@ struct SymbolHealth {
   std::uint64_t update_id;
 };
 
-struct LineHealth {
-  core::LineId line;
-  std::string venue;
-  bool up;
-  std::int64_t last_traffic_ns;  // 0: never
-  std::size_t streams;
-  std::size_t raw_queue_depth;
-  std::uint64_t frames, bytes, pings, reconnects, pool_waits, parse_errors;
-};
-
 struct EngineHealth {
   std::uint64_t events, table_writes, rejected_events, control_dropped;
-  std::uint64_t updates, duplicates, trades, quotes, gaps, resyncs, crossed, lost_chunks, buffer_overflows;
+  std::uint64_t updates, duplicates, trades, quotes, mark_prices, liquidations;
+  std::uint64_t gaps, holes, resyncs, crossed, audits, audit_mismatches, lost_chunks, buffer_overflows;
   std::uint64_t snapshots_applied, snapshots_too_old, snapshots_unused;
   std::uint64_t event_queue_depth, message_waits, event_waits;
   std::uint64_t latency_count, p50_ns, p90_ns, p99_ns, p999_ns, max_ns;  // socket receive to ring commit
@@ -91,8 +82,10 @@ class Engine {
   // A quiet symbol need not wait for its first delta.
   void begin_sync(core::SymbolId symbol);
   void request_resync(core::SymbolId symbol);
-  // Drops a line and connects it anew.
+  // Drops the connection of the line's lane and makes it anew.
   void reconnect(core::LineId line, std::string reason);
+  // Replaces the connection of the line's lane by a new one, without a moment between.
+  void renew(core::LineId line);
 
   // Symbols that wait for a snapshot and have not been asked about since; clears the marks.
   std::vector<core::SymbolId> take_snapshots_wanted();
@@ -107,6 +100,7 @@ class Engine {
 
  private:
   struct VenueRuntime;
+  struct Bundle;
   struct SymbolRuntime;
   struct LoopThread;
   struct ManagerThread;
@@ -114,7 +108,9 @@ class Engine {
   void resolve_modes();
   void make_managers();
   void place(SymbolRuntime& symbol);
-  Lane& make_lane(VenueRuntime& venue);
+  Bundle& bundle_for(VenueRuntime& venue, std::size_t route, ManagerThread* manager);
+  Lane& make_lane(VenueRuntime& venue, std::size_t route, ManagerThread& manager);
+  Lane& lane_of(core::LineId line);
   void start_lane(Lane& lane, LoopThread& loop);
   void start_thread(std::vector<std::thread>& threads, const std::string& name, int core,
                     std::function<void()> body);
@@ -142,7 +138,7 @@ class Engine {
   std::vector<std::unique_ptr<VenueRuntime>> venues_;
   std::vector<std::unique_ptr<SymbolRuntime>> symbols_;
   std::vector<std::unique_ptr<LoopThread>> loops_;  // one a lane, or one for all
-  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::vector<std::unique_ptr<Lane>> lanes_;        // by number; grown under housekeeping_mutex_
 
   std::atomic<bool> stop_managers_{false};
   std::atomic<bool> stop_publisher_{false};

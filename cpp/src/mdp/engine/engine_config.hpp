@@ -38,6 +38,7 @@ struct EngineConfig {
   CoreMap cores;
   std::size_t manager_count = 1;  // pipelined; lines are dealt to managers in turn
   std::size_t book_depth = 0;     // levels kept a side, 0 for all
+  bool self_audit = true;         // compare books with the venue's own best bid and ask, where that comes
   std::chrono::milliseconds top_snapshot{
       0};  // the best levels into the ring, with the first update after so long; 0: never
   std::size_t frame_count = 1024;          // raw buffers of a line
@@ -55,8 +56,14 @@ struct VenueConfig {
   net::BackoffOptions backoff;
   std::vector<core::Channel> channels{core::Channel::Depth, core::Channel::Trade, core::Channel::Quote};
   std::size_t snapshot_depth = 1000;
-  std::chrono::milliseconds connect_timeout{5'000};  // of each step
-  std::chrono::milliseconds idle_timeout{60'000};    // no byte, not even a ping
+  std::size_t lines = 1;  // connections that carry each symbol, all the same; the first copy counts
+  std::chrono::milliseconds connect_timeout{5'000};     // of each step
+  std::chrono::milliseconds subscribe_timeout{10'000};  // a request the venue does not answer
+  std::chrono::milliseconds idle_timeout{60'000};       // no byte, not even a ping
+  // A connection is renewed some percent before it is this old; 0: the venue's own limit. For `overlap` the
+  // old and the new one both carry everything.
+  std::chrono::milliseconds max_connection_age{0};
+  std::chrono::milliseconds overlap{3'000};
   std::chrono::milliseconds rest_timeout{10'000};
 };
 

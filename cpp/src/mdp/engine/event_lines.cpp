@@ -39,6 +39,8 @@ std::string_view to_text(shm::StateReason reason) noexcept {
       return "audit_mismatch";
     case shm::StateReason::Stopped:
       return "stopped";
+    case shm::StateReason::Rejected:
+      return "rejected";
   }
   return "unknown";
 }

@@ -1,82 +1,199 @@
 #include "mdp/engine/lane.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
+#include "mdp/core/log.hpp"
+#include "mdp/core/symbol_table.hpp"
 #include "mdp/sys/clock.hpp"
 
 namespace mdp::engine {
+namespace {
+
+constexpr std::size_t kLineChanges = 64;  // slots of the raw queue beside those for frames
+
+net::FramePoolOptions pool_options(const EngineConfig& config, Topology topology) {
+  net::FramePoolOptions pool;
+  pool.frame_count = config.frame_count;
+  pool.frame_bytes = config.frame_bytes;
+  pool.release_from =
+      topology == Topology::Pipelined ? net::ReleaseFrom::OtherThread : net::ReleaseFrom::SameThread;
+  return pool;
+}
+
+constexpr std::int64_t to_ns(std::chrono::milliseconds duration) noexcept {
+  return std::chrono::nanoseconds(duration).count();
+}
+
+}  // namespace
 
 Lane::Lane(const LaneContext& context, std::unique_ptr<core::MessageSink> sink, Topology topology,
            queue::IdleMode parser_idle)
     : venue_(context.venue),
       venue_config_(context.venue_config),
+      symbols_(context.symbols),
       control_(context.control),
-      line_(context.line),
+      loop_(context.loop),
+      rest_(context.rest),
+      route_(context.route),
+      lane_(context.lane),
+      pool_(pool_options(context.config, topology)),
       sink_(std::move(sink)),
       parser_idle_(parser_idle),
-      parse_(context.venue, context.symbols, context.line, *sink_, context.control,
-             [this] { connector_.reconnect("the venue announced its shutdown"); }),
-      connector_(context.loop, connector_options(context, topology), *this, &context.rest) {
-  constexpr std::size_t kLineChanges = 64;
+      parse_(context.venue, context.symbols, *sink_, context.control, *this) {
+  for (std::size_t i = 0; i < kLinesOfALane; ++i) {
+    lines_[i].lane = this;
+    lines_[i].id = static_cast<core::LineId>(kLinesOfALane * lane_ + i);
+  }
   if (topology == Topology::Pipelined) {
-    raw_queue_ =
-        std::make_unique<queue::SpscQueue<core::RawMessage>>(context.config.frame_count + kLineChanges);
+    raw_queue_ = std::make_unique<queue::SpscQueue<core::RawMessage>>(kLinesOfALane * pool_.frame_count +
+                                                                      kLineChanges);
   }
 }
 
-net::ConnectorOptions Lane::connector_options(const LaneContext& context, Topology topology) {
-  const VenueConfig& venue = context.venue_config;
+Lane::~Lane() = default;
+
+void Lane::make_connector(Line& line) {
+  if (line.connector != nullptr) return;
+  const core::Endpoint& endpoint = venue_.endpoint();
   net::ConnectorOptions options;
-  options.ws_url = venue.ws_url;
-  options.ws_path = context.venue.endpoint().ws_paths.front();
-  options.tls = venue.tls;
-  options.line_id = context.line;
-  options.resolve_timeout = venue.connect_timeout;
-  options.tcp_connect_timeout = venue.connect_timeout;
-  options.tls_handshake_timeout = venue.connect_timeout;
-  options.ws_upgrade_timeout = venue.connect_timeout;
-  options.idle_timeout = venue.idle_timeout;
-  options.backoff = venue.backoff;
-  options.pool.frame_count = context.config.frame_count;
-  options.pool.frame_bytes = context.config.frame_bytes;
-  options.pool.release_from =
-      topology == Topology::Pipelined ? net::ReleaseFrom::OtherThread : net::ReleaseFrom::SameThread;
-  options.max_messages_per_second = context.venue.endpoint().max_requests_per_second;
-  return options;
+  options.ws_url = venue_config_.ws_url;
+  options.ws_path = endpoint.ws_paths[route_];
+  options.tls = venue_config_.tls;
+  options.line_id = line.id;
+  options.resolve_timeout = venue_config_.connect_timeout;
+  options.tcp_connect_timeout = venue_config_.connect_timeout;
+  options.tls_handshake_timeout = venue_config_.connect_timeout;
+  options.ws_upgrade_timeout = venue_config_.connect_timeout;
+  options.idle_timeout = venue_config_.idle_timeout;
+  options.backoff = venue_config_.backoff;
+  options.pool = pool_;
+  options.max_messages_per_second = endpoint.max_requests_per_second;
+  line.connector = std::make_unique<net::ExchangeConnector>(loop_, std::move(options), line, &rest_);
+}
+
+void Lane::connect() {
+  const std::lock_guard lock(lines_mutex_);
+  make_connector(active());
+  active().connector->connect();
+}
+
+void Lane::reconnect(std::string reason) {
+  const std::lock_guard lock(lines_mutex_);
+  if (active().connector != nullptr) active().connector->reconnect(std::move(reason));
+}
+
+// relaxed: tend() looks again soon.
+void Lane::renew() noexcept {
+  const std::lock_guard lock(lines_mutex_);
+  active().leaving.store(true, std::memory_order_relaxed);
+}
+
+void Lane::begin_stop() {
+  // relaxed: a line that goes down while the flag is being set may still be told.
+  stopping_.store(true, std::memory_order_relaxed);
+  const std::lock_guard lock(lines_mutex_);
+  for (Line& line : lines_) {
+    if (line.connector != nullptr) line.connector->disconnect();
+  }
+}
+
+bool Lane::stopped() const {
+  const std::lock_guard lock(lines_mutex_);
+  return std::all_of(lines_.begin(), lines_.end(),
+                     [](const Line& line) { return line.connector == nullptr || line.connector->stopped(); });
+}
+
+void Lane::fetch_snapshot(std::string target, net::RestClient::Callback callback) {
+  const std::lock_guard lock(lines_mutex_);
+  active().connector->fetch_snapshot(std::move(target), venue_config_.rest_timeout, std::move(callback));
+}
+
+void Lane::append_health(std::vector<LineHealth>& health) const {
+  const std::lock_guard lock(lines_mutex_);
+  for (const Line& line : lines_) {
+    if (line.connector == nullptr) continue;
+    const net::ConnectorCounters& counters = line.connector->counters();
+    LineHealth entry;
+    entry.line = line.id;
+    entry.venue = venue_.name();
+    entry.path = venue_.endpoint().ws_paths[route_];
+    // acquire: pairs with the release stores in confirm() and on_connected().
+    entry.up = line.up.load(std::memory_order_acquire);
+    entry.in_use = &line == &lines_[active_];
+    entry.last_traffic_ns = line.connector->last_traffic_ns();
+    // relaxed: a time.
+    entry.up_since_ns = entry.up ? line.up_since_ns.load(std::memory_order_relaxed) : 0;
+    entry.streams = stream_count();
+    entry.raw_queue_depth = raw_queue_ ? raw_queue_->size() : 0;
+    entry.frames = counters.frames.get();
+    entry.bytes = counters.socket_bytes.get();
+    entry.pings = counters.pings.get();
+    entry.reconnects = counters.reconnects.get();
+    entry.pool_waits = counters.pool_waits.get();
+    entry.parse_errors = line.parse_errors.get();
+    entry.wins = line.arbitration.wins.get();
+    entry.late = line.arbitration.late.get();
+    entry.lead_p50_ns = line.arbitration.lead.percentile(50);
+    entry.lead_p99_ns = line.arbitration.lead.percentile(99);
+    health.push_back(std::move(entry));
+  }
 }
 
 // ---- subscriptions ---------------------------------------------------------------------------------------
 
 std::vector<core::Subscription> Lane::subscriptions_of(const std::string& venue_symbol) const {
   std::vector<core::Subscription> subscriptions;
-  for (const core::Channel channel : venue_config_.channels) subscriptions.push_back({venue_symbol, channel});
+  for (const core::Channel channel : venue_config_.channels) {
+    if (venue_.route_of(channel) == route_) subscriptions.push_back({venue_symbol, channel});
+  }
   return subscriptions;
+}
+
+// Under subscriptions_mutex_. The frames that ask for these, each noted as not yet confirmed.
+std::vector<std::string> Lane::request_frames(Line& line, std::vector<core::Subscription> subscriptions) {
+  const core::Endpoint& endpoint = venue_.endpoint();
+  const std::size_t step = std::max<std::size_t>(endpoint.max_streams_per_request, 1);
+  std::vector<std::string> frames;
+  for (std::size_t begin = 0; begin < subscriptions.size(); begin += step) {
+    const auto part = std::span<const core::Subscription>(subscriptions)
+                          .subspan(begin, std::min(step, subscriptions.size() - begin));
+    std::vector<std::string> made = venue_.subscribe_frames(part, next_request_id_);
+    for (std::size_t i = 0; i < made.size(); ++i) {
+      const std::int64_t id = next_request_id_++;
+      if (!endpoint.acknowledges_requests) continue;
+      // The connector paces what it sends: the later ones are answered later.
+      const double rate = endpoint.max_requests_per_second;
+      const double wait_s = rate > 0 ? static_cast<double>(line.pending.size() + 1) / rate : 0;
+      const std::int64_t deadline_ns = sys::monotonic_ns() + to_ns(venue_config_.subscribe_timeout) +
+                                       static_cast<std::int64_t>(wait_s * 1e9);
+      line.pending[id] = {{part.begin(), part.end()}, deadline_ns};
+    }
+    std::move(made.begin(), made.end(), std::back_inserter(frames));
+  }
+  return frames;
 }
 
 void Lane::add_symbol(const std::string& venue_symbol) {
   const std::vector<core::Subscription> added = subscriptions_of(venue_symbol);
-  std::vector<std::string> frames;
-  {
-    const std::lock_guard lock(subscriptions_mutex_);
-    subscriptions_.insert(subscriptions_.end(), added.begin(), added.end());
-    if (!up()) return;  // on_up() will send them all
-    frames = venue_.subscribe_frames(added, next_request_id_);
-    next_request_id_ += static_cast<std::int64_t>(frames.size());
+  const std::lock_guard lock(subscriptions_mutex_);
+  subscriptions_.insert(subscriptions_.end(), added.begin(), added.end());
+  for (Line& line : lines_) {
+    if (line.connected) line.connector->subscribe(request_frames(line, added));
   }
-  connector_.subscribe(std::move(frames));
 }
 
 void Lane::remove_symbol(const std::string& venue_symbol) {
-  std::vector<std::string> frames;
-  {
-    const std::lock_guard lock(subscriptions_mutex_);
-    std::erase_if(subscriptions_,
-                  [&](const core::Subscription& s) { return s.venue_symbol == venue_symbol; });
-    if (!up()) return;
-    frames = venue_.unsubscribe_frames(subscriptions_of(venue_symbol), next_request_id_);
+  const std::lock_guard lock(subscriptions_mutex_);
+  std::erase_if(subscriptions_, [&](const core::Subscription& s) { return s.venue_symbol == venue_symbol; });
+  for (Line& line : lines_) {
+    if (!line.connected) continue;
+    std::vector<std::string> frames =
+        venue_.unsubscribe_frames(subscriptions_of(venue_symbol), next_request_id_);
     next_request_id_ += static_cast<std::int64_t>(frames.size());
+    line.connector->subscribe(std::move(frames));
   }
-  connector_.subscribe(std::move(frames));
 }
 
 std::size_t Lane::stream_count() const {
@@ -84,58 +201,163 @@ std::size_t Lane::stream_count() const {
   return subscriptions_.size();
 }
 
-std::vector<std::string> Lane::on_up() {
-  const std::lock_guard lock(subscriptions_mutex_);
-  // release: set under the lock, so that add_symbol() either is in the list below or sends its own frames;
-  // pairs with the acquire load in up().
-  up_.store(true, std::memory_order_release);
-  std::vector<std::string> frames = venue_.subscribe_frames(subscriptions_, next_request_id_);
-  next_request_id_ += static_cast<std::int64_t>(frames.size());
+// Loop thread.
+std::vector<std::string> Lane::on_connected(Line& line) {
+  std::vector<std::string> frames;
+  {
+    const std::lock_guard lock(subscriptions_mutex_);
+    line.connected = true;
+    line.pending.clear();
+    frames = request_frames(line, subscriptions_);
+    // relaxed: the notice was for the connection before this one.
+    line.leaving.store(false, std::memory_order_relaxed);
+    if (!line.pending.empty()) return frames;
+    mark_up(line);
+  }
+  hand_on_state(line, shm::LineState::Up);
   return frames;
 }
 
-// acquire: pairs with the release stores in on_up() and on_line_state().
-bool Lane::up() const noexcept { return up_.load(std::memory_order_acquire); }
+// Under subscriptions_mutex_: on_line_state() takes it before it calls the line down.
+void Lane::mark_up(Line& line) noexcept {
+  // relaxed: a time.
+  line.up_since_ns.store(sys::monotonic_ns(), std::memory_order_relaxed);
+  // release: pairs with the acquire loads in append_health() and tend_renewal().
+  line.up.store(true, std::memory_order_release);
+}
+
+// Parser thread.
+void Lane::on_reply(core::LineId id, core::ParseStatus status, const core::VenueReply& reply) noexcept {
+  Line& line = line_of(id);
+  bool came_up = false;
+  {
+    const std::lock_guard lock(subscriptions_mutex_);
+    const auto request = line.pending.find(reply.request_id);
+    if (request == line.pending.end()) return;  // of a connection before this one, or not ours
+    const Line::Request answered = std::move(request->second);
+    line.pending.erase(request);
+    if (status == core::ParseStatus::VenueError) refused(line, answered.subscriptions, reply);
+    // relaxed: only this thread and, under the lock, on_connected() and on_line_state() write it.
+    came_up = line.pending.empty() && !line.up.load(std::memory_order_relaxed);
+    if (came_up) mark_up(line);
+  }
+  if (came_up) tell_road(line, shm::LineState::Up);
+}
+
+// Parser thread, under subscriptions_mutex_. One of several was wrong, and the venue does not say which: each
+// half is asked for again, until a single one is left. That one is given up, with the venue's words.
+void Lane::refused(Line& line, const std::vector<core::Subscription>& asked,
+                   const core::VenueReply& reply) noexcept {
+  if (asked.empty()) return;
+  if (asked.size() == 1) return reject(line, asked.front(), reply);
+  const auto middle = asked.begin() + static_cast<std::ptrdiff_t>(asked.size() / 2);
+  for (const auto& half : {std::vector(asked.begin(), middle), std::vector(middle, asked.end())}) {
+    line.connector->subscribe(request_frames(line, half));
+  }
+}
+
+void Lane::reject(const Line& line, const core::Subscription& subscription,
+                  const core::VenueReply& reply) noexcept {
+  std::erase_if(subscriptions_, [&](const core::Subscription& s) {
+    return s.venue_symbol == subscription.venue_symbol && s.channel == subscription.channel;
+  });
+  const core::Instrument* instrument = symbols_.find(subscription.venue_symbol);
+  control_.tell(ControlKind::Rejected, [&](ControlEvent& event) {
+    event.line = line.id;
+    event.exchange = venue_.exchange_id();
+    event.symbol = instrument != nullptr ? instrument->symbol_id : core::kNoSymbol;
+    event.channel = subscription.channel;
+    event.code = reply.code;
+    event.set_text(reply.text);
+  });
+  if (instrument == nullptr || subscription.channel != core::Channel::Depth) return;
+  core::MessageHeader& header = sink_->slot().header;
+  header = {};
+  header.update_type = core::UpdateType::Invalidate;
+  header.reason = static_cast<std::uint8_t>(shm::StateReason::Rejected);
+  header.symbol_id = instrument->symbol_id;
+  header.exchange_id = venue_.exchange_id();
+  header.line_id = line.id;
+  header.recv_ts_ns = sys::now_ns();
+  sink_->commit();
+}
+
+// Parser thread.
+void Lane::on_shutdown(core::LineId id) noexcept {
+  // relaxed: tend() looks again soon.
+  line_of(id).leaving.store(true, std::memory_order_relaxed);
+}
 
 // ---- frames ----------------------------------------------------------------------------------------------
 
-void Lane::on_frame(const core::RawMessage& frame) noexcept { hand_on(frame); }
-
 void Lane::hand_on(const core::RawMessage& raw) noexcept {
-  if (raw_queue_ == nullptr) {
-    parse_.handle(raw);
-    if (raw.kind == core::RawKind::Frame) connector_.release(raw);
-    return;
-  }
+  if (raw_queue_ == nullptr) return consume(raw);
   queue::FullQueueWait wait;
   while (!raw_queue_->try_push(raw)) wait.wait();
   if (parser_idle_ == queue::IdleMode::Park) parser_wake_.notify();
 }
 
-void Lane::on_line_state(shm::LineState state, net::LineReason reason, std::string_view detail) noexcept {
-  // release: pairs with the acquire load in up(). Up is set by on_up(), with the subscriptions.
-  if (state != shm::LineState::Up) up_.store(false, std::memory_order_release);
-  control_.tell(ControlKind::LineState, [&](ControlEvent& event) {
-    event.line = line_;
-    event.line_state = state;
-    event.code = static_cast<std::int64_t>(reason);
-    event.set_text(detail.empty() ? net::to_string(reason) : detail);
-  });
-  // The road hears of Up and Down only, each once, in order with the frames.
-  // relaxed: a line that goes down while the flag is being set may still be told.
-  if (state == shm::LineState::Connecting || state == told_ || stopping_.load(std::memory_order_relaxed))
-    return;
-  told_ = state;
+// Parser thread.
+void Lane::consume(const core::RawMessage& raw) noexcept {
+  Line& line = line_of(raw.line_id);
+  if (raw.kind == core::RawKind::Line) return tell_road(line, raw.line_state);
+  parse_.handle(raw);
+  line.connector->release(raw);
+}
+
+// A change of state takes its place among the frames.
+void Lane::hand_on_state(const Line& line, shm::LineState state) noexcept {
   core::RawMessage raw{};
   raw.kind = core::RawKind::Line;
   raw.line_state = state;
-  raw.line_id = line_;
+  raw.line_id = line.id;
   raw.recv_ts_ns = sys::now_ns();
   hand_on(raw);
 }
 
-// relaxed: see on_line_state().
-void Lane::begin_stop() noexcept { stopping_.store(true, std::memory_order_relaxed); }
+// Loop thread. That the connector is up is not yet that the line is: see on_connected().
+void Lane::on_line_state(Line& line, shm::LineState state, net::LineReason reason,
+                         std::string_view detail) noexcept {
+  if (state == shm::LineState::Up) return;
+  {
+    const std::lock_guard lock(subscriptions_mutex_);
+    line.connected = false;
+    line.pending.clear();
+    // release: pairs with the acquire loads in append_health() and tend_renewal().
+    line.up.store(false, std::memory_order_release);
+  }
+  tell_control(line, state, detail.empty() ? net::to_string(reason) : detail);
+  // relaxed: a line that goes down while the flag is being set may still be told.
+  if (state == shm::LineState::Down && !stopping_.load(std::memory_order_relaxed)) {
+    hand_on_state(line, shm::LineState::Down);
+  }
+}
+
+// Parser thread. The road hears of Up and Down only, each once, in order with the frames.
+void Lane::tell_road(Line& line, shm::LineState state) noexcept {
+  if (state == line.told) return;
+  line.told = state;
+  if (state == shm::LineState::Up) tell_control(line, state, "");
+  core::MessageHeader& header = sink_->slot().header;
+  header = {};
+  header.update_type = core::UpdateType::Line;
+  header.reason = static_cast<std::uint8_t>(state);
+  header.symbol_id = core::kNoSymbol;
+  header.exchange_id = venue_.exchange_id();
+  header.line_id = line.id;
+  header.recv_ts_ns = sys::now_ns();
+  header.flags = core::kFirst | core::kLast;
+  sink_->commit();
+}
+
+void Lane::tell_control(const Line& line, shm::LineState state, std::string_view detail) noexcept {
+  control_.tell(ControlKind::LineState, [&](ControlEvent& event) {
+    event.line = line.id;
+    event.exchange = venue_.exchange_id();
+    event.line_state = state;
+    event.set_text(detail);
+  });
+}
 
 void Lane::run_parser() {
   queue::IdleStrategy idle(parser_idle_, parser_wake_);
@@ -152,8 +374,7 @@ void Lane::run_parser() {
       continue;
     }
     idle.reset();
-    parse_.handle(*raw);
-    if (raw->kind == core::RawKind::Frame) connector_.release(*raw);
+    consume(*raw);
     raw_queue_->pop();
   }
 }
@@ -162,6 +383,85 @@ void Lane::stop_parser() noexcept {
   // release: pairs with the acquire loads in run_parser().
   parser_stop_.store(true, std::memory_order_release);
   parser_wake_.notify();
+}
+
+// ---- what needs no frame to happen -----------------------------------------------------------------------
+
+void Lane::tend() {
+  // relaxed: a moment later is soon enough.
+  if (stopping_.load(std::memory_order_relaxed)) return;
+  const std::int64_t now_ns = sys::monotonic_ns();
+  const std::lock_guard lock(lines_mutex_);
+  tend_requests(now_ns);
+  tend_renewal(now_ns);
+}
+
+void Lane::tend_requests(std::int64_t now_ns) {
+  for (Line& line : lines_) {
+    std::int64_t overdue = 0;
+    {
+      const std::lock_guard lock(subscriptions_mutex_);
+      for (const auto& [id, request] : line.pending) {
+        if (request.deadline_ns < now_ns) overdue = id;
+      }
+      if (overdue != 0) line.pending.clear();
+    }
+    if (overdue == 0) continue;
+    line.connector->reconnect("no answer to request " + std::to_string(overdue) + " within " +
+                              std::to_string(venue_config_.subscribe_timeout.count()) + " ms");
+  }
+}
+
+// The venue said so, or the connection grows old. Lanes that came up together don't leave together.
+bool Lane::renewal_is_due(const Line& line, std::int64_t now_ns) const {
+  // relaxed: see on_shutdown(). acquire: pairs with the release stores in mark_up().
+  if (line.leaving.load(std::memory_order_relaxed)) return true;
+  if (!line.up.load(std::memory_order_acquire)) return false;
+  const std::int64_t limit_ns = venue_config_.max_connection_age.count() != 0
+                                    ? to_ns(venue_config_.max_connection_age)
+                                    : venue_.endpoint().max_connection_age_ms * 1'000'000;
+  if (limit_ns == 0) return false;
+  const auto early = static_cast<std::int64_t>(5 + lane_ % 8);  // percent
+  // relaxed: a time.
+  return now_ns - line.up_since_ns.load(std::memory_order_relaxed) > limit_ns / 100 * (100 - early);
+}
+
+void Lane::tend_renewal(std::int64_t now_ns) {
+  // acquire, all: pair with the release stores in mark_up() and on_line_state().
+  switch (renewal_) {
+    case Renewal::None:
+      if (!renewal_is_due(active(), now_ns)) return;
+      core::log(core::LogLevel::Info, "line.renew line=" + std::to_string(active().id) +
+                                          " new_line=" + std::to_string(standby().id));
+      make_connector(standby());
+      standby().connector->connect();
+      renewal_ = Renewal::Opening;
+      return;
+    case Renewal::Opening:
+      if (standby().up.load(std::memory_order_acquire)) {
+        overlap_until_ns_ = now_ns + to_ns(venue_config_.overlap);
+        renewal_ = Renewal::Overlap;
+      } else if (!active().up.load(std::memory_order_acquire)) {
+        close_old();  // it is lost already: the new one goes on trying alone
+      }
+      return;
+    case Renewal::Overlap:
+      if (!standby().up.load(std::memory_order_acquire)) {
+        renewal_ = Renewal::Opening;
+      } else if (now_ns >= overlap_until_ns_) {
+        close_old();
+      }
+      return;
+    case Renewal::Closing:
+      if (standby().connector->stopped()) renewal_ = Renewal::None;
+      return;
+  }
+}
+
+void Lane::close_old() {
+  active().connector->disconnect();
+  active_ = 1 - active_;
+  renewal_ = Renewal::Closing;
 }
 
 }  // namespace mdp::engine

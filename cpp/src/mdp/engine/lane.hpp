@@ -1,17 +1,25 @@
-// Lane: one line to a venue, with its connector, parser and the queue between them.
+// Lane: one connection to a venue with all that belongs to it: connector, parser and the queue between them.
 //
 // Made by Engine. In the fused topology frames are parsed inline on the loop's thread; in the pipelined one
 // they pass through the raw queue to run_parser(), which the engine runs on a thread of its own.
+//
+// A lane has two lines, of which one is in use. Before the venue ends the connection (its age limit, its
+// shutdown notice) the lane is renewed: the other line comes up beside it, carries everything for a while,
+// and only then the old one is closed. Frames of both pass the one parser; the book manager arbitrates
+// between them as between any two lines, so no book notices.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "mdp/book/line_arbiter.hpp"
 #include "mdp/core/venue.hpp"
 #include "mdp/engine/control.hpp"
 #include "mdp/engine/engine_config.hpp"
@@ -22,6 +30,8 @@
 
 namespace mdp::engine {
 
+inline constexpr std::size_t kLinesOfALane = 2;
+
 struct LaneContext {
   const core::Venue& venue;
   const VenueConfig& venue_config;
@@ -30,64 +40,172 @@ struct LaneContext {
   ControlQueue& control;
   net::IoLoop& loop;
   net::RestClient& rest;
-  core::LineId line;
+  std::size_t route;  // of core::Endpoint::ws_paths
+  std::size_t lane;   // its number: the lines are 2 * lane and 2 * lane + 1
 };
 
-class Lane final : public net::LineHandler {
+struct LineHealth {
+  core::LineId line = 0;
+  std::string venue;
+  std::string path;     // what it was connected to
+  bool up = false;      // connected, and the venue has confirmed every subscription
+  bool in_use = false;  // not the one that waits for the next renewal
+  std::int64_t last_traffic_ns = 0;
+  std::int64_t up_since_ns = 0;  // 0: not up
+  std::size_t streams = 0;
+  std::size_t raw_queue_depth = 0;
+  std::uint64_t frames = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t pings = 0;
+  std::uint64_t reconnects = 0;
+  std::uint64_t pool_waits = 0;
+  std::uint64_t parse_errors = 0;
+  std::uint64_t wins = 0;  // see book::LineCounters
+  std::uint64_t late = 0;
+  std::uint64_t lead_p50_ns = 0;
+  std::uint64_t lead_p99_ns = 0;
+};
+
+class Lane final : private ReplyHandler {
  public:
   // Fused: `sink` is the next stage, called on the loop's thread. Pipelined: `sink` is called on the parser
   // thread, which waits by `parser_idle`.
   Lane(const LaneContext& context, std::unique_ptr<core::MessageSink> sink, Topology topology,
        queue::IdleMode parser_idle);
+  ~Lane() override;
 
-  // Any thread. Subscribes to every channel of the venue's config for this symbol, now if the line is up and
-  // after each reconnect.
+  // Any thread. Starts, and keeps the lane connected until begin_stop().
+  void connect();
+
+  // Any thread. Subscribes to every channel of the venue's config that this route carries, now if the lane is
+  // up and after each reconnect.
   void add_symbol(const std::string& venue_symbol);
   void remove_symbol(const std::string& venue_symbol);
   std::size_t stream_count() const;
+
+  // Any thread. The next tend() begins to replace the connection by a new one, without a moment between.
+  void renew() noexcept;
+  // Any thread. Drops the connection and makes it anew.
+  void reconnect(std::string reason);
+
+  // The engine's housekeeping, some times a second: renewals, and requests the venue does not answer.
+  void tend();
 
   // Pipelined: runs until stop_parser(), then handles what is left in the queue.
   void run_parser();
   void stop_parser() noexcept;
 
-  // Any thread. From now on a line that goes down is intended: its books keep their state.
-  void begin_stop() noexcept;
+  // Any thread. Disconnects for good. From now on a line that goes down is intended: books keep their state.
+  void begin_stop();
+  bool stopped() const;
 
-  net::ExchangeConnector& connector() noexcept { return connector_; }
-  const net::ExchangeConnector& connector() const noexcept { return connector_; }
-  const ParseCounters& parse_counters() const noexcept { return parse_.counters(); }
-  std::size_t raw_queue_depth() const noexcept { return raw_queue_ ? raw_queue_->size() : 0; }
-  core::LineId line() const noexcept { return line_; }
-  bool up() const noexcept;
+  // Any thread. GET through the line in use; `callback` comes on the REST thread.
+  void fetch_snapshot(std::string target, net::RestClient::Callback callback);
+
+  std::array<core::LineId, kLinesOfALane> line_ids() const noexcept { return {lines_[0].id, lines_[1].id}; }
+  book::LineCounters& line_counters(std::size_t i) noexcept { return lines_[i].arbitration; }
+  std::size_t number() const noexcept { return lane_; }
+  // Any thread. One entry for each line that was ever connected.
+  void append_health(std::vector<LineHealth>& health) const;
 
  private:
-  void on_frame(const core::RawMessage& frame) noexcept override;
-  void on_line_state(shm::LineState state, net::LineReason reason, std::string_view detail) noexcept override;
-  std::vector<std::string> on_up() override;
+  // One of the two connections.
+  struct Line final : net::LineHandler {
+    Lane* lane = nullptr;
+    core::LineId id = 0;
+    std::unique_ptr<net::ExchangeConnector> connector;  // made when first needed, under lines_mutex_
+    // Requests the venue has not confirmed, by id. Under lane->subscriptions_mutex_.
+    struct Request {
+      std::vector<core::Subscription> subscriptions;
+      std::int64_t deadline_ns;
+    };
+    std::map<std::int64_t, Request> pending;
+    bool connected = false;  // under subscriptions_mutex_: subscriptions go out at once
+    // Connected and confirmed. release where it is set, acquire where it is read: who sees it sees the line's
+    // subscriptions go on.
+    std::atomic<bool> up{false};
+    std::atomic<std::int64_t> up_since_ns{0};  // monotonic; relaxed: a time
+    std::atomic<bool> leaving{false};          // the venue will end it; relaxed: tend() looks again soon
+    // What the road was last told, by the parser's thread.
+    shm::LineState told = shm::LineState::Connecting;
+    book::LineCounters arbitration;
+    core::Counter parse_errors;
 
+    void on_frame(const core::RawMessage& frame) noexcept override { lane->hand_on(frame); }
+    void on_line_state(shm::LineState state, net::LineReason reason,
+                       std::string_view detail) noexcept override {
+      lane->on_line_state(*this, state, reason, detail);
+    }
+    std::vector<std::string> on_up() override { return lane->on_connected(*this); }
+  };
+  enum class Renewal : std::uint8_t {
+    None,
+    Opening,  // the other line connects and subscribes
+    Overlap,  // both carry everything
+    Closing,  // the old line is being closed
+  };
+
+  // Loop thread.
+  void on_line_state(Line& line, shm::LineState state, net::LineReason reason,
+                     std::string_view detail) noexcept;
+  std::vector<std::string> on_connected(Line& line);
   void hand_on(const core::RawMessage& raw) noexcept;
+  void hand_on_state(const Line& line, shm::LineState state) noexcept;
+
+  // Parser thread.
+  void consume(const core::RawMessage& raw) noexcept;
+  void on_reply(core::LineId line, core::ParseStatus status, const core::VenueReply& reply) noexcept override;
+  void on_shutdown(core::LineId line) noexcept override;
+  void on_error(core::LineId line) noexcept override { line_of(line).parse_errors.add(); }
+  void refused(Line& line, const std::vector<core::Subscription>& asked,
+               const core::VenueReply& reply) noexcept;
+  void reject(const Line& line, const core::Subscription& subscription,
+              const core::VenueReply& reply) noexcept;
+  void tell_road(Line& line, shm::LineState state) noexcept;
+
+  void tell_control(const Line& line, shm::LineState state, std::string_view detail) noexcept;
+  Line& line_of(core::LineId id) noexcept { return lines_[id % kLinesOfALane]; }
   std::vector<core::Subscription> subscriptions_of(const std::string& venue_symbol) const;
-  static net::ConnectorOptions connector_options(const LaneContext& context, Topology topology);
+  std::vector<std::string> request_frames(Line& line, std::vector<core::Subscription> subscriptions);
+  void mark_up(Line& line) noexcept;
+
+  // Under lines_mutex_.
+  Line& active() noexcept { return lines_[active_]; }
+  Line& standby() noexcept { return lines_[1 - active_]; }
+  void make_connector(Line& line);
+  bool renewal_is_due(const Line& line, std::int64_t now_ns) const;
+  void tend_renewal(std::int64_t now_ns);
+  void tend_requests(std::int64_t now_ns);
+  void close_old();
 
   const core::Venue& venue_;
   const VenueConfig& venue_config_;
+  const core::SymbolTable& symbols_;
   ControlQueue& control_;
-  core::LineId line_;
+  net::IoLoop& loop_;
+  net::RestClient& rest_;
+  const std::size_t route_;
+  const std::size_t lane_;
+  const net::FramePoolOptions pool_;
   std::unique_ptr<core::MessageSink> sink_;
   // Pipelined only. Connector thread writes, parser thread reads. Frames can't fill it: it has a slot for
-  // every buffer of the pool and some for line changes.
+  // every buffer of both pools and some for line changes.
   std::unique_ptr<queue::SpscQueue<core::RawMessage>> raw_queue_;
   queue::WakeSignal parser_wake_;
   queue::IdleMode parser_idle_;
   std::atomic<bool> parser_stop_{false};
   std::atomic<bool> stopping_{false};
-  std::atomic<bool> up_{false};
-  shm::LineState told_ = shm::LineState::Connecting;  // loop thread: the last state handed on
+
   mutable std::mutex subscriptions_mutex_;
   std::vector<core::Subscription> subscriptions_;
   std::int64_t next_request_id_ = 1;
+
+  mutable std::mutex lines_mutex_;  // connectors being made, active_, renewal_; control path only
+  std::array<Line, kLinesOfALane> lines_;
+  std::size_t active_ = 0;
+  Renewal renewal_ = Renewal::None;
+  std::int64_t overlap_until_ns_ = 0;
   ParseStage parse_;
-  net::ExchangeConnector connector_;
 };
 
 }  // namespace mdp::engine

@@ -47,7 +47,7 @@ std::vector<core::Instrument> instruments_of(const std::vector<ReplaySymbol>& sy
 }  // namespace
 
 // The stages and what joins them; in the order of the road.
-struct Replay::Road {
+struct Replay::Road final : ReplyHandler {
   // The last stage: where the publisher stands in the engine.
   class End final : public core::EventSink {
    public:
@@ -80,11 +80,16 @@ struct Replay::Road {
 
   Road(std::string_view venue_name, const std::vector<ReplaySymbol>& of, std::size_t line_count,
        const ReplayOptions& options);
-  ~Road();
+  ~Road() override;
+
+  void on_error(core::LineId) noexcept override { frame_errors.add(); }
+  void on_reply(core::LineId, core::ParseStatus, const core::VenueReply&) noexcept override {}
+  void on_shutdown(core::LineId) noexcept override {}
 
   void start_threads();
   void put_in();
   void handle(Input& input);
+  void hand_on_line(const core::RawMessage& raw);
   void flush();
   template <class HasWork, class Round>
   void run(queue::WakeSignal& wake, HasWork has_work, Round round);
@@ -96,6 +101,7 @@ struct Replay::Road {
   std::unique_ptr<SymbolStatus[]> status;
   End end;
   const bool pipelined;
+  const bool audit;
   // The queues are megabytes: only the topology that has them makes them.
   std::unique_ptr<EventQueue> event_queue;
   queue::WakeSignal end_wake;
@@ -104,6 +110,8 @@ struct Replay::Road {
   std::unique_ptr<MessageQueue> message_queue;
   std::unique_ptr<core::MessageSink> messages;
   std::vector<std::unique_ptr<ParseStage>> parsers;  // by line
+  core::Counter frames;
+  core::Counter frame_errors;
   core::Counter snapshot_errors;
   std::mutex problems_mutex;
   std::vector<std::string> problems;  // of snapshots
@@ -122,7 +130,8 @@ Replay::Road::Road(std::string_view venue_name, const std::vector<ReplaySymbol>&
       table(instruments_of(of)),
       status(std::make_unique<SymbolStatus[]>(std::max<std::size_t>(of.size(), 1))),
       end(venue_name, instruments_of(of), options.event_lines),
-      pipelined(options.pipelined) {
+      pipelined(options.pipelined),
+      audit(options.audit) {
   core::EventSink* events = &end;
   if (pipelined) {
     event_queue = std::make_unique<EventQueue>(kEventSlots);
@@ -131,6 +140,7 @@ Replay::Road::Road(std::string_view venue_name, const std::vector<ReplaySymbol>&
   }
   book::BookOptions books;
   books.table_levels = 1;  // nobody reads the table
+  books.self_audit = options.audit;
   manager = std::make_unique<ManagerStage>(*events, books, status.get(), control);
   if (pipelined) {
     message_queue = std::make_unique<MessageQueue>(kMessageSlots);
@@ -141,15 +151,15 @@ Replay::Road::Road(std::string_view venue_name, const std::vector<ReplaySymbol>&
     messages = std::make_unique<DirectMessageSink>(manager->manager());
   }
   for (std::size_t line = 0; line < line_count; ++line) {
-    parsers.push_back(std::make_unique<ParseStage>(*venue, table, static_cast<core::LineId>(line), *messages,
-                                                   control, [] {}));
+    parsers.push_back(std::make_unique<ParseStage>(*venue, table, *messages, control, *this));
   }
   if (pipelined) start_threads();
   // As the engine does when it runs: on the manager's thread.
   std::promise<void> added;
   manager->post([this, &added](book::OrderBookManager& books_of) {
     for (const ReplaySymbol& symbol : symbols) {
-      books_of.add_symbol(symbol.instrument.symbol_id, venue->exchange_id(), symbol.line, venue->sync_rule());
+      books_of.add_symbol(symbol.instrument.symbol_id, venue->exchange_id(), symbol.lines,
+                          venue->sync_rule());
     }
     added.set_value();
   });
@@ -231,7 +241,11 @@ void Replay::Road::put_in() {
 
 // Parser thread, or inline.
 void Replay::Road::handle(Input& input) {
-  if (input.snapshot_of == nullptr) return parsers[input.raw.line_id]->handle(input.raw);
+  if (input.raw.kind == core::RawKind::Line) return hand_on_line(input.raw);
+  if (input.snapshot_of == nullptr) {
+    frames.add();
+    return parsers[input.raw.line_id]->handle(input.raw);
+  }
   const core::ParseStatus read =
       venue->parse_snapshot(input.raw.text(), *input.snapshot_of, input.raw.recv_ts_ns, *messages);
   if (!core::is_error(read)) return;
@@ -239,6 +253,20 @@ void Replay::Road::handle(Input& input) {
   const std::lock_guard lock(problems_mutex);
   problems.push_back("unreadable snapshot of " + input.snapshot_of->canonical_symbol + " (" +
                      core::to_string(read) + "): " + std::string(input.raw.text().substr(0, 80)));
+}
+
+// As a lane does it.
+void Replay::Road::hand_on_line(const core::RawMessage& raw) {
+  core::MessageHeader& header = messages->slot().header;
+  header = {};
+  header.update_type = core::UpdateType::Line;
+  header.reason = static_cast<std::uint8_t>(raw.line_state);
+  header.symbol_id = core::kNoSymbol;
+  header.exchange_id = venue->exchange_id();
+  header.line_id = raw.line_id;
+  header.recv_ts_ns = raw.recv_ts_ns;
+  header.flags = core::kFirst | core::kLast;
+  messages->commit();
 }
 
 // Every stage is done with an element only when what came of it is in the next queue, so the queues are
@@ -267,9 +295,11 @@ Replay::Replay(std::string_view venue, const std::vector<ReplaySymbol>& symbols,
     : symbols_(symbols) {
   for (std::size_t i = 0; i < symbols_.size(); ++i) {
     symbols_[i].instrument.symbol_id = static_cast<core::SymbolId>(i);
-    if (symbols_[i].line < line_count) continue;
-    throw ConfigError(symbols_[i].instrument.canonical_symbol + " rides line " +
-                      std::to_string(symbols_[i].line) + ", and there are " + std::to_string(line_count));
+    for (const core::LineId line : symbols_[i].lines) {
+      if (line < line_count) continue;
+      throw ConfigError(symbols_[i].instrument.canonical_symbol + " rides line " + std::to_string(line) +
+                        ", and there are " + std::to_string(line_count));
+    }
   }
   road_ = std::make_unique<Road>(venue, symbols_, line_count, options);
 }
@@ -340,6 +370,10 @@ std::vector<std::string> Replay::take_problems() {
     problems.swap(road_->problems);
   }
   for (const ControlEvent& event : events) {
+    if (event.kind == ControlKind::AuditMismatch) {
+      problems.push_back(symbols_[event.symbol].instrument.canonical_symbol + " at " +
+                         std::to_string(event.update_id) + ": the venue's quote is another");
+    }
     if (event.kind != ControlKind::ParseError) continue;
     problems.push_back("unreadable frame on line " + std::to_string(event.line) + " (" +
                        core::to_string(event.parse_status) + "): " + event.text);
@@ -350,11 +384,8 @@ std::vector<std::string> Replay::take_problems() {
 ReplaySummary Replay::summary() {
   flush();
   ReplaySummary summary{};
-  for (const auto& parser : road_->parsers) {
-    summary.frames += parser->counters().frames.get();
-    summary.parse_errors += parser->counters().errors.get();
-  }
-  summary.parse_errors += road_->snapshot_errors.get();
+  summary.frames = road_->frames.get();
+  summary.parse_errors = road_->frame_errors.get() + road_->snapshot_errors.get();
   const book::OrderBookManager& manager = road_->manager->manager();
   const book::BookCounters& counters = manager.counters();
   summary.gaps = counters.gaps.get();
@@ -362,8 +393,8 @@ ReplaySummary Replay::summary() {
   summary.book_updates = counters.updates.get() + counters.updates_joined.get();
   summary.trades = counters.trades.get();
   summary.crossed = counters.crossed.get();
-  summary.quotes_checked = road_->end.check.checked();
-  summary.quotes_wrong = road_->end.check.wrong().size();
+  summary.quotes_checked = road_->audit ? counters.audits.get() : road_->end.check.checked();
+  summary.quotes_wrong = road_->audit ? counters.audit_mismatches.get() : road_->end.check.wrong().size();
   for (const ReplaySymbol& symbol : symbols_) {
     if (!road_->end.with_book[symbol.instrument.symbol_id]) continue;
     ++summary.books;

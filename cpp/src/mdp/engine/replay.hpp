@@ -20,15 +20,18 @@
 
 namespace mdp::engine {
 
-// A symbol of a recorded session, and the line its book rides on.
+// A symbol of a recorded session, and the lines that bring its book.
 struct ReplaySymbol {
   core::Instrument instrument;
-  core::LineId line = 0;
+  std::vector<core::LineId> lines;
 };
 
 struct ReplayOptions {
   bool pipelined = false;
   bool event_lines = false;  // whether take_event_lines() will have any
+  // Whether a quote of the venue that disagrees makes the book STALE, as it does live. Otherwise it is only
+  // counted, and so are all that follow it.
+  bool audit = false;
 };
 
 struct ReplaySummary {
@@ -39,7 +42,8 @@ struct ReplaySummary {
   std::uint64_t book_updates;  // applied: to a LIVE book, or to a snapshot that they waited for
   std::uint64_t trades;
   std::uint64_t crossed;
-  std::uint64_t quotes_checked;  // the venue's quotes that have the id of an update
+  std::uint64_t quotes_checked;  // the venue's quotes that have the id of an update; with `audit` as the
+                                 // books' own audit saw them
   std::uint64_t quotes_wrong;
   std::uint64_t books;       // symbols with book updates
   std::uint64_t books_live;  // of those, LIVE now

@@ -22,9 +22,9 @@ class ReplaySurvey::Seen final : public core::MessageSink {
     const bool book = header.update_type == core::UpdateType::Delta ||
                       header.update_type == core::UpdateType::Snapshot ||
                       header.update_type == core::UpdateType::Invalidate;
-    if (!book || candidate.has_book || !on_line) return;
-    candidate.has_book = true;
-    candidate.line = header.line_id;
+    std::vector<core::LineId>& lines = candidate.lines;
+    if (!book || !on_line || std::find(lines.begin(), lines.end(), header.line_id) != lines.end()) return;
+    lines.push_back(header.line_id);
   }
 
   bool on_line = true;  // false while a REST answer is read
@@ -157,7 +157,7 @@ void ReplaySurvey::snapshot(std::string_view venue_symbol, std::string_view body
 std::vector<ReplaySymbol> ReplaySurvey::found() const {
   std::vector<ReplaySymbol> symbols;
   for (const Candidate& candidate : candidates_) {
-    if (candidate.seen) symbols.push_back({candidate.instrument, candidate.line});
+    if (candidate.seen) symbols.push_back({candidate.instrument, candidate.lines});
   }
   std::sort(symbols.begin(), symbols.end(), [](const ReplaySymbol& a, const ReplaySymbol& b) {
     return a.instrument.canonical_symbol < b.instrument.canonical_symbol;

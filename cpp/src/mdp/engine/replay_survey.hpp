@@ -44,8 +44,7 @@ class ReplaySurvey {
     core::Instrument instrument;
     bool listed = false;
     bool seen = false;
-    bool has_book = false;
-    core::LineId line = 0;
+    std::vector<core::LineId> lines;  // that brought book updates
   };
   void add(core::Instrument instrument, bool listed);
   template <class Read>

@@ -17,57 +17,42 @@ void QueueEventSink::commit() noexcept {
   if (consumer_ != nullptr) consumer_->notify();
 }
 
-ParseStage::ParseStage(const core::Venue& venue, const core::SymbolTable& symbols, core::LineId line,
-                       core::MessageSink& sink, ControlQueue& control, std::function<void()> on_shutdown)
+ParseStage::ParseStage(const core::Venue& venue, const core::SymbolTable& symbols, core::MessageSink& sink,
+                       ControlQueue& control, ReplyHandler& replies)
     : parser_(venue.make_parser(symbols)),
       exchange_(venue.exchange_id()),
-      line_(line),
       sink_(sink),
       control_(control),
-      on_shutdown_(std::move(on_shutdown)) {}
+      replies_(replies) {}
 
-void ParseStage::handle(const core::RawMessage& raw) noexcept {
-  if (raw.kind == core::RawKind::Line) {
-    core::MessageHeader& header = sink_.slot().header;
-    header = {};
-    header.update_type = core::UpdateType::Line;
-    header.reason = static_cast<std::uint8_t>(raw.line_state);
-    header.symbol_id = core::kNoSymbol;
-    header.exchange_id = exchange_;
-    header.line_id = line_;
-    header.recv_ts_ns = raw.recv_ts_ns;
-    header.flags = core::kFirst | core::kLast;
-    sink_.commit();
-    return;
-  }
-  counters_.frames.add();
-  const core::ParseStatus status = parser_->parse(raw, sink_);
-  if (status != core::ParseStatus::Ok && status != core::ParseStatus::Ignored) report(status, raw);
+void ParseStage::handle(const core::RawMessage& frame) noexcept {
+  const core::ParseStatus status = parser_->parse(frame, sink_);
+  if (status != core::ParseStatus::Ok && status != core::ParseStatus::Ignored) report(status, frame);
 }
 
 // Not the message path any more: errors, replies and the shutdown notice.
-void ParseStage::report(core::ParseStatus status, const core::RawMessage& raw) noexcept {
+void ParseStage::report(core::ParseStatus status, const core::RawMessage& frame) noexcept {
   if (core::is_error(status)) {
-    counters_.errors.add();
+    replies_.on_error(frame.line_id);
     control_.tell(ControlKind::ParseError, [&](ControlEvent& event) {
-      event.line = line_;
+      event.line = frame.line_id;
+      event.exchange = exchange_;
       event.parse_status = status;
-      event.set_text(raw.text());
+      event.set_text(frame.text());
     });
     return;
   }
-  if (status == core::ParseStatus::Shutdown) {
-    on_shutdown_();
-    return;
-  }
+  if (status == core::ParseStatus::Shutdown) return replies_.on_shutdown(frame.line_id);
   const core::VenueReply& reply = parser_->last_reply();
   control_.tell(ControlKind::Reply, [&](ControlEvent& event) {
-    event.line = line_;
+    event.line = frame.line_id;
+    event.exchange = exchange_;
     event.parse_status = status;
     event.code = reply.code;
     event.request_id = reply.request_id;
     event.set_text(reply.text);
   });
+  replies_.on_reply(frame.line_id, status, reply);
 }
 
 void ManagerStage::post(Command command) {
@@ -127,6 +112,16 @@ void ManagerStage::on_book_state(core::SymbolId symbol, shm::BookState state, sh
     event.book_state = state;
     event.reason = reason;
     event.update_id = update_id;
+  });
+}
+
+void ManagerStage::on_audit_mismatch(core::SymbolId symbol, std::uint64_t update_id, const book::Bbo& book,
+                                     const book::Bbo& quote) noexcept {
+  control_.tell(ControlKind::AuditMismatch, [&](ControlEvent& event) {
+    event.symbol = symbol;
+    event.update_id = update_id;
+    event.book_top = {book.bid, book.ask};
+    event.venue_top = {quote.bid, quote.ask};
   });
 }
 

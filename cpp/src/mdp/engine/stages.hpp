@@ -84,33 +84,35 @@ class QueueEventSink final : public core::EventSink {
   core::Counter waits_;
 };
 
-struct ParseCounters {
-  core::Counter frames;
-  core::Counter errors;  // every status for which is_error() holds
+// What a lane does about frames that are no data. Called on the parser's thread.
+class ReplyHandler {
+ public:
+  virtual ~ReplyHandler() = default;
+  // A frame could not be read.
+  virtual void on_error(core::LineId line) noexcept = 0;
+  // The venue's answer to a request: Ack or VenueError.
+  virtual void on_reply(core::LineId line, core::ParseStatus status,
+                        const core::VenueReply& reply) noexcept = 0;
+  // The venue said it will close this connection.
+  virtual void on_shutdown(core::LineId line) noexcept = 0;
 };
 
-// Parses frames of one line and reports what is not data.
+// Parses the frames of one lane and reports what is not data.
 class ParseStage {
  public:
-  // `on_shutdown`: the venue said it will close this connection.
-  ParseStage(const core::Venue& venue, const core::SymbolTable& symbols, core::LineId line,
-             core::MessageSink& sink, ControlQueue& control, std::function<void()> on_shutdown);
+  ParseStage(const core::Venue& venue, const core::SymbolTable& symbols, core::MessageSink& sink,
+             ControlQueue& control, ReplyHandler& replies);
 
-  // One frame, or one change of the line's state.
-  void handle(const core::RawMessage& raw) noexcept;
-
-  const ParseCounters& counters() const noexcept { return counters_; }
+  void handle(const core::RawMessage& frame) noexcept;
 
  private:
-  void report(core::ParseStatus status, const core::RawMessage& raw) noexcept;
+  void report(core::ParseStatus status, const core::RawMessage& frame) noexcept;
 
   std::unique_ptr<core::Parser> parser_;
   core::ExchangeId exchange_;
-  core::LineId line_;
   core::MessageSink& sink_;
   ControlQueue& control_;
-  std::function<void()> on_shutdown_;
-  ParseCounters counters_;
+  ReplyHandler& replies_;
 };
 
 // One OrderBookManager with the queues that feed it and the commands of control.
@@ -140,6 +142,8 @@ class ManagerStage final : public book::BookListener {
   void on_book_state(core::SymbolId symbol, shm::BookState state, shm::StateReason reason,
                      std::uint64_t update_id) noexcept override;
   void on_snapshot_wanted(core::SymbolId symbol, shm::StateReason reason) noexcept override;
+  void on_audit_mismatch(core::SymbolId symbol, std::uint64_t update_id, const book::Bbo& book,
+                         const book::Bbo& quote) noexcept override;
 
   book::OrderBookManager manager_;
   SymbolStatus* symbols_;

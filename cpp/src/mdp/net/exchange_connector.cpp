@@ -188,7 +188,8 @@ struct ExchangeConnector::Impl : std::enable_shared_from_this<Impl> {
   Impl(IoLoop& io_loop, ConnectorOptions connector_options, LineHandler& line_handler)
       : loop(io_loop),
         options(std::move(connector_options)),
-        handler(&line_handler),
+        owner(&line_handler),
+        handler(owner),
         url(checked_url(options)),
         tls(make_tls_context(url, options.tls)),
         dial(dial_options(url, options)),
@@ -211,7 +212,8 @@ struct ExchangeConnector::Impl : std::enable_shared_from_this<Impl> {
 
   IoLoop& loop;
   const ConnectorOptions options;
-  LineHandler* handler;  // nullptr once the connector is gone
+  LineHandler* owner;    // nullptr once the connector is gone
+  LineHandler* handler;  // the owner, or nullptr while disconnected
   const Url url;
   std::optional<asio::ssl::context> tls;
   const DialOptions dial;
@@ -514,6 +516,13 @@ void Session::on_watch() {
 // ---------------------------------------------------------------- Impl
 
 void ExchangeConnector::Impl::connect() {
+  // relaxed: only this thread writes it; partner is the release store in finish_stop().
+  if (stopped.load(std::memory_order_relaxed) && owner != nullptr) {
+    handler = owner;
+    stopping = started = false;
+    // relaxed: whoever reads it must not take it for more than a moment's state.
+    stopped.store(false, std::memory_order_relaxed);
+  }
   if (started || stopping) return;
   started = true;
   // Set here: the pool must not keep us alive, and a release may come when all else is gone.
@@ -604,7 +613,7 @@ ExchangeConnector::ExchangeConnector(IoLoop& loop, ConnectorOptions options, Lin
 
 ExchangeConnector::~ExchangeConnector() {
   MDP_ASSERT(!loop_.running() || loop_.in_loop_thread());
-  impl_->handler = nullptr;
+  impl_->owner = impl_->handler = nullptr;
   impl_->stopping = true;
   impl_->retry_timer.cancel();
   if (const auto ended = std::exchange(impl_->session, nullptr)) ended->shut();

@@ -50,7 +50,7 @@ enum class LineReason : std::uint8_t {
   FrameTooLarge,   // longer than FramePoolOptions::max_frame_bytes
   OutOfMemory,     // no memory to grow a buffer
   Requested,       // reconnect()
-  Stopped,         // disconnect(); final
+  Stopped,         // disconnect()
 };
 std::string_view to_string(LineReason reason) noexcept;  // "connection_lost"
 
@@ -127,7 +127,8 @@ class ExchangeConnector {
   ExchangeConnector(const ExchangeConnector&) = delete;
   ExchangeConnector& operator=(const ExchangeConnector&) = delete;
 
-  // Any thread. Starts, and keeps the line alive until disconnect(). A second call does nothing.
+  // Any thread. Starts, or starts again once stopped(), and keeps the line alive until disconnect(). A second
+  // call does nothing.
   void connect();
 
   // Any thread. Sends these text frames now, paced, after those already waiting. Where the line is not up
@@ -142,7 +143,7 @@ class ExchangeConnector {
   void reconnect(std::string reason);
 
   // Any thread. Close frame, at most close_timeout, then on_line_state(Down, Stopped), after which the
-  // handler is not called any more and stopped() is true. Final. Needs the loop to run.
+  // handler is not called any more and stopped() is true. Needs the loop to run.
   void disconnect();
   // Any thread.
   bool stopped() const noexcept;

@@ -1,0 +1,131 @@
+// The book's own top against the venue's best bid and ask, at the update ids the two share.
+#include "mdp/book/quote_audit.hpp"
+
+#include <gtest/gtest.h>
+
+#include "manager_fixture.hpp"
+
+namespace mdp::book::test {
+namespace {
+
+class Audit : public ManagerTest {
+ protected:
+  Audit() {
+    add(0);
+    quote(1, {1, 1}, {2, 1});  // books are noted from the first quote on
+    sink.events.clear();
+  }
+  void quote(std::uint64_t id, PriceLevel bid, PriceLevel ask) {
+    NormalizedMessage& message = *scratch;
+    message.header = header(UpdateType::Quote, 0, 0, id, 0);
+    message.levels[0] = bid;
+    message.levels[1] = ask;
+    manager.on_message(message);
+  }
+  std::uint64_t audits() const { return manager.counters().audits.get(); }
+};
+
+TEST_F(Audit, EqualTopsAtASharedIdChangeNothing) {
+  make_live();
+  quote(10, {100, 5}, {110, 5});  // after the book
+  quote(11, {100, 6}, {110, 5});  // before it
+  delta(11, 11, {{100, 6}});
+  EXPECT_EQ(audits(), 2u);
+  EXPECT_EQ(state(), BookState::Live);
+  EXPECT_TRUE(listener.mismatches.empty());
+}
+
+TEST_F(Audit, AQuoteAfterTheBookShowsAWrongTop) {
+  make_live();
+  states();
+  quote(10, {100, 4}, {110, 5});
+  EXPECT_EQ(states(), Strings{stale(StateReason::AuditMismatch)});
+  ASSERT_EQ(listener.mismatches.size(), 1u);
+  EXPECT_EQ(listener.mismatches[0].id, 10u);
+  EXPECT_EQ(listener.mismatches[0].book.bid, (PriceLevel{100, 5}));
+  EXPECT_EQ(listener.mismatches[0].quote.bid, (PriceLevel{100, 4}));
+  EXPECT_EQ(manager.counters().audit_mismatches.get(), 1u);
+  EXPECT_EQ(manager.counters().resyncs.get(), 1u);
+  delta(11, 11);
+  EXPECT_EQ(state(), BookState::Syncing);
+}
+
+TEST_F(Audit, AQuoteBeforeTheBookStopsTheWrongUpdate) {
+  make_live();
+  states();
+  quote(12, {101, 1}, {110, 5});
+  EXPECT_EQ(state(), BookState::Live);
+  delta(11, 12, {{102, 1}});
+  EXPECT_EQ(states(), Strings{stale(StateReason::AuditMismatch)});
+  EXPECT_TRUE(sink.of(EventType::BookDelta).empty());  // STALE came in its place
+}
+
+TEST_F(Audit, AWrongSnapshotIsFoundWhenItJoins) {
+  line_is(LineState::Up);
+  delta(9, 10);
+  quote(10, {100, 1}, {110, 5});
+  snapshot(10, {{100, 5}}, {{110, 5}});
+  EXPECT_EQ(state(), BookState::Stale);
+  EXPECT_EQ(listener.mismatches.size(), 1u);
+}
+
+TEST_F(Audit, IdsThatAreNotSharedSayNothing) {
+  make_live();
+  quote(9, {1, 1}, {2, 2});
+  quote(12, {101, 1}, {110, 5});
+  delta(11, 13, {{102, 1}});
+  EXPECT_EQ(audits(), 0u);
+  EXPECT_EQ(state(), BookState::Live);
+}
+
+TEST_F(Audit, LateQuotesFindOneOfTheLastBooks) {
+  make_live();
+  for (std::uint64_t i = 11; i <= 20; ++i) delta(i, i, {{100, static_cast<std::int64_t>(i)}});
+  quote(15, {100, 15}, {110, 5});
+  EXPECT_EQ(audits(), 1u);
+  EXPECT_EQ(state(), BookState::Live);
+  quote(16, {100, 15}, {110, 5});
+  EXPECT_EQ(state(), BookState::Stale);
+}
+
+TEST_F(Audit, ManyQuotesAheadKeepTheNewest) {
+  make_live();
+  for (std::uint64_t i = 11; i <= 600; ++i) quote(i, {100, static_cast<std::int64_t>(i)}, {110, 5});
+  delta(11, 20, {{100, 999}});  // its quote is forgotten
+  EXPECT_EQ(audits(), 0u);
+  delta(21, 600, {{100, 600}});
+  EXPECT_EQ(audits(), 1u);
+  EXPECT_EQ(state(), BookState::Live);
+}
+
+TEST_F(Audit, ABookThatIsNotLiveIsNotCompared) {
+  make_live();
+  line_is(LineState::Down);
+  quote(10, {1, 1}, {2, 2});
+  EXPECT_EQ(audits(), 0u);
+  EXPECT_TRUE(listener.mismatches.empty());
+}
+
+class NoAudit : public ManagerTest {
+ protected:
+  static BookOptions options() {
+    BookOptions options;
+    options.self_audit = false;
+    return options;
+  }
+  NoAudit() : ManagerTest(options()) { add(0); }
+};
+
+TEST_F(NoAudit, CanBeSwitchedOff) {
+  make_live();
+  NormalizedMessage& message = *scratch;
+  message.header = header(UpdateType::Quote, 0, 0, 10, 0);
+  message.levels[0] = {1, 1};
+  message.levels[1] = {2, 2};
+  manager.on_message(message);
+  EXPECT_EQ(state(), BookState::Live);
+  EXPECT_EQ(manager.counters().audits.get(), 0u);
+}
+
+}  // namespace
+}  // namespace mdp::book::test
