@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "venue/binance_spot_support.hpp"
+#include "venue/binance_support.hpp"
 #include "venue/strict_json.hpp"
 
-namespace mdp::venue::binance_spot {
+namespace mdp::venue::binance {
 namespace {
 
 using core::ParseStatus;
@@ -226,4 +226,4 @@ TEST_F(BinanceSpotMutation, DamagedSnapshotsAreReadAsAStrictReaderReadsThem) {
 }
 
 }  // namespace
-}  // namespace mdp::venue::binance_spot
+}  // namespace mdp::venue::binance
