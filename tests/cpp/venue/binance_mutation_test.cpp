@@ -3,13 +3,13 @@
 // run.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <random>
+#include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "venue/binance_mutator.hpp"
 #include "venue/binance_support.hpp"
 #include "venue/strict_json.hpp"
 
@@ -19,109 +19,21 @@ namespace {
 using core::ParseStatus;
 using core::UpdateType;
 
-std::uint64_t from_environment(const char* name, std::uint64_t fallback) {
-  const char* const text = std::getenv(name);
-  return text ? std::strtoull(text, nullptr, 0) : fallback;
-}
-
-class Mutator {
- public:
-  Mutator(std::vector<std::string> frames, std::uint64_t seed) : frames_(std::move(frames)), random_(seed) {}
-
-  std::string next() {
-    std::string text = pick(frames_);
-    for (std::uint64_t n = 1 + below(4); n > 0; --n) damage(text);
-    return text;
-  }
-  std::string behind() {
-    // What an earlier frame may have left: nothing special, or what could complete this one.
-    static const std::vector<std::string> leftovers = {
-        "", "}", "}}", "\"}}", "]}}", "0", "\",\"1\"]]}}", "null}", ":1}}", ",\"a\":[]}}"};
-    return pick(leftovers);
-  }
-
- private:
-  std::uint64_t below(std::uint64_t n) { return random_() % n; }
-  const std::string& pick(const std::vector<std::string>& from) { return from[below(from.size())]; }
-
-  void damage(std::string& text) {
-    static const std::vector<std::string> snippets = {"\"",
-                                                      "\\",
-                                                      "{",
-                                                      "}",
-                                                      "[",
-                                                      "]",
-                                                      ",",
-                                                      ":",
-                                                      "null",
-                                                      "true",
-                                                      "-",
-                                                      ".",
-                                                      "0",
-                                                      "9",
-                                                      "e5",
-                                                      " ",
-                                                      "\n",
-                                                      std::string(1, '\0'),
-                                                      "\x80",
-                                                      "\xC3\xA9",
-                                                      "\\u0031",
-                                                      "\"e\":\"trade\",",
-                                                      "\"e\":\"depthUpdate\",",
-                                                      "\"s\":\"BTCUSDT\",",
-                                                      "\"u\":1,",
-                                                      "\"U\":99999999999999,",
-                                                      "\"b\":[],",
-                                                      "\"a\":\"1\",",
-                                                      "\"m\":false,",
-                                                      "[\"1\",\"2\"],",
-                                                      "\"data\":{},",
-                                                      "99999999999999999999",
-                                                      "\"x\":{\"y\":[1,2,{}]},",
-                                                      "-0",
-                                                      "1e400",
-                                                      "0.00000000"};
-    const std::size_t at = text.empty() ? 0 : below(text.size());
-    const std::size_t length = text.empty() ? 0 : std::min<std::size_t>(1 + below(12), text.size() - at);
-    switch (below(8)) {
-      case 0:
-        if (!text.empty()) text[at] = static_cast<char>(below(256));
-        return;
-      case 1:
-        if (!text.empty()) text[at] = static_cast<char>('0' + below(10));
-        return;
-      case 2:
-        text.erase(at, length);
-        return;
-      case 3:
-        text.insert(at, pick(snippets));
-        return;
-      case 4:
-        text.insert(below(text.size() + 1), text.substr(at, length));
-        return;
-      case 5:
-        if (below(4) == 0) text.resize(at);
-        return;
-      case 6: {  // the head of this frame and the tail of another
-        const std::string& other = pick(frames_);
-        if (below(4) == 0) text = text.substr(0, at) + other.substr(below(other.size()));
-        return;
-      }
-      default:  // two bytes change places
-        if (!text.empty()) std::swap(text[at], text[below(text.size())]);
-    }
-  }
-
-  std::vector<std::string> frames_;
-  std::mt19937_64 random_;
-};
-
 // The event as messages became it, chunks joined.
 void expect_same(const strict::Event& wanted, const std::vector<core::NormalizedMessage>& messages) {
   const core::Update update = core::join_chunks(messages);
   EXPECT_TRUE(update.flags_right);
   ASSERT_EQ(update.header.update_type, wanted.type);
   EXPECT_EQ(update.header.symbol_id, wanted.symbol_id);
+  EXPECT_EQ(update.header.exch_ts_ns, wanted.exch_ts_ns);
+  if (wanted.type == UpdateType::MarkPrice) {
+    EXPECT_EQ(std::memcmp(&messages.at(0).mark_price, &wanted.mark, sizeof(wanted.mark)), 0);
+    return;
+  }
+  if (wanted.type == UpdateType::Liquidation) {
+    EXPECT_EQ(std::memcmp(&messages.at(0).liquidation, &wanted.liquidation, sizeof(wanted.liquidation)), 0);
+    return;
+  }
   if (wanted.type == UpdateType::Trade) {
     ASSERT_EQ(messages.size(), 1u);
     EXPECT_EQ(messages[0].trade.price, wanted.trade.price);
@@ -133,36 +45,29 @@ void expect_same(const strict::Event& wanted, const std::vector<core::Normalized
   }
   EXPECT_EQ(update.header.first_update_id, wanted.first_id);
   EXPECT_EQ(update.header.last_update_id, wanted.last_id);
+  EXPECT_EQ(update.header.prev_update_id, wanted.prev_id);
   EXPECT_EQ(update.bids, wanted.bids);
   EXPECT_EQ(update.asks, wanted.asks);
 }
 
-class BinanceSpotMutation : public BinanceSpotParserTest {};
+class BinanceMutation : public ParserFixture, public testing::WithParamInterface<VenueCase> {
+ protected:
+  BinanceMutation() : ParserFixture(GetParam().family) {}
+};
+INSTANTIATE_TEST_SUITE_P(Venues, BinanceMutation, testing::ValuesIn(venue_cases()), case_name);
 
-TEST_F(BinanceSpotMutation, DamagedFramesAreReadAsAStrictReaderReadsThem) {
+TEST_P(BinanceMutation, DamagedFramesAreReadAsAStrictReaderReadsThem) {
   const std::uint64_t seed = from_environment("MDP_TEST_SEED", 20'261'122);
   const std::uint64_t rounds = from_environment("MDP_TEST_ROUNDS", 200'000);
   std::printf("seed %llu, rounds %llu\n", static_cast<unsigned long long>(seed),
               static_cast<unsigned long long>(rounds));
-  std::vector<std::string> frames;
-  for (const char* name : {"depth_update_both_sides_composed.json", "depth_update_combined.json",
-                           "depth_update_bids_only_combined.json", "trade_2024_combined.json",
-                           "agg_trade_combined.json", "book_ticker_combined.json"}) {
-    frames.push_back(payload(name));
-    frames.push_back(raw_framing(frames.back()));
-  }
-  for (const char* name :
-       {"trade_2021_raw.json", "kline_composed.json", "partial_depth_combined.json", "ack.json",
-        "error_nested.json", "server_shutdown_combined.json", "mini_ticker_array_raw.json"}) {
-    frames.push_back(payload(name));
-  }
-  Mutator mutator(frames, seed);
+  Mutator mutator(frames_of(GetParam()), seed);
   std::uint64_t read = 0, refused = 0, invalidated = 0;
   for (std::uint64_t round = 0; round < rounds; ++round) {
     const std::string text = mutator.next();
     SCOPED_TRACE(::testing::Message() << "seed " << seed << " round " << round << ": " << text);
     const ParseStatus status = parse(text, mutator.behind());
-    const std::optional<strict::Event> wanted = strict::read_frame(text, symbols);
+    const std::optional<strict::Event> wanted = strict::read_frame(text, symbols, GetParam().family);
     if (status == ParseStatus::Ok) {
       ASSERT_TRUE(wanted.has_value());
       expect_same(*wanted, sink.messages);
@@ -191,10 +96,10 @@ TEST_F(BinanceSpotMutation, DamagedFramesAreReadAsAStrictReaderReadsThem) {
   EXPECT_GT(invalidated, rounds / 500);
 }
 
-TEST_F(BinanceSpotMutation, DamagedSnapshotsAreReadAsAStrictReaderReadsThem) {
+TEST_P(BinanceMutation, DamagedSnapshotsAreReadAsAStrictReaderReadsThem) {
   const std::uint64_t seed = from_environment("MDP_TEST_SEED", 20'261'123);
   const std::uint64_t rounds = from_environment("MDP_TEST_ROUNDS", 50'000);
-  Mutator mutator({payload("depth_snapshot.json")}, seed);
+  Mutator mutator({payload("depth_snapshot.json", GetParam().folder)}, seed);
   const core::Instrument instrument = make_instrument("BTCUSDT", kBtcUsdt, -2, -8);
   std::uint64_t read = 0;
   for (std::uint64_t round = 0; round < rounds; ++round) {
