@@ -19,7 +19,7 @@
 #include "mdp/core/parser.hpp"
 #include "mdp/core/symbol_table.hpp"
 #include "mdp/shm/decimal.hpp"
-#include "mdp/venue/binance_spot/parser.hpp"
+#include "mdp/venue/binance/parser.hpp"
 
 namespace {
 
@@ -117,7 +117,7 @@ class ScratchSink final : public core::MessageSink {
 
 void run_parser(benchmark::State& state, Frames& frames) {
   const core::SymbolTable symbols({btcusdt()});
-  const auto parser = venue::binance_spot::make_parser(symbols, 1);
+  const auto parser = venue::binance::make_parser(venue::binance::Family::Spot, symbols, 1);
   ScratchSink sink;
   for (auto _ : state) {
     if (parser->parse(frames.next(), sink) != core::ParseStatus::Ok)

@@ -56,6 +56,8 @@ def tree(tmp_path: Path) -> Path:
         SRC + "venue/kraken/parser.cpp",
         '#include <simdjson.h>\n#include "mdp/venue/kraken/a.hpp"\n',
     )
+    write(tmp_path, SRC + "venue/binance_spot/venue.cpp", '#include "mdp/venue/binance/family.hpp"\n')
+    write(tmp_path, SRC + "venue/binance/family.cpp", '#include "mdp/venue/binance/family.hpp"\n')
     write(tmp_path, REGISTRY, "MDP_VENUE(1, binance_spot)\nMDP_VENUE(3, kraken)\n")
     write(tmp_path, SHM + "event.hpp", "#include <cstdint>\n#include <sys/mman.h>\n")
     write(tmp_path, SHM + "shm.hpp", "#include <mdp/shm/event.hpp>\n")
@@ -94,6 +96,24 @@ def test_faultless_tree_passes(tree: Path, rule) -> None:
             SRC + "venue/okx/a.cpp",
             '#include "mdp/venue/kraken/a.hpp"\n',
             "venue okx includes",
+        ),
+        (
+            "venue_isolation",
+            SRC + "venue/okx/a.cpp",
+            '#include "mdp/venue/binance/a.hpp"\n',
+            "venue okx includes",
+        ),
+        (
+            "venue_isolation",
+            SRC + "venue/binance/a.cpp",
+            '#include "mdp/venue/binance_spot/a.hpp"\n',
+            "venue binance includes",
+        ),
+        (
+            "venue_isolation",
+            SRC + "venue/kraken_futures/a.cpp",
+            '#include "mdp/venue/kraken/a.hpp"\n',
+            "venue kraken_futures includes",
         ),
         ("shm_is_alone", SHM + "a.hpp", "#include <boost/config.hpp>\n", "neither a system header"),
         ("shm_is_alone", SHM + "a.hpp", '#include "mdp/core/ids.hpp"\n', "neither a system header"),

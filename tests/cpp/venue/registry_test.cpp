@@ -26,7 +26,29 @@ TEST(Registry, EveryVenueIsMadeByItsName) {
   EXPECT_FALSE(ids.empty());
 }
 
-TEST(Registry, ExchangeNumbersAreForEver) { EXPECT_EQ(make_venue("binance")->exchange_id(), 1); }
+TEST(Registry, ExchangeNumbersAreForEver) {
+  EXPECT_EQ(make_venue("binance")->exchange_id(), 1);
+  EXPECT_EQ(make_venue("binance-usdm")->exchange_id(), 2);
+  EXPECT_EQ(make_venue("binance-coinm")->exchange_id(), 3);
+}
+
+TEST(Registry, EveryChannelOfferedHasARoute) {
+  for (const std::string& name : venue_names()) {
+    const auto venue = make_venue(name);
+    EXPECT_TRUE(venue->offers(core::Channel::Depth)) << name;
+    EXPECT_FALSE(venue->endpoint().ws_paths.empty()) << name;
+    EXPECT_FALSE(venue->endpoint().rest_weight_pool.empty()) << name;
+    for (std::uint8_t i = 0; i < core::kChannelCount; ++i) {
+      EXPECT_LT(venue->route_of(static_cast<core::Channel>(i)), venue->endpoint().ws_paths.size()) << name;
+    }
+  }
+}
+
+// An option is the affair of the venue it is given to alone.
+TEST(Registry, OptionsOfOneVenueDoNotTouchTheOthers) {
+  EXPECT_NO_THROW(make_venue("binance", {.depth_interval_ms = 1000, .microsecond_times = true}));
+  EXPECT_THROW(make_venue("binance-usdm", {.microsecond_times = true}), ConfigError);
+}
 
 TEST(Registry, AnUnknownNameIsToldTheKnownOnes) {
   try {

@@ -1,8 +1,9 @@
-// A JSON reader that takes nothing for granted, and the reading of Binance spot events on top of it: the
+// A JSON reader that takes nothing for granted, and the reading of Binance events on top of it: the
 // independent opinion the parser's results are compared with. Written for clarity: a tree of values, no
 // tricks.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "mdp/core/symbol_table.hpp"
+#include "mdp/venue/binance/parser.hpp"
 
 namespace mdp::venue::strict {
 
@@ -275,105 +277,235 @@ inline std::optional<std::vector<core::PriceLevel>> levels(const Value* array,
 struct Event {
   core::UpdateType type{};
   core::SymbolId symbol_id = 0;
-  std::uint64_t first_id = 0, last_id = 0;
+  std::uint64_t first_id = 0, last_id = 0, prev_id = 0;
+  std::int64_t exch_ts_ns = 0;
   std::vector<core::PriceLevel> bids, asks;
   core::Trade trade{};
   bool aggregate = false;
+  shm::MarkPriceBody mark{};
+  shm::LiquidationBody liquidation{};
   bool usual = false;  // see has_usual_types()
 };
 
-// True where every key of one letter has a type some event gives it. A parser may refuse others even in an
-// event that does not need them: it meets keys before it knows the event.
+inline std::int64_t nanoseconds(std::uint64_t time) {
+  if (time > 9'000'000'000'000'000) return 0;
+  return static_cast<std::int64_t>(time) * (time > 9'000'000'000'000 ? 1'000 : 1'000'000);
+}
+
+// True where every key we know has a type some event gives it. A parser may refuse others even in an event
+// that does not need them: it meets keys before it knows the event.
 inline bool has_usual_types(const Value& object) {
   using Type = Value::Type;
+  const auto is_integer = [](const Value& value) {
+    return value.type == Type::Number && unsigned_integer(&value);
+  };
   for (const auto& [key, value] : object.members) {
     const auto is_any_of = [&](std::string_view keys) {
       return key.size() == 1 && keys.find(key) != std::string_view::npos;
     };
-    const bool integer = value.type == Type::Number && unsigned_integer(&value);
-    if (is_any_of("EUutT") && !integer) return false;
+    if ((is_any_of("EUutT") || key == "pu") && !is_integer(value)) return false;
     if (is_any_of("esBApq") && value.type != Type::String) return false;
-    if (is_any_of("ba") && !integer && value.type != Type::String && value.type != Type::Array) return false;
+    if (is_any_of("ba") && !is_integer(value) && value.type != Type::String && value.type != Type::Array)
+      return false;
     if (is_any_of("m") && value.type != Type::Bool) return false;
+    if (key != "o" || value.type != Type::Object) continue;
+    for (const auto& [inner_key, inner] : value.members) {
+      if (inner_key == "T" && !is_integer(inner)) return false;
+      for (const char* text : {"s", "S", "q", "p", "ap", "z"}) {
+        if (inner_key == text && inner.type != Type::String) return false;
+      }
+    }
   }
   return true;
 }
 
-inline std::optional<Event> read_event(const Value& object, const core::SymbolTable& symbols) {
-  using Type = Value::Type;
-  for (const char* key : {"e", "E", "s", "U", "u", "b", "a", "B", "A", "t", "T", "p", "q", "m"}) {
-    if (object.count(key) > 1) return std::nullopt;
-  }
-  const Value* const symbol = object.only("s", Type::String);
-  const core::Instrument* const instrument = symbol ? symbols.find(symbol->text) : nullptr;
-  if (instrument == nullptr) return std::nullopt;
-  const auto number = [&](const char* key) { return unsigned_integer(object.only(key, Type::Number)); };
-  const auto price = [&](const char* key, int exponent) -> std::optional<std::int64_t> {
-    const Value* const text = object.only(key, Type::String);
-    return text ? decimal(text->text, exponent) : std::nullopt;
-  };
-  Event event;
-  event.symbol_id = instrument->symbol_id;
-  event.usual = has_usual_types(object);
-  if (object.count("e") == 0) {
-    const auto bid = price("b", instrument->price_exponent), ask = price("a", instrument->price_exponent);
-    const auto bid_quantity = price("B", instrument->quantity_exponent),
-               ask_quantity = price("A", instrument->quantity_exponent);
-    const auto id = number("u");
-    if (!id || !bid || !ask || !bid_quantity || !ask_quantity) return std::nullopt;
-    if (*bid < 0 || *ask < 0 || *bid_quantity < 0 || *ask_quantity < 0) return std::nullopt;
-    if ((*bid == 0 && *bid_quantity != 0) || (*ask == 0 && *ask_quantity != 0)) return std::nullopt;
-    event.type = core::UpdateType::Quote;
-    event.first_id = event.last_id = *id;
-    event.bids = {{*bid, *bid_quantity}};
-    event.asks = {{*ask, *ask_quantity}};
-    return event;
-  }
-  const Value* const name = object.only("e", Type::String);
-  if (name == nullptr || !number("E")) return std::nullopt;
-  if (name->text == "depthUpdate") {
-    const auto first = number("U"), last = number("u");
-    const auto bids = levels(object.only("b", Type::Array), *instrument);
-    const auto asks = levels(object.only("a", Type::Array), *instrument);
-    if (!first || !last || *first > *last || !bids || !asks) return std::nullopt;
-    event.type = core::UpdateType::Delta;
-    event.first_id = *first;
-    event.last_id = *last;
-    event.bids = *bids;
-    event.asks = *asks;
-    return event;
-  }
-  event.aggregate = name->text == "aggTrade";
-  if (name->text != "trade" && !event.aggregate) return std::nullopt;
-  const auto id = number(event.aggregate ? "a" : "t");
-  const auto trade_price = price("p", instrument->price_exponent);
-  const auto quantity = price("q", instrument->quantity_exponent);
-  const Value* const maker = object.only("m", Type::Bool);
-  if (!id || !number("T") || !trade_price || !quantity || !maker || *trade_price <= 0 || *quantity <= 0) {
+inline constexpr const char* kEventKeys[] = {"e", "E", "s", "U", "u", "b", "a", "B", "A", "t",
+                                             "T", "p", "q", "m", "P", "i", "r", "X", "o", "pu"};
+
+// Reads one event of one instrument, or says that it must become nothing.
+class EventReader {
+ public:
+  EventReader(const Value& object, const core::SymbolTable& symbols, binance::Family family,
+              const std::string& stream)
+      : object_(object), symbols_(symbols), family_(family), stream_(stream) {}
+
+  std::optional<Event> read() {
+    for (const char* key : kEventKeys) {
+      if (object_.count(key) > 1) return std::nullopt;
+    }
+    event_.usual = has_usual_types(object_);
+    const std::string name = text("e").value_or("");
+    if (object_.count("e") != 0 && object_.only("e", Value::Type::String) == nullptr) return std::nullopt;
+    if (object_.count("e") != 0 && !number("E")) return std::nullopt;
+    if (name == "forceOrder") return finish(liquidation());
+    const auto symbol = text("s");
+    instrument_ = symbol ? symbols_.find(*symbol) : nullptr;
+    if (instrument_ == nullptr) return std::nullopt;
+    event_.symbol_id = instrument_->symbol_id;
+    event_.exch_ts_ns = nanoseconds(number("T").value_or(number("E").value_or(0)));
+    if (object_.count("e") == 0 || name == "bookTicker") return finish(quote());
+    if (name == "depthUpdate") return finish(depth());
+    if (name == "trade" || name == "aggTrade") return finish(trade(name == "aggTrade"));
+    if (name == "markPriceUpdate") return finish(mark_price());
     return std::nullopt;
   }
-  event.type = core::UpdateType::Trade;
-  event.trade.price = *trade_price;
-  event.trade.quantity = *quantity;
-  event.trade.trade_id = *id;
-  event.trade.side = maker->boolean ? core::Side::Sell : core::Side::Buy;
-  return event;
-}
+
+ private:
+  using Type = Value::Type;
+
+  std::optional<Event> finish(bool read) const { return read ? std::optional(event_) : std::nullopt; }
+  std::optional<std::uint64_t> number(const char* key) const {
+    return unsigned_integer(object_.only(key, Type::Number));
+  }
+  std::optional<std::string> text(const char* key, const Value* from = nullptr) const {
+    const Value* const found = (from ? from : &object_)->only(key, Type::String);
+    return found ? std::optional(found->text) : std::nullopt;
+  }
+  // A number of at least `least` under `key`, into `out`.
+  bool take(const char* key, int exponent, std::int64_t least, std::int64_t& out,
+            const Value* from = nullptr) const {
+    const auto found = text(key, from);
+    const auto value = found ? decimal(*found, exponent) : std::nullopt;
+    if (!value || *value < least) return false;
+    out = *value;
+    return true;
+  }
+  bool take_price(const char* key, std::int64_t least, std::int64_t& out, const Value* from = nullptr) const {
+    return take(key, instrument_->price_exponent, least, out, from);
+  }
+  bool take_quantity(const char* key, std::int64_t least, std::int64_t& out,
+                     const Value* from = nullptr) const {
+    return take(key, instrument_->quantity_exponent, least, out, from);
+  }
+  // The keys that futures alone have, where they are of another type than there.
+  bool has_strange_keys() const {
+    for (const char* key : {"P", "i", "r", "X"}) {
+      if (object_.count(key) != 0 && !text(key)) return true;
+    }
+    return object_.count("o") != 0 && object_.only("o", Type::Object) == nullptr;
+  }
+
+  bool quote() {
+    core::PriceLevel bid{}, ask{};
+    const auto id = number("u");
+    if (!id || !take_price("b", 0, bid.price) || !take_price("a", 0, ask.price) ||
+        !take_quantity("B", 0, bid.quantity) || !take_quantity("A", 0, ask.quantity)) {
+      return false;
+    }
+    event_.type = core::UpdateType::Quote;
+    event_.first_id = event_.last_id = *id;
+    event_.bids = {bid};
+    event_.asks = {ask};
+    return (bid.price != 0 || bid.quantity == 0) && (ask.price != 0 || ask.quantity == 0);
+  }
+
+  bool depth() {
+    const auto first = number("U"), last = number("u"), prev = number("pu");
+    const auto bids = levels(object_.only("b", Type::Array), *instrument_);
+    const auto asks = levels(object_.only("a", Type::Array), *instrument_);
+    if (!first || !last || *first > *last || !bids || !asks) return false;
+    if (object_.count("pu") != 0 && !prev) return false;
+    if (family_ == binance::Family::Futures) {
+      if (!prev) return false;
+      const std::string channel = stream_.substr(std::min(stream_.find('@'), stream_.size()));
+      if (channel.starts_with("@rpiDepth")) return false;
+      if (channel.starts_with("@depth") && channel != "@depth" && channel[6] != '@') return false;
+    }
+    event_.type = core::UpdateType::Delta;
+    event_.first_id = *first;
+    event_.last_id = *last;
+    event_.prev_id = prev.value_or(0);
+    event_.bids = *bids;
+    event_.asks = *asks;
+    return true;
+  }
+
+  bool trade(bool aggregate) {
+    event_.aggregate = aggregate;
+    event_.type = core::UpdateType::Trade;
+    const auto id = number(aggregate ? "a" : "t");
+    const Value* const maker = object_.only("m", Type::Bool);
+    if (!id || !number("T") || !maker || !take_price("p", 1, event_.trade.price) ||
+        !take_quantity("q", 1, event_.trade.quantity)) {
+      return false;
+    }
+    if (family_ == binance::Family::Futures && object_.count("X") != 0 && text("X") != "MARKET") return false;
+    event_.trade.trade_id = *id;
+    event_.trade.side = maker->boolean ? core::Side::Sell : core::Side::Buy;
+    return true;
+  }
+
+  bool mark_price() {
+    const auto rate = text("r");
+    const auto next = number("T");
+    if (!rate || !next || has_strange_keys()) return false;
+    if (!take_price("p", 0, event_.mark.mark_price)) return false;
+    if (text("i") && !take_price("i", 0, event_.mark.index_price)) return false;
+    if (text("P") && !take_price("P", 0, event_.mark.settle_price)) return false;
+    if (!rate->empty()) {
+      const auto value = decimal(*rate, shm::kFundingRateExponent);
+      if (!value) return false;
+      event_.mark.funding_rate = *value;
+      event_.mark.next_funding_ts_ns = nanoseconds(*next);
+    }
+    event_.type = core::UpdateType::MarkPrice;
+    event_.exch_ts_ns = nanoseconds(*number("E"));
+    return true;
+  }
+
+  bool liquidation() {
+    const Value* const order = object_.only("o", Type::Object);
+    if (order == nullptr || has_strange_keys()) return false;
+    for (const char* key : {"s", "S", "q", "p", "ap", "z", "T"}) {
+      if (order->count(key) > 1) return false;
+    }
+    const auto symbol = text("s", order), side = text("S", order);
+    const auto time = unsigned_integer(order->only("T", Type::Number));
+    instrument_ = symbol ? symbols_.find(*symbol) : nullptr;
+    if (instrument_ == nullptr || !time || (side != "BUY" && side != "SELL")) return false;
+    shm::LiquidationBody& body = event_.liquidation;
+    if (!take_price("p", 1, body.price, order) || !take_quantity("q", 1, body.quantity, order) ||
+        !take_quantity("z", 0, body.filled_quantity, order) ||
+        (order->count("ap") != 0 && !take_price("ap", 0, body.average_price, order))) {
+      return false;
+    }
+    body.side = side == "BUY" ? core::Side::Buy : core::Side::Sell;
+    event_.type = core::UpdateType::Liquidation;
+    event_.symbol_id = instrument_->symbol_id;
+    event_.exch_ts_ns = nanoseconds(*time);
+    return true;
+  }
+
+  const Value& object_;
+  const core::SymbolTable& symbols_;
+  binance::Family family_;
+  const std::string& stream_;
+  const core::Instrument* instrument_ = nullptr;
+  Event event_;
+};
 
 // The event a frame must become, or nothing.
-inline std::optional<Event> read_frame(std::string_view text, const core::SymbolTable& symbols) {
+inline std::optional<Event> read_frame(std::string_view text, const core::SymbolTable& symbols,
+                                       binance::Family family) {
   const std::optional<Value> frame = Reader(text).read();
   if (!frame || frame->type != Value::Type::Object) return std::nullopt;
-  if (frame->count("data") == 0) return read_event(*frame, symbols);
+  std::string stream;
+  if (frame->count("stream") != 0) {
+    const Value* const name = frame->only("stream", Value::Type::String);
+    if (name == nullptr) return std::nullopt;
+    stream = name->text;
+  }
+  if (frame->count("data") == 0) return EventReader(*frame, symbols, family, stream).read();
   for (const auto& [key, value] : frame->members) {
-    for (const char* known : {"e",    "E",   "s", "U", "u",  "b",      "a",    "B",   "A",     "t",
-                              "T",    "p",   "q", "m", "id", "result", "code", "msg", "error", "lastUpdateId",
-                              "bids", "asks"}) {
+    for (const char* known : kEventKeys) {
       if (key == known) return std::nullopt;  // the frame says something else too
+    }
+    for (const char* known : {"id", "result", "code", "msg", "error", "lastUpdateId", "bids", "asks"}) {
+      if (key == known) return std::nullopt;
     }
   }
   const Value* const data = frame->only("data", Value::Type::Object);
-  return data ? read_event(*data, symbols) : std::nullopt;
+  return data ? EventReader(*data, symbols, family, stream).read() : std::nullopt;
 }
 
 }  // namespace mdp::venue::strict

@@ -51,6 +51,7 @@ struct Endpoint {
   double max_requests_per_second = 0;  // client frames on one connection, pongs included
   std::size_t max_connects_per_5min = 0;
   std::size_t rest_weight_per_minute = 0;
+  std::string rest_weight_pool;            // venues that name the same pool share that weight
   std::int64_t ping_interval_ms = 0;       // of the server's pings; 0: it sends none
   std::int64_t max_connection_age_ms = 0;  // the venue closes a connection this old; 0: never
 };

@@ -13,20 +13,25 @@ namespace mdp::venue {
 
 namespace {
 
-std::vector<std::unique_ptr<core::Venue>> make_all(const core::VenueOptions& options) {
-  std::vector<std::unique_ptr<core::Venue>> venues;
-#define MDP_VENUE(exchange_id, folder) venues.push_back(folder::make_venue(exchange_id, options));
+struct Entry {
+  core::ExchangeId exchange_id;
+  std::unique_ptr<core::Venue> (*make)(core::ExchangeId, const core::VenueOptions&);
+};
+
+constexpr Entry kEntries[] = {
+#define MDP_VENUE(exchange_id, folder) {exchange_id, folder::make_venue},
 #include "mdp/venue/registry.def"
 #undef MDP_VENUE
-  return venues;
-}
+};
 
 }  // namespace
 
 std::unique_ptr<core::Venue> make_venue(std::string_view name, const core::VenueOptions& options) {
   std::string known;
-  for (auto& venue : make_all(options)) {
-    if (venue->name() == name) return std::move(venue);
+  for (const Entry& entry : kEntries) {
+    // Made without options first: another venue may not have those asked for.
+    const auto venue = entry.make(entry.exchange_id, {});
+    if (venue->name() == name) return entry.make(entry.exchange_id, options);
     known.append(known.empty() ? "" : ", ").append(venue->name());
   }
   throw ConfigError("unknown venue \"" + std::string(name) + "\": this build knows " + known);
@@ -34,7 +39,7 @@ std::unique_ptr<core::Venue> make_venue(std::string_view name, const core::Venue
 
 std::vector<std::string> venue_names() {
   std::vector<std::string> names;
-  for (const auto& venue : make_all({})) names.emplace_back(venue->name());
+  for (const Entry& entry : kEntries) names.emplace_back(entry.make(entry.exchange_id, {})->name());
   return names;
 }
 

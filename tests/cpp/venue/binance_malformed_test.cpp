@@ -6,17 +6,19 @@
 #include <string_view>
 #include <vector>
 
-#include "venue/binance_spot_support.hpp"
+#include "venue/binance_support.hpp"
 
-namespace mdp::venue::binance_spot {
+namespace mdp::venue::binance {
 namespace {
 
 using namespace std::string_view_literals;
 using core::ParseStatus;
 using core::UpdateType;
 
-class BinanceSpotMalformed : public BinanceSpotParserTest {
+class BinanceMalformed : public ParserFixture, public testing::WithParamInterface<VenueCase> {
  protected:
+  BinanceMalformed() : ParserFixture(GetParam().family) {}
+
   void expect_malformed(std::string_view text, std::string_view behind = {}) {
     EXPECT_EQ(parse(text, behind), ParseStatus::MalformedFrame) << text;
     for (const core::NormalizedMessage& message : sink.messages) {
@@ -24,13 +26,34 @@ class BinanceSpotMalformed : public BinanceSpotParserTest {
     }
   }
 
-  const std::string depth_ = payload("depth_update_both_sides_composed.json");
-  const std::string trade_ = payload("trade_2024_combined.json");
-  const std::string aggregate_ = payload("agg_trade_combined.json");
-  const std::string quote_ = payload("book_ticker_combined.json");
+  std::string load(const std::string& name) const { return payload(name, GetParam().folder); }
+
+  const bool futures_ = GetParam().family == Family::Futures;
+  const std::string prev_ = futures_ ? R"("pu":4,)" : "";  // what depthUpdate has more
+  const std::string depth_ = load(GetParam().depth);
+  const std::string trade_ = load(GetParam().trade);
+  const std::string aggregate_ = load(GetParam().aggregate);
+  const std::string quote_ = load(GetParam().quote);
+  // The first price and quantity, and the symbol, as they stand in those.
+  const std::string price_ = first_between(depth_, "[[\"", "\"");
+  const std::string symbol_ = first_between(depth_, "\"s\":\"", "\"");
+
+  // `frame` with another text under `key`.
+  static std::string with_price(const std::string& frame, const std::string& key, std::string_view text) {
+    const std::string before = "\"" + key + "\":\"";
+    return replaced(frame, before + first_between(frame, before, "\"") + "\"",
+                    before + std::string(text) + "\"");
+  }
+
+ private:
+  static std::string first_between(const std::string& text, std::string_view before,
+                                   std::string_view behind) {
+    const std::size_t begin = text.find(before) + before.size();
+    return text.substr(begin, text.find(behind, begin) - begin);
+  }
 };
 
-TEST_F(BinanceSpotMalformed, NotJson) {
+TEST_P(BinanceMalformed, NotJson) {
   for (const std::string_view text : {""sv,
                                       " "sv,
                                       "\0"sv,
@@ -76,9 +99,9 @@ TEST_F(BinanceSpotMalformed, NotJson) {
   }
 }
 
-TEST_F(BinanceSpotMalformed, TruncatedAtEveryByte) {
+TEST_P(BinanceMalformed, TruncatedAtEveryByte) {
   for (const std::string& whole : {depth_, raw_framing(depth_), trade_, raw_framing(trade_), aggregate_,
-                                   quote_, raw_framing(quote_), payload("depth_update_combined.json")}) {
+                                   quote_, raw_framing(quote_), load("depth_update_combined.json")}) {
     for (std::size_t size = 0; size < whole.size(); ++size) {
       const std::string cut = whole.substr(0, size);
       expect_malformed(cut);
@@ -90,7 +113,7 @@ TEST_F(BinanceSpotMalformed, TruncatedAtEveryByte) {
   }
 }
 
-TEST_F(BinanceSpotMalformed, SomethingBehindAString) {
+TEST_P(BinanceMalformed, SomethingBehindAString) {
   for (const std::string& whole : {depth_, trade_, quote_, raw_framing(trade_), raw_framing(quote_)}) {
     for (std::size_t at = 0; (at = whole.find("\",", at)) != std::string::npos; ++at) {
       for (const char* garbage :
@@ -102,7 +125,7 @@ TEST_F(BinanceSpotMalformed, SomethingBehindAString) {
   }
 }
 
-TEST_F(BinanceSpotMalformed, SomethingBehindTheObject) {
+TEST_P(BinanceMalformed, SomethingBehindTheObject) {
   for (const std::string& whole :
        {depth_, raw_framing(depth_), trade_, quote_, payload("ack.json"), payload("server_shutdown_raw.json"),
         payload("mini_ticker_array_raw.json")}) {
@@ -116,7 +139,7 @@ TEST_F(BinanceSpotMalformed, SomethingBehindTheObject) {
 }
 
 // Each key in turn: absent, of every other type, twice.
-TEST_F(BinanceSpotMalformed, KeysMissingOfTheWrongTypeOrTwice) {
+TEST_P(BinanceMalformed, KeysMissingOfTheWrongTypeOrTwice) {
   struct Key {
     std::string name, text;
   };
@@ -124,7 +147,7 @@ TEST_F(BinanceSpotMalformed, KeysMissingOfTheWrongTypeOrTwice) {
     std::vector<Key> keys;
     bool is_book;  // may be a book update: the symbol is invalidated, if it is known by then
   };
-  const Form forms[] = {
+  Form forms[] = {
       {{{"e", R"("depthUpdate")"},
         {"E", "1617566591307"},
         {"s", R"("BTCUSDT")"},
@@ -159,6 +182,7 @@ TEST_F(BinanceSpotMalformed, KeysMissingOfTheWrongTypeOrTwice) {
         {"A", R"("4")"}},
        true},
   };
+  if (futures_) forms[0].keys.push_back({"pu", "4"});
   const auto frame_of = [](const std::vector<Key>& keys) {
     std::string text = "{";
     for (const Key& key : keys) text += (text.size() > 1 ? ",\"" : "\"") + key.name + "\":" + key.text;
@@ -209,23 +233,24 @@ TEST_F(BinanceSpotMalformed, KeysMissingOfTheWrongTypeOrTwice) {
   }
 }
 
-TEST_F(BinanceSpotMalformed, TheSameKeyWithAnotherTypeIsTheSameKey) {
-  const std::string frame =
-      R"({"e":"depthUpdate","E":1617566591307,"s":"BTCUSDT","U":5,"u":9,"b":[["1.00","2"]],"a":[]%})";
+TEST_P(BinanceMalformed, TheSameKeyWithAnotherTypeIsTheSameKey) {
+  const std::string frame = R"({"e":"depthUpdate","E":1617566591307,"s":"BTCUSDT","U":5,"u":9,)" + prev_ +
+                            R"("b":[["1.00","2"]],"a":[]%})";
   ASSERT_EQ(parse(replaced(frame, "%", "")), ParseStatus::Ok);
   for (const char* second : {R"(,"b":"1")", R"(,"b":1)", R"(,"a":"1")", R"(,"a":1)", R"(,"a":[])"}) {
     expect_malformed(replaced(frame, "%", second));
     expect_invalidated(kBtcUsdt, second);
   }
   // Other words for the same thing are not the same thing.
-  EXPECT_EQ(parse(R"({"e":"depthUpdate","E":1617566591307,"s":"BTCUSDT","U":5,"u":9,"bids":[],"asks":[]})"),
+  EXPECT_EQ(parse(R"({"e":"depthUpdate","E":1617566591307,"s":"BTCUSDT","U":5,"u":9,)" + prev_ +
+                  R"("bids":[],"asks":[]})"),
             ParseStatus::MalformedFrame);
   ASSERT_EQ(parse(replaced(frame, "%", R"(,"bids":[["7.00","7"]],"lastUpdateId":3)")), ParseStatus::Ok);
   EXPECT_EQ(sink.messages.at(0).bids()[0], (core::PriceLevel{100, 200'000'000}));
   EXPECT_EQ(sink.messages.at(0).header.last_update_id, 9u);
 }
 
-TEST_F(BinanceSpotMalformed, LevelsThatCannotBeReadInvalidateTheBook) {
+TEST_P(BinanceMalformed, LevelsThatCannotBeReadInvalidateTheBook) {
   const struct {
     std::string_view levels;
     ParseStatus status;
@@ -249,10 +274,9 @@ TEST_F(BinanceSpotMalformed, LevelsThatCannotBeReadInvalidateTheBook) {
   };
   for (const auto& c : cases) {
     for (const bool bids : {true, false}) {
-      const std::string text =
-          R"({"stream":"x","data":{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":5,"u":9,"b":)" +
-          std::string(bids ? c.levels : "[[\"1\",\"1\"]]") + R"(,"a":)" +
-          std::string(bids ? "[[\"1\",\"1\"]]" : c.levels) + "}}";
+      const std::string text = R"({"stream":"x","data":{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":5,"u":9,)" +
+                               prev_ + R"("b":)" + std::string(bids ? c.levels : "[[\"1\",\"1\"]]") +
+                               R"(,"a":)" + std::string(bids ? "[[\"1\",\"1\"]]" : c.levels) + "}}";
       EXPECT_EQ(parse(text), c.status) << text;
       EXPECT_EQ(sink.messages.size(), 1u) << text;
       expect_invalidated(kBtcUsdt, text);
@@ -260,9 +284,9 @@ TEST_F(BinanceSpotMalformed, LevelsThatCannotBeReadInvalidateTheBook) {
   }
 }
 
-TEST_F(BinanceSpotMalformed, AnErrorBehindManyLevelsLeavesNothingWhole) {
+TEST_P(BinanceMalformed, AnErrorBehindManyLevelsLeavesNothingWhole) {
   for (const int good : {255, 256, 257, 600, 1'000}) {
-    std::string text = R"({"e":"depthUpdate","E":1,"s":"BTCUSDT","U":5,"u":9,"b":[)";
+    std::string text = R"({"e":"depthUpdate","E":1,"s":"BTCUSDT","U":5,"u":9,)" + prev_ + R"("b":[)";
     for (int i = 1; i <= good; ++i) text += "[\"" + std::to_string(i) + "\",\"1\"],";
     text += R"(["x","1"]],"a":[]})";
     EXPECT_EQ(parse(text), ParseStatus::BadNumber);
@@ -270,15 +294,16 @@ TEST_F(BinanceSpotMalformed, AnErrorBehindManyLevelsLeavesNothingWhole) {
   }
 }
 
-TEST_F(BinanceSpotMalformed, IdsOutOfOrder) {
-  const std::string frame = R"({"e":"depthUpdate","E":1,"s":"BTCUSDT","U":%,"u":9,"b":[],"a":[]})";
+TEST_P(BinanceMalformed, IdsOutOfOrder) {
+  const std::string frame =
+      R"({"e":"depthUpdate","E":1,"s":"BTCUSDT","U":%,"u":9,)" + prev_ + R"("b":[],"a":[]})";
   EXPECT_EQ(parse(replaced(frame, "%", "9")), ParseStatus::Ok);
   expect_malformed(replaced(frame, "%", "10"));
   expect_invalidated(kBtcUsdt, "first id above the last");
   expect_malformed(replaced(frame, "%", "18446744073709551615"));
 }
 
-TEST_F(BinanceSpotMalformed, TradesAndQuotesWithBadNumbersSayNothingOfTheBook) {
+TEST_P(BinanceMalformed, TradesAndQuotesWithBadNumbersSayNothingOfTheBook) {
   const struct {
     std::string_view number;
     ParseStatus status;
@@ -289,25 +314,25 @@ TEST_F(BinanceSpotMalformed, TradesAndQuotesWithBadNumbersSayNothingOfTheBook) {
       {"\\u0036", ParseStatus::BadNumber},
   };
   for (const auto& c : cases) {
-    for (const std::string& frame : {trade_, quote_}) {
-      EXPECT_EQ(parse(replaced(frame, "61837.63000000", c.number)), c.status) << frame << c.number;
+    for (const std::string& frame : {with_price(trade_, "p", c.number), with_price(quote_, "b", c.number)}) {
+      EXPECT_EQ(parse(frame), c.status) << frame;
       EXPECT_TRUE(sink.messages.empty()) << c.number;
     }
   }
-  EXPECT_EQ(parse(replaced(trade_, "61837.63000000", "0")), ParseStatus::BadNumber);
-  EXPECT_EQ(parse(replaced(trade_, "0.02000000", "0.00")), ParseStatus::BadNumber);
+  EXPECT_EQ(parse(with_price(trade_, "p", "0")), ParseStatus::BadNumber);
+  EXPECT_EQ(parse(with_price(trade_, "q", "0.00")), ParseStatus::BadNumber);
 }
 
-TEST_F(BinanceSpotMalformed, InvalidUtf8AndControlCharacters) {
+TEST_P(BinanceMalformed, InvalidUtf8AndControlCharacters) {
   for (const std::string_view bad : {"\x80"sv, "\xC3"sv, "\xC0\x80"sv, "\xED\xA0\x80"sv, "\xF5\x80\x80\x80"sv,
                                      "\xFF"sv, "\0"sv, "\x01"sv, "\n"sv, "\x1F"sv}) {
-    expect_malformed(replaced(depth_, "btcusdt@", std::string("btc") + std::string(bad) + "usdt@"));
-    expect_malformed(replaced(depth_, "BTCUSDT", std::string("BTC") + std::string(bad) + "USDT"));
+    expect_malformed(replaced(depth_, "\"btcusd", std::string("\"btc") + std::string(bad) + "usd"));
+    expect_malformed(replaced(depth_, symbol_, symbol_.substr(0, 3) + std::string(bad) + "USDT"));
     expect_malformed(replaced(depth_, "\"s\"", std::string("\"x") + std::string(bad) + "\":1,\"s\""));
   }
 }
 
-TEST_F(BinanceSpotMalformed, ValuesNobodyWantsAreCheckedToo) {
+TEST_P(BinanceMalformed, ValuesNobodyWantsAreCheckedToo) {
   const std::string frame = replaced(depth_, "\"e\":", "\"x\":%,\"e\":");
   for (const char* good : {"1", "-0.5e3", "true", "null", R"("\u20bf")", "[]", "{}", R"([1,{"a":[null]}])"}) {
     EXPECT_EQ(parse(replaced(frame, "%", good)), ParseStatus::Ok) << good;
@@ -321,7 +346,7 @@ TEST_F(BinanceSpotMalformed, ValuesNobodyWantsAreCheckedToo) {
   }
 }
 
-TEST_F(BinanceSpotMalformed, DeepNesting) {
+TEST_P(BinanceMalformed, DeepNesting) {
   for (const std::size_t depth : {20u, 40u, 1'000u, 1'030u, 200'000u}) {
     for (const auto& [open, close] : {std::pair<std::string, std::string>{"[", "]"}, {"{\"a\":", "}"}}) {
       std::string nest;
@@ -334,14 +359,15 @@ TEST_F(BinanceSpotMalformed, DeepNesting) {
       expect_malformed(replaced(depth_, "\"e\":", "\"x\":" + nest + ",\"e\":"));
       EXPECT_EQ(parse(closed), open == "[" && depth < 32 ? ParseStatus::Ignored : ParseStatus::MalformedFrame)
           << depth;
-      EXPECT_NE(parse(R"({"e":"depthUpdate","E":1,"s":"BTCUSDT","U":5,"u":9,"a":[],"b":)" + closed + '}'),
+      EXPECT_NE(parse(R"({"e":"depthUpdate","E":1,"s":"BTCUSDT","U":5,"u":9,)" + prev_ + R"("a":[],"b":)" +
+                      closed + '}'),
                 ParseStatus::Ok);
       EXPECT_NE(parse("{\"data\":" + closed + '}'), ParseStatus::Ok);
     }
   }
 }
 
-TEST_F(BinanceSpotMalformed, EscapedKeysAreNotGuessedAt) {
+TEST_P(BinanceMalformed, EscapedKeysAreNotGuessedAt) {
   expect_malformed(replaced(depth_, "\"b\":", "\"\\u0062\":"));
   expect_malformed(replaced(depth_, "\"e\":", "\"\\u0065\":"));
   expect_malformed(replaced(quote_, "\"u\":", "\"\\\"\":1,\"u\":"));
@@ -354,16 +380,18 @@ TEST_F(BinanceSpotMalformed, EscapedKeysAreNotGuessedAt) {
   EXPECT_EQ(parse(replaced(depth_, "\"e\":", "\"\":1,\"e\":")), ParseStatus::Ok);
 }
 
-TEST_F(BinanceSpotMalformed, AnErrorDoesNotStayForTheNextFrame) {
+TEST_P(BinanceMalformed, AnErrorDoesNotStayForTheNextFrame) {
   for (int i = 0; i < 3; ++i) {
     EXPECT_TRUE(core::is_error(parse(depth_.substr(0, depth_.size() / 2))));
-    EXPECT_TRUE(core::is_error(parse(replaced(depth_, "61737.63000000", "61737.63100000"))));
-    expect_invalidated(kBtcUsdt, "inexact");
+    EXPECT_TRUE(core::is_error(parse(replaced(depth_, price_, price_ + "111"))));
+    expect_invalidated(GetParam().symbol, "inexact");
     EXPECT_EQ(parse(depth_), ParseStatus::Ok);
     ASSERT_EQ(sink.messages.size(), 1u);
     EXPECT_EQ(sink.messages[0].header.update_type, UpdateType::Delta);
   }
 }
 
+INSTANTIATE_TEST_SUITE_P(Venues, BinanceMalformed, testing::ValuesIn(venue_cases()), case_name);
+
 }  // namespace
-}  // namespace mdp::venue::binance_spot
+}  // namespace mdp::venue::binance

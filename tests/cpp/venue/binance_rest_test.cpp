@@ -5,10 +5,11 @@
 
 #include "mdp/core/log.hpp"
 #include "mdp/shm/decimal.hpp"
-#include "mdp/venue/binance_spot/rest.hpp"
-#include "venue/binance_spot_support.hpp"
+#include "mdp/venue/binance/rest.hpp"
+#include "mdp/venue/registry.hpp"
+#include "venue/binance_support.hpp"
 
-namespace mdp::venue::binance_spot {
+namespace mdp::venue::binance {
 namespace {
 
 // What the library logged during one test.
@@ -26,7 +27,7 @@ class LogLines {
 };
 
 core::Expected<std::vector<core::Instrument>, std::string> parse(std::string_view body) {
-  return parse_instruments(body, "binance", kExchange);
+  return make_venue("binance")->parse_instruments(body);
 }
 
 std::string symbol_json(std::string_view symbol, std::string_view status, std::string_view filters) {
@@ -159,13 +160,99 @@ TEST(BinanceSpotRest, RequestsNameDepthAndWeight) {
   } cases[] = {{0, "1", 5},         {1, "1", 5},        {100, "100", 5},    {101, "101", 25},
                {500, "500", 25},    {501, "501", 50},   {1000, "1000", 50}, {1001, "1001", 250},
                {5000, "5000", 250}, {9999, "5000", 250}};
+  const auto venue = make_venue("binance");
   for (const auto& c : cases) {
-    const core::RestRequest request = snapshot_request("BTCUSDT", c.depth);
+    const core::RestRequest request = venue->snapshot_request("BTCUSDT", c.depth);
     EXPECT_EQ(request.target, std::string("/api/v3/depth?symbol=BTCUSDT&limit=") + c.limit);
     EXPECT_EQ(request.weight, c.weight) << c.depth;
   }
-  EXPECT_EQ(snapshot_request("\xE5\xB8\x81X&a=b", 5).target,
+  EXPECT_EQ(venue->snapshot_request("\xE5\xB8\x81X&a=b", 5).target,
             "/api/v3/depth?symbol=%E5%B8%81X%26a%3Db&limit=5");
+}
+
+TEST(BinanceFuturesRest, RequestsAreRoundedUpToWhatIsOffered) {
+  const struct {
+    std::size_t depth;
+    const char* limit;
+    std::uint32_t weight;
+  } cases[] = {{0, "5", 2},    {5, "5", 2},     {6, "10", 2},     {11, "20", 2},     {21, "50", 2},
+               {51, "100", 5}, {100, "100", 5}, {101, "500", 10}, {501, "1000", 20}, {5000, "1000", 20}};
+  for (const auto& c : cases) {
+    for (const auto& [name, path] : {std::pair<const char*, std::string>{"binance-usdm", "/fapi/v1/depth"},
+                                     {"binance-coinm", "/dapi/v1/depth"}}) {
+      const core::RestRequest request = make_venue(name)->snapshot_request("BTCUSD_PERP", c.depth);
+      EXPECT_EQ(request.target, path + "?symbol=BTCUSD%5FPERP&limit=" + c.limit);
+      EXPECT_EQ(request.weight, c.weight) << c.depth;
+    }
+  }
+  EXPECT_EQ(make_venue("binance-usdm")->instruments_request().target, "/fapi/v1/exchangeInfo");
+  EXPECT_EQ(make_venue("binance-coinm")->instruments_request().target, "/dapi/v1/exchangeInfo");
+}
+
+TEST(BinanceFuturesRest, UsdmContracts) {
+  const auto instruments =
+      make_venue("binance-usdm")->parse_instruments(payload("exchange_info_composed.json", "binance_usdm"));
+  ASSERT_TRUE(instruments.has_value()) << instruments.error();
+  ASSERT_EQ(instruments->size(), 4u);
+  const core::Instrument& perpetual = instruments->at(0);
+  EXPECT_EQ(perpetual.canonical_symbol, "binance-usdm:BTC-USDT-PERP");
+  EXPECT_EQ(perpetual.kind, shm::InstrumentKind::Perpetual);
+  EXPECT_EQ(perpetual.settle, "USDT");
+  EXPECT_EQ(perpetual.status, "TRADING");
+  EXPECT_EQ(perpetual.exchange_id, 2);
+  EXPECT_EQ(perpetual.expiry_ns, 0);
+  EXPECT_FALSE(perpetual.inverse);
+  EXPECT_EQ(perpetual.contract_size, 1);
+  EXPECT_EQ(perpetual.contract_exponent, 0);
+  EXPECT_EQ(perpetual.price_exponent, -8);
+  EXPECT_EQ(shm::to_decimal(perpetual.tick_size, perpetual.price_exponent), "0.1");
+  EXPECT_EQ(shm::to_decimal(perpetual.lot_size, perpetual.quantity_exponent), "0.001");
+  const core::Instrument& dated = instruments->at(1);
+  EXPECT_EQ(dated.canonical_symbol, "binance-usdm:BTC-USDT-210625");
+  EXPECT_EQ(dated.kind, shm::InstrumentKind::Future);
+  EXPECT_EQ(dated.expiry_ns, 1'624'608'000'000'000'000);
+  const core::Instrument& settling = instruments->at(2);  // its type is an empty text
+  EXPECT_EQ(settling.kind, shm::InstrumentKind::Future);
+  EXPECT_EQ(settling.status, "SETTLING");
+  EXPECT_EQ(instruments->at(3).price_exponent, -10) << "a tick finer than eight decimals";
+}
+
+TEST(BinanceFuturesRest, CoinmContracts) {
+  const auto instruments =
+      make_venue("binance-coinm")->parse_instruments(payload("exchange_info_composed.json", "binance_coinm"));
+  ASSERT_TRUE(instruments.has_value()) << instruments.error();
+  ASSERT_EQ(instruments->size(), 3u);
+  const core::Instrument& perpetual = instruments->at(0);
+  EXPECT_EQ(perpetual.canonical_symbol, "binance-coinm:BTC-USD-PERP");
+  EXPECT_EQ(perpetual.kind, shm::InstrumentKind::Perpetual);
+  EXPECT_EQ(perpetual.settle, "BTC");
+  EXPECT_EQ(perpetual.status, "TRADING");
+  EXPECT_EQ(perpetual.exchange_id, 3);
+  EXPECT_TRUE(perpetual.inverse);
+  EXPECT_EQ(perpetual.contract_size, 100);
+  EXPECT_EQ(perpetual.contract_exponent, 0);
+  EXPECT_EQ(instruments->at(1).canonical_symbol, "binance-coinm:BTC-USD-210625");
+  EXPECT_EQ(instruments->at(1).expiry_ns, 1'624'608'000'000'000'000);
+  EXPECT_EQ(instruments->at(2).contract_size, 10);
+}
+
+TEST(BinanceFuturesRest, AContractThatCannotBeReadIsLeftOutAndLogged) {
+  const LogLines log;
+  const std::string whole = payload("exchange_info_composed.json", "binance_coinm");
+  for (const auto& [what, by] :
+       {std::pair<const char*, const char*>{R"("contractSize":100)", R"("contractSize":0)"},
+        {R"("contractSize":100)", R"("contractSize":1.5)"},
+        {R"("contractSize":100)", R"("contractSize":"100")"},
+        {R"("deliveryDate":4133404800000)", R"("deliveryDate":4133404800001)"},
+        {R"("deliveryDate":4133404800000)", R"("deliveryDate":-1)"},
+        {R"("deliveryDate":4133404800000)", R"("deliveryDate":null)"},
+        {R"("marginAsset":"BTC")", R"("marginAsset":"")"}}) {
+    LogLines::lines().clear();
+    const auto instruments = make_venue("binance-coinm")->parse_instruments(replaced(whole, what, by));
+    ASSERT_TRUE(instruments.has_value()) << by;
+    EXPECT_EQ(instruments->size(), 2u) << by;
+    EXPECT_EQ(LogLines::lines().size(), 1u) << by;
+  }
 }
 
 TEST(BinanceSpotRest, ErrorsAreDescribedInTheVenuesWords) {
@@ -177,4 +264,4 @@ TEST(BinanceSpotRest, ErrorsAreDescribedInTheVenuesWords) {
 }
 
 }  // namespace
-}  // namespace mdp::venue::binance_spot
+}  // namespace mdp::venue::binance

@@ -1,4 +1,4 @@
-// Frames as the venue sends them. What it must not send is in binance_spot_malformed_test.cpp.
+// Frames as the venue sends them. What it must not send is in binance_malformed_test.cpp.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "mdp/venue/binance_spot/parser.hpp"
-#include "venue/binance_spot_support.hpp"
+#include "mdp/venue/binance/parser.hpp"
+#include "venue/binance_support.hpp"
 
-namespace mdp::venue::binance_spot {
+namespace mdp::venue::binance {
 namespace {
 
 using core::ParseStatus;
@@ -386,4 +386,4 @@ TEST_F(BinanceSpotSnapshotTest, ABadLevelInvalidatesTheBook) {
 }
 
 }  // namespace
-}  // namespace mdp::venue::binance_spot
+}  // namespace mdp::venue::binance

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "venue/binance_spot_support.hpp"
+#include "venue/binance_support.hpp"
 
 namespace {
 thread_local std::uint64_t g_allocations = 0;
@@ -47,7 +47,7 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std
 void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
 
-namespace mdp::venue::binance_spot {
+namespace mdp::venue::binance {
 namespace {
 
 // Allocates nothing itself.
@@ -61,10 +61,10 @@ class CountingSink final : public core::MessageSink {
   core::NormalizedMessage storage_;
 };
 
-TEST(BinanceSpotAllocation, TheCounterSeesAllocationsHereAndInSimdjson) {
+TEST(BinanceAllocationCounter, SeesAllocationsHereAndInSimdjson) {
   const std::uint64_t before = g_allocations;
   const core::SymbolTable symbols(known_instruments());
-  const auto parser = make_parser(symbols, kExchange);
+  const auto parser = make_parser(Family::Spot, symbols, kExchange);
   const std::uint64_t made = g_allocations;
   EXPECT_GT(made, before);
   const Frame frame(payload("ack.json"));
@@ -74,11 +74,21 @@ TEST(BinanceSpotAllocation, TheCounterSeesAllocationsHereAndInSimdjson) {
   EXPECT_GT(g_allocations, cold) << "a cold parser allocates; if this is not seen the test below is blind";
 }
 
-TEST(BinanceSpotAllocation, AWarmParserAllocatesNothing) {
+class BinanceAllocation : public testing::TestWithParam<VenueCase> {};
+
+TEST_P(BinanceAllocation, AWarmParserAllocatesNothing) {
   const core::SymbolTable symbols(known_instruments());
-  const auto parser = make_parser(symbols, kExchange);
+  const auto parser = make_parser(GetParam().family, symbols, kExchange);
   std::vector<Frame> frames;
   frames.emplace_back(large_depth_update(1'076));
+  const VenueCase& venue = GetParam();
+  for (const std::string& name : {venue.depth, venue.trade, venue.aggregate, venue.quote}) {
+    frames.emplace_back(payload(name, venue.folder));
+  }
+  if (venue.family == Family::Futures) {
+    frames.emplace_back(payload("mark_price_combined.json", venue.folder));
+    frames.emplace_back(payload("force_order_combined.json", venue.folder));
+  }
   for (const char* name :
        {"depth_update_combined.json", "depth_update_both_sides_composed.json", "trade_2024_combined.json",
         "trade_2021_raw.json", "agg_trade_combined.json", "book_ticker_combined.json", "kline_composed.json",
@@ -110,5 +120,7 @@ TEST(BinanceSpotAllocation, AWarmParserAllocatesNothing) {
   EXPECT_GT(sink.committed, 0u);
 }
 
+INSTANTIATE_TEST_SUITE_P(Venues, BinanceAllocation, testing::ValuesIn(venue_cases()), case_name);
+
 }  // namespace
-}  // namespace mdp::venue::binance_spot
+}  // namespace mdp::venue::binance

@@ -1,4 +1,4 @@
-// What the tests of Binance spot share: payload files, frames in buffers without a byte to spare, a parser
+// What the tests of the Binance family share: payload files, frames in buffers without a byte to spare, a parser
 // with a few known symbols.
 #pragma once
 
@@ -16,13 +16,14 @@
 #include "mdp/core/level_scanner.hpp"
 #include "mdp/core/parser.hpp"
 #include "mdp/core/symbol_table.hpp"
-#include "mdp/venue/binance_spot/parser.hpp"
+#include "mdp/venue/binance/parser.hpp"
 
-namespace mdp::venue::binance_spot {
+namespace mdp::venue::binance {
 
-inline std::string payload(const std::string& name) {
-  std::ifstream file(std::string(MDP_TEST_DATA) + "/binance_spot/" + name, std::ios::binary);
-  if (!file) ADD_FAILURE() << "no payload " << name;
+// A file of tests/data; `folder` is the venue's.
+inline std::string payload(const std::string& name, const std::string& folder = "binance_spot") {
+  std::ifstream file(std::string(MDP_TEST_DATA) + '/' + folder + '/' + name, std::ios::binary);
+  if (!file) ADD_FAILURE() << "no payload " << folder << '/' << name;
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
@@ -97,16 +98,40 @@ inline core::Instrument make_instrument(std::string symbol, core::SymbolId id, i
   return instrument;
 }
 
-inline constexpr core::SymbolId kBtcUsdt = 0, kBusdTry = 1, kDotUsdt = 2, kBnbBtc = 3, kUtf8 = 4;
+inline constexpr core::SymbolId kBtcUsdt = 0, kBusdTry = 1, kDotUsdt = 2, kBnbBtc = 3, kUtf8 = 4,
+                                kBtcUsdPerp = 5, kBtcUsd210625 = 6;
 
 inline std::vector<core::Instrument> known_instruments() {
-  return {make_instrument("BTCUSDT", kBtcUsdt, -2, -8), make_instrument("BUSDTRY", kBusdTry, -2, -2),
-          make_instrument("DOTUSDT", kDotUsdt, -4, -2), make_instrument("BNBBTC", kBnbBtc),
-          make_instrument("\xE5\xB8\x81\xE5\xAE\x89USDT", kUtf8)};
+  return {make_instrument("BTCUSDT", kBtcUsdt, -2, -8),
+          make_instrument("BUSDTRY", kBusdTry, -2, -2),
+          make_instrument("DOTUSDT", kDotUsdt, -4, -2),
+          make_instrument("BNBBTC", kBnbBtc),
+          make_instrument("\xE5\xB8\x81\xE5\xAE\x89USDT", kUtf8),
+          make_instrument("BTCUSD_PERP", kBtcUsdPerp, -2, -8),
+          make_instrument("BTCUSD_210625", kBtcUsd210625)};
 }
 
-class BinanceSpotParserTest : public testing::Test {
+// One of the three venues, with payload files that exist for each.
+struct VenueCase {
+  const char* folder;
+  Family family;
+  core::SymbolId symbol;  // of its payloads
+  std::string depth, trade, aggregate, quote;
+};
+inline std::vector<VenueCase> venue_cases() {
+  return {{"binance_spot", Family::Spot, kBtcUsdt, "depth_update_both_sides_composed.json",
+           "trade_2024_combined.json", "agg_trade_combined.json", "book_ticker_combined.json"},
+          {"binance_usdm", Family::Futures, kBtcUsdt, "depth_update_combined.json", "trade_combined.json",
+           "agg_trade_combined.json", "book_ticker_combined.json"},
+          {"binance_coinm", Family::Futures, kBtcUsdPerp, "depth_update_combined.json", "trade_combined.json",
+           "agg_trade_combined.json", "book_ticker_combined.json"}};
+}
+inline std::string case_name(const testing::TestParamInfo<VenueCase>& info) { return info.param.folder; }
+
+class ParserFixture : public testing::Test {
  protected:
+  explicit ParserFixture(Family family) : parser(make_parser(family, symbols, kExchange)) {}
+
   core::ParseStatus parse(std::string_view text, std::string_view behind = {}) {
     sink.clear();
     const Frame frame(text, behind);
@@ -133,8 +158,13 @@ class BinanceSpotParserTest : public testing::Test {
   }
 
   core::SymbolTable symbols{known_instruments()};
-  std::unique_ptr<core::Parser> parser = make_parser(symbols, kExchange);
+  std::unique_ptr<core::Parser> parser;
   core::CollectingSink sink;
+};
+
+class BinanceSpotParserTest : public ParserFixture {
+ protected:
+  BinanceSpotParserTest() : ParserFixture(Family::Spot) {}
 };
 
 // `{"stream":"...","data":X}` -> X: what the same event looks like with raw framing.
@@ -152,4 +182,4 @@ inline std::string replaced(std::string text, std::string_view what, std::string
   return text.replace(at, what.size(), by);
 }
 
-}  // namespace mdp::venue::binance_spot
+}  // namespace mdp::venue::binance

@@ -1,0 +1,24 @@
+// SUBSCRIBE and UNSUBSCRIBE frames of the Binance family.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mdp/core/venue.hpp"
+
+namespace mdp::venue::binance {
+
+// "BTCUSDT", Depth -> "btcusdt@depth@100ms": lower case in stream names, upper case in payloads. `depth` is
+// what a depth stream is called behind the symbol.
+std::string stream_name(std::string_view venue_symbol, core::Channel channel, std::string_view depth);
+
+// `method` is SUBSCRIBE or UNSUBSCRIBE; a few hundred streams a frame, ids counting up from
+// `first_request_id`.
+std::vector<std::string> request_frames(std::string_view method,
+                                        std::span<const core::Subscription> subscriptions,
+                                        std::int64_t first_request_id, std::string_view depth);
+
+}  // namespace mdp::venue::binance

@@ -1,0 +1,17 @@
+// How Binance COIN-M snapshots and deltas join: buffer deltas, GET the snapshot, drop `u < lastUpdateId`, the
+// first applied has `U <= lastUpdateId <= u`, then `pu == last u`. `U` skips ahead, for all symbols share the
+// ids.
+#pragma once
+
+#include "mdp/core/sync_rule.hpp"
+
+namespace mdp::venue::binance_coinm {
+
+inline constexpr core::SyncRule kSyncRule{
+    .continuity = core::Continuity::PrevEqualsLast,
+    .join = core::Join::AroundSnapshotId,
+    .snapshot_source = core::SnapshotSource::Rest,
+    .crossed = core::CrossedPolicy::Resync,
+};
+
+}  // namespace mdp::venue::binance_coinm

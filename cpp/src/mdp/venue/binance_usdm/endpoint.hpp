@@ -1,0 +1,23 @@
+// Where Binance USD-M futures are and what they tolerate (README.md beside this file has the sources).
+#pragma once
+
+#include "mdp/core/venue.hpp"
+
+namespace mdp::venue::binance_usdm {
+
+inline core::Endpoint make_endpoint() {
+  core::Endpoint endpoint;
+  endpoint.ws_url = "wss://fstream.binance.com";
+  endpoint.rest_url = "https://fapi.binance.com";
+  endpoint.ws_paths = {"/public/stream", "/market/stream"};
+  endpoint.max_streams_per_connection = 1024;
+  endpoint.max_requests_per_second = 10;
+  endpoint.max_connects_per_5min = 300;  // not documented for futures: that of spot
+  endpoint.rest_weight_per_minute = 2400;
+  endpoint.rest_weight_pool = "binance-futures";  // USD-M and COIN-M are counted together since 2026
+  endpoint.ping_interval_ms = 180'000;
+  endpoint.max_connection_age_ms = 24LL * 3600 * 1000;
+  return endpoint;
+}
+
+}  // namespace mdp::venue::binance_usdm
