@@ -24,16 +24,6 @@ using engine::ReplaySymbol;
 
 std::string_view view(const nb::bytes& bytes) { return {bytes.c_str(), bytes.size()}; }
 
-core::Instrument named(const std::string& venue_symbol, const std::string& canonical_symbol,
-                       const std::string& base, const std::string& quote) {
-  core::Instrument instrument;
-  instrument.venue_symbol = venue_symbol;
-  instrument.canonical_symbol = canonical_symbol;
-  instrument.base = base;
-  instrument.quote = quote;
-  return instrument;
-}
-
 nb::tuple top_of(const shm::BboBody& bbo, const core::Instrument& instrument) {
   const auto price = [&](std::int64_t mantissa) {
     return shm::to_decimal(mantissa, instrument.price_exponent);
@@ -69,14 +59,8 @@ void bind_survey(nb::module_& module) {
       .def(
           "add_listed", [](ReplaySurvey& self, const nb::bytes& body) { self.add_listed(view(body)); },
           "body"_a, "Take the recorded instrument list; before any frame.")
-      .def(
-          "add_unlisted",
-          [](ReplaySurvey& self, const std::string& venue_symbol, const std::string& canonical_symbol,
-             const std::string& base, const std::string& quote) {
-            self.add_unlisted(named(venue_symbol, canonical_symbol, base, quote));
-          },
-          "venue_symbol"_a, "canonical_symbol"_a, "base"_a, "quote"_a,
-          "Add a symbol whose exponents are to be found in the digits of the session.")
+      .def("add_unlisted", &ReplaySurvey::add_unlisted, "venue_symbol"_a,
+           "Add a symbol whose exponents are to be found in the digits of the session.")
       .def(
           "frame",
           [](ReplaySurvey& self, core::LineId line, const nb::bytes& data, bool binary) {

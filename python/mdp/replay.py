@@ -22,7 +22,6 @@ import typer
 from mdp import _core
 from mdp.errors import MdpError
 from mdp.recording import Record, Recording
-from mdp.sim.replay import split_assets
 
 _BATCH = 4096  # records between two looks at what came out
 _SHOWN = 20  # problems and wrong quotes told in words
@@ -108,8 +107,7 @@ def _look(recording: Recording, venue: str, wanted: Collection[str], progress: _
             survey.add_listed(record.data)
             listed = True
     for name in names:
-        base, quote = split_assets(name)
-        survey.add_unlisted(name, f"{venue}:{base}-{quote}", base, quote)
+        survey.add_unlisted(name)
     lines: dict[str, int] = {}
     for record in recording.records():
         if record.kind == "ws-in":

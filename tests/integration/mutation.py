@@ -61,8 +61,7 @@ class Base:
                 survey.add_listed(record.data.encode())
         for record in self.records:
             if symbol := snapshot_symbol(record):
-                # A name is enough here; the digits of the frames say the rest.
-                survey.add_unlisted(symbol, f"{self.venue}:{symbol}", symbol, "")
+                survey.add_unlisted(symbol)
         for record in self.records:
             if symbol := snapshot_symbol(record):
                 survey.snapshot(symbol, record.data.encode())

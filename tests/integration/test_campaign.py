@@ -1,8 +1,8 @@
-"""Campaigns over real sockets: scripts of faults drawn at random. A book that says LIVE is true at every look.
+"""Campaigns over real sockets: random scripts of faults. A book that says LIVE is true at every look.
 
 After each scenario all books are LIVE again and equal to the ground truth, and nothing was left behind: no
-thread, no descriptor, and over the whole campaign no memory. MDP_CAMPAIGN_SEED and MDP_CAMPAIGN_SCENARIOS repeat
-or prolong a run of the stress test.
+thread, no descriptor, and over the whole campaign no memory. MDP_CAMPAIGN_SEED and MDP_CAMPAIGN_SCENARIOS
+repeat or prolong a run of the stress test.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def campaign(
 ) -> Callable[[], Campaign]:
     def start() -> Campaign:
         sim = start_sim(symbols=SYMBOLS, seed=7, rate=150, weight_limit=1_000_000)
-        # Small snapshots cost little of the minute's budget; the books are deep enough for the levels compared.
+        # Small snapshots cost little of the minute's budget, and are deep enough for what is compared.
         over = {"segment": {"levels": LEVELS}}
         return Campaign(sim, provider_for(sim, snapshot_depth=100, idle_timeout_ms=1500, over=over), segment)
 

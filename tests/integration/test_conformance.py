@@ -166,6 +166,11 @@ def test_recorded_session_is_replayed_exactly(session: tuple[str, str], topology
         names = venue_symbols(model.books, {name for name, _, _, _ in result.wrong_quotes})
         assert {(names[name], update_id) for name, update_id, _, _ in result.wrong_quotes} == WRONG_IDS
         assert len(result.wrong_quotes) == 5 and not result.ok
+        # With the audit acting, as it does live, each of the two books is made to sync anew at its first.
+        audited = replay_session(files_of(session), FOLDERS[session[0]], topology=topology, audit=True)
+        assert (audited.summary["resyncs"], audited.summary["bbo_wrong"]) == (2, 2)
+        states = {name: book["state"] for name, book in json.loads(audited.books).items()}
+        assert {names[name] for name, state in states.items() if state != "LIVE"} == {s for s, _ in WRONG_IDS}
     else:
         assert result.ok and not result.wrong_quotes
 

@@ -18,6 +18,7 @@ import pytest
 import typer
 from integration.decimal_model import Record, play
 from integration.sessions import compose, edited, line_of, write_session
+from mdp._core import ReplaySurvey
 from mdp.errors import ConfigError, MdpError
 from mdp.recording import Recording, connection_name, to_ns
 from mdp.replay import ReplayResult, replay, replay_session
@@ -411,3 +412,22 @@ def test_the_command_says_what_is_wrong(command: Callable[..., Any], tmp_path: P
     assert done.exit_code == 1
     assert json.loads(done.stdout)["gaps"] == 1
     assert "not LIVE at the end: binance:BTC-USDT (SYNCING)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol", "name"),
+    [
+        ("binance", "BTCUSDT", "binance:BTC-USDT"),
+        ("binance", "GTOBTC", "binance:GTO-BTC"),
+        ("binance-usdm", "BTCUSDT", "binance-usdm:BTC-USDT-PERP"),
+        ("binance-usdm", "BTCUSDT_210625", "binance-usdm:BTC-USDT-210625"),
+        ("binance-coinm", "BTCUSD_PERP", "binance-coinm:BTC-USD-PERP"),
+    ],
+)
+def test_a_symbol_without_a_list_is_named_as_its_text_tells(venue: str, symbol: str, name: str) -> None:
+    survey = ReplaySurvey(venue)
+    survey.add_unlisted(symbol)
+    survey.snapshot(symbol, b'{"lastUpdateId":1,"bids":[["1.25","3"]],"asks":[["1.5","0.0625"]]}')
+    (found,) = [found.instrument for found in survey.found()]
+    assert (found.venue_symbol, found.canonical_symbol) == (symbol, name)
+    assert (found.price_exponent, found.quantity_exponent) == (-2, -4)

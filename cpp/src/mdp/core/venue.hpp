@@ -96,6 +96,9 @@ class Venue {
   // given.
   virtual RestRequest instruments_request() const = 0;
   virtual Expected<std::vector<Instrument>, std::string> parse_instruments(std::string_view body) const = 0;
+  // A symbol that no list describes, as in a recording without one: named as far as its own text tells, so base
+  // and quote may be a guess; default exponents. Never for a live symbol.
+  virtual Instrument unlisted(std::string_view venue_symbol) const;
   // The venue's words in the body of a refused REST call: "code -1121: Invalid symbol."; empty if it has
   // none.
   virtual std::string describe_rest_error(std::string_view body) const = 0;

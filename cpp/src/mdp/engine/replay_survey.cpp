@@ -84,8 +84,9 @@ void ReplaySurvey::add_listed(std::string_view body) {
   parser_ = venue_->make_parser(*table_);
 }
 
-void ReplaySurvey::add_unlisted(core::Instrument instrument) {
-  if (table_->find(instrument.venue_symbol) != nullptr) return;
+void ReplaySurvey::add_unlisted(std::string_view venue_symbol) {
+  if (table_->find(venue_symbol) != nullptr) return;
+  core::Instrument instrument = venue_->unlisted(venue_symbol);
   instrument.price_exponent = 0;
   instrument.quantity_exponent = 0;
   add(std::move(instrument), false);

@@ -29,8 +29,8 @@ class ReplaySurvey {
 
   // The recorded instrument list; before any frame. Throws ConfigError where it can't be read.
   void add_listed(std::string_view body);
-  // A symbol whose exponents are still to be found; ignored where it is known. `instrument` has its names.
-  void add_unlisted(core::Instrument instrument);
+  // A symbol whose exponents are still to be found; ignored where it is known.
+  void add_unlisted(std::string_view venue_symbol);
 
   void frame(core::LineId line, std::string_view bytes, bool binary);
   void snapshot(std::string_view venue_symbol, std::string_view body);

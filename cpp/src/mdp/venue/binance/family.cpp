@@ -75,6 +75,15 @@ class FamilyVenue final : public core::Venue {
       std::string_view body) const override {
     return binance::parse_instruments(profile_, exchange_id_, body);
   }
+  core::Instrument unlisted(std::string_view venue_symbol) const override {
+    if (profile_.contracts == Contracts::None) return Venue::unlisted(venue_symbol);
+    const std::size_t at = venue_symbol.rfind('_');
+    core::Instrument instrument = Venue::unlisted(venue_symbol.substr(0, at));
+    instrument.venue_symbol = venue_symbol;
+    const std::string_view contract = at == std::string_view::npos ? "PERP" : venue_symbol.substr(at + 1);
+    instrument.canonical_symbol.append("-").append(contract);
+    return instrument;
+  }
   std::string describe_rest_error(std::string_view body) const override { return describe_error(body); }
 
  private:
