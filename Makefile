@@ -95,6 +95,10 @@ test-windows: .venv/.run ## Cross-compile the shared memory for Windows and run 
 lock: .venv/.dev ## Rewrite the pinned versions in requirements/; UPGRADE=1 takes the newest
 	@scripts/lock
 
+.PHONY: audit
+audit: .venv/.dev ## Check the locked packages: their hashes, and known vulnerabilities where pip-audit can ask
+	@scripts/audit
+
 # --- stamps ---
 build/.system: scripts/setup
 	@scripts/setup system
