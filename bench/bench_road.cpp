@@ -61,8 +61,8 @@ class Road {
     manager_ = std::make_unique<engine::ManagerStage>(*publisher_, options, status_, control_);
     manager_->manager().add_symbol(0, instrument.exchange_id, 0, venue_->sync_rule());
     sink_ = std::make_unique<engine::DirectMessageSink>(manager_->manager());
-    parse_ =
-        std::make_unique<engine::ParseStage>(*venue_, symbols_, core::LineId{0}, *sink_, control_, [] {});
+    parse_ = std::make_unique<engine::ParseStage>(
+        *venue_, symbols_, core::LineId{0}, *sink_, control_, [] {}, [](std::int64_t) {});
     send(delta_frame(kSnapshotId, kSnapshotId + 1, "", ""));
     std::string bids;
     std::string asks;

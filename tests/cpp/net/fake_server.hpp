@@ -45,7 +45,8 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   int index() const { return index_; }  // 0 for the first connection
-  bool handshake();                     // TLS; true at once on a plain server
+  int native_handle() const { return socket_; }
+  bool handshake();  // TLS; true at once on a plain server
 
   // HTTP: the request up to its empty line; empty at the end of the connection.
   std::string read_request();

@@ -32,8 +32,9 @@ struct Endpoint {
   std::string rest_url;  // https://host[:port]
   std::string ws_path;   // of the connection that is then subscribed to
   std::size_t max_streams_per_connection = 0;
-  double max_requests_per_second = 0;  // client frames on one connection, pongs included
-  std::size_t max_connects_per_5min = 0;
+  double max_requests_per_second = 0;     // client frames on one connection, pongs included
+  std::size_t max_connects_per_5min = 0;  // attempts of one address of ours; 0: no limit known
+  bool answers_requests = false;          // each client frame is answered by a VenueReply with its id
   std::size_t rest_weight_per_minute = 0;
   std::int64_t ping_interval_ms = 0;       // of the server's pings; 0: it sends none
   std::int64_t max_connection_age_ms = 0;  // the venue closes a connection this old; 0: never

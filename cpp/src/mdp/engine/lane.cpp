@@ -14,8 +14,10 @@ Lane::Lane(const LaneContext& context, std::unique_ptr<core::MessageSink> sink, 
       line_(context.line),
       sink_(std::move(sink)),
       parser_idle_(parser_idle),
-      parse_(context.venue, context.symbols, context.line, *sink_, context.control,
-             [this] { connector_.reconnect("the venue announced its shutdown"); }),
+      parse_(
+          context.venue, context.symbols, context.line, *sink_, context.control,
+          [this] { connector_.reconnect("the venue announced its shutdown"); },
+          [this](std::int64_t request_id) { connector_.acknowledged(request_id); }),
       connector_(context.loop, connector_options(context, topology), *this, &context.rest) {
   constexpr std::size_t kLineChanges = 64;
   if (topology == Topology::Pipelined) {
@@ -29,14 +31,20 @@ net::ConnectorOptions Lane::connector_options(const LaneContext& context, Topolo
   net::ConnectorOptions options;
   options.ws_url = venue.ws_url;
   options.ws_path = context.venue.endpoint().ws_path;
+  options.proxy = venue.proxy;
   options.tls = venue.tls;
   options.line_id = context.line;
   options.resolve_timeout = venue.connect_timeout;
   options.tcp_connect_timeout = venue.connect_timeout;
+  options.proxy_timeout = venue.connect_timeout;
   options.tls_handshake_timeout = venue.connect_timeout;
   options.ws_upgrade_timeout = venue.connect_timeout;
+  if (context.venue.endpoint().answers_requests) options.ack_timeout = venue.connect_timeout;
   options.idle_timeout = venue.idle_timeout;
   options.backoff = venue.backoff;
+  options.limiter = net::ConnectLimiter::shared(
+      *net::parse_url(venue.ws_url), {.max_connects = context.venue.endpoint().max_connects_per_5min});
+  options.socket = venue.socket;
   options.pool.frame_count = context.config.frame_count;
   options.pool.frame_bytes = context.config.frame_bytes;
   options.pool.release_from =
@@ -55,28 +63,26 @@ std::vector<core::Subscription> Lane::subscriptions_of(const std::string& venue_
 
 void Lane::add_symbol(const std::string& venue_symbol) {
   const std::vector<core::Subscription> added = subscriptions_of(venue_symbol);
-  std::vector<std::string> frames;
+  net::Requests requests;
   {
     const std::lock_guard lock(subscriptions_mutex_);
     subscriptions_.insert(subscriptions_.end(), added.begin(), added.end());
     if (!up()) return;  // on_up() will send them all
-    frames = venue_.subscribe_frames(added, next_request_id_);
-    next_request_id_ += static_cast<std::int64_t>(frames.size());
+    requests = requests_of(venue_.subscribe_frames(added, next_request_id_));
   }
-  connector_.subscribe(std::move(frames));
+  connector_.subscribe(std::move(requests));
 }
 
 void Lane::remove_symbol(const std::string& venue_symbol) {
-  std::vector<std::string> frames;
+  net::Requests requests;
   {
     const std::lock_guard lock(subscriptions_mutex_);
     std::erase_if(subscriptions_,
                   [&](const core::Subscription& s) { return s.venue_symbol == venue_symbol; });
     if (!up()) return;
-    frames = venue_.unsubscribe_frames(subscriptions_of(venue_symbol), next_request_id_);
-    next_request_id_ += static_cast<std::int64_t>(frames.size());
+    requests = requests_of(venue_.unsubscribe_frames(subscriptions_of(venue_symbol), next_request_id_));
   }
-  connector_.subscribe(std::move(frames));
+  connector_.subscribe(std::move(requests));
 }
 
 std::size_t Lane::stream_count() const {
@@ -84,14 +90,18 @@ std::size_t Lane::stream_count() const {
   return subscriptions_.size();
 }
 
-std::vector<std::string> Lane::on_up() {
+net::Requests Lane::requests_of(std::vector<std::string> frames) {
+  const std::int64_t first_id = next_request_id_;
+  next_request_id_ += static_cast<std::int64_t>(frames.size());
+  return {std::move(frames), first_id};
+}
+
+net::Requests Lane::on_up() {
   const std::lock_guard lock(subscriptions_mutex_);
   // release: set under the lock, so that add_symbol() either is in the list below or sends its own frames;
   // pairs with the acquire load in up().
   up_.store(true, std::memory_order_release);
-  std::vector<std::string> frames = venue_.subscribe_frames(subscriptions_, next_request_id_);
-  next_request_id_ += static_cast<std::int64_t>(frames.size());
-  return frames;
+  return requests_of(venue_.subscribe_frames(subscriptions_, next_request_id_));
 }
 
 // acquire: pairs with the release stores in on_up() and on_line_state().

@@ -63,9 +63,11 @@ class Lane final : public net::LineHandler {
  private:
   void on_frame(const core::RawMessage& frame) noexcept override;
   void on_line_state(shm::LineState state, net::LineReason reason, std::string_view detail) noexcept override;
-  std::vector<std::string> on_up() override;
+  net::Requests on_up() override;
 
   void hand_on(const core::RawMessage& raw) noexcept;
+  // Requests of these frames, which bear the next ids. Call with the lock held.
+  net::Requests requests_of(std::vector<std::string> frames);
   std::vector<core::Subscription> subscriptions_of(const std::string& venue_symbol) const;
   static net::ConnectorOptions connector_options(const LaneContext& context, Topology topology);
 

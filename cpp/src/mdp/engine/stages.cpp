@@ -23,13 +23,15 @@ void QueueEventSink::commit() noexcept {
 }
 
 ParseStage::ParseStage(const core::Venue& venue, const core::SymbolTable& symbols, core::LineId line,
-                       core::MessageSink& sink, ControlQueue& control, std::function<void()> on_shutdown)
+                       core::MessageSink& sink, ControlQueue& control, std::function<void()> on_shutdown,
+                       std::function<void(std::int64_t request_id)> on_reply)
     : parser_(venue.make_parser(symbols)),
       exchange_(venue.exchange_id()),
       line_(line),
       sink_(sink),
       control_(control),
-      on_shutdown_(std::move(on_shutdown)) {}
+      on_shutdown_(std::move(on_shutdown)),
+      on_reply_(std::move(on_reply)) {}
 
 void ParseStage::handle(const core::RawMessage& raw) noexcept {
   if (raw.kind == core::RawKind::Line) {
@@ -66,6 +68,7 @@ void ParseStage::report(core::ParseStatus status, const core::RawMessage& raw) n
     return;
   }
   const core::VenueReply& reply = parser_->last_reply();
+  on_reply_(reply.request_id);
   control_.tell(ControlKind::Reply, [&](ControlEvent& event) {
     event.line = line_;
     event.parse_status = status;

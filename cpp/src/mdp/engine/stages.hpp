@@ -92,9 +92,11 @@ struct ParseCounters {
 // Parses frames of one line and reports what is not data.
 class ParseStage {
  public:
-  // `on_shutdown`: the venue said it will close this connection.
+  // `on_shutdown`: the venue said it will close this connection. `on_reply`: it answered the request of this
+  // id, with an error or without.
   ParseStage(const core::Venue& venue, const core::SymbolTable& symbols, core::LineId line,
-             core::MessageSink& sink, ControlQueue& control, std::function<void()> on_shutdown);
+             core::MessageSink& sink, ControlQueue& control, std::function<void()> on_shutdown,
+             std::function<void(std::int64_t request_id)> on_reply);
 
   // One frame, or one change of the line's state.
   void handle(const core::RawMessage& raw) noexcept;
@@ -110,6 +112,7 @@ class ParseStage {
   core::MessageSink& sink_;
   ControlQueue& control_;
   std::function<void()> on_shutdown_;
+  std::function<void(std::int64_t)> on_reply_;
   ParseCounters counters_;
 };
 

@@ -13,6 +13,7 @@ inline core::Endpoint make_endpoint() {
   endpoint.max_streams_per_connection = 1024;
   endpoint.max_requests_per_second = 5;  // pongs count
   endpoint.max_connects_per_5min = 300;
+  endpoint.answers_requests = true;
   endpoint.rest_weight_per_minute = 6000;
   endpoint.ping_interval_ms = 20'000;
   endpoint.max_connection_age_ms = 24LL * 3600 * 1000;
