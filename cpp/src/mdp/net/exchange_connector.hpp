@@ -6,8 +6,8 @@
 // address, refused, bad certificate, reset, close frame, silence, a request without an answer) ends in a
 // reconnect with backoff and a line in the log that says why and how long it waits; it never gives up.
 //
-// Frames are read straight into buffers of the connector's FramePool, with no allocation, lock or log line
-// per frame once connected. When all buffers are out the connector stops reading, the TCP window closes, and
+// Frames go into buffers of the connector's FramePool, all those of a TLS record in one go, with no allocation,
+// lock or log line per frame once connected. When all buffers are out the connector stops reading, the TCP window closes, and
 // nothing is lost. So a raw queue of at least FramePoolOptions::frame_count slots is never full: the pool is
 // the bound.
 #pragma once

@@ -1,5 +1,7 @@
 #include "mdp/net/session.hpp"
 
+#include <algorithm>
+#include <boost/asio/post.hpp>
 #include <boost/beast/http/field.hpp>
 #include <charconv>
 #include <cstring>
@@ -55,9 +57,8 @@ void Session::upgrade() {
       websocket::stream_base::decorator([agent = owner_->options.user_agent](http::fields& fields) {
         fields.set(http::field::user_agent, agent);
       }));
-  ws_.read_message_max(owner_->options.pool.max_frame_bytes);
-  // Never outlives ws_, which is ours.
-  ws_.control_callback([this](websocket::frame_type kind, beast::string_view) { on_control(kind); });
+  // More than any header Beast takes: the frames that follow it are for receive().
+  ws_.next_layer().read_bytewise(16 * 1024);
   timer_.expires_after(owner_->options.ws_upgrade_timeout);
   timer_.async_wait([self = shared_from_this()](error_code ec) {
     if (ec || !self->alive_ || self->up_) return;
@@ -90,6 +91,7 @@ void Session::on_upgraded(error_code ec) {
     }
     return owner_->session_down(LineReason::UpgradeFailed, what, retry_after);
   }
+  ws_.next_layer().read_bytewise(0);
   up_ = true;
   up_since_ns_ = sys::monotonic_ns();
   error_code ignored;
@@ -98,7 +100,7 @@ void Session::on_upgraded(error_code ec) {
   owner_->session_up(to_string(remote));
   if (!alive_) return;
   watch();
-  read_next(self);
+  receive(self);
 }
 
 void Session::shut() noexcept {
@@ -113,11 +115,7 @@ void Session::shut() noexcept {
   } catch (...) {  // out of memory inside Asio: the handlers find alive_ false anyway
   }
   ws_.next_layer().close();
-  // A read under way may still write into the buffer: on_read gives it back then.
-  if (holds_frame_ && !reading_) {
-    owner_->pool.put_back(frame_);
-    holds_frame_ = false;
-  }
+  if (std::exchange(holds_frame_, false)) owner_->pool.put_back(frame_);
 }
 
 void Session::begin_close() {
@@ -134,29 +132,171 @@ void Session::begin_close() {
 }
 
 // ---------------------------------------------------------------- Session: receiving
+//
+// Beast makes the upgrade and sends; frames are taken apart here. Its own reading costs an asynchronous
+// operation per frame and copies each payload through a buffer of 1.5 KB. Here a TLS record is decrypted
+// into the stage, or, inside a long payload, right into the frame's buffer, and all its frames are handed on
+// in one go.
 
-void Session::read_next(std::shared_ptr<Session> self) {
-  if (!ensure_room()) return;
-  reading_ = true;
-  const asio::mutable_buffer room(frame_.data + used_, frame_.capacity - used_);
-  ws_.async_read_some(room,
-                      LoopHandler(loop_, [self = std::move(self)](error_code ec, std::size_t bytes) mutable {
-                        Session& session = *self;
-                        session.on_read(std::move(self), ec, bytes);
-                      }));
+// Reads until the socket is empty, the buffers are out or the line is down.
+void Session::receive(std::shared_ptr<Session> self) {
+  // Then others on the loop have their turn. A record is at most 16 KiB, so this is a megabyte.
+  constexpr int kMaxReads = 64;
+  for (int i = 0; i < kMaxReads; ++i) {
+    if (!take_frames()) return;
+    error_code ec;
+    if (read_more(ec)) continue;
+    if (ec == asio::error::would_block) return wait_for_bytes(std::move(self));
+    return on_read_error(ec);
+  }
+  waiting_for_bytes_ = true;
+  asio::post(loop_.io, LoopHandler(loop_, [self = std::move(self)]() mutable {
+               Session& session = *self;
+               session.waiting_for_bytes_ = false;
+               if (session.alive_ && !session.closing_) session.receive(std::move(self));
+             }));
 }
 
-void Session::on_read(std::shared_ptr<Session> self, error_code ec, std::size_t bytes) {
-  reading_ = false;
-  if (!alive_) {
-    if (holds_frame_) owner_->pool.put_back(frame_);
-    holds_frame_ = false;
-    return;
+void Session::wait_for_bytes(std::shared_ptr<Session> self) {
+  waiting_for_bytes_ = true;
+  ws_.next_layer().lowest_layer().async_wait(
+      Socket::wait_read, LoopHandler(loop_, [self = std::move(self)](error_code ec) mutable {
+        Session& session = *self;
+        session.waiting_for_bytes_ = false;
+        if (!session.alive_ || session.closing_) return;
+        if (ec) return session.on_read_error(ec);
+        session.ws_.next_layer().tcp_stream().reset();
+        session.receive(std::move(self));
+      }));
+}
+
+// One read of plaintext, into the frame's buffer where that is all payload, else onto the stage. After
+// take_frames(), so that the stage holds no more than the beginning of a header or control frame.
+bool Session::read_more(error_code& ec) {
+  Transport& transport = ws_.next_layer();
+  if (in_frame_ && staged_begin_ == staged_end_ && payload_left_ >= kStageBytes / 2) {
+    const std::size_t room = std::min<std::uint64_t>(payload_left_, frame_.capacity - used_);
+    const std::size_t bytes = transport.read_some(asio::mutable_buffer(frame_.data + used_, room), ec);
+    used_ += bytes;
+    payload_left_ -= bytes;
+    return !ec;
   }
-  if (ec) return on_read_error(ec);
-  used_ += bytes;
-  if (ws_.is_message_done()) deliver();
-  if (alive_) read_next(std::move(self));
+  if (staged_begin_ > 0) {
+    std::memmove(stage_.get(), stage_.get() + staged_begin_, staged_end_ - staged_begin_);
+    staged_end_ -= staged_begin_;
+    staged_begin_ = 0;
+  }
+  staged_end_ +=
+      transport.read_some(asio::mutable_buffer(stage_.get() + staged_end_, kStageBytes - staged_end_), ec);
+  return !ec;
+}
+
+// Takes what is on the stage apart. False: the buffers are out, or the line is down. After true, a payload
+// under way has room for at least one byte.
+bool Session::take_frames() {
+  for (;;) {
+    if (in_frame_) {
+      if (!take_payload()) return false;
+      if (payload_left_ > 0) return true;
+      if (!end_frame()) return false;
+    }
+    const char* const at = stage_.get() + staged_begin_;
+    const std::size_t staged = staged_end_ - staged_begin_;
+    WsHeader header;
+    const WsHeaderStatus status = read_ws_header(at, staged, header);
+    if (status == WsHeaderStatus::NeedMore) return true;
+    if (status != WsHeaderStatus::Ok) {
+      protocol_error(to_string(status));
+      return false;
+    }
+    if (is_control(header.opcode)) {
+      if (staged < header.header_bytes + header.payload_bytes) return true;
+      staged_begin_ += header.header_bytes + static_cast<std::size_t>(header.payload_bytes);
+      if (!take_control(header, at + header.header_bytes)) return false;
+    } else {
+      staged_begin_ += header.header_bytes;
+      if (!begin_frame(header)) return false;
+    }
+  }
+}
+
+bool Session::begin_frame(const WsHeader& header) {
+  if ((header.opcode == WsOpcode::Continuation) != in_message_) {
+    protocol_error(in_message_ ? "a message begins before the end of the one before"
+                               : "a continuation of no message");
+    return false;
+  }
+  if (header.opcode != WsOpcode::Continuation) binary_ = header.opcode == WsOpcode::Binary;
+  const std::size_t before = holds_frame_ ? used_ : 0;
+  if (header.payload_bytes > owner_->options.pool.max_frame_bytes - before) {
+    too_large();
+    return false;
+  }
+  in_message_ = true;
+  in_frame_ = true;
+  fin_ = header.fin;
+  payload_left_ = header.payload_bytes;
+  return true;
+}
+
+// Copies from the stage what belongs to the frame under way. False: no room.
+bool Session::take_payload() {
+  for (;;) {
+    if ((payload_left_ > 0 || !holds_frame_) && !ensure_room()) return false;
+    const std::size_t bytes =
+        std::min<std::uint64_t>({payload_left_, staged_end_ - staged_begin_, frame_.capacity - used_});
+    if (bytes == 0) return true;
+    std::memcpy(frame_.data + used_, stage_.get() + staged_begin_, bytes);
+    used_ += bytes;
+    payload_left_ -= bytes;
+    staged_begin_ += bytes;
+  }
+}
+
+// False: the line is down.
+bool Session::end_frame() {
+  in_frame_ = false;
+  if (!fin_) return true;
+  in_message_ = false;
+  if (!binary_ && !is_utf8(frame_.data, used_)) {
+    protocol_error("a text message is not UTF-8");
+    return false;
+  }
+  deliver();
+  return alive_ && !closing_;
+}
+
+// False: the line is down.
+bool Session::take_control(const WsHeader& header, const char* payload) {
+  const std::string_view bytes(payload, static_cast<std::size_t>(header.payload_bytes));
+  if (header.opcode == WsOpcode::Close) {
+    on_close_frame(bytes);
+    return false;
+  }
+  if (header.opcode == WsOpcode::Ping) {
+    owner_->counters.pings.add();
+    // The latest one: an answer to it answers those before as well (RFC 6455 section 5.5.3).
+    pong_.assign(bytes.data(), bytes.size());
+    pong_due_ = true;
+    send_control();
+  }
+  return true;
+}
+
+void Session::on_close_frame(std::string_view payload) {
+  constexpr unsigned kNoStatus = 1005;
+  unsigned code = kNoStatus;
+  if (payload.size() == 1) return protocol_error("a close frame of one byte");
+  if (payload.size() >= 2) {
+    code = static_cast<unsigned char>(payload[0]) * 256U + static_cast<unsigned char>(payload[1]);
+    payload.remove_prefix(2);
+  }
+  closing_ = true;
+  // Its first write goes to the kernel at once; nothing waits for what follows.
+  ws_.async_close(websocket::close_code::normal,
+                  LoopHandler(loop_, [self = shared_from_this()](error_code) {}));
+  owner_->session_down(LineReason::ClosedByVenue,
+                       "close frame with code " + std::to_string(code) + " '" + std::string(payload) + "'");
 }
 
 // A buffer with at least one free byte; else the read is put off or the line goes down.
@@ -175,9 +315,7 @@ bool Session::ensure_room() {
       owner_->counters.grown_frames.add();
       return true;
     case FramePool::GrowStatus::TooLarge:
-      owner_->session_down(LineReason::FrameTooLarge,
-                           "a frame is longer than max_frame_bytes, which is " +
-                               std::to_string(owner_->options.pool.max_frame_bytes));
+      too_large();
       return false;
     case FramePool::GrowStatus::OutOfMemory:
       owner_->session_down(LineReason::OutOfMemory,
@@ -196,7 +334,7 @@ void Session::deliver() {
   message.buffer_index = frame_.buffer_index;
   message.recv_ts_ns = owner_->traffic.last_read_ns;
   message.line_id = owner_->options.line_id;
-  message.binary = ws_.got_binary();
+  message.binary = binary_;
   holds_frame_ = false;
   owner_->counters.frames.add();
   owner_->counters.frame_bytes.add(used_);
@@ -216,7 +354,7 @@ void Session::wait_for_buffer() {
 }
 
 void Session::try_resume() {
-  if (!alive_ || closing_ || !waiting_for_buffer_ || reading_) return;
+  if (!alive_ || closing_ || !waiting_for_buffer_ || waiting_for_bytes_) return;
   FramePool::Frame frame;
   if (!owner_->pool.acquire(frame)) return wait_for_buffer();
   frame_ = frame;
@@ -224,30 +362,19 @@ void Session::try_resume() {
   used_ = 0;
   waiting_for_buffer_ = false;
   pool_timer_.cancel();
-  read_next(shared_from_this());
+  receive(shared_from_this());
 }
 
 void Session::on_read_error(error_code ec) {
   if (closing_) return;  // async_close's own handler ends the session
-  if (ec == websocket::error::closed) {
-    const auto& close = ws_.reason();
-    return owner_->session_down(LineReason::ClosedByVenue, "close frame with code " +
-                                                               std::to_string(close.code) + " '" +
-                                                               std::string(close.reason.c_str()) + "'");
-  }
-  if (ec == websocket::error::message_too_big || ec == websocket::error::buffer_overflow) {
-    return owner_->session_down(LineReason::FrameTooLarge,
-                                "a frame is longer than max_frame_bytes, which is " +
-                                    std::to_string(owner_->options.pool.max_frame_bytes));
-  }
-  const bool protocol = ec.category() == make_error_code(websocket::error::closed).category();
-  owner_->session_down(protocol ? LineReason::ProtocolError : LineReason::ConnectionLost, describe(ec));
+  owner_->session_down(LineReason::ConnectionLost, describe(ec));
 }
 
-void Session::on_control(websocket::frame_type kind) {
-  if (kind != websocket::frame_type::ping) return;
-  owner_->counters.pings.add();
-  owner_->pacer.note(sys::monotonic_ns());  // Beast answers it with the same payload
+void Session::protocol_error(std::string_view what) { owner_->session_down(LineReason::ProtocolError, what); }
+
+void Session::too_large() {
+  owner_->session_down(LineReason::FrameTooLarge, "a frame is longer than max_frame_bytes, which is " +
+                                                      std::to_string(owner_->options.pool.max_frame_bytes));
 }
 
 // ---------------------------------------------------------------- Session: sending and watching
@@ -342,7 +469,9 @@ void Session::on_watch() {
     case SilenceWatch::Verdict::Fine:
       break;
     case SilenceWatch::Verdict::Probe:
-      probe();
+      if (!probe_due_) owner_->counters.probes.add();
+      probe_due_ = true;
+      send_control();
       break;
     case SilenceWatch::Verdict::Dead:
       return owner_->session_down(LineReason::Idle, "no byte for " +
@@ -352,13 +481,18 @@ void Session::on_watch() {
   watch();
 }
 
-void Session::probe() {
-  if (probing_) return;
-  probing_ = true;
-  owner_->counters.probes.add();
-  // Counted, not delayed: one message of the venue's limit is kept free for control frames.
+// Counted, not delayed: one message of the venue's limit is kept free for control frames.
+void Session::send_control() {
+  if (control_busy_ || closing_ || !(pong_due_ || probe_due_)) return;
+  control_busy_ = true;
   owner_->pacer.note(sys::monotonic_ns());
-  ws_.async_ping({}, LoopHandler(loop_, [self = shared_from_this()](error_code) { self->probing_ = false; }));
+  auto sent = LoopHandler(loop_, [self = shared_from_this()](error_code) {
+    self->control_busy_ = false;
+    if (self->alive_) self->send_control();  // an error shows in the read
+  });
+  if (std::exchange(pong_due_, false)) return ws_.async_pong(pong_, std::move(sent));
+  probe_due_ = false;
+  ws_.async_ping({}, std::move(sent));
 }
 
 }  // namespace mdp::net

@@ -14,6 +14,7 @@
 #include "mdp/net/send_pacer.hpp"
 #include "mdp/net/silence_watch.hpp"
 #include "mdp/net/transport.hpp"
+#include "mdp/net/ws_frame.hpp"
 
 namespace mdp::net {
 
@@ -41,13 +42,21 @@ struct Session : std::enable_shared_from_this<Session> {
   void on_upgraded(error_code ec);
 
   // Receiving
-  void read_next(std::shared_ptr<Session> self);
-  void on_read(std::shared_ptr<Session> self, error_code ec, std::size_t bytes);
+  void receive(std::shared_ptr<Session> self);
+  bool read_more(error_code& ec);
+  bool take_frames();
+  bool begin_frame(const WsHeader& header);
+  bool take_payload();
+  bool end_frame();
+  bool take_control(const WsHeader& header, const char* payload);
+  void on_close_frame(std::string_view payload);
   bool ensure_room();
   void deliver();
   void wait_for_buffer();
+  void wait_for_bytes(std::shared_ptr<Session> self);
   void on_read_error(error_code ec);
-  void on_control(websocket::frame_type kind);
+  void protocol_error(std::string_view what);
+  void too_large();
 
   // Sending and watching
   void send_next();
@@ -56,7 +65,7 @@ struct Session : std::enable_shared_from_this<Session> {
   void on_answer_tick();
   void watch();
   void on_watch();
-  void probe();
+  void send_control();
 
  public:
   // A buffer came back while reading was stopped, or the look-again timer fired.
@@ -77,10 +86,21 @@ struct Session : std::enable_shared_from_this<Session> {
   bool closing_ = false;
   std::int64_t up_since_ns_ = 0;
 
-  FramePool::Frame frame_;
+  // Plaintext not yet looked at, from staged_begin_ to staged_end_: at least a TLS record, and a header before.
+  static constexpr std::size_t kStageBytes = 20 * 1024;
+  std::unique_ptr<char[]> stage_ = std::make_unique_for_overwrite<char[]>(kStageBytes);
+  std::size_t staged_begin_ = 0;
+  std::size_t staged_end_ = 0;
+
+  FramePool::Frame frame_;  // of the message under way
   std::size_t used_ = 0;
+  std::uint64_t payload_left_ = 0;  // of the WebSocket frame under way
   bool holds_frame_ = false;
-  bool reading_ = false;
+  bool in_frame_ = false;    // a data frame's header was read, its payload not yet to its end
+  bool in_message_ = false;  // a data frame without FIN came, or one is under way
+  bool fin_ = false;
+  bool binary_ = false;
+  bool waiting_for_bytes_ = false;
   bool waiting_for_buffer_ = false;
 
   struct Request {
@@ -98,7 +118,10 @@ struct Session : std::enable_shared_from_this<Session> {
   bool ticking_ = false;  // ack_timer_ runs
 
   SilenceWatch silence_;
-  bool probing_ = false;
+  websocket::ping_data pong_;  // the venue's latest ping
+  bool pong_due_ = false;
+  bool probe_due_ = false;
+  bool control_busy_ = false;  // Beast takes one ping or pong at a time
   websocket::response_type upgrade_response_;
 
   friend struct ExchangeConnector::Impl;

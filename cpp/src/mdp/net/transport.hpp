@@ -60,7 +60,17 @@ class TcpStream {
     socket_.async_write_some(buffers, std::forward<Handler>(handler));
   }
 
-  // After (re)connecting: the next read asks the socket first.
+  // What bytes there are, without waiting; error would_block: none. Once the socket was found empty that is
+  // so, without a system call, until reset().
+  template <class Buffers>
+  std::size_t read_some(const Buffers& buffers, error_code& ec);
+  // Only TLS needs it, for an alert of its own inside read_some().
+  template <class Buffers>
+  std::size_t write_some(const Buffers& buffers, error_code& ec) {
+    return socket_.write_some(buffers, ec);
+  }
+
+  // After (re)connecting, and when the socket became readable: the next read asks the socket first.
   void reset() noexcept { drained_ = false; }
 
   template <class Handler>
@@ -100,8 +110,26 @@ class Transport {
   TcpStream& tcp_stream() noexcept { return tcp_; }
   TlsStream* tls_stream() noexcept { return tls_ ? &*tls_ : nullptr; }
 
+  // The next so many reads bring one byte each. For the answer to the upgrade: Beast then leaves the frames
+  // behind it where they are.
+  void read_bytewise(std::size_t reads) noexcept { bytewise_reads_ = reads; }
+
+  // What plaintext there is, without waiting, at most one TLS record; error would_block: none. Not while an
+  // asynchronous read is under way.
+  std::size_t read_some(asio::mutable_buffer buffer, error_code& ec) {
+    return tls_ ? tls_->read_some(buffer, ec) : tcp_.read_some(buffer, ec);
+  }
+
   template <class Buffers, class Handler>
   void async_read_some(const Buffers& buffers, Handler&& handler) {
+    if (bytewise_reads_ > 0) {
+      --bytewise_reads_;
+      const auto first = asio::buffer_sequence_begin(buffers);
+      const asio::mutable_buffer byte =
+          first == asio::buffer_sequence_end(buffers) ? asio::mutable_buffer() : asio::buffer(*first, 1);
+      return tls_ ? tls_->async_read_some(byte, std::forward<Handler>(handler))
+                  : tcp_.async_read_some(byte, std::forward<Handler>(handler));
+    }
     if (tls_) {
       tls_->async_read_some(buffers, std::forward<Handler>(handler));
     } else {
@@ -126,6 +154,7 @@ class Transport {
  private:
   TcpStream tcp_;
   std::optional<TlsStream> tls_;
+  std::size_t bytewise_reads_ = 0;
 };
 
 // Beast calls this after the closing handshake. No TLS close_notify: the close frames already agreed on the
@@ -151,6 +180,16 @@ std::optional<asio::ssl::context> make_tls_context(const Url& url, const TlsOpti
 std::string describe(const error_code& ec);
 
 // --- TcpStream, inline ---
+
+template <class Buffers>
+std::size_t TcpStream::read_some(const Buffers& buffers, error_code& ec) {
+  const auto first = asio::buffer_sequence_begin(buffers);
+  std::size_t bytes = 0;
+  ec = {};
+  if (first == asio::buffer_sequence_end(buffers) || asio::mutable_buffer(*first).size() == 0) return 0;
+  if (drained_ || !read_now(*first, ec, bytes)) ec = asio::error::would_block;
+  return bytes;
+}
 
 template <class Buffers, class Handler>
 void TcpStream::async_read_some(const Buffers& buffers, Handler&& handler) {
