@@ -81,6 +81,9 @@ class Client:
     @property
     def unsent_bytes(self) -> int:
         """Bytes that the operating system has not taken yet."""
+        # A TLS transport that both ends closed has no buffer to ask for any more (CPython 3.11, sslproto.py).
+        if self.transport.is_closing():
+            return self._pending_bytes
         return self._pending_bytes + self.transport.get_write_buffer_size()
 
     def flush(self, now: float) -> None:
