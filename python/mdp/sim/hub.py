@@ -291,7 +291,7 @@ class Hub:
                 client.last_ping = now
                 client.pings_sent += 1
                 payload = str(time.time_ns() // 1_000_000).encode()
-                client.ping_payloads[payload] = now
+                client.ping_payloads.setdefault(payload, now)
                 self.send_now(client, encode_ws(payload, OP_PING))
 
     def strike_connections(self, fault: fl.Fault) -> None:
