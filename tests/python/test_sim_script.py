@@ -224,6 +224,20 @@ def test_faults_of_one_venue_leave_the_others_alone():
     run(scenario, script=entries, families=list(FAMILIES), symbols=None)
 
 
+def test_trigger_that_can_never_be_met_is_refused(tmp_path):
+    path = script(tmp_path, "faults:\n  - kind: drop\n    at: {symbol: BTCUSD, update: 5}\n")
+    with pytest.raises(FaultError, match=r":3: faults\[0\].at: drop: at.symbol 'BTCUSD' is not served"):
+        SimServer(SimOptions(symbols=["BTCUSDT"]), path)
+
+
+def test_certificate_of_a_plain_sim_is_refused():
+    async def scenario(sim):
+        with pytest.raises(LookupError, match="without TLS"):
+            sim.arm("tls_certificate")
+
+    run(scenario, tls=False)
+
+
 def test_table_counts_every_and_skip():
     table = FaultTable()
     fault = table.add({"kind": "drop", "every": 3, "skip": 2, "count": 2})

@@ -7,7 +7,7 @@ the table and one branch where its scope is handled.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -329,6 +329,8 @@ class FaultTable:
         self._by_scope: dict[str, list[Fault]] = {}
         self._waiting: list[Fault] = []
         self._next_id = 1
+        self.symbols: Mapping[str, Collection[str]] = {}
+        """Symbols of each family, where known: a trigger that can never be met is refused."""
         self.on_fire: Callable[[Fault], None] = lambda fault: None
         """Called when a fault that strikes at once has met its trigger."""
 
@@ -366,6 +368,8 @@ class FaultTable:
                 f"{kind}: venue {values['venue']!r} is not served; here: {', '.join(self._venues)}", "venue"
             )
         trigger = _trigger(kind, row.scope, description["at"]) if "at" in description else None
+        if trigger is not None:
+            self._check_symbol(kind, values["venue"], trigger.symbol)
         fault = Fault(
             self._next_id,
             kind,
@@ -387,6 +391,12 @@ class FaultTable:
         else:
             self._arm(fault)
         return fault
+
+    def _check_symbol(self, kind: str, venue: str, symbol: str) -> None:
+        selected = [symbols for name, symbols in self.symbols.items() if fnmatchcase(name, venue)]
+        if symbol and selected and not any(symbol in symbols for symbols in selected):
+            known = sorted({name for symbols in selected for name in symbols})
+            raise FaultError(f"{kind}: at.symbol {symbol!r} is not served; here: {', '.join(known)}", "at")
 
     def _arm(self, fault: Fault) -> None:
         if fault.scope not in (CONNECTION, MARKET):
@@ -413,6 +423,11 @@ class FaultTable:
         return live
 
     # ------------------------------------------------------------------ triggers
+
+    @property
+    def any_waits(self) -> bool:
+        """Whether any fault waits for anything: asked for every symbol at every tick, so it must be cheap."""
+        return bool(self._waiting)
 
     def waits(self, event: str, venue: str, symbol: str = "") -> bool:
         """Return whether any fault waits for this, so that events need not be counted one by one else."""

@@ -195,7 +195,7 @@ class SyntheticFeed:
         faults = self._hub.faults
         self._moved_us = time.time_ns() // 1000
         # One by one only while a fault waits for this symbol: it is then armed at the very update it names.
-        while events and faults.waits("update", self._family.name, symbol):
+        while events and faults.any_waits and faults.waits("update", self._family.name, symbol):
             self._publish_events(market, market.advance(1))
             events -= 1
             faults.happened("update", self._family.name, market.changes, symbol)
@@ -362,7 +362,11 @@ class SyntheticFeed:
         return {
             "replay": None,
             "symbols": {
-                symbol: {"updateId": market.update_id, "oldestUpdateId": market.oldest_update_id}
+                symbol: {
+                    "updateId": market.update_id,
+                    "oldestUpdateId": market.oldest_update_id,
+                    "changes": market.changes,
+                }
                 for symbol, market in self.markets.items()
             },
         }

@@ -1,9 +1,10 @@
-"""The listening socket of one family: accepts, and lets faults strike below HTTP and below TLS."""
+"""The listening sockets of one family: accepts, and lets faults strike below HTTP and below TLS."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 import ssl
@@ -39,7 +40,7 @@ class Listener:
         self._tls_files = tls_files
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._flavour = flavour
-        self._socket: socket.socket | None = None
+        self._sockets: list[socket.socket] = []
         self._stalled: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
@@ -52,16 +53,32 @@ class Listener:
         OSError
             If the address cannot be bound.
         """
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = self._socket = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(_BACKLOG)
-        listening.setblocking(False)
-        self.port = listening.getsockname()[1]
-        self._start(self._accept(listening, factory))
+        # A name may stand for several addresses, as localhost does for 127.0.0.1 and ::1.
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            try:
+                listening = self._bind(socket.socket(family, kind, protocol), (address[0], self.port or port))
+            except OSError as error:
+                if self._sockets and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    continue
+                raise
+            self._sockets.append(listening)
+            self.port = listening.getsockname()[1]
+            self._start(self._accept(listening, factory))
+
+    @staticmethod
+    def _bind(listening: socket.socket, address: tuple[str | int, int]) -> socket.socket:
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if listening.family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listening.bind(address)
+            listening.listen(_BACKLOG)
+            listening.setblocking(False)
+        except OSError:
+            listening.close()
+            raise
+        return listening
 
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -105,7 +122,7 @@ class Listener:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for sock in [*self._stalled, *([self._socket] if self._socket else [])]:
+        for sock in [*self._stalled, *self._sockets]:
             sock.close()
         self._stalled.clear()
-        self._socket = None
+        self._sockets.clear()

@@ -5,6 +5,7 @@ docs/sim.md describes the file; config/faults-example.yaml is one.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from mdp.errors import ConfigError
 from mdp.sim.faults import CONNECTION, FAULT_KINDS, MARKET, FaultError, FaultTable
 
 
-def load_script(file: str | Path, venues: tuple[str, ...]) -> list[dict[str, Any]]:
+def load_script(
+    file: str | Path, venues: tuple[str, ...], symbols: Mapping[str, Collection[str]] | None = None
+) -> list[dict[str, Any]]:
     """Read and check a script.
 
     Parameters
@@ -24,6 +27,8 @@ def load_script(file: str | Path, venues: tuple[str, ...]) -> list[dict[str, Any
         The YAML file.
     venues : tuple of str
         Families that the sim will serve.
+    symbols : mapping, optional
+        Symbols of each family.
 
     Returns
     -------
@@ -58,6 +63,7 @@ def load_script(file: str | Path, venues: tuple[str, ...]) -> list[dict[str, Any
         if key != "faults":
             raise FaultError(f"{origin.where((str(key),))}unknown key; allowed: faults")
     table = FaultTable(venues)
+    table.symbols = symbols or {}
     for index, entry in enumerate(data["faults"]):
         if not isinstance(entry, dict):
             raise FaultError(f"{origin.where(('faults', index))}must be a mapping, not {entry!r}")

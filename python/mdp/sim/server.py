@@ -101,12 +101,13 @@ class SimServer:
             for name in dict.fromkeys(names)
         }
         self._first = self.venues[names[0]]
+        self.faults.symbols = {name: venue.symbols for name, venue in self.venues.items()}
         if script is None:
             self._script = []
         elif isinstance(script, list):
             self._script = script
         else:
-            self._script = load_script(script, tuple(names))
+            self._script = load_script(script, tuple(names), self.faults.symbols)
         self.tls_files: TlsFiles | None = None
         self._temporary_dir: str | None = None
 
@@ -218,6 +219,8 @@ class SimServer:
                 raise LookupError("a replay has no older snapshots than the recorded ones")
             if kind == "oversized":
                 raise LookupError("a replay has no market that could burst")
+        if kind == "tls_certificate" and not self.options.tls:
+            raise LookupError("there is no certificate without TLS")
         fault = self.faults.add(description)
         if fault.trigger is None and fault.scope in (fl.CONNECTION, fl.MARKET):
             fault.remaining = 0
