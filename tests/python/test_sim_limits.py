@@ -167,6 +167,22 @@ def test_strict_sim_refuses_too_many_connections_of_an_address():
     run(scenario)
 
 
+def test_lenient_sim_counts_what_it_does_not_enforce():
+    async def scenario():
+        async with (
+            exchange(connects_per_5_min=1, client_messages_per_s=2) as sim,
+            sim.connect(),
+            sim.connect() as ws,
+        ):
+            for number in range(3):
+                await ws.send_str(json.dumps({"method": "LIST_SUBSCRIPTIONS", "id": number}))
+            for _ in range(3):
+                assert (await asyncio.wait_for(ws.receive(), DEADLINE_S)).type == aiohttp.WSMsgType.TEXT
+            assert sim.server.counters.violations == {"connects": 1, "messages": 1}
+
+    run(scenario)
+
+
 def test_streams_beyond_the_limit_are_a_violation():
     async def scenario():
         async with exchange() as sim, sim.connect() as ws:

@@ -31,6 +31,8 @@ class Client:
         Prefix of the path it came by.
     combined, micro : bool
         Its framing and its time unit.
+    messages : SlidingWindow
+        How many it may send.
     streams : dict of str to int
         What it has subscribed, and as which line: see `Hub.subscribe`.
     held, lagging
@@ -45,6 +47,7 @@ class Client:
         route: str,
         combined: bool,
         micro: bool,
+        messages: SlidingWindow,
     ) -> None:
         self.client_id = client_id
         self.ws = ws
@@ -52,6 +55,7 @@ class Client:
         self.route = route
         self.combined = combined
         self.micro = micro
+        self.messages = messages
         self.streams: dict[str, int] = {}
         self.closed = False
         self.half_open = False
@@ -65,7 +69,6 @@ class Client:
         self.pongs_received = 0
         self.opened = self.last_ping = time.monotonic()
         self.ping_payloads: dict[bytes, float] = {}
-        self.messages: SlidingWindow | None = None
         self._pending: list[bytes] = []
         self._pending_bytes = 0
 

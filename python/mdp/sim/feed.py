@@ -244,6 +244,11 @@ class SyntheticFeed:
             return frames_futures.agg_trade(stream, market.instrument, self._style, event, times_us)
         return frames.agg_trade(stream, market.instrument, event, times_us[0])
 
+    @property
+    def cuts(self) -> list[tuple[str, int]]:
+        """Every speed and phase that `publish_depth` knows."""
+        return list(self._batchers)
+
     def publish_depth(self, suffix: str, phase: int = 0) -> None:
         """Cut the depth frames of one speed for the lines of one phase.
 

@@ -76,11 +76,9 @@ class Hub:
         """Register a connection whose handshake is done."""
         self.connections += 1
         self.counters.connects += 1
-        client = Client(self.connections, ws, transport, route, combined, micro)
+        limit = _default(self.options.client_messages_per_s, self.family.messages_per_s)
+        client = Client(self.connections, ws, transport, route, combined, micro, SlidingWindow(limit, 1.0))
         client.no_ping = self._no_ping
-        if self.options.strict:
-            limit = _default(self.options.client_messages_per_s, self.family.messages_per_s)
-            client.messages = SlidingWindow(limit, 1.0)
         self.clients[client.client_id] = client
         return client
 
@@ -142,9 +140,11 @@ class Hub:
 
     def on_message(self, client: Client) -> bool:
         """Count a message of the client; False if it was one too many and the connection is being closed."""
-        if client.messages is None or client.messages.allow(time.monotonic()):
+        if client.messages.allow(time.monotonic()):
             return True
         self.counters.violations["messages"] += 1
+        if not self.options.strict:
+            return True
         self.close(client, _POLICY_VIOLATION, "Too many requests")
         return False
 

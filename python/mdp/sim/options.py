@@ -52,7 +52,7 @@ class SimOptions:
     ban_after : int
         Requests made in spite of 429 before the answer becomes 418.
     strict : bool
-        Enforce the limits on client messages per second and on connection attempts.
+        Enforce the limits on client messages per second and on connection attempts; they are counted always.
     client_messages_per_s, connects_per_5_min, max_streams : int
         Those limits; the number of streams holds always. None is the venue's.
     ping_interval_s, pong_timeout_s : float or None

@@ -162,6 +162,34 @@ class SimProcess:
         """Disarm every fault."""
         self._json("DELETE", "/sim/fault")
 
+    def step(
+        self,
+        symbol: str,
+        events: int = 1,
+        *,
+        cut: str | None = None,
+        phase: int = 0,
+        venue: str | None = None,
+    ) -> int:
+        """Let `events` things happen to a symbol of a sim with ``rate=0`` and return its update id.
+
+        Parameters
+        ----------
+        symbol : str
+            Upper case.
+        events : int
+            How many; an event is about 1.05 changes of the book.
+        cut : str or None
+            Speed whose depth batches are cut afterwards, ``""`` or ``@100ms`` and so on; None for none. With
+            an interval that never ends, these are all the cuts there are.
+        phase : int
+            Which lines get that batch, below ``depth_phases``.
+        venue : str or None
+            Family; None for the first.
+        """
+        body = {"symbol": symbol, "events": events, "cut": cut, "phase": phase}
+        return int(self._json("POST", "/sim/step", body, venue)["updateId"])
+
     def status(self, venue: str | None = None) -> dict[str, Any]:
         """Return a family's clients, subscriptions, frames sent, update ids, replay state, counters."""
         result: dict[str, Any] = self._json("GET", "/sim/status", venue=venue)

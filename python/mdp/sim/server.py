@@ -261,8 +261,12 @@ class SimServer:
                 }
             )
 
+        async def step(request: web.Request) -> web.Response:
+            return await _step(venue, request)
+
         return [
             ("GET", "/sim/truth", truth),
+            ("POST", "/sim/step", step),
             ("GET", "/sim/status", status),
             ("POST", "/sim/fault", self._post_fault),
             ("GET", "/sim/fault", self._get_faults),
@@ -299,6 +303,29 @@ def _with_own_symbols(options: SimOptions, family: str, families: list[str]) -> 
     if not kept:
         raise ValueError(f"{family}: none of the symbols {', '.join(options.symbols)} is one of its")
     return dataclasses.replace(options, symbols=kept)
+
+
+async def _step(venue: Venue, request: web.Request) -> web.Response:
+    """Move one market by hand and cut the depth batches of one speed, where one is named."""
+    feed = venue.feed
+    if not isinstance(feed, SyntheticFeed):
+        return web.json_response({"error": "a replay has no market that could be moved"}, status=409)
+    try:
+        wanted = await request.json()
+        symbol, events = wanted["symbol"], wanted.get("events", 1)
+        cut, phase = wanted.get("cut"), wanted.get("phase", 0)
+        if symbol not in feed.markets or type(events) is not int or events < 0:
+            raise ValueError(f"symbol must be one of {', '.join(feed.symbols)}, events a number")
+        if cut is not None and (cut, phase) not in feed.cuts:
+            raise ValueError(f"cut and phase must be one of {', '.join(map(str, feed.cuts))}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return web.json_response({"error": str(error)}, status=400)
+    feed.advance(symbol, events)
+    if cut is not None:
+        feed.publish_depth(cut, phase)
+    venue.hub.flush()
+    market = feed.markets[symbol]
+    return web.json_response({"updateId": market.update_id, "changes": market.changes})
 
 
 def _truth(feed: Feed, request: web.Request) -> web.Response:

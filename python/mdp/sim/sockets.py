@@ -85,13 +85,12 @@ class Sockets:
         """Return why a handshake is turned away, if it is; a stalled one never returns."""
         hub = self._hub
         options = hub.options
-        if options.strict:
-            address = request.remote or ""
-            window = self._attempts.setdefault(
-                address, SlidingWindow(options.connects_per_5_min, _CONNECT_WINDOW_S)
-            )
-            if not window.allow(time.monotonic()):
-                hub.counters.violations["connects"] += 1
+        window = self._attempts.setdefault(
+            request.remote or "", SlidingWindow(options.connects_per_5_min, _CONNECT_WINDOW_S)
+        )
+        if not window.allow(time.monotonic()):
+            hub.counters.violations["connects"] += 1
+            if options.strict:
                 message = "Too many concurrent connections; current limit is '300 per 5 minutes'."
                 return error_response(429, -1034, message)
         fault = hub.faults.first(fl.HANDSHAKE, hub.family.name)
