@@ -38,8 +38,17 @@ class Sim:
         async with self.session.get(self.server.rest_url + path) as response:
             return response.status, response.headers, await response.text()
 
+    async def post(self, **fault):
+        """Arm a fault as another process does."""
+        async with self.session.post(f"{self.server.rest_url}/sim/fault", json=fault) as response:
+            return response.status, await response.json()
+
     async def depth(self, limit=5000):
-        return json.loads((await self.get(f"/api/v3/depth?symbol=BTCUSDT&limit={limit}"))[2])
+        """Fetch a snapshot; return status, headers and body."""
+        return await self.get(f"/api/v3/depth?symbol=BTCUSDT&limit={limit}")
+
+    async def snapshot(self, limit=5000):
+        return json.loads((await self.depth(limit))[2])
 
     def move(self, events=20):
         """Let the market move without cutting a batch; return the number of changes so far."""

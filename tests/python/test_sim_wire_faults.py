@@ -214,14 +214,14 @@ def test_mislabeled_snapshot_has_old_levels_and_the_id_of_now():
     async def scenario(sim):
         sim.move(3000)
         sim.arm("snapshot_mislabeled", updates=500)
-        body = await sim.depth()
+        body = await sim.snapshot()
         assert body["lastUpdateId"] == sim.market.update_id
         spec = sim.market.instrument
         for update_id, same in ((sim.market.update_id - 500, True), (sim.market.update_id, False)):
             bids, asks = sim.market.depth_at(update_id, 5000)
             levels = [[[spec.price_text(p), spec.quantity_text(q)] for p, q in side] for side in (bids, asks)]
             assert ([body["bids"], body["asks"]] == levels) is same
-        body = await sim.depth()
+        body = await sim.snapshot()
         assert body["bids"][0][0] == spec.price_text(sim.market.top().bid_ticks)
 
     run(scenario)
@@ -231,7 +231,7 @@ def test_snapshot_is_late_by_updates():
     async def scenario(sim):
         taken = sim.market.update_id
         fault = sim.arm("snapshot_delay_ms", updates=40)
-        late = asyncio.ensure_future(sim.depth())
+        late = asyncio.ensure_future(sim.snapshot())
         await until(lambda: fault.fired)
         while sim.market.changes < 40:
             assert not late.done()
