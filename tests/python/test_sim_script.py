@@ -72,6 +72,11 @@ def script(tmp_path, text):
             "at.every is for faults",
         ),
         ("faults:\n  - kind: drop\n    at: {connection: 1, snapshot: 2}", ":3", "at wants one of"),
+        (
+            "faults:\n  - kind: drop\n    at: {connection: 1, symbol: X}",
+            ":3",
+            "at.connection takes no symbol",
+        ),
         ("faults:\n  - kind: disconnect", ":2", "strikes at once, and at the start there is nobody yet"),
         ("faults:\n  - kind: drop\n    kind: drop", ":3", "given twice"),
     ],
@@ -177,7 +182,8 @@ def test_disconnect_comes_back_every_so_many_updates():
 def test_fault_waits_for_a_number_of_connections_and_of_snapshots():
     entries = [
         {"kind": "drop", "stream": STREAM, "at": {"connection": 2}},
-        {"kind": "snapshot_error", "at": {"snapshot": 3, "symbol": "BTCUSDT"}},
+        {"kind": "snapshot_error", "status": 500, "at": {"snapshot": 3, "symbol": "BTCUSDT"}},
+        {"kind": "snapshot_error", "status": 502, "at": {"snapshot": 3}},
     ]
 
     async def scenario(sim):
@@ -187,10 +193,11 @@ def test_fault_waits_for_a_number_of_connections_and_of_snapshots():
             async with sim.connect():
                 _, kept = sim.batch(), sim.batch()
                 assert await ids_of(one, 1) == [kept]
-        statuses = [(await sim.get("/api/v3/depth?symbol=BTCUSDT"))[0] for _ in range(4)]
-        assert statuses == [200, 200, 500, 200]
+        symbols = ["BTCUSDT", "ETHUSDT", "ETHUSDT", "BTCUSDT", "ETHUSDT", "BTCUSDT", "BTCUSDT"]
+        statuses = [(await sim.get(f"/api/v3/depth?symbol={symbol}"))[0] for symbol in symbols]
+        assert statuses == [200, 200, 502, 200, 200, 500, 200]
 
-    run(scenario, script=entries)
+    run(scenario, script=entries, symbols=["BTCUSDT", "ETHUSDT"])
 
 
 def test_burst_and_notice_can_wait_for_an_update():

@@ -309,6 +309,8 @@ def _trigger(kind: str, scope: str, at: Any) -> Trigger:
             raise FaultError(f"{kind}: at.{name} must be a positive int, not {value!r}", "at")
     if not isinstance(symbol, str) or (event == "update") > bool(symbol):
         raise FaultError(f"{kind}: at.update needs at.symbol, one symbol's name", "at")
+    if event == "connection" and symbol:
+        raise FaultError(f"{kind}: at.connection takes no symbol", "at")
     if every and scope not in (CONNECTION, MARKET):
         raise FaultError(f"{kind}: at.every is for faults that strike at once; use every", "at")
     return Trigger(event, number, every, symbol.upper())
@@ -439,7 +441,7 @@ class FaultTable:
         return (
             trigger is not None
             and trigger.event == event
-            and trigger.symbol in ("", symbol)
+            and trigger.symbol == symbol
             and fnmatchcase(venue, fault.venue)
         )
 
@@ -455,7 +457,7 @@ class FaultTable:
         number : int
             How many there were by now.
         symbol : str
-            Whose, where it is a symbol's.
+            Whose, where it is a symbol's; what is counted for a symbol and in all is told twice.
         """
         if not self._waiting:
             return

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -97,7 +98,7 @@ class Rest:
         self._faults = faults
         self._ledger = ledger
         self._counters = counters
-        self._snapshots = 0
+        self._snapshots: Counter[str] = Counter()  # by symbol; the empty one is the total
         self.requests = 0
 
     def routes(self) -> list[tuple[str, Handler]]:
@@ -205,8 +206,9 @@ class Rest:
             raise RestError(400, -1220, "The symbol's status does not match the requested symbolStatus.")
         limit = self._limit(query.get("limit", str(self._family.depth_default)))
 
-        self._snapshots += 1
-        self._faults.happened("snapshot", self._family.name, self._snapshots, symbol)
+        self._snapshots.update(("", symbol))
+        for counted in ("", symbol):
+            self._faults.happened("snapshot", self._family.name, self._snapshots[counted], counted)
         struck = self._faults.snapshot_faults(self._family.name, symbol)
         by_kind = {fault.kind: fault for fault in struck}
         failing = by_kind.get("snapshot_error")
