@@ -243,6 +243,8 @@ def test_certificate_of_a_plain_sim_is_refused():
             sim.arm("tls_certificate")
 
     run(scenario, tls=False)
+    with pytest.raises(FaultError, match=r"faults\[1\]: there is no certificate without TLS"):
+        run(scenario, tls=False, script=[{"kind": "drop"}, {"kind": "tls_certificate"}])
 
 
 def test_table_counts_every_and_skip():

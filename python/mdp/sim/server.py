@@ -172,6 +172,8 @@ class SimServer:
         ------
         OSError
             If an address cannot be bound.
+        FaultError
+            If a fault of the script is impossible with these options.
         """
         if self.options.tls:
             directory = self.options.tls_dir
@@ -179,8 +181,11 @@ class SimServer:
                 directory = self._temporary_dir = tempfile.mkdtemp(prefix="mdp-sim-tls-")
             self.tls_files = ensure_tls(directory)
         try:
-            for description in self._script:
-                self.arm(description)
+            for number, description in enumerate(self._script):
+                try:
+                    self.arm(description)
+                except LookupError as error:
+                    raise fl.FaultError(f"faults[{number}]: {error.args[0]}") from error
             for index, venue in enumerate(self.venues.values()):
                 port = self.options.port + index if self.options.port else 0
                 await venue.start(self.tls_files, port, self._side_routes(venue))
