@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import re
+import ssl
 from itertools import pairwise
 from pathlib import Path
 
@@ -97,6 +100,60 @@ def test_example_is_a_script_and_shows_every_trigger():
     assert entries == yaml.safe_load(EXAMPLE.read_text())["faults"]
     assert {key for entry in entries for key in entry.get("at", {})} >= {"update", "snapshot", "connection"}
     SimServer(SimOptions(families=list(FAMILIES), rate=0.0), EXAMPLE)
+
+
+def test_every_fault_of_the_example_strikes():
+    async def scenario(sim):
+        spot, usdm, coinm = sim.server.venues.values()
+
+        async def follow(venue, path):
+            """Stay connected, whatever happens."""
+            while True:
+                with contextlib.suppress(aiohttp.ClientError, ssl.SSLError):
+                    async with sim.session.ws_connect(venue.ws_url + path, max_msg_size=0) as ws:
+                        while not ws.closed:
+                            await ws.receive()
+                await asyncio.sleep(0.001)
+
+        streams = "btcusdt@depth@100ms/btcusdt@bookTicker"
+        tasks = [
+            asyncio.ensure_future(follow(venue, path))
+            for venue, path in (
+                (spot, f"/stream?streams={streams}"),
+                (spot, f"/stream?streams={streams}"),
+                (usdm, f"/public/stream?streams={streams}"),
+            )
+        ]
+        # Each of these connections and requests is one that a fault waits for.
+        for _ in range(6):
+            await sim.depth(5)
+        dogs = await sim.session.ws_connect(f"{spot.ws_url}/ws")
+        await dogs.send_str('{"method":"SUBSCRIBE","params":["dogeusdt@trade"],"id":1}')
+        for _ in range(3):
+            await (await sim.session.ws_connect(f"{coinm.ws_url}/ws")).close()
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await sim.session.ws_connect(f"{coinm.ws_url}/ws")
+        stalled = asyncio.ensure_future(sim.session.ws_connect(f"{coinm.ws_url}/ws"))
+
+        def quiet():
+            return [row for row in sim.server.faults.report() if not row["fired"]]
+
+        for _ in range(3_000):
+            if not quiet():
+                break
+            for venue in (spot, usdm):
+                venue.feed.advance("BTCUSDT", 20)
+                venue.feed.publish_depth("@100ms")
+                venue.hub.flush()
+            await asyncio.sleep(0.001)
+        assert quiet() == [], sim.server.faults.report()
+        assert not any(task.done() for venue in sim.server.venues.values() for task in venue._tasks)
+        for task in (*tasks, stalled):
+            task.cancel()
+        await asyncio.gather(*tasks, stalled, return_exceptions=True)
+        await dogs.close()
+
+    run(scenario, script=EXAMPLE, families=list(FAMILIES), symbols=None)
 
 
 def test_document_names_every_kind_and_no_other():
