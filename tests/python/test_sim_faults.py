@@ -167,6 +167,28 @@ def test_disconnect_as_the_socket_sees_it(mode):
     run(scenario, tls=False)
 
 
+@pytest.mark.parametrize("mode", ["reset", "abort"])
+def test_cut_connection_may_be_closed_again_before_the_next_flush(mode):
+    async def scenario(sim):
+        async with sim.connect(), sim.connect() as other:
+            hub = sim.server.hub
+            sim.market.advance(20)
+            sim.server.feed.publish_depth("@100ms")
+            client = hub.clients[1]
+            await sim.post(kind="disconnect", client=1, mode=mode)
+            hub._dirty[1] = client
+            client.transport.close()  # as aiohttp does when it learns of the end
+            hub.flush()
+            assert client.report()["unsentBytes"] == 0
+            hub.clients[1] = client  # not forgotten yet
+            for kind in ("disconnect", "half_open", "stall"):
+                assert (await sim.post(kind=kind, client=1))[1]["fired"] == 0
+            hub.remove(client)
+            await next_ids(other)
+
+    run(scenario)
+
+
 def test_disconnect_of_one_client_leaves_the_other():
     async def scenario(sim):
         async with sim.connect() as one, sim.connect() as other:

@@ -81,6 +81,9 @@ class Client:
     @property
     def unsent_bytes(self) -> int:
         """Bytes that the operating system has not taken yet."""
+        # A TLS transport that was closed twice, by a fault and then by aiohttp, cannot be asked any more.
+        if self.transport.is_closing():
+            return self._pending_bytes
         return self._pending_bytes + self.transport.get_write_buffer_size()
 
     def stalled(self, now: float) -> bool:

@@ -300,7 +300,7 @@ class Hub:
         if fault.kind == "no_ping" and not fault.client and not by_stream:
             self._no_ping = bool(fault.params["on"])
         for client in list(self.clients.values()):
-            if fault.client not in (0, client.client_id):
+            if client.closed or client.transport.is_closing() or fault.client not in (0, client.client_id):
                 continue
             if by_stream and not any(
                 fnmatchcase(name, fault.stream) and fault.selects(client.client_id, line)
