@@ -62,8 +62,8 @@ class Road {
     constexpr core::LineId kLines[] = {0};
     manager_->manager().add_symbol(0, instrument.exchange_id, kLines, venue_->sync_rule());
     sink_ = std::make_unique<engine::DirectMessageSink>(manager_->manager());
-    parse_ =
-        std::make_unique<engine::ParseStage>(*venue_, symbols_, core::LineId{0}, *sink_, control_, [] {});
+    parse_ = std::make_unique<engine::ParseStage>(
+        *venue_, symbols_, core::LineId{0}, *sink_, control_, [] {}, [](std::int64_t) {});
     send(delta_frame(kSnapshotId, kSnapshotId + 1, "", ""));
     std::string bids;
     std::string asks;

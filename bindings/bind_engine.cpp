@@ -88,6 +88,12 @@ void bind_config(nb::module_& module) {
       .def_rw("ca_file", &net::TlsOptions::ca_file)
       .def_rw("server_name", &net::TlsOptions::server_name)
       .def_rw("insecure_skip_verify", &net::TlsOptions::insecure_skip_verify);
+  nb::class_<net::SocketOptions>(module, "SocketOptions", "What is asked of the kernel for a connection.")
+      .def(nb::init<>())
+      .def_rw("tcp_nodelay", &net::SocketOptions::tcp_nodelay)
+      .def_rw("receive_buffer_bytes", &net::SocketOptions::receive_buffer_bytes,
+              "0: the kernel's own sizing.")
+      .def_rw("busy_poll_us", &net::SocketOptions::busy_poll_us, "0: off.");
   nb::class_<net::BackoffOptions> backoff(module, "BackoffOptions", "Waits between attempts to connect.");
   backoff.def(nb::init<>())
       .def_rw("multiplier", &net::BackoffOptions::multiplier)
@@ -106,6 +112,8 @@ void bind_config(nb::module_& module) {
       .def_rw("rest_url", &VenueConfig::rest_url, "Empty: the venue's own.")
       .def_rw("options", &VenueConfig::options)
       .def_rw("lines", &VenueConfig::lines, "Connections that carry each symbol.")
+      .def_rw("proxy", &VenueConfig::proxy, "http://[user:password@]host:port; empty: none.")
+      .def_rw("socket", &VenueConfig::socket)
       .def_rw("tls", &VenueConfig::tls)
       .def_rw("backoff", &VenueConfig::backoff)
       .def_rw("channels", &VenueConfig::channels)

@@ -6,11 +6,21 @@ Every error names the file, the line, the key, what was found and what is allowe
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from mdp import _core
@@ -111,13 +121,32 @@ class TlsSection(_Section):
     """Accept any certificate. Loopback addresses only, and logged at every start."""
 
 
+class SocketSection(_Section):
+    """What is asked of the kernel for the connections; what it refuses is logged, and done without."""
+
+    tcp_nodelay: bool = True
+    """Send at once."""
+    receive_buffer: ByteSize = ByteSize(0)
+    """SO_RCVBUF, such as 4MiB; 0: the kernel's own sizing."""
+    busy_poll_us: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """SO_BUSY_POLL: how long a read looks at the network card itself; 0: off. May need CAP_NET_ADMIN."""
+
+    @field_validator("receive_buffer")
+    @classmethod
+    def _fits_an_int(cls, value: ByteSize) -> ByteSize:
+        if not 0 <= value <= 1 << 30:
+            raise ValueError("must be 0 to 1GiB")
+        return value
+
+
 class BackoffSection(_Section):
     """Waits between attempts to connect: exponential, capped, with jitter; they never end."""
 
     initial_ms: Annotated[int, Field(ge=1)] = 250
     max_ms: Annotated[int, Field(ge=1)] = 30_000
     multiplier: Annotated[float, Field(ge=1.0, le=10.0)] = 2.0
-    jitter: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    jitter: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
+    """1: anywhere from zero to the step; 0.5: the upper half of it; 0: none."""
     stable_after_ms: Annotated[int, Field(ge=0)] = 60_000
     """A line that was up this long starts over from `initial_ms`."""
 
@@ -139,12 +168,15 @@ class VenueSection(_Section):
     """wss://host:port; empty: the venue's own."""
     rest_url: str = ""
     """https://host[:port]; empty: the venue's own."""
+    proxy: SecretStr = SecretStr("")
+    """http://[user:password@]host:port, for WebSocket and REST; TLS runs through it to the venue."""
+    socket: SocketSection = SocketSection()
     tls: TlsSection = TlsSection()
     backoff: BackoffSection = BackoffSection()
     snapshot_depth: Annotated[int, Field(ge=1, le=5000)] = 1000
     """Levels a side of a REST snapshot."""
     connect_timeout_ms: Annotated[int, Field(ge=1)] = 5_000
-    """Of each step: resolve, connect, TLS handshake, WebSocket upgrade."""
+    """Of each step: resolve, connect (an address), proxy, TLS handshake, WebSocket upgrade."""
     subscribe_timeout_ms: Annotated[int, Field(ge=1)] = 10_000
     """A request that the venue does not answer for this long makes the connection anew."""
     max_connection_age_s: Annotated[int, Field(ge=0)] = 0
@@ -302,7 +334,8 @@ def _explain(details: ErrorDetails, origin: Origin) -> str:
     if details["type"] == "missing":
         return f"{where}missing; it must be given"
     message = details["msg"].removeprefix("Value error, ")
-    found = "" if path == () else f" (found {details['input']!r})"
+    # The credentials of a proxy are not for logs, wherever they were written.
+    found = "" if path == () else re.sub(r"//[^\s'\"]*@", "//***@", f" (found {details['input']!r})")
     return f"{where}{message[:1].lower()}{message[1:]}{found}"
 
 

@@ -451,6 +451,12 @@ def _venue_config(section: VenueSection) -> _core.VenueConfig:
     result.name = section.name
     result.ws_url = section.ws_url
     result.rest_url = section.rest_url
+    result.proxy = section.proxy.get_secret_value()
+    socket = _core.SocketOptions()
+    socket.tcp_nodelay = section.socket.tcp_nodelay
+    socket.receive_buffer_bytes = int(section.socket.receive_buffer)
+    socket.busy_poll_us = section.socket.busy_poll_us
+    result.socket = socket
     tls = _core.TlsOptions()
     tls.ca_file = section.tls.ca_file
     tls.server_name = section.tls.server_name

@@ -158,3 +158,38 @@ def test_where_points_at_the_nearest_line() -> None:
 @pytest.mark.parametrize(("text", "size"), [("64KiB", 64 << 10), ("1GiB", 1 << 30), (str(1 << 20), 1 << 20)])
 def test_sizes_have_units(text: str, size: int) -> None:
     assert parse_config(VENUES + f"segment: {{ring: {text}}}\n").segment.ring == size
+
+
+def test_proxy_and_socket_options_are_read() -> None:
+    venue = parse_config(
+        VENUES
+        + "    proxy: http://user:secret@proxy:3128\n"
+        + "    socket: {receive_buffer: 4MiB, busy_poll_us: 50, tcp_nodelay: false}\n"
+    ).venues[0]
+    assert venue.proxy.get_secret_value() == "http://user:secret@proxy:3128"
+    assert venue.socket.receive_buffer == 4 << 20
+    assert venue.socket.busy_poll_us == 50
+    assert not venue.socket.tcp_nodelay
+    default = parse_config(VENUES).venues[0]
+    assert default.proxy.get_secret_value() == ""
+    assert default.socket.tcp_nodelay
+    assert default.socket.receive_buffer == default.socket.busy_poll_us == 0
+
+
+def test_proxy_credentials_are_shown_nowhere() -> None:
+    proxy = "    proxy: http://user:secret@proxy:3128\n"
+    assert "secret" not in repr(parse_config(VENUES + proxy))
+    for text in (
+        VENUES + proxy + "    unknown: 1\n",
+        VENUES + proxy.replace("http://", "[http://").replace("3128", "3128]"),
+        "venues: {name: binance, symbols: [BTCUSDT], proxy: 'http://user:secret@proxy:3128'}\n",
+    ):
+        message = error_of(text)
+        assert "secret" not in message
+        assert "user" not in message
+
+
+@pytest.mark.parametrize("value", ["-1", "2GiB", "lots"])
+def test_receive_buffer_out_of_range_is_refused(value: str) -> None:
+    where = "file.yaml:4: venues[0].socket.receive_buffer: "
+    assert error_of(VENUES + f"    socket: {{receive_buffer: {value}}}\n").startswith(where)

@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from mdp.sim.market import (
-    ASK,
-    BID,
-    AggTrade,
-    Market,
-    OutsideHistoryError,
-    Top,
-    Trade,
-    select_instruments,
-    text_e8,
-)
+from mdp.sim.instruments import select_instruments, text_e8
+from mdp.sim.market import ASK, BID, AggTrade, Market, OutsideHistoryError, Top, Trade
 
 ALL = select_instruments(18)
 

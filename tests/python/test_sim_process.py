@@ -58,6 +58,25 @@ def test_process_serves_truth_faults_and_status():
     assert sim.stop() == 0
 
 
+def test_process_is_stepped_by_hand():
+    with start_sim_process(
+        families="binance,binance-coinm", symbols=2, rate=0, plain=True, depth_interval_ms=3_600_000
+    ) as sim:
+        start = sim.truth("BTCUSDT")["updateId"]
+        first = sim.step("BTCUSDT", 100)
+        assert first >= start + 100 and sim.truth("BTCUSDT")["updateId"] == first
+        assert sim.step("BTCUSDT", 0, cut="@100ms") == first
+        assert sim.step("BTCUSD_PERP", 10, cut="", venue="binance-coinm") > 10**12
+        assert sim.status("binance-coinm")["symbols"]["BTCUSD_PERP"]["changes"] >= 10
+        for bad in (
+            {"symbol": "NOPE"},
+            {"symbol": "BTCUSDT", "events": -1},
+            {"symbol": "BTCUSDT", "cut": "x"},
+        ):
+            with pytest.raises(SimProcessError, match="400"):
+                sim.step(**bad)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_it_cleanly(number):
     with start_sim_process(rate=0, symbols="1", plain=True) as sim:

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from mdp.sim import ReplayError, SimOptions, SimServer
-from mdp.sim.reference import ReferenceBook
+from mdp.sim.reference import FuturesReferenceBook, ReferenceBook
 from mdp.sim.replay import load_recording, split_assets
 
 DATA = Path(os.environ.get("MDP_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
@@ -24,10 +24,10 @@ needs_data = pytest.mark.skipif(
 )
 
 
-def known_results(session):
-    """Parse the table of known results for one binance-spot session."""
+def known_results(session, venue="binance-spot"):
+    """Parse the table of known results for one session."""
     pattern = re.compile(
-        rf"\| binance-spot \| {session} \| (\w+) \| snapshot id (\d+); dropped (\d+), applied (\d+), gaps 0, "
+        rf"\| {venue} \| {session} \| (\w+) \| snapshot id (\d+); dropped (\d+), applied (\d+), gaps 0, "
         r"crossed (\d+); removals (\d+) of which unknown (\d+); max levels per event (\d+); last id (\d+); "
         r"final best bid (\S+) x (\S+), best ask (\S+) x (\S+); (\d+) bid / (\d+) ask levels"
     )
@@ -39,6 +39,8 @@ def known_results(session):
 
 def row_of(book):
     (bid,), (ask,) = book.depth(1)
+    if isinstance(book, FuturesReferenceBook):  # the text of a price is the contract's, not eight decimals
+        bid[0], ask[0] = str(max(book.bids)), str(min(book.asks))
     numbers = (
         book.snapshot_id, book.dropped, book.applied, book.crossed, book.removals, book.unknown_removals,
         book.max_levels, book.last_id,
@@ -47,8 +49,8 @@ def row_of(book):
 
 
 @contextlib.asynccontextmanager
-async def replay(session, **changes):
-    prefix = str(DATA / "binance-spot" / session)
+async def replay(session, venue="binance-spot", **changes):
+    prefix = str(DATA / venue / session)
     async with SimServer(SimOptions(**{"replay": prefix, "speed": 0.0, **changes})) as server:
         connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=server.ca_file), limit=0)
         async with aiohttp.ClientSession(connector=connector) as client:
@@ -59,8 +61,8 @@ def run(scenario):
     asyncio.run(asyncio.wait_for(scenario(), 300))
 
 
-def wire_files(session):
-    for path in sorted((DATA / "binance-spot").glob(f"{session}.ws*")):
+def wire_files(session, venue="binance-spot"):
+    for path in sorted((DATA / venue).glob(f"{session}.ws*")):
         with gzip.open(path, "rt", encoding="utf-8") as file:
             yield from (json.loads(line) for line in file)
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import socket
 import ssl
 
 import aiohttp
@@ -18,7 +19,8 @@ from mdp.sim.limits import SlidingWindow, WeightLedger
 async def sim(**changes):
     """A server whose market stands still, and a function that GETs from it."""
     async with SimServer(SimOptions(**{"rate": 0.0, **changes})) as server:
-        connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=server.ca_file))
+        trust = ssl.create_default_context(cafile=server.ca_file) if server.ca_file else False
+        connector = aiohttp.TCPConnector(ssl=trust)
         async with aiohttp.ClientSession(connector=connector) as session:
 
             async def get(path, **kwargs):
@@ -251,11 +253,39 @@ def test_truth_reaches_back_and_names_its_limits():
     run(scenario)
 
 
+def test_name_with_several_addresses_is_served_at_each():
+    async def scenario():
+        async with sim(host="localhost", tls=False) as (server, _):
+            for family, _, _, _, address in set(
+                socket.getaddrinfo("localhost", server.port, type=socket.SOCK_STREAM)
+            ):
+                try:
+                    reader, writer = await asyncio.open_connection(address[0], server.port, family=family)
+                except OSError:
+                    assert family == socket.AF_INET6  # a machine may have none
+                    continue
+                writer.write(b"GET /api/v3/ping HTTP/1.0\r\n\r\n")
+                assert (await reader.read()).endswith(b"{}")
+                writer.close()
+
+    run(scenario)
+
+
+def test_address_in_use_is_an_error():
+    async def scenario():
+        async with sim() as (server, _):
+            with pytest.raises(OSError, match="in use"):
+                await SimServer(SimOptions(rate=0.0, symbols=1, port=server.port)).start()
+
+    run(scenario)
+
+
 def test_status_names_update_ids():
     async def scenario():
         async with sim(symbols=["ETHUSDT"]) as (server, get):
             status = json.loads((await get("/sim/status"))[2])
             assert status["symbols"]["ETHUSDT"]["updateId"] == server.market("ETHUSDT").update_id
+            assert status["symbols"]["ETHUSDT"]["changes"] == 0
             assert status["clients"] == [] and status["replay"] is None and status["framesSent"] == 0
 
     run(scenario)

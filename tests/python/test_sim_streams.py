@@ -223,8 +223,7 @@ def test_control_messages():
             assert (await ask(ws, {"method": "GET_PROPERTY", "params": ["combined"], "id": None}))[
                 "result"
             ] is True
-            market = server.market("BTCUSDT")
-            server.feed._publish_events(market, market.advance(300))
+            server.feed.advance("BTCUSDT", 300)
             server.hub.flush()
             assert (await next_text(ws)).startswith('{"stream":"btcusdt@trade","data":{"e":"trade"')
 

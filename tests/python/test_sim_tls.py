@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from typing import Any, cast
 
 import aiohttp
 import pytest
 from mdp.sim import TLS_FLAVOURS, SimOptions, SimServer, create_tls, ensure_tls
+from mdp.sim.hub import Client
 
 
 async def _get_ping(server: SimServer, host: str) -> int:
@@ -52,20 +54,26 @@ def test_private_key_is_private(tmp_path):
     files = create_tls(tmp_path)
     if os.name == "posix":
         assert files.key_file.stat().st_mode & 0o777 == 0o600
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ca.pem", "server.key", "server.pem"]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "ca.pem",
+        "server.key",
+        "server.pem",
+        *(f"{flavour}.pem" for flavour in TLS_FLAVOURS if flavour != "good"),
+    }
 
 
 def test_kept_directory_keeps_its_authority_until_it_is_bad(tmp_path):
     first = ensure_tls(tmp_path).ca_file.read_bytes()
     assert ensure_tls(tmp_path).ca_file.read_bytes() == first
-    create_tls(tmp_path, "expired")
-    expired = (tmp_path / "server.pem").read_bytes()
+    files = create_tls(tmp_path)
+    expired = files.flavour_file("expired").read_bytes()
+    files.cert_file.write_bytes(expired)
     assert ensure_tls(tmp_path).cert_file.read_bytes() != expired
 
 
-def test_unknown_flavour_is_named(tmp_path):
+def test_unknown_flavour_is_named():
     with pytest.raises(ValueError, match="rotten"):
-        create_tls(tmp_path, "rotten")
+        SimServer(SimOptions(tls_flavour="rotten"))
 
 
 def test_temporary_directory_is_removed():
@@ -89,3 +97,18 @@ def test_plain_server_needs_no_certificate():
                 assert response.status == 200
 
     asyncio.run(scenario())
+
+
+def test_client_that_both_ends_closed_has_nothing_unsent() -> None:
+    class ClosedTwice:
+        """What asyncio's TLS transport does once it was closed a second time."""
+
+        def is_closing(self) -> bool:
+            return True
+
+        def get_write_buffer_size(self) -> int:
+            raise AttributeError("'NoneType' object has no attribute '_get_write_buffer_size'")
+
+    client = Client(1, cast(Any, None), cast(Any, ClosedTwice()), combined=True, micro=False)
+    client.queue(b"abc")
+    assert client.unsent_bytes == 3

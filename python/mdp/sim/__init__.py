@@ -6,8 +6,11 @@ event loop.
 
 from __future__ import annotations
 
+from mdp.sim.families import FAMILIES
 from mdp.sim.faults import FAULT_KINDS, FaultError
-from mdp.sim.market import BUILT_IN, Instrument, Market, OutsideHistoryError
+from mdp.sim.instruments import BUILT_IN, Instrument
+from mdp.sim.limits import Counters
+from mdp.sim.market import Market, OutsideHistoryError
 from mdp.sim.options import SimOptions
 from mdp.sim.process import SimProcess, SimProcessError, start_sim_process
 from mdp.sim.replay import ReplayError
@@ -16,8 +19,10 @@ from mdp.sim.tls import TLS_FLAVOURS, TlsFiles, create_tls, ensure_tls
 
 __all__ = [
     "BUILT_IN",
+    "FAMILIES",
     "FAULT_KINDS",
     "TLS_FLAVOURS",
+    "Counters",
     "FaultError",
     "Instrument",
     "Market",

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
+from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, Protocol
 
-from mdp.sim import frames
+from mdp.sim import frames, frames_futures
+from mdp.sim.derivatives import Derivative
+from mdp.sim.families import FAMILIES, Family
 from mdp.sim.hub import Hub
-from mdp.sim.market import AggTrade, Levels, Market, MarketEvent, Top, select_instruments, text_e8
+from mdp.sim.info import exchange_info
+from mdp.sim.instruments import select_instruments
+from mdp.sim.market import AggTrade, Levels, Market, MarketEvent, SharedIds, Top
 from mdp.sim.options import SimOptions
 
 
@@ -45,8 +50,14 @@ class Feed(Protocol):
     def exchange_info(self, symbols: list[str] | None) -> str:
         """Return the instrument list, all or some of it."""
 
-    async def snapshot(self, symbol: str, limit: int, stale_updates: int) -> str:
-        """Return a snapshot body, raise `RestError` where there is none."""
+    async def snapshot(self, symbol: str, limit: int, stale_updates: int, wrong_updates: int) -> str:
+        """Return a snapshot body, raise `RestError` where there is none.
+
+        `stale_updates` gives the book of so many changes ago; `wrong_updates` does too, under the id of now.
+        """
+
+    def updates(self, symbol: str) -> int:
+        """Return how often a symbol has changed since the start, as triggers of faults count."""
 
     def truth(self, symbol: str, update_id: int | None, depth: int) -> dict[str, Any]:
         """Return the book at an update id (None: now), raise LookupError where it is not known."""
@@ -58,99 +69,8 @@ class Feed(Protocol):
         """Return what `GET /sim/status` shows of this feed."""
 
 
-def rate_limits(weight: int) -> list[dict[str, Any]]:
-    """Return the ``rateLimits`` of exchangeInfo."""
-    return [
-        {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": weight},
-        {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100},
-        {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 200_000},
-        {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 300_000},
-    ]
-
-
-def symbol_info(symbol: str, base: str, quote: str, tick_e8: int, lot_e8: int) -> dict[str, Any]:
-    """Return one entry of ``symbols`` in exchangeInfo, keys and filters as the venue has them."""
-    return {
-        "symbol": symbol,
-        "status": "TRADING",
-        "baseAsset": base,
-        "baseAssetPrecision": 8,
-        "quoteAsset": quote,
-        "quotePrecision": 8,
-        "quoteAssetPrecision": 8,
-        "baseCommissionPrecision": 8,
-        "quoteCommissionPrecision": 8,
-        "orderTypes": [
-            "LIMIT",
-            "LIMIT_MAKER",
-            "MARKET",
-            "STOP_LOSS",
-            "STOP_LOSS_LIMIT",
-            "TAKE_PROFIT",
-            "TAKE_PROFIT_LIMIT",
-        ],
-        "icebergAllowed": True,
-        "ocoAllowed": True,
-        "otoAllowed": True,
-        "quoteOrderQtyMarketAllowed": True,
-        "allowTrailingStop": True,
-        "cancelReplaceAllowed": True,
-        "isSpotTradingAllowed": True,
-        "isMarginTradingAllowed": False,
-        "filters": [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": text_e8(tick_e8),
-                "maxPrice": text_e8(tick_e8 * 100_000_000),
-                "tickSize": text_e8(tick_e8),
-            },
-            {
-                "filterType": "LOT_SIZE",
-                "minQty": text_e8(lot_e8),
-                "maxQty": text_e8(lot_e8 * 900_000_000),
-                "stepSize": text_e8(lot_e8),
-            },
-            {"filterType": "ICEBERG_PARTS", "limit": 10},
-            {
-                "filterType": "MARKET_LOT_SIZE",
-                "minQty": "0.00000000",
-                "maxQty": text_e8(lot_e8 * 9_000_000),
-                "stepSize": "0.00000000",
-            },
-            {
-                "filterType": "NOTIONAL",
-                "minNotional": "5.00000000",
-                "applyMinToMarket": True,
-                "maxNotional": "9000000.00000000",
-                "applyMaxToMarket": False,
-                "avgPriceMins": 5,
-            },
-            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
-            {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},
-        ],
-        "permissions": [],
-        "permissionSets": [["SPOT"]],
-        "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
-        "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT"],
-    }
-
-
-def exchange_info_text(weight_limit: int, symbols: list[dict[str, Any]]) -> str:
-    """Return the body of ``GET /api/v3/exchangeInfo``."""
-    return json.dumps(
-        {
-            "timezone": "UTC",
-            "serverTime": time.time_ns() // 1_000_000,
-            "rateLimits": rate_limits(weight_limit),
-            "exchangeFilters": [],
-            "symbols": symbols,
-        },
-        separators=(",", ":"),
-    )
-
-
 class _Batcher:
-    """Cuts one symbol's changes into depth frames of one interval."""
+    """Cuts one symbol's changes into the depth frames of one interval and one phase."""
 
     __slots__ = ("last_id", "market", "partials", "stream")
 
@@ -162,33 +82,95 @@ class _Batcher:
         self.last_id = market.update_id
 
 
-class SyntheticFeed:
-    """Drives one `Market` per symbol in real time."""
+class _Timer:
+    """Something that is published at an interval."""
 
-    def __init__(self, options: SimOptions, hub: Hub) -> None:
+    def __init__(self, interval_s: float, publish: Callable[[], None], offset_s: float = 0.0) -> None:
+        self._interval_s = interval_s
+        self._publish = publish
+        self._offset_s = offset_s
+        self._due = 0.0
+
+    def start(self, now: float) -> None:
+        self._due = now + self._interval_s + self._offset_s
+
+    def run(self, now: float) -> None:
+        if now >= self._due:
+            self._publish()
+            self._due += self._interval_s * (1 + (now - self._due) // self._interval_s)
+
+
+class SyntheticFeed:
+    """Drives one `Market` per symbol of a family in real time."""
+
+    def __init__(self, options: SimOptions, hub: Hub, family: Family = FAMILIES["binance"]) -> None:
         self._options = options
         self._hub = hub
+        self._family = family
         history = max(options.history_changes, int(options.rate * 90))
-        instruments = select_instruments(options.symbols)
-        self.markets = {item.symbol: Market(item, options.seed, history) for item in instruments}
+        instruments = select_instruments(options.symbols, family.name)
+        # One more than there are symbols: as on the venue, some ids belong to contracts not listed here.
+        stride = len(instruments) + 1
+        self.markets = {
+            item.symbol: Market(
+                item,
+                options.seed,
+                history,
+                SharedIds(family.id_base, stride, index) if family.futures else None,
+            )
+            for index, item in enumerate(instruments)
+        }
         self.symbols = list(self.markets)
-        self._fast = [_Batcher(market, "@100ms") for market in self.markets.values()]
-        self._slow = [_Batcher(market, "") for market in self.markets.values()]
+        self._style = frames_futures.Style(family.product, options.classic_frames)
+        self._derivatives = (
+            {symbol: Derivative(market, options.seed) for symbol, market in self.markets.items()}
+            if family.futures
+            else {}
+        )
+        self._batchers = {
+            (suffix, phase): [_Batcher(market, suffix) for market in self.markets.values()]
+            for suffix in family.depth_ms
+            for phase in range(options.depth_phases)
+        }
         self._names = {
             symbol: (f"{symbol.lower()}@bookTicker", f"{symbol.lower()}@trade", f"{symbol.lower()}@aggTrade")
             for symbol in self.symbols
         }
+        self._moved_us = time.time_ns() // 1000
+        self._timers = self._make_timers()
+
+    def _make_timers(self) -> list[_Timer]:
+        options = self._options
+        timers = []
+        for suffix, nominal in self._family.depth_ms.items():
+            interval = options.depth_interval_ms * nominal / 100
+            if not self._family.futures and not suffix:
+                interval = options.slow_depth_interval_ms
+            for phase in range(options.depth_phases):
+                timers.append(
+                    _Timer(
+                        interval / 1000,
+                        partial(self.publish_depth, suffix, phase),
+                        interval / 1000 * phase / options.depth_phases,
+                    )
+                )
+        if self._family.futures:
+            mark = options.mark_interval_ms / 1000
+            timers += [
+                _Timer(mark, lambda: self.publish_marks("@markPrice@1s")),
+                _Timer(3 * mark, lambda: self.publish_marks("@markPrice")),
+                _Timer(mark, self.publish_liquidations),
+            ]
+        return timers
 
     async def run(self) -> None:
         """Move the markets on and publish, until cancelled."""
         options = self._options
-        hub = self._hub
         loop = asyncio.get_running_loop()
         tick = options.tick_ms / 1000
-        fast = options.depth_interval_ms / 1000
-        slow = options.slow_depth_interval_ms / 1000
-        now = loop.time()
-        next_tick, next_fast, next_slow = now, now + fast, now + slow
+        now = next_tick = loop.time()
+        for timer in self._timers:
+            timer.start(now)
         debt = 0.0
         while True:
             # A starved process does not catch up on more than a quarter second: it would only starve on.
@@ -197,88 +179,166 @@ class SyntheticFeed:
             events = int(debt)
             debt -= events
             if events:
-                for market in self.markets.values():
-                    self._publish_events(market, market.advance(events))
-            if now >= next_fast:
-                self._publish_batches(self._fast)
-                next_fast += fast * (1 + (now - next_fast) // fast)
-            if now >= next_slow:
-                self._publish_batches(self._slow)
-                next_slow += slow * (1 + (now - next_slow) // slow)
-            hub.flush()
+                for symbol in self.symbols:
+                    self.advance(symbol, events)
+            for timer in self._timers:
+                timer.run(now)
+            self._hub.flush()
             next_tick = max(next_tick + tick, loop.time())
             await asyncio.sleep(next_tick - loop.time())
 
+    # ------------------------------------------------------------------ publishing
+
+    def advance(self, symbol: str, events: int) -> None:
+        """Let `events` things happen to a symbol and publish its real-time streams; depth has its timers."""
+        market = self.markets[symbol]
+        faults = self._hub.faults
+        self._moved_us = time.time_ns() // 1000
+        # One by one only while a fault waits for this symbol: it is then armed at the very update it names.
+        while events and faults.any_waits and faults.waits("update", self._family.name, symbol):
+            self._publish_events(market, market.advance(1))
+            events -= 1
+            faults.happened("update", self._family.name, market.changes, symbol)
+        if events:
+            self._publish_events(market, market.advance(events))
+
     def _publish_events(self, market: Market, events: list[MarketEvent]) -> None:
-        ticker, trades, agg_trades = self._names[market.instrument.symbol]
+        symbol = market.instrument.symbol
+        derivative = self._derivatives.get(symbol)
+        ticker, trades, agg_trades = self._names[symbol]
         hub = self._hub
         want_ticker, want_trades, want_agg = hub.wanted(ticker), hub.wanted(trades), hub.wanted(agg_trades)
-        if not (want_ticker or want_trades or want_agg):
+        if not (want_ticker or want_trades or want_agg or derivative):
             return
-        spec = market.instrument
-        now_us = time.time_ns() // 1000
+        times_us = (time.time_ns() // 1000, self._moved_us)
         for event in events:
             if isinstance(event, Top):
                 if want_ticker:
-                    hub.publish(frames.book_ticker(ticker, spec, event))
+                    hub.publish(self._book_ticker(ticker, market, event, times_us))
             elif isinstance(event, AggTrade):
                 if want_agg:
-                    hub.publish(frames.agg_trade(agg_trades, spec, event, now_us))
+                    hub.publish(self._agg_trade(agg_trades, market, event, times_us))
+                insured = derivative.on_fill(event) if derivative else None
+                if insured is not None and want_trades:
+                    hub.publish(
+                        frames_futures.trade(
+                            trades, market.instrument, self._style, insured, times_us, "INSURANCE_FUND"
+                        )
+                    )
             elif want_trades:
-                hub.publish(frames.trade(trades, spec, event, now_us))
+                spec = market.instrument
+                if derivative:
+                    hub.publish(frames_futures.trade(trades, spec, self._style, event, times_us))
+                else:
+                    hub.publish(frames.trade(trades, spec, event, times_us[0]))
 
-    def _publish_batches(self, batchers: list[_Batcher]) -> None:
+    def _book_ticker(self, stream: str, market: Market, top: Top, times_us: tuple[int, int]) -> frames.Frame:
+        if self._family.futures:
+            return frames_futures.book_ticker(stream, market.instrument, self._style, top, times_us)
+        return frames.book_ticker(stream, market.instrument, top)
+
+    def _agg_trade(
+        self, stream: str, market: Market, event: AggTrade, times_us: tuple[int, int]
+    ) -> frames.Frame:
+        if self._family.futures:
+            return frames_futures.agg_trade(stream, market.instrument, self._style, event, times_us)
+        return frames.agg_trade(stream, market.instrument, event, times_us[0])
+
+    @property
+    def cuts(self) -> list[tuple[str, int]]:
+        """Every speed and phase that `publish_depth` knows."""
+        return list(self._batchers)
+
+    def publish_depth(self, suffix: str, phase: int = 0) -> None:
+        """Cut the depth frames of one speed for the lines of one phase.
+
+        Parameters
+        ----------
+        suffix : str
+            Of ``@depth``: a key of `Family.depth_ms`.
+        phase : int
+            Below ``depth_phases``.
+        """
         hub = self._hub
-        for batcher in batchers:
+        phased = phase if self._options.depth_phases > 1 else None
+        for batcher in self._batchers[suffix, phase]:
             market = batcher.market
-            first_id = batcher.last_id + 1
-            if market.update_id < first_id:
+            since_id = batcher.last_id
+            if market.update_id == since_id:
                 continue
             batcher.last_id = market.update_id
-            if hub.wanted(batcher.stream):
-                bids, asks = market.batch(first_id - 1)
-                self._lie(batcher.stream, market, bids)
-                hub.publish(
-                    frames.depth_update(
-                        batcher.stream,
-                        market.instrument,
-                        first_id,
-                        market.update_id,
-                        bids,
-                        asks,
-                        time.time_ns() // 1000,
-                    )
-                )
+            if hub.wanted(batcher.stream, phased):
+                hub.publish(self._depth(batcher.stream, market, since_id, *market.batch(since_id)), phased)
             for stream, count in batcher.partials:
-                if hub.wanted(stream):
-                    levels = market.depth(count)
-                    hub.publish(frames.partial_depth(stream, market.instrument, market.update_id, *levels))
+                if hub.wanted(stream, phased):
+                    hub.publish(self._partial(stream, market, since_id, *market.depth(count)), phased)
 
-    def _lie(self, stream: str, market: Market, bids: Levels) -> None:
-        """Let ``wrong_level`` faults strike: the ids stay perfect, the book does not."""
-        for fault in self._hub.faults.frame_faults(stream):
-            if fault.kind == "wrong_level" and fault.strike():
-                top = market.top()
-                crossed = fault.params["mode"] == "crossed"
-                price = top.ask_ticks if crossed else top.bid_ticks
-                kept = [level for level in bids if level[0] != price]
-                bids[:] = sorted([*kept, (price, top.bid_lots + 1)], reverse=True)
+    def _depth(self, stream: str, market: Market, since_id: int, bids: Levels, asks: Levels) -> frames.Frame:
+        first_id = market.first_id_after(since_id)
+        now_us = time.time_ns() // 1000
+        spec, top = market.instrument, market.top()
+        if self._family.futures:
+            return frames_futures.depth_update(
+                stream, spec, self._style, (first_id, since_id), top, bids, asks, (now_us, self._moved_us)
+            )
+        return frames.depth_update(stream, spec, first_id, top, bids, asks, now_us)
+
+    def _partial(
+        self, stream: str, market: Market, since_id: int, bids: Levels, asks: Levels
+    ) -> frames.Frame:
+        if self._family.futures:  # where partial books look exactly like deltas
+            return self._depth(stream, market, since_id, bids, asks)
+        return frames.partial_depth(stream, market.instrument, market.update_id, bids, asks)
+
+    def publish_marks(self, suffix: str) -> None:
+        """Publish the mark prices of every contract on ``@markPrice`` or ``@markPrice@1s``."""
+        now_us = time.time_ns() // 1000
+        for symbol, derivative in self._derivatives.items():
+            stream = symbol.lower() + suffix
+            if self._hub.wanted(stream):
+                spec = derivative.market.instrument
+                event = derivative.mark(now_us)
+                self._hub.publish(frames_futures.mark_price(stream, spec, self._style, event, now_us))
+
+    def publish_liquidations(self) -> None:
+        """Publish the newest liquidation of each contract that had one since the last time."""
+        now_us = time.time_ns() // 1000
+        for symbol, derivative in self._derivatives.items():
+            event, derivative.liquidation = derivative.liquidation, None
+            if event is None:
+                continue
+            for stream in (f"{symbol.lower()}@forceOrder", "!forceOrder@arr"):
+                if self._hub.wanted(stream):
+                    spec = derivative.market.instrument
+                    times_us = (now_us, self._moved_us)
+                    self._hub.publish(frames_futures.force_order(stream, spec, self._style, event, times_us))
+
+    # ------------------------------------------------------------------ Feed
 
     def exchange_info(self, symbols: list[str] | None) -> str:
         """Return the instrument list, all or some of it."""
-        specs = [self.markets[symbol].instrument for symbol in (symbols or self.symbols)]
-        return exchange_info_text(
-            self._options.weight_limit,
-            [symbol_info(s.symbol, s.base, s.quote, s.tick_e8, s.lot_e8) for s in specs],
-        )
+        specs = [self.markets[symbol].instrument for symbol in (self.symbols if symbols is None else symbols)]
+        return exchange_info(self._family, self._options.weight_of(self._family), specs)
 
-    async def snapshot(self, symbol: str, limit: int, stale_updates: int) -> str:
-        """Return the book now, or as it was `stale_updates` changes ago (as far as history reaches)."""
+    async def snapshot(self, symbol: str, limit: int, stale_updates: int, wrong_updates: int) -> str:
+        """Return the book now, or as it was some changes ago, as far as history reaches."""
         market = self.markets[symbol]
-        if not stale_updates:
-            return frames.depth_snapshot(market.instrument, market.update_id, *market.depth(limit))
-        update_id = max(market.update_id - stale_updates, market.oldest_update_id)
-        return frames.depth_snapshot(market.instrument, update_id, *market.depth_at(update_id, limit))
+        update_id = market.id_before(stale_updates) if stale_updates else market.update_id
+        of_id = market.id_before(wrong_updates) if wrong_updates else update_id
+        levels = market.depth(limit) if of_id == market.update_id else market.depth_at(of_id, limit)
+        if self._family.futures:
+            return frames_futures.depth_snapshot(
+                market.instrument,
+                self._family.product,
+                update_id,
+                *levels,
+                (time.time_ns() // 1000, self._moved_us),
+            )
+        return frames.depth_snapshot(market.instrument, update_id, *levels)
+
+    def updates(self, symbol: str) -> int:
+        """Return how often the book of a symbol has changed since the start."""
+        return self.markets[symbol].changes
 
     def truth(self, symbol: str, update_id: int | None, depth: int) -> dict[str, Any]:
         """Return the book at an update id (None: now)."""
@@ -298,6 +358,8 @@ class SyntheticFeed:
         chosen = [m for symbol, m in self.markets.items() if fnmatchcase(symbol, symbol_pattern)]
         for market in chosen:
             self._publish_events(market, market.burst(levels))
+            symbol = market.instrument.symbol
+            self._hub.faults.happened("update", self._family.name, market.changes, symbol)
         return len(chosen)
 
     def status(self) -> dict[str, Any]:
@@ -305,7 +367,11 @@ class SyntheticFeed:
         return {
             "replay": None,
             "symbols": {
-                symbol: {"updateId": market.update_id, "oldestUpdateId": market.oldest_update_id}
+                symbol: {
+                    "updateId": market.update_id,
+                    "oldestUpdateId": market.oldest_update_id,
+                    "changes": market.changes,
+                }
                 for symbol, market in self.markets.items()
             },
         }

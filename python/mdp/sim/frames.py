@@ -1,4 +1,4 @@
-"""Text of the venue's frames, byte for byte as it writes them, and their WebSocket encoding.
+"""Text of the spot venue's frames, byte for byte as it writes them, and their WebSocket encoding.
 
 A frame is rendered once however many clients want it: server-to-client WebSocket frames are not masked, so
 even the encoded bytes are the same for every client of the same framing and time unit.
@@ -7,8 +7,10 @@ even the encoded bytes are the same for every client of the same framing and tim
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
-from mdp.sim.market import AggTrade, Instrument, Levels, Top, Trade
+from mdp.sim.instruments import Instrument
+from mdp.sim.market import AggTrade, Levels, Top, Trade
 
 OP_TEXT = 0x1
 OP_PING = 0x9
@@ -70,6 +72,49 @@ class Frame:
         return found
 
 
+class DepthFrame(Frame):
+    """A depth frame that can also be rendered with a wrong level.
+
+    Parameters
+    ----------
+    stream : str
+        Stream name.
+    render : callable
+        Makes the parts of the text from bids and asks.
+    bids, asks : Levels
+        Best first.
+    times_us : tuple of int
+        The timestamps.
+    top : Top
+        The best levels after it.
+    """
+
+    __slots__ = ("_asks", "_bids", "_render", "_top")
+
+    def __init__(
+        self,
+        stream: str,
+        render: Callable[[Levels, Levels], tuple[str, ...]],
+        bids: Levels,
+        asks: Levels,
+        times_us: tuple[int, ...],
+        top: Top,
+    ) -> None:
+        super().__init__(stream, render(bids, asks), times_us)
+        self._render = render
+        self._bids = bids
+        self._asks = asks
+        self._top = top
+
+    def lie(self, crossed: bool) -> Frame:
+        """Return the frame with a wrong bid: at the best ask, or one lot too many at the best bid."""
+        top = self._top
+        price = top.ask_ticks if crossed else top.bid_ticks
+        kept = (level for level in self._bids if level[0] != price)
+        bids = sorted([*kept, (price, top.bid_lots + 1)], reverse=True)
+        return Frame(self.stream, self._render(bids, self._asks), self._times_us)
+
+
 class RecordedFrame(Frame):
     """A frame of a recording: the combined text is sent exactly as it was received."""
 
@@ -92,20 +137,20 @@ def levels_text(instrument: Instrument, levels: Levels) -> str:
 
 
 def depth_update(
-    stream: str, instrument: Instrument, first_id: int, last_id: int, bids: Levels, asks: Levels, time_us: int
-) -> Frame:
-    """Return a ``depthUpdate`` frame."""
-    return Frame(
-        stream,
-        (
+    stream: str, instrument: Instrument, first_id: int, top: Top, bids: Levels, asks: Levels, time_us: int
+) -> DepthFrame:
+    """Return the ``depthUpdate`` frame that ends at the update id of `top`."""
+
+    def render(bids: Levels, asks: Levels) -> tuple[str, ...]:
+        return (
             '{"e":"depthUpdate","E":',
             (
-                f',"s":"{instrument.symbol}","U":{first_id},"u":{last_id},'
+                f',"s":"{instrument.symbol}","U":{first_id},"u":{top.update_id},'
                 f'"b":{levels_text(instrument, bids)},"a":{levels_text(instrument, asks)}}}'
             ),
-        ),
-        (time_us,),
-    )
+        )
+
+    return DepthFrame(stream, render, bids, asks, (time_us,), top)
 
 
 def book_ticker(stream: str, instrument: Instrument, top: Top) -> Frame:

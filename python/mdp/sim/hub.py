@@ -8,133 +8,62 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-import socket
-import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from mdp.sim import faults as fl
-from mdp.sim.frames import OP_PING, OP_PONG, Frame, encode_ws, server_shutdown
-from mdp.sim.limits import SlidingWindow
+from mdp.sim.client import SILENT, Client
+from mdp.sim.control import answer
+from mdp.sim.families import FAMILIES, Family
+from mdp.sim.frames import OP_PING, OP_PONG, DepthFrame, Frame, encode_ws, server_shutdown
+from mdp.sim.limits import Counters, SlidingWindow
 from mdp.sim.options import SimOptions
+from mdp.sim.spoil import spoil
 
-_METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
-_ID_TEXT = re.compile(r"[A-Za-z0-9_-]{1,36}")
+_Number = TypeVar("_Number", int, float)
+
 _POLICY_VIOLATION = 1008
+_GOING_AWAY = 1001
 
 
-def _malform(text: str) -> str:
-    """Return `text` with one structural comma turned into ';', as near to the middle as there is one."""
-    middle = len(text) // 2
-    at = text.find(",", middle)
-    if at < 0:
-        at = text.rfind(",", 0, middle)
-    return f"{text[:at]};{text[at + 1 :]}" if at >= 0 else text[:-1] + ";"
+class Hub:
+    """All connections of one family.
 
-
-class Client:
-    """One WebSocket connection.
-
-    Bytes wait in `_pending` until the hub flushes them and then in the transport's buffer; both together are
-    bounded by ``client_buffer_bytes``. Full policy: the connection is cut, as a venue cuts a slow client.
+    Attributes
+    ----------
+    clients : dict
+        Open connections by their ordinal.
+    streams : dict
+        Streams that someone listens to, with the listeners by ordinal.
+    frames_sent, slow_disconnects, connections : int
+        Since the start.
     """
 
     def __init__(
         self,
-        client_id: int,
-        ws: web.WebSocketResponse,
-        transport: asyncio.Transport,
-        combined: bool,
-        micro: bool,
+        options: SimOptions,
+        faults: fl.FaultTable,
+        family: Family = FAMILIES["binance"],
+        counters: Counters | None = None,
     ) -> None:
-        self.client_id = client_id
-        self.ws = ws
-        self.transport = transport
-        self.combined = combined
-        self.micro = micro
-        self.streams: dict[str, None] = {}
-        self.closed = False
-        self.half_open = False
-        self.no_ping = False
-        self.stalled_until = 0.0
-        self.held: dict[str, list[bytes]] = {}
-        self.frames_sent = 0
-        self.pings_sent = 0
-        self.pongs_received = 0
-        self.last_ping = time.monotonic()
-        self.ping_payloads: dict[bytes, float] = {}
-        self.messages: SlidingWindow | None = None
-        self._pending: list[bytes] = []
-        self._pending_bytes = 0
-
-    def queue(self, data: bytes) -> None:
-        """Append encoded bytes; they leave with the next flush."""
-        if not (self.closed or self.half_open):
-            self._pending.append(data)
-            self._pending_bytes += len(data)
-
-    @property
-    def unsent_bytes(self) -> int:
-        """Bytes that the operating system has not taken yet."""
-        return self._pending_bytes + self.transport.get_write_buffer_size()
-
-    def flush(self, now: float) -> None:
-        """Hand pending bytes to the transport unless the connection is stalled."""
-        if self.closed or not self._pending or now < self.stalled_until:
-            return
-        data = b"".join(self._pending)
-        self._pending.clear()
-        self._pending_bytes = 0
-        if not self.transport.is_closing():
-            self.transport.write(data)
-
-    def reset(self) -> None:
-        """Cut the connection with a TCP reset."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None:
-            # Lingering for zero seconds turns the close into RST instead of FIN.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.abort()
-
-    def abort(self) -> None:
-        """Drop the socket without a WebSocket closing frame."""
-        self.closed = True
-        self._pending.clear()
-        self._pending_bytes = 0
-        self.transport.abort()
-
-    def report(self) -> dict[str, Any]:
-        """Return the state as JSON-ready dict."""
-        return {
-            "id": self.client_id,
-            "combined": self.combined,
-            "subscriptions": list(self.streams),
-            "framesSent": self.frames_sent,
-            "unsentBytes": self.unsent_bytes,
-            "pingsSent": self.pings_sent,
-            "pongsReceived": self.pongs_received,
-        }
-
-
-class Hub:
-    """All connections of a sim."""
-
-    def __init__(self, options: SimOptions, faults: fl.FaultTable) -> None:
         self.options = options
         self.faults = faults
+        self.family = family
+        self.counters = counters or Counters()
         self.clients: dict[int, Client] = {}
         self.streams: dict[str, dict[int, Client]] = {}
         self.frames_sent = 0
         self.slow_disconnects = 0
+        self.connections = 0
         self.subscribed = asyncio.Event()
         self.cut_slow_clients = True
+        self._ping_interval = _default(options.ping_interval_s, family.ping_interval_s)
+        self._pong_timeout = _default(options.pong_timeout_s, family.pong_timeout_s)
         self._dirty: dict[int, Client] = {}
-        self._next_id = 1
         self._any_held = False
         self._no_ping = False
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -142,14 +71,14 @@ class Hub:
     # ------------------------------------------------------------------ connections
 
     def add(
-        self, ws: web.WebSocketResponse, transport: asyncio.Transport, combined: bool, micro: bool
+        self, ws: web.WebSocketResponse, transport: asyncio.Transport, route: str, combined: bool, micro: bool
     ) -> Client:
         """Register a connection whose handshake is done."""
-        client = Client(self._next_id, ws, transport, combined, micro)
+        self.connections += 1
+        self.counters.connects += 1
+        limit = _default(self.options.client_messages_per_s, self.family.messages_per_s)
+        client = Client(self.connections, ws, transport, route, combined, micro, SlidingWindow(limit, 1.0))
         client.no_ping = self._no_ping
-        if self.options.strict:
-            client.messages = SlidingWindow(self.options.client_messages_per_s, 1.0)
-        self._next_id += 1
         self.clients[client.client_id] = client
         return client
 
@@ -158,24 +87,41 @@ class Hub:
         client.closed = True
         self.clients.pop(client.client_id, None)
         self._dirty.pop(client.client_id, None)
-        for stream in list(client.streams):
-            self.unsubscribe(client, [stream])
+        self.unsubscribe(client, list(client.streams))
 
     def close(self, client: Client, code: int, reason: str) -> None:
         """Close with a closing frame, in the background."""
         if client.closed:
             return
+        client.end_stall()
         client.flush(float("inf"))
         client.closed = True
         task = asyncio.get_running_loop().create_task(client.ws.close(code=code, message=reason.encode()))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def subscribe(self, client: Client, streams: Iterable[str]) -> None:
-        """Add streams to a connection; unknown names are kept and stay silent."""
+    def subscribe_faults(self, stream: str) -> list[fl.Fault]:
+        """Return the faults that strike this subscription."""
+        if not self.faults.armed(fl.SUBSCRIBE):
+            return []
+        return self.faults.subscribe_faults(self.family.name, stream)
+
+    def subscribe(self, client: Client, streams: Iterable[str], silent: Container[str] = ()) -> None:
+        """Add streams to a connection; unknown names and those of another route are kept and stay silent.
+
+        Each stream of a connection takes the lowest line that is free among the connections that carry it:
+        the first is line 0, the second line 1; one that comes back after a disconnect has its number again.
+        """
         for stream in streams:
-            client.streams[stream] = None
-            self.streams.setdefault(stream, {})[client.client_id] = client
+            if stream in client.streams:
+                continue
+            if stream in silent or not self.family.carries(client.route, stream):
+                client.streams[stream] = SILENT
+                continue
+            carriers = self.streams.setdefault(stream, {})
+            taken = {carrier.streams[stream] for carrier in carriers.values()}
+            client.streams[stream] = next(line for line in range(len(taken) + 1) if line not in taken)
+            carriers[client.client_id] = client
         if self.streams:
             self.subscribed.set()
 
@@ -194,16 +140,19 @@ class Hub:
 
     def on_message(self, client: Client) -> bool:
         """Count a message of the client; False if it was one too many and the connection is being closed."""
-        if client.messages is None or client.messages.allow(time.monotonic()):
+        if client.messages.allow(time.monotonic()):
+            return True
+        self.counters.violations["messages"] += 1
+        if not self.options.strict:
             return True
         self.close(client, _POLICY_VIOLATION, "Too many requests")
         return False
 
     def on_text(self, client: Client, text: str) -> None:
         """Carry out a control message and answer it."""
-        self.send_now(
-            client, encode_ws(json.dumps(self._control(client, text), separators=(",", ":")).encode())
-        )
+        reply = answer(self, client, text)
+        if reply is not None:
+            self.send_now(client, encode_ws(json.dumps(reply, separators=(",", ":")).encode()))
 
     def on_ping(self, client: Client, payload: bytes) -> None:
         """Answer a ping of the client."""
@@ -220,71 +169,29 @@ class Hub:
         self._dirty[client.client_id] = client
         client.flush(time.monotonic())
 
-    def _control(self, client: Client, text: str) -> dict[str, Any]:
-        try:
-            message = json.loads(text)
-        except json.JSONDecodeError as error:
-            return {
-                "code": 3,
-                "msg": f"Invalid JSON: expected value at line {error.lineno} column {error.colno}",
-            }
-        if not isinstance(message, dict):
-            return {"code": 2, "msg": "Invalid request: expected an object"}
-        extra = sorted(set(message) - {"method", "params", "id"})
-        if extra:
-            return {"code": 2, "msg": f"Invalid request: unknown field `{extra[0]}`"}
-        request_id = message.get("id")
-        if not _valid_id(request_id):
-            return {"code": 2, "msg": "Invalid request: request ID must be an integer, a string or null"}
-        if "method" not in message:
-            return {"code": 2, "msg": "Invalid request: missing field `method`"}
-        method = message["method"]
-        if method not in _METHODS:
-            expected = ", ".join(f"`{name}`" for name in _METHODS)
-            return {
-                "code": 2,
-                "msg": f"Invalid request: unknown variant `{method}`, expected one of {expected}",
-            }
-        params = message.get("params", [])
-        if not isinstance(params, list):
-            return {"code": 2, "msg": "Invalid request: params must be an array"}
-        if method == "LIST_SUBSCRIPTIONS":
-            return {"result": list(client.streams), "id": request_id}
-        if method.endswith("_PROPERTY"):
-            return self._property(client, method, params, request_id)
-        if not params or not all(isinstance(name, str) and name for name in params):
-            return {"code": 2, "msg": "Invalid request: params must be stream names"}
-        if method == "UNSUBSCRIBE":
-            self.unsubscribe(client, params)
-        elif len(client.streams.keys() | set(params)) > self.options.max_streams:
-            return {"code": 2, "msg": f"Invalid request: more than {self.options.max_streams} streams"}
-        else:
-            self.subscribe(client, params)
-        return {"result": None, "id": request_id}
-
-    @staticmethod
-    def _property(client: Client, method: str, params: list[Any], request_id: Any) -> dict[str, Any]:
-        expected = 2 if method == "SET_PROPERTY" else 1
-        if len(params) != expected or not isinstance(params[0], str):
-            return {"code": 2, "msg": "Invalid request: property name must be a string"}
-        if params[0] != "combined":
-            return {"code": 0, "msg": "Unknown property", "id": request_id}
-        if method == "GET_PROPERTY":
-            return {"result": client.combined, "id": request_id}
-        if not isinstance(params[1], bool):
-            return {"code": 1, "msg": "Invalid value type: expected Boolean"}
-        client.combined = params[1]
-        return {"result": None, "id": request_id}
-
     # ------------------------------------------------------------------ fan-out
 
-    def wanted(self, stream: str) -> bool:
-        """Return whether anyone listens, so that nobody renders frames for nobody."""
-        return stream in self.streams
+    def _in_phase(self, stream: str, phase: int | None) -> dict[int, Client]:
+        subscribers = self.streams.get(stream, {})
+        if phase is None:
+            return subscribers
+        phases = self.options.depth_phases
+        return {
+            number: client
+            for number, client in subscribers.items()
+            if client.streams[stream] % phases == phase
+        }
 
-    def publish(self, frame: Frame) -> None:
-        """Queue a frame for every subscriber; `flush` sends it."""
-        subscribers = self.streams.get(frame.stream)
+    def wanted(self, stream: str, phase: int | None = None) -> bool:
+        """Return whether anyone listens, so that nobody renders frames for nobody.
+
+        With `phase`, only the lines whose number leaves that remainder by ``depth_phases`` are asked.
+        """
+        return stream in self.streams and (phase is None or bool(self._in_phase(stream, phase)))
+
+    def publish(self, frame: Frame, phase: int | None = None) -> None:
+        """Queue a frame for every subscriber, or those of one phase; `flush` sends it."""
+        subscribers = self._in_phase(frame.stream, phase)
         if not subscribers:
             return
         if self._any_held or self.faults.armed(fl.FRAME):
@@ -298,49 +205,41 @@ class Hub:
         self.frames_sent += len(subscribers)
 
     def _publish_faulty(self, frame: Frame, subscribers: dict[int, Client]) -> None:
+        stream = frame.stream
         struck = [
             fault
-            for fault in self.faults.frame_faults(frame.stream)
-            if fault.kind != "wrong_level"
-            and (not fault.client or fault.client in subscribers)
+            for fault in self.faults.frame_faults(self.family.name, stream)
+            if (fault.kind != "wrong_level" or isinstance(frame, DepthFrame))
+            and any(fault.selects(number, client.streams[stream]) for number, client in subscribers.items())
             and fault.strike()
         ]
+        lag_is_on = any(fault.kind == "lag" for fault in struck) or any(
+            fault.kind == "lag" for fault in self.faults.armed(fl.FRAME)
+        )
         for client in list(subscribers.values()):
-            released = client.held.pop(frame.stream, [])
+            before: list[bytes] = []
+            if client.lagging and not lag_is_on:
+                before = list(client.lagging)
+                client.lagging.clear()
+            released = client.held.pop(stream, [])
             out = [frame.encoded(client.combined, client.micro)]
             cut = False
             for fault in struck:
-                if fault.client in (0, client.client_id):
-                    out, cut = self._apply(fault, frame, client, out, cut)
-            for data in out + released:
+                if out and fault.selects(client.client_id, client.streams[stream]):
+                    out, ends = spoil(fault, frame, client, out)
+                    cut = cut or ends
+            sent = before + out + released
+            for data in sent:
                 client.queue(data)
-            client.frames_sent += len(out) + len(released)
-            self.frames_sent += len(out) + len(released)
+            client.frames_sent += len(sent)
+            self.frames_sent += len(sent)
             self._dirty[client.client_id] = client
             if cut:
+                client.end_stall()
                 client.flush(float("inf"))
                 client.closed = True
                 client.transport.close()
-        self._any_held = any(client.held for client in self.clients.values())
-
-    @staticmethod
-    def _apply(
-        fault: fl.Fault, frame: Frame, client: Client, out: list[bytes], cut: bool
-    ) -> tuple[list[bytes], bool]:
-        if fault.kind == "drop":
-            return [], cut
-        if fault.kind == "duplicate":
-            return out + out, cut
-        if fault.kind == "reorder":
-            client.held[frame.stream] = out
-            return [], cut
-        text = frame.text(client.combined, client.micro)
-        if fault.kind == "corrupt":
-            return [encode_ws(_malform(text).encode())], cut
-        if fault.params["mode"] == "frame":
-            whole = encode_ws(text.encode())
-            return [whole[: len(whole) * 2 // 3]], True
-        return [encode_ws(text[: len(text) * 2 // 3].encode())], cut
+        self._any_held = any(client.held or client.lagging for client in self.clients.values())
 
     def flush(self) -> None:
         """Send what is pending, and cut the connections that take too little."""
@@ -353,7 +252,7 @@ class Hub:
             if self.cut_slow_clients and client.unsent_bytes > limit:
                 self.slow_disconnects += 1
                 client.abort()
-            if client.closed or now >= client.stalled_until:
+            if client.closed or not client.stalled(now):
                 del self._dirty[client_id]
 
     async def drain(self, below_bytes: int) -> None:
@@ -367,33 +266,49 @@ class Hub:
 
     # ------------------------------------------------------------------ keep-alive and faults
 
+    @property
+    def keep_alive_period(self) -> float:
+        """How often `keep_alive` is to be called, seconds."""
+        shortest = min(self._ping_interval, self._pong_timeout, self.options.max_connection_age_s)
+        return max(0.01, min(1.0, shortest / 8))
+
     def keep_alive(self, now: float) -> None:
-        """Send the pings that are due and close connections that owe a pong for too long."""
+        """Send the pings that are due; close connections that owe a pong for too long or are too old."""
         for client in list(self.clients.values()):
-            if client.closed or client.half_open or client.no_ping:
+            if client.closed or client.half_open:
+                continue
+            if now - client.opened > self.options.max_connection_age_s:
+                self.counters.expired_connections += 1
+                self.close(client, _GOING_AWAY, "Connection lifetime is over")
+                continue
+            if client.no_ping:
                 continue
             oldest = next(iter(client.ping_payloads.values()), now)
-            if now - oldest > self.options.pong_timeout_s:
+            if now - oldest > self._pong_timeout:
+                self.counters.violations["pong"] += 1
                 self.close(client, _POLICY_VIOLATION, "Pong timeout")
-            elif now - client.last_ping >= self.options.ping_interval_s:
+            elif now - client.last_ping >= self._ping_interval:
                 client.last_ping = now
                 client.pings_sent += 1
                 payload = str(time.time_ns() // 1_000_000).encode()
-                client.ping_payloads[payload] = now
+                client.ping_payloads.setdefault(payload, now)
                 self.send_now(client, encode_ws(payload, OP_PING))
 
     def strike_connections(self, fault: fl.Fault) -> None:
-        """Apply a connection fault to the connections selected: all, one, or those with a certain stream."""
-        if fault.kind == "no_ping" and not fault.client and fault.stream == "*":
+        """Apply a connection fault to those it selects: all, one, or those with some stream or line."""
+        by_stream = fault.stream != "*" or fault.line != fl.ANY_LINE
+        if fault.kind == "no_ping" and not fault.client and not by_stream:
             self._no_ping = bool(fault.params["on"])
         for client in list(self.clients.values()):
-            if fault.client not in (0, client.client_id):
+            if client.closed or client.transport.is_closing() or fault.client not in (0, client.client_id):
                 continue
-            if fault.stream != "*" and not any(fnmatchcase(name, fault.stream) for name in client.streams):
+            if by_stream and not any(
+                fnmatchcase(name, fault.stream) and fault.selects(client.client_id, line)
+                for name, line in client.streams.items()
+            ):
                 continue
             fault.fired += 1
             self._strike(fault, client)
-        fault.remaining = 0
 
     def _strike(self, fault: fl.Fault, client: Client) -> None:
         if fault.kind == "disconnect":
@@ -405,10 +320,15 @@ class Hub:
             else:
                 client.reset()
         elif fault.kind == "stall":
-            client.stalled_until = time.monotonic() + fault.params["ms"] / 1000
+            if fault.params["frames"]:
+                client.stalled_frames = fault.params["frames"]
+            else:
+                client.stalled_until = time.monotonic() + fault.params["ms"] / 1000
             self._dirty[client.client_id] = client
         elif fault.kind == "half_open":
             client.half_open = True
+            if fault.params["mode"] == "deaf":
+                client.transport.pause_reading()
         elif fault.kind == "no_ping":
             client.no_ping = bool(fault.params["on"])
             client.ping_payloads.clear()
@@ -419,18 +339,12 @@ class Hub:
     async def close_all(self) -> None:
         """Close every connection as a venue that goes away."""
         for client in list(self.clients.values()):
-            self.close(client, 1001, "")
+            self.close(client, _GOING_AWAY, "")
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=1.0)
         for client in list(self.clients.values()):
             client.abort()
 
 
-def _valid_id(value: Any) -> bool:
-    if value is None:
-        return True
-    if isinstance(value, bool):
-        return False
-    if isinstance(value, int):
-        return -(2**63) <= value < 2**63
-    return isinstance(value, str) and _ID_TEXT.fullmatch(value) is not None
+def _default(value: _Number | None, default: _Number) -> _Number:
+    return default if value is None else value

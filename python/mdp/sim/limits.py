@@ -1,13 +1,16 @@
-"""The venue's rate limits: REST weight per minute, client messages per second, connection attempts."""
+"""The venue's limits: REST weight per minute, messages, connection attempts; and how clients kept them."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 _BAN_SECONDS = 120
+_REFUSALS_KEPT = 1024
+_REQUESTS_AFTER_KEPT = 16
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,99 @@ class Refusal:
     status: int
     retry_after_s: int
     message: str
+
+
+@dataclass
+class RefusalRecord:
+    """One 429 or 418, and when the requests after it came.
+
+    Attributes
+    ----------
+    pool : str
+        Weight budget, or the family for a refused handshake.
+    status, retry_after_s : int
+        What was answered.
+    at_s : float
+        When, seconds since the epoch.
+    requests_after_s : list of float
+        How long after it the next requests of the same pool came, at most sixteen.
+    """
+
+    pool: str
+    status: int
+    retry_after_s: int
+    at_s: float
+    requests_after_s: list[float] = field(default_factory=list)
+
+
+class Counters:
+    """What clients did, for tests to read.
+
+    Attributes
+    ----------
+    violations : Counter
+        Broken limits by name: ``messages``, ``streams``, ``connects``, ``weight``, ``early_request`` (before
+        Retry-After had passed), ``banned_request`` (answered by 418), ``pong``.
+    connects, connects_refused : int
+        WebSocket handshakes accepted and refused.
+    weight_per_minute : dict
+        Weight used by pool and minute since the epoch.
+    refusals : deque of RefusalRecord
+        The newest ones.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self.violations: Counter[str] = Counter()
+        self.connects = 0
+        self.connects_refused = 0
+        self.expired_connections = 0
+        self.weight_per_minute: dict[tuple[str, int], int] = {}
+        self.refusals: deque[RefusalRecord] = deque(maxlen=_REFUSALS_KEPT)
+        self._last: dict[str, RefusalRecord] = {}
+
+    def request(self, pool: str, weight: int) -> None:
+        """Note a request of some weight, before it is answered."""
+        now = self._clock()
+        minute = (pool, int(now // 60))
+        self.weight_per_minute[minute] = self.weight_per_minute.get(minute, 0) + weight
+        last = self._last.get(pool)
+        if last is None:
+            return
+        if len(last.requests_after_s) < _REQUESTS_AFTER_KEPT:
+            last.requests_after_s.append(now - last.at_s)
+        if now - last.at_s < last.retry_after_s:
+            self.violations["early_request"] += 1
+
+    def refused(self, pool: str, status: int, retry_after_s: int) -> None:
+        """Note that a request was answered by 429 or 418."""
+        record = RefusalRecord(pool, status, retry_after_s, self._clock())
+        self.refusals.append(record)
+        self._last[pool] = record
+        self.violations["banned_request" if status == 418 else "weight"] += 1
+
+    def report(self) -> dict[str, Any]:
+        """Return the state as JSON-ready dict."""
+        weights: dict[str, dict[str, int]] = {}
+        for (pool, minute), used in self.weight_per_minute.items():
+            weights.setdefault(pool, {})[str(minute)] = used
+        return {
+            "violations": dict(self.violations),
+            "connects": self.connects,
+            "connectsRefused": self.connects_refused,
+            "expiredConnections": self.expired_connections,
+            "weightPerMinute": weights,
+            "refusals": [
+                {
+                    "pool": record.pool,
+                    "status": record.status,
+                    "retryAfter": record.retry_after_s,
+                    "at": record.at_s,
+                    "requestsAfter": record.requests_after_s,
+                }
+                for record in self.refusals
+            ],
+        }
 
 
 def used_up_message(limit: int) -> str:

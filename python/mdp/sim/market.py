@@ -1,8 +1,8 @@
 """Synthetic market with a ground truth: one seeded, deterministic order book per symbol.
 
-Everything is an integer: prices count ticks, quantities count lots, and both convert to the venue's eight
-decimals without rounding. Every single change of a level takes the next update id, as the venue does, and
-is kept in a bounded history, so the book at any recent update id can be rebuilt exactly.
+Everything is an integer: prices count ticks, quantities count lots, and both convert to the venue's decimals
+without rounding. Every single change of a level takes an update id and is kept in a bounded history, so the
+book at any recent update id can be rebuilt exactly.
 """
 
 from __future__ import annotations
@@ -10,119 +10,20 @@ from __future__ import annotations
 import heapq
 import random
 from array import array
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from mdp.sim.instruments import Instrument
 
 BID = 0
 ASK = 1
 
-E8 = 100_000_000
 _SEGMENT_CHANGES = 4096
 _DEFAULT_HISTORY = 65_536
 
 Levels = list[tuple[int, int]]
 """Pairs of price in ticks and quantity in lots, best first."""
-
-
-def text_e8(value: int) -> str:
-    """Format a count of 1e-8 units as the venue does: always eight decimals."""
-    return f"{value // E8}.{value % E8:08d}"
-
-
-@dataclass(frozen=True)
-class Instrument:
-    """One symbol, and the numbers that give its book a realistic shape.
-
-    Attributes
-    ----------
-    symbol, base, quote : str
-        Venue symbol and its two assets.
-    tick_e8, lot_e8 : int
-        Price tick and quantity step in units of 1e-8.
-    start_ticks : int
-        First best bid, in ticks.
-    spacing_ticks : int
-        Typical distance of neighbouring levels near the top.
-    typical_lots : int
-        Mean quantity of a level.
-    levels : int
-        Levels a side the book hovers around.
-    """
-
-    symbol: str
-    base: str
-    quote: str
-    tick_e8: int
-    lot_e8: int
-    start_ticks: int
-    spacing_ticks: int
-    typical_lots: int
-    levels: int
-
-    def price_text(self, ticks: int) -> str:
-        """Return a price as the venue writes it."""
-        return text_e8(ticks * self.tick_e8)
-
-    def quantity_text(self, lots: int) -> str:
-        """Return a quantity as the venue writes it."""
-        return text_e8(lots * self.lot_e8)
-
-
-BUILT_IN: tuple[Instrument, ...] = (
-    Instrument("BTCUSDT", "BTC", "USDT", 1_000_000, 1_000, 6_183_763, 40, 30_000, 1_400),
-    Instrument("ETHUSDT", "ETH", "USDT", 1_000_000, 10_000, 265_432, 8, 20_000, 1_200),
-    Instrument("BNBUSDT", "BNB", "USDT", 1_000_000, 100_000, 51_234, 5, 3_000, 900),
-    Instrument("SOLUSDT", "SOL", "USDT", 1_000_000, 100_000, 15_432, 2, 40_000, 900),
-    Instrument("XRPUSDT", "XRP", "USDT", 10_000, 100_000_000, 6_123, 1, 2_500, 800),
-    Instrument("ADAUSDT", "ADA", "USDT", 10_000, 10_000_000, 4_512, 1, 30_000, 600),
-    Instrument("DOGEUSDT", "DOGE", "USDT", 1_000, 100_000_000, 12_345, 2, 9_000, 1_000),
-    Instrument("1000SATSUSDT", "1000SATS", "USDT", 10, 100_000_000, 2_835, 1, 400_000, 500),
-    Instrument("LTCUSDT", "LTC", "USDT", 1_000_000, 100_000, 6_789, 1, 8_000, 500),
-    Instrument("LINKUSDT", "LINK", "USDT", 100_000, 1_000_000, 11_231, 2, 9_000, 700),
-    Instrument("DOTUSDT", "DOT", "USDT", 100_000, 1_000_000, 43_495, 6, 9_000, 700),
-    Instrument("AVAXUSDT", "AVAX", "USDT", 1_000_000, 1_000_000, 2_345, 1, 6_000, 400),
-    Instrument("TRXUSDT", "TRX", "USDT", 10_000, 10_000_000, 1_301, 1, 60_000, 300),
-    Instrument("ETHBTC", "ETH", "BTC", 1_000, 10_000, 4_292, 1, 15_000, 600),
-    Instrument("SOLBTC", "SOL", "BTC", 100, 1_000_000, 24_956, 3, 900, 500),
-    Instrument("BTCEUR", "BTC", "EUR", 1_000_000, 1_000, 5_662_310, 60, 20_000, 800),
-)
-"""Symbols that exist without configuration, most liquid first."""
-
-
-def select_instruments(wanted: list[str] | int | None = None) -> list[Instrument]:
-    """Choose instruments by name or number.
-
-    Parameters
-    ----------
-    wanted : list of str, int or None
-        Symbols (upper case), or how many; a number beyond the built-in ones adds made-up symbols
-        (``T016USDT``, ...) for load runs. None takes the first eight.
-
-    Raises
-    ------
-    ValueError
-        If a symbol is unknown or the number is not positive.
-    """
-    if wanted is None:
-        wanted = 8
-    if isinstance(wanted, int):
-        if wanted < 1:
-            raise ValueError(f"number of symbols must be positive, not {wanted}")
-        chosen = list(BUILT_IN[:wanted])
-        for index in range(len(chosen), wanted):
-            chosen.append(
-                Instrument(
-                    f"T{index:03d}USDT", f"T{index:03d}", "USDT", 10_000, 1_000_000, 20_000, 3, 9_000, 400
-                )
-            )
-        return chosen
-    known = {instrument.symbol: instrument for instrument in BUILT_IN}
-    missing = [symbol for symbol in wanted if symbol not in known]
-    if missing:
-        raise ValueError(f"unknown symbols {', '.join(missing)}; built in: {', '.join(known)}")
-    return [known[symbol] for symbol in dict.fromkeys(wanted)]
 
 
 class Top(NamedTuple):
@@ -163,10 +64,10 @@ class _Segment:
     """A checkpoint of the book and the changes that follow it.
 
     Asks are stored with a negative price: a change is then two machine words, and a minute of history
-    of a busy symbol stays below a megabyte.
+    of a busy symbol stays below a megabyte. Where ids skip, they are a third.
     """
 
-    __slots__ = ("asks", "base_id", "bids", "prices", "quantities")
+    __slots__ = ("asks", "base_id", "bids", "ids", "prices", "quantities")
 
     def __init__(self, base_id: int, bids: dict[int, int], asks: dict[int, int]) -> None:
         self.base_id = base_id
@@ -174,10 +75,29 @@ class _Segment:
         self.asks = asks
         self.prices = array("q")
         self.quantities = array("q")
+        self.ids = array("q")
+
+    def count_until(self, update_id: int) -> int:
+        """Return how many changes have an id up to `update_id`."""
+        if self.ids:
+            return bisect_right(self.ids, update_id)
+        return min(max(0, update_id - self.base_id), len(self.prices))
 
 
 class OutsideHistoryError(LookupError):
     """The update id asked for is older than the history or has not happened yet."""
+
+
+class SharedIds(NamedTuple):
+    """How a symbol takes update ids from a counter that all symbols of the venue share.
+
+    A symbol takes every `stride`-th id or a later one, beginning at its own `offset`: ids skip ahead, no two
+    symbols ever have the same, and yet each book depends on its own seed alone.
+    """
+
+    base: int
+    stride: int
+    offset: int
 
 
 class Market:
@@ -193,13 +113,28 @@ class Market:
     seed : int
         Seed of the sim; the symbol is mixed in, so books differ from each other.
     history_changes : int
-        Update ids that can be asked back, at least.
+        Changes that can be asked back, at least.
+    shared_ids : SharedIds or None
+        None numbers the changes one by one, as the spot venue does.
+
+    Attributes
+    ----------
+    update_id : int
+        Id of the newest change.
+    changes : int
+        Changes since the start.
     """
 
     def __init__(
-        self, instrument: Instrument, seed: int = 1, history_changes: int = _DEFAULT_HISTORY
+        self,
+        instrument: Instrument,
+        seed: int = 1,
+        history_changes: int = _DEFAULT_HISTORY,
+        shared_ids: SharedIds | None = None,
     ) -> None:
         self.instrument = instrument
+        self.changes = 0
+        self._shared_ids = shared_ids
         rng = random.Random(f"{seed}:{instrument.symbol}")
         self._random = rng.random
         self.bids: dict[int, int] = {}
@@ -212,6 +147,11 @@ class Market:
         self.update_id = 10_000_000_000 + self._below(50_000_000_000)
         self._trade_id = 100_000_000 + self._below(3_000_000_000)
         self._agg_id = 50_000_000 + self._below(1_000_000_000)
+        # A generator of its own: the book is the same whether ids skip or not.
+        self._skip = random.Random(f"ids:{seed}:{instrument.symbol}").random
+        if shared_ids is not None:
+            self.update_id = shared_ids.base + shared_ids.offset
+        self._next_id = self._id_after(self.update_id)
         self._fill_book()
         self._segments: deque[_Segment] = deque(maxlen=history_changes // _SEGMENT_CHANGES + 2)
         self._open_segment()
@@ -248,11 +188,10 @@ class Market:
             raise OutsideHistoryError(
                 f"update id {update_id} is outside the history {oldest}..{self.update_id}"
             )
-        index = max(0, (update_id - oldest - 1) // _SEGMENT_CHANGES)
-        segment = self._segments[index]
+        segment = next(segment for segment in reversed(self._segments) if segment.base_id <= update_id)
         bids = dict(segment.bids)
         asks = dict(segment.asks)
-        count = update_id - segment.base_id
+        count = segment.count_until(update_id)
         for price, quantity in zip(segment.prices[:count], segment.quantities[:count], strict=True):
             side = bids if price > 0 else asks
             if quantity:
@@ -267,12 +206,13 @@ class Market:
     def batch(self, since_id: int) -> tuple[Levels, Levels]:
         """Return the levels touched after `since_id` with their present quantity (0 = gone), best first.
 
-        This is what the venue puts into one depth frame ``since_id + 1 .. update_id``. A level that came and
-        went within the batch is listed as removed although a client never saw it; the venue does the same.
+        This is what the venue puts into one depth frame ``first_id_after(since_id) .. update_id``. A level
+        that came and went within the batch is listed as removed although a client never saw it; the venue
+        does the same.
         """
         touched: set[int] = set()
         for segment in reversed(self._segments):
-            touched.update(segment.prices[max(0, since_id - segment.base_id) :])
+            touched.update(segment.prices[segment.count_until(since_id) :])
             if segment.base_id <= since_id:
                 break
         bids = [
@@ -280,6 +220,29 @@ class Market:
         ]
         asks = [(price, self.asks.get(price, 0)) for price in sorted(-p for p in touched if p < 0)]
         return bids, asks
+
+    def first_id_after(self, since_id: int) -> int:
+        """Return the id of the first change after `since_id`, which is in the history and not the newest."""
+        if self._shared_ids is None:
+            return since_id + 1
+        first = self.update_id
+        for segment in reversed(self._segments):
+            at = segment.count_until(since_id)
+            if at < len(segment.ids):
+                first = segment.ids[at]
+            if segment.base_id <= since_id:
+                break
+        return first
+
+    def id_before(self, changes: int) -> int:
+        """Return the id that was the newest `changes` changes ago, or the oldest of the history."""
+        if self._shared_ids is None:
+            return max(self.update_id - changes, self.oldest_update_id)
+        for segment in reversed(self._segments):
+            if changes < len(segment.ids):
+                return segment.ids[-1 - changes]
+            changes -= len(segment.ids)
+        return self.oldest_update_id
 
     # ------------------------------------------------------------------ moving
 
@@ -307,6 +270,15 @@ class Market:
                     break
                 self._set(side, price, self._lots())
         return out
+
+    def take_trade_id(self) -> int:
+        """Take the next trade id, for a trade that touches no level."""
+        self._trade_id += 1
+        return self._trade_id
+
+    def _id_after(self, update_id: int) -> int:
+        shared = self._shared_ids
+        return update_id + 1 if shared is None else update_id + shared.stride * (1 + int(self._skip() * 3))
 
     def _below(self, bound: int) -> int:
         return int(self._random() * bound)
@@ -344,8 +316,12 @@ class Market:
         else:
             del book[price]
             del prices[bisect_left(prices, price)]
-        self.update_id += 1
+        self.update_id = self._next_id
+        self._next_id = self._id_after(self.update_id)
+        self.changes += 1
         segment = self._segment
+        if self._shared_ids is not None:
+            segment.ids.append(self.update_id)
         segment.prices.append(price if side == BID else -price)
         segment.quantities.append(lots)
         if len(segment.prices) == _SEGMENT_CHANGES:
@@ -441,7 +417,7 @@ class Market:
             parts = (take // 3, take - take // 3) if take >= 3 and self._below(4) == 0 else (take,)
             for lots in parts:
                 self._trade_id += 1
-                self._out.append(Trade(self._trade_id, price, lots, side == BID, self.update_id + 1))
+                self._out.append(Trade(self._trade_id, price, lots, side == BID, self._next_id))
                 self._set(side, price, book[price] - lots)
             self._agg_id += 1
             self._out.append(AggTrade(self._agg_id, price, take, first_id, self._trade_id, side == BID))

@@ -34,6 +34,8 @@ class SimProcess:
         Base addresses without a trailing slash.
     symbols : list of str
         Symbols served.
+    venues : dict of str to dict
+        Per family its ``port``, ``rest_url``, ``ws_url`` and ``symbols``; those above are the first's.
     process : subprocess.Popen
         The process itself.
     """
@@ -46,8 +48,9 @@ class SimProcess:
         self.rest_url: str = ready["rest_url"]
         self.ws_url: str = ready["ws_url"]
         self.symbols: list[str] = ready["symbols"]
+        self.venues: dict[str, dict[str, Any]] = ready["venues"]
         self._lock = threading.Lock()
-        self._connection: http.client.HTTPConnection | None = None
+        self._connections: dict[int, http.client.HTTPConnection] = {}
 
     def __enter__(self) -> SimProcess:
         return self
@@ -60,20 +63,20 @@ class SimProcess:
         """Process id."""
         return self.process.pid
 
-    def _connect(self) -> http.client.HTTPConnection:
+    def _connect(self, port: int) -> http.client.HTTPConnection:
         host = urlsplit(self.rest_url).hostname or self.host
         if self.ca_file is None:
-            return http.client.HTTPConnection(host, self.port, timeout=30)
+            return http.client.HTTPConnection(host, port, timeout=30)
         # The side path is not what TLS tests are about, and it must work with a bad certificate too.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        return http.client.HTTPSConnection(host, self.port, timeout=30, context=context)
+        return http.client.HTTPSConnection(host, port, timeout=30, context=context)
 
     def request(
-        self, method: str, path: str, body: dict[str, Any] | None = None
+        self, method: str, path: str, body: dict[str, Any] | None = None, *, venue: str | None = None
     ) -> tuple[int, dict[str, str], str]:
-        """Send one request on a kept connection.
+        """Send one request on a kept connection, to the first family where no venue is named.
 
         Returns
         -------
@@ -82,32 +85,38 @@ class SimProcess:
         """
         data = None if body is None else json.dumps(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
+        port = self.port if venue is None else self.venues[venue]["port"]
         with self._lock:
             for attempt in (1, 2):
-                if self._connection is None:
-                    self._connection = self._connect()
+                connection = self._connections.get(port)
+                if connection is None:
+                    connection = self._connections[port] = self._connect(port)
                 try:
-                    self._connection.request(method, path, data, headers)
-                    response = self._connection.getresponse()
+                    connection.request(method, path, data, headers)
+                    response = connection.getresponse()
                     text = response.read().decode()
                     return response.status, {k.lower(): v for k, v in response.getheaders()}, text
                 except (OSError, http.client.HTTPException):
                     # An idle connection may have been closed meanwhile; once is forgiven.
-                    self._connection.close()
-                    self._connection = None
+                    connection.close()
+                    del self._connections[port]
                     if attempt == 2:
                         raise
         raise AssertionError("unreachable")
 
-    def _json(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        status, _, text = self.request(method, path, body)
+    def _json(
+        self, method: str, path: str, body: dict[str, Any] | None = None, venue: str | None = None
+    ) -> Any:
+        status, _, text = self.request(method, path, body, venue=venue)
         if status == 404 and path.startswith("/sim/truth"):
             raise LookupError(json.loads(text)["reason"])
         if status != 200:
             raise SimProcessError(f"{method} {path}: {status} {text}")
         return json.loads(text)
 
-    def truth(self, symbol: str, update_id: int | None = None, depth: int = 20) -> dict[str, Any]:
+    def truth(
+        self, symbol: str, update_id: int | None = None, depth: int = 20, *, venue: str | None = None
+    ) -> dict[str, Any]:
         """Return the true book.
 
         Parameters
@@ -118,6 +127,8 @@ class SimProcess:
             Which book; None for the newest.
         depth : int
             Levels a side, at least 1.
+        venue : str or None
+            Family; None for the first.
 
         Returns
         -------
@@ -132,11 +143,13 @@ class SimProcess:
         query: dict[str, Any] = {"symbol": symbol, "depth": depth}
         if update_id is not None:
             query["updateId"] = update_id
-        result: dict[str, Any] = self._json("GET", f"/sim/truth?{urlencode(query, quote_via=quote)}")
+        result: dict[str, Any] = self._json(
+            "GET", f"/sim/truth?{urlencode(query, quote_via=quote)}", venue=venue
+        )
         return result
 
     def fault(self, kind: str, **params: Any) -> dict[str, Any]:
-        """Arm a fault; parameters as in `mdp.sim.FAULT_KINDS`, plus stream, symbol, client, count, skip."""
+        """Arm a fault; parameters as `mdp.sim.faults.FaultTable.add` takes them."""
         result: dict[str, Any] = self._json("POST", "/sim/fault", {"kind": kind, **params})
         return result
 
@@ -149,17 +162,50 @@ class SimProcess:
         """Disarm every fault."""
         self._json("DELETE", "/sim/fault")
 
-    def status(self) -> dict[str, Any]:
-        """Return clients, subscriptions, frames sent, update ids, state of the replay."""
-        result: dict[str, Any] = self._json("GET", "/sim/status")
+    def step(
+        self,
+        symbol: str,
+        events: int = 1,
+        *,
+        cut: str | None = None,
+        phase: int = 0,
+        venue: str | None = None,
+    ) -> int:
+        """Let `events` things happen to a symbol of a sim with ``rate=0`` and return its update id.
+
+        Parameters
+        ----------
+        symbol : str
+            Upper case.
+        events : int
+            How many; an event is about 1.05 changes of the book.
+        cut : str or None
+            Speed whose depth batches are cut afterwards, ``""`` or ``@100ms`` and so on; None for none. With
+            an interval that never ends, these are all the cuts there are.
+        phase : int
+            Which lines get that batch, below ``depth_phases``.
+        venue : str or None
+            Family; None for the first.
+        """
+        body = {"symbol": symbol, "events": events, "cut": cut, "phase": phase}
+        return int(self._json("POST", "/sim/step", body, venue)["updateId"])
+
+    def status(self, venue: str | None = None) -> dict[str, Any]:
+        """Return a family's clients, subscriptions, frames sent, update ids, replay state, counters."""
+        result: dict[str, Any] = self._json("GET", "/sim/status", venue=venue)
+        return result
+
+    def counters(self) -> dict[str, Any]:
+        """Return what clients did: violations, weight per minute, refusals and the requests after them."""
+        result: dict[str, Any] = self.status()["counters"]
         return result
 
     def stop(self, timeout_s: float = 10.0) -> int:
         """End the process and return its exit code; harmless if it has ended already."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            for connection in self._connections.values():
+                connection.close()
+            self._connections.clear()
         if self.process.poll() is None:
             self.process.terminate()
         try:

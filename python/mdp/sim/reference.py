@@ -50,7 +50,7 @@ class ReferenceBook:
     def on_snapshot(self, body: str) -> bool:
         """Take a snapshot body; False if it is too old for what is buffered and must be fetched again."""
         snapshot = json.loads(body)
-        if not self._buffer or snapshot["lastUpdateId"] < self._buffer[0]["U"] - 1:
+        if not self._buffer or self._is_too_old(snapshot["lastUpdateId"]):
             return False
         self.snapshot_id = self.last_id = snapshot["lastUpdateId"]
         self.bids = {Decimal(price): quantity for price, quantity in snapshot["bids"]}
@@ -71,10 +71,10 @@ class ReferenceBook:
         if self.last_id is None:
             self._buffer.append(delta)
             return
-        if delta["u"] <= self.last_id:
+        if self._is_old(delta, self.last_id):
             self.dropped += 1
             return
-        if delta["U"] > self.last_id + 1:
+        if not self._follows(delta, self.last_id):
             raise SequenceGapError(f"{delta['U']} after {self.last_id}")
         for book, levels in ((self.bids, delta["b"]), (self.asks, delta["a"])):
             for price_text, quantity in levels:
@@ -90,8 +90,35 @@ class ReferenceBook:
         if self.bids and self.asks and max(self.bids) >= min(self.asks):
             self.crossed += 1
 
+    def _is_too_old(self, snapshot_id: int) -> bool:
+        """Return whether deltas are missing between a snapshot and the first one buffered."""
+        return bool(snapshot_id < self._buffer[0]["U"] - 1)
+
+    def _is_old(self, delta: dict[str, Any], last_id: int) -> bool:
+        return bool(delta["u"] <= last_id)
+
+    def _follows(self, delta: dict[str, Any], last_id: int) -> bool:
+        return bool(delta["U"] <= last_id + 1)
+
     def depth(self, count: int) -> tuple[list[list[str]], list[list[str]]]:
         """Return up to `count` levels a side, best first, as pairs of decimal strings with eight decimals."""
         bids = sorted(self.bids, reverse=True)[:count]
         asks = sorted(self.asks)[:count]
         return [[f"{p:.8f}", self.bids[p]] for p in bids], [[f"{p:.8f}", self.asks[p]] for p in asks]
+
+
+class FuturesReferenceBook(ReferenceBook):
+    """One contract: the first delta contains the snapshot's id, each later one names the last as ``pu``."""
+
+    def _is_too_old(self, snapshot_id: int) -> bool:
+        return bool(snapshot_id < self._buffer[0]["pu"])
+
+    def _is_old(self, delta: dict[str, Any], last_id: int) -> bool:
+        if self.applied:
+            return bool(delta["u"] <= last_id)
+        return bool(delta["u"] < last_id)
+
+    def _follows(self, delta: dict[str, Any], last_id: int) -> bool:
+        if self.applied:
+            return bool(delta["pu"] == last_id)
+        return bool(delta["pu"] <= last_id <= delta["u"])

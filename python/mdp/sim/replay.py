@@ -19,9 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from mdp.sim.feed import RestError, exchange_info_text, symbol_info
+from mdp.sim.families import FAMILIES, Family, is_depth
+from mdp.sim.feed import RestError
 from mdp.sim.frames import RecordedFrame
 from mdp.sim.hub import Hub
+from mdp.sim.info import exchange_info
+from mdp.sim.instruments import Instrument
 from mdp.sim.options import SimOptions
 
 _log = logging.getLogger("mdp.sim")
@@ -59,11 +62,14 @@ class Recording:
         Per symbol, the bodies.
     info : str or None
         Body of exchangeInfo, if recorded.
+    family : str
+        Product it was recorded from.
     """
 
     records: list[tuple[float, RecordedFrame | str]]
     snapshots: dict[str, _Snapshots]
     info: str | None
+    family: str
 
 
 def _files(prefix: str) -> list[str]:
@@ -96,6 +102,7 @@ def load_recording(prefix: str) -> Recording:
     snapshots: dict[str, _Snapshots] = {}
     fetched: list[tuple[float, str, str]] = []
     info: str | None = None
+    family = ""
     for path in paths:
         with (
             gzip.open(path, "rt", encoding="utf-8")
@@ -106,6 +113,7 @@ def load_recording(prefix: str) -> Recording:
                 record = json.loads(line)
                 if record["kind"] == "http":
                     url = urlsplit(record["url"])
+                    family = family or _family_of_path(url.path)
                     if url.path.endswith("/exchangeInfo"):
                         info = record["data"]
                     elif url.path.endswith("/depth"):
@@ -121,11 +129,23 @@ def load_recording(prefix: str) -> Recording:
         own.times.append(t)
         own.bodies.append(body)
     records.sort(key=lambda item: item[0])  # stable, so frames of one connection keep their order
-    return Recording(records, snapshots, info)
+    return Recording(records, snapshots, info, family or "binance")
+
+
+def _family_of_path(path: str) -> str:
+    return next(
+        (
+            name
+            for name, row in FAMILIES.items()
+            if any(path.startswith(f"{base}/") for base in row.rest_bases)
+        ),
+        "",
+    )
 
 
 def split_assets(symbol: str) -> tuple[str, str]:
     """Guess base and quote asset, for recordings without metadata; a provider must never do so."""
+    symbol = symbol.partition("_")[0]  # what follows in a contract is its kind
     for quote in _QUOTES:
         if symbol.endswith(quote) and len(symbol) > len(quote):
             return symbol[: -len(quote)], quote
@@ -165,17 +185,41 @@ def digits_seen(recording: Recording) -> dict[str, tuple[int, int]]:
     return {symbol: (digits[0], digits[1]) for symbol, digits in seen.items()}
 
 
+def _seen_instrument(symbol: str, digits: tuple[int, int]) -> Instrument:
+    """Return what a recording shows of an instrument, without the numbers that shape a synthetic book."""
+    base, quote = split_assets(symbol)
+    tick_e8, lot_e8 = (10 ** max(0, 8 - count) for count in digits)
+    pair, _, kind = symbol.partition("_")
+    contract = "PERPETUAL" if kind in ("", "PERP") else "CURRENT_QUARTER"
+    # COIN-M contracts are worth 100 USD of bitcoin and 10 USD of anything else.
+    size = 100 if base == "BTC" else 10
+    return Instrument(
+        symbol,
+        base,
+        quote,
+        tick_e8,
+        lot_e8,
+        0,
+        0,
+        0,
+        0,
+        *digits,
+        pair=pair,
+        contract_type=contract,
+        contract_size=size,
+    )
+
+
 class ReplayFeed:
     """Plays a `Recording` to whoever has subscribed."""
 
-    def __init__(self, options: SimOptions, hub: Hub) -> None:
-        if options.replay is None:
-            raise ReplayError("no recording given")
+    def __init__(self, options: SimOptions, hub: Hub, recording: Recording) -> None:
         self._options = options
         self._hub = hub
+        self._family: Family = hub.family
         # Losing a frame would break the promise to replay everything, so slow clients are waited for instead.
         hub.cut_slow_clients = False
-        self.recording = load_recording(options.replay)
+        self.recording = recording
         self.state = "waiting"
         self.frames_played = 0
         self.snapshots_given_up = 0
@@ -183,15 +227,11 @@ class ReplayFeed:
         self._moved = asyncio.Condition()
         self._waiting: dict[str, int] = {}
         self._fetched: dict[str, int] = {}
+        self._updates: dict[str, int] = {}
         if self.recording.info is None:
             digits = digits_seen(self.recording)
-            entries = [
-                symbol_info(
-                    symbol, *split_assets(symbol), 10 ** max(0, 8 - price), 10 ** max(0, 8 - quantity)
-                )
-                for symbol, (price, quantity) in sorted(digits.items())
-            ]
-            self._info = exchange_info_text(options.weight_limit, entries)
+            seen = [_seen_instrument(symbol, digits[symbol]) for symbol in sorted(digits)]
+            self._info = exchange_info(self._family, options.weight_of(self._family), seen)
         else:
             self._info = self.recording.info
         listed = [entry["symbol"] for entry in json.loads(self._info)["symbols"]]
@@ -223,6 +263,7 @@ class ReplayFeed:
                 started += loop.time() - stopped
                 continue
             self._clock = max(self._clock, t)
+            self._count(item.stream)
             self._hub.publish(item)
             self.frames_played += 1
             if index % _FRAMES_PER_DRAIN == 0:
@@ -239,6 +280,13 @@ class ReplayFeed:
         while True:  # faults such as a stall may still hold bytes back
             self._hub.flush()
             await asyncio.sleep(0.05)
+
+    def _count(self, stream: str) -> None:
+        """Count a depth frame as update of its symbol, for faults that wait for one."""
+        if is_depth(stream):
+            symbol = stream.partition("@")[0].upper()
+            count = self._updates[symbol] = self._updates.get(symbol, 0) + 1
+            self._hub.faults.happened("update", self._family.name, count, symbol)
 
     async def _wait_for_start(self) -> None:
         wanted = self._options.start_streams
@@ -275,10 +323,10 @@ class ReplayFeed:
 
     # ------------------------------------------------------------------ Feed
 
-    async def snapshot(self, symbol: str, limit: int, stale_updates: int) -> str:
+    async def snapshot(self, symbol: str, limit: int, stale_updates: int, wrong_updates: int) -> str:
         """Return the newest recorded snapshot not after the clock; wait for the first one."""
-        if stale_updates:
-            raise RestError(500, -1000, "snapshot_stale needs the synthetic market")
+        if stale_updates or wrong_updates:
+            raise RestError(500, -1000, "snapshots of other moments need the synthetic market")
         own = self.recording.snapshots.get(symbol)
         if own is None:
             raise RestError(400, -1112, "No orders on book for symbol.")
@@ -303,6 +351,10 @@ class ReplayFeed:
             self._fetched[symbol] = self._fetched.get(symbol, 0) + 1
             self._moved.notify_all()
         return _cut(body, limit)
+
+    def updates(self, symbol: str) -> int:
+        """Return how many depth frames of a symbol have been played."""
+        return self._updates.get(symbol, 0)
 
     def exchange_info(self, symbols: list[str] | None) -> str:
         """Return the recorded instrument list as it was received, or the wanted part of it."""

@@ -40,19 +40,23 @@ class TlsFiles:
     cert_file : Path
         Server certificate, PEM.
     key_file : Path
-        Private key of the server certificate, PEM, mode 0600.
+        Private key of every server certificate of the set, PEM, mode 0600.
     """
 
     ca_file: Path
     cert_file: Path
     key_file: Path
 
-    def server_context(self) -> ssl.SSLContext:
-        """Return a server-side TLS context (1.2 or newer) that presents this certificate."""
+    def server_context(self, flavour: str = "good") -> ssl.SSLContext:
+        """Return a server-side TLS context (1.2 or newer) that presents the certificate of a flavour."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self.cert_file, self.key_file)
+        context.load_cert_chain(self.flavour_file(flavour), self.key_file)
         return context
+
+    def flavour_file(self, flavour: str) -> Path:
+        """Return the path of the certificate of a flavour."""
+        return self.cert_file if flavour == "good" else self.cert_file.with_name(f"{flavour}.pem")
 
     def client_context(self) -> ssl.SSLContext:
         """Return a client-side TLS context that trusts this authority and nothing else."""
@@ -124,41 +128,17 @@ def _write(path: Path, data: bytes, mode: int) -> None:
     os.replace(temporary, path)
 
 
-def create_tls(directory: str | os.PathLike[str], flavour: str = "good") -> TlsFiles:
-    """Write a fresh certificate authority and server certificate.
-
-    Parameters
-    ----------
-    directory : path
-        Created if absent; receives ``ca.pem``, ``server.pem`` and ``server.key``.
-    flavour : str
-        One of `TLS_FLAVOURS`. ``expired``: the validity ended yesterday. ``wrong-host``: issued for another
-        name. ``untrusted``: signed by an authority that is not the one in ``ca.pem``. ``self-signed``: signed
-        by its own key.
-
-    Returns
-    -------
-    TlsFiles
-        Paths of the three files.
-
-    Raises
-    ------
-    ValueError
-        If the flavour is unknown.
-    """
-    if flavour not in TLS_FLAVOURS:
-        raise ValueError(f"unknown TLS flavour {flavour!r}; allowed: {', '.join(TLS_FLAVOURS)}")
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    now = dt.datetime.now(dt.timezone.utc)
-    ca_cert, ca_key = _make_ca(now)
-    signer_cert, signer_key = _make_ca(now) if flavour == "untrusted" else (ca_cert, ca_key)
-
-    key = ec.generate_private_key(ec.SECP256R1())
+def _make_server(
+    flavour: str,
+    key: ec.EllipticCurvePrivateKey,
+    authority: tuple[x509.Certificate, ec.EllipticCurvePrivateKey],
+    now: dt.datetime,
+) -> x509.Certificate:
+    signer_cert, signer_key = _make_ca(now) if flavour == "untrusted" else authority
     issuer = _name("localhost") if flavour == "self-signed" else signer_cert.subject
     signing_key = key if flavour == "self-signed" else signer_key
     not_after = now - dt.timedelta(days=1) if flavour == "expired" else now + dt.timedelta(days=_VALID_DAYS)
-    cert = (
+    return (
         x509.CertificateBuilder()
         .subject_name(_name("localhost"))
         .issuer_name(issuer)
@@ -177,16 +157,44 @@ def create_tls(directory: str | os.PathLike[str], flavour: str = "good") -> TlsF
         .sign(signing_key, hashes.SHA256())
     )
 
-    files = TlsFiles(folder / "ca.pem", folder / "server.pem", folder / "server.key")
+
+def create_tls(directory: str | os.PathLike[str]) -> TlsFiles:
+    """Write a fresh certificate authority and a server certificate of each flavour.
+
+    Parameters
+    ----------
+    directory : path
+        Created if absent; receives ``ca.pem``, ``server.key``, ``server.pem`` and one file per other flavour
+        of `TLS_FLAVOURS`. ``expired``: the validity ended yesterday. ``wrong-host``: issued for another name.
+        ``untrusted``: signed by an authority that is not the one in ``ca.pem``. ``self-signed``: signed by
+        its own key.
+
+    Returns
+    -------
+    TlsFiles
+        Paths of the files.
+    """
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    now = dt.datetime.now(dt.timezone.utc)
+    authority = _make_ca(now)
+    key = ec.generate_private_key(ec.SECP256R1())
+    files = _files(folder)
     pem = serialization.Encoding.PEM
     _write(
         files.key_file,
         key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
         0o600,
     )
-    _write(files.cert_file, cert.public_bytes(pem), 0o644)
-    _write(files.ca_file, ca_cert.public_bytes(pem), 0o644)
+    for flavour in TLS_FLAVOURS:
+        cert = _make_server(flavour, key, authority, now)
+        _write(files.flavour_file(flavour), cert.public_bytes(pem), 0o644)
+    _write(files.ca_file, authority[0].public_bytes(pem), 0o644)
     return files
+
+
+def _files(folder: Path) -> TlsFiles:
+    return TlsFiles(folder / "ca.pem", folder / "server.pem", folder / "server.key")
 
 
 def ensure_tls(directory: str | os.PathLike[str]) -> TlsFiles:
@@ -196,7 +204,7 @@ def ensure_tls(directory: str | os.PathLike[str]) -> TlsFiles:
     ``ca.pem`` can come back to it.
     """
     folder = Path(directory)
-    files = TlsFiles(folder / "ca.pem", folder / "server.pem", folder / "server.key")
+    files = _files(folder)
     try:
         soon = dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=1)
         ca_cert = x509.load_pem_x509_certificate(files.ca_file.read_bytes())
@@ -206,7 +214,8 @@ def ensure_tls(directory: str | os.PathLike[str]) -> TlsFiles:
         # The *_utc properties are newer than the oldest cryptography release allowed here.
         expiry = cert.not_valid_after_utc if hasattr(cert, "not_valid_after_utc") else soon
         if expiry > soon and "localhost" in names.get_values_for_type(x509.DNSName):
-            files.server_context()
+            for flavour in TLS_FLAVOURS:
+                files.server_context(flavour)
             return files
     except (OSError, ValueError, InvalidSignature, x509.ExtensionNotFound, ssl.SSLError, TypeError):
         if files.ca_file.exists():

@@ -178,7 +178,7 @@ std::string Connection::read_request() {
   return head;
 }
 
-bool Connection::accept_websocket() {
+bool Connection::accept_websocket(std::string_view then) {
   if (!handshake()) return false;
   request = read_request();
   constexpr std::string_view kKey = "Sec-WebSocket-Key: ";
@@ -189,7 +189,7 @@ bool Connection::accept_websocket() {
   return write(
       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
       "Upgrade\r\nSec-WebSocket-Accept: " +
-      websocket_accept(key) + "\r\n\r\n");
+      websocket_accept(key) + "\r\n\r\n" + std::string(then));
 }
 
 std::string Connection::encode(int opcode, std::string_view payload, bool fin) {

@@ -45,12 +45,13 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   int index() const { return index_; }  // 0 for the first connection
-  bool handshake();                     // TLS; true at once on a plain server
+  int native_handle() const { return socket_; }
+  bool handshake();  // TLS; true at once on a plain server
 
   // HTTP: the request up to its empty line; empty at the end of the connection.
   std::string read_request();
-  // Reads the upgrade request and answers 101. The request is kept in `request`.
-  bool accept_websocket();
+  // Reads the upgrade request and answers 101, with `then` in the same write. The request is kept in `request`.
+  bool accept_websocket(std::string_view then = "");
   std::string request;
 
   bool write(std::string_view bytes);

@@ -82,7 +82,7 @@ class LineRecorder : public LineHandler {
     const std::lock_guard lock(mutex_);
     states_.push_back({state, reason, std::string(detail)});
   }
-  std::vector<std::string> on_up() override { return subscriptions; }
+  Requests on_up() override { return {subscriptions, first_request_id}; }
 
   std::size_t frame_count() const {
     const std::lock_guard lock(mutex_);
@@ -111,6 +111,7 @@ class LineRecorder : public LineHandler {
 
   bool release_at_once;
   std::vector<std::string> subscriptions;
+  std::int64_t first_request_id = 0;  // of the subscriptions; 0: answers are not awaited
   IoLoop loop;
   std::unique_ptr<ExchangeConnector> connector;
 

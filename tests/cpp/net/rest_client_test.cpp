@@ -357,5 +357,19 @@ TEST(ExchangeConnector, SnapshotGoesThroughTheRestClient) {
   EXPECT_TRUE(eventually([&] { return done.load(); }));
 }
 
+TEST(RestClient, EndlessHeaderIsCutOff) {
+  FakeServer server([](Connection& connection) {
+    if (!connection.handshake()) return;
+    connection.read_request();
+    connection.write("HTTP/1.1 200 OK\r\n");
+    while (connection.write("X-Filler: " + std::string(1'000, 'x') + "\r\n")) {
+    }
+  });
+  RestRunner rest(server.rest_url());
+  const RestResponse response = rest.get("/depth");
+  EXPECT_EQ(response.failed_step, "headers");
+  EXPECT_NE(response.error.find("header limit exceeded"), std::string::npos) << response.error;
+}
+
 }  // namespace
 }  // namespace mdp::net::test

@@ -48,8 +48,8 @@ struct Endpoint {
   bool acknowledges_requests = true;          // every subscribe frame is answered, by its request id
   std::size_t max_streams_per_request = 200;  // subscriptions of one subscribe frame
   std::size_t max_streams_per_connection = 0;
-  double max_requests_per_second = 0;  // client frames on one connection, pongs included
-  std::size_t max_connects_per_5min = 0;
+  double max_requests_per_second = 0;     // client frames on one connection, pongs included
+  std::size_t max_connects_per_5min = 0;  // attempts of one address of ours; 0: no limit known
   std::size_t rest_weight_per_minute = 0;
   std::string rest_weight_pool;            // venues that name the same pool share that weight
   std::int64_t ping_interval_ms = 0;       // of the server's pings; 0: it sends none

@@ -136,6 +136,7 @@ std::size_t Engine::add_venue(VenueConfig config) {
   if (auto url = net::parse_url(config.ws_url); !url) throw ConfigError("ws_url: " + url.error());
   net::RestOptions rest;
   rest.tls = config.tls;
+  rest.proxy = config.proxy;
   runtime->rest = std::make_unique<net::RestClient>(rest_loop_, config.rest_url, rest);
   runtime->config = std::move(config);
   segment_->directory().set_venue(runtime->venue->exchange_id(), runtime->venue->name());

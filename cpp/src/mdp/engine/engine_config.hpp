@@ -9,6 +9,7 @@
 
 #include "mdp/core/venue.hpp"
 #include "mdp/net/backoff.hpp"
+#include "mdp/net/socket_options.hpp"
 #include "mdp/net/tls_options.hpp"
 #include "mdp/publish/segment_writer.hpp"
 #include "mdp/queue/idle_strategy.hpp"
@@ -48,9 +49,11 @@ struct EngineConfig {
 };
 
 struct VenueConfig {
-  std::string name;      // "binance"
-  std::string ws_url;    // empty: the venue's own
-  std::string rest_url;  // empty: the venue's own
+  std::string name;           // "binance"
+  std::string ws_url;         // empty: the venue's own
+  std::string rest_url;       // empty: the venue's own
+  std::string proxy;          // http://[user:password@]host:port for WebSocket and REST; empty: none
+  net::SocketOptions socket;  // of the WebSocket connections
   core::VenueOptions options;
   net::TlsOptions tls;
   net::BackoffOptions backoff;

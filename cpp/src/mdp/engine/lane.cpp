@@ -6,6 +6,8 @@
 
 #include "mdp/core/log.hpp"
 #include "mdp/core/symbol_table.hpp"
+#include "mdp/net/connect_limiter.hpp"
+#include "mdp/net/url.hpp"
 #include "mdp/sys/clock.hpp"
 
 namespace mdp::engine {
@@ -60,14 +62,20 @@ void Lane::make_connector(Line& line) {
   net::ConnectorOptions options;
   options.ws_url = venue_config_.ws_url;
   options.ws_path = endpoint.ws_paths[route_];
+  options.proxy = venue_config_.proxy;
   options.tls = venue_config_.tls;
   options.line_id = line.id;
   options.resolve_timeout = venue_config_.connect_timeout;
   options.tcp_connect_timeout = venue_config_.connect_timeout;
+  options.proxy_timeout = venue_config_.connect_timeout;
   options.tls_handshake_timeout = venue_config_.connect_timeout;
   options.ws_upgrade_timeout = venue_config_.connect_timeout;
+  if (endpoint.acknowledges_requests) options.ack_timeout = venue_config_.subscribe_timeout;
   options.idle_timeout = venue_config_.idle_timeout;
   options.backoff = venue_config_.backoff;
+  options.limiter = net::ConnectLimiter::shared(*net::parse_url(venue_config_.ws_url),
+                                                {.max_connects = endpoint.max_connects_per_5min});
+  options.socket = venue_config_.socket;
   options.pool = pool_;
   options.max_messages_per_second = endpoint.max_requests_per_second;
   line.connector = std::make_unique<net::ExchangeConnector>(loop_, std::move(options), line, &rest_);
@@ -152,9 +160,10 @@ std::vector<core::Subscription> Lane::subscriptions_of(const std::string& venue_
 }
 
 // Under subscriptions_mutex_. The frames that ask for these, each noted as not yet confirmed.
-std::vector<std::string> Lane::request_frames(Line& line, std::vector<core::Subscription> subscriptions) {
+net::Requests Lane::requests_of(Line& line, const std::vector<core::Subscription>& subscriptions) {
   const core::Endpoint& endpoint = venue_.endpoint();
   const std::size_t step = std::max<std::size_t>(endpoint.max_streams_per_request, 1);
+  const std::int64_t first_id = next_request_id_;
   std::vector<std::string> frames;
   for (std::size_t begin = 0; begin < subscriptions.size(); begin += step) {
     const auto part = std::span<const core::Subscription>(subscriptions)
@@ -162,17 +171,11 @@ std::vector<std::string> Lane::request_frames(Line& line, std::vector<core::Subs
     std::vector<std::string> made = venue_.subscribe_frames(part, next_request_id_);
     for (std::size_t i = 0; i < made.size(); ++i) {
       const std::int64_t id = next_request_id_++;
-      if (!endpoint.acknowledges_requests) continue;
-      // The connector paces what it sends: the later ones are answered later.
-      const double rate = endpoint.max_requests_per_second;
-      const double wait_s = rate > 0 ? static_cast<double>(line.pending.size() + 1) / rate : 0;
-      const std::int64_t deadline_ns = sys::monotonic_ns() + to_ns(venue_config_.subscribe_timeout) +
-                                       static_cast<std::int64_t>(wait_s * 1e9);
-      line.pending[id] = {{part.begin(), part.end()}, deadline_ns};
+      if (endpoint.acknowledges_requests) line.pending[id] = {part.begin(), part.end()};
     }
     std::move(made.begin(), made.end(), std::back_inserter(frames));
   }
-  return frames;
+  return {std::move(frames), first_id};
 }
 
 void Lane::add_symbol(const std::string& venue_symbol) {
@@ -180,7 +183,7 @@ void Lane::add_symbol(const std::string& venue_symbol) {
   const std::lock_guard lock(subscriptions_mutex_);
   subscriptions_.insert(subscriptions_.end(), added.begin(), added.end());
   for (Line& line : lines_) {
-    if (line.connected) line.connector->subscribe(request_frames(line, added));
+    if (line.connected) line.connector->subscribe(requests_of(line, added));
   }
 }
 
@@ -189,10 +192,10 @@ void Lane::remove_symbol(const std::string& venue_symbol) {
   std::erase_if(subscriptions_, [&](const core::Subscription& s) { return s.venue_symbol == venue_symbol; });
   for (Line& line : lines_) {
     if (!line.connected) continue;
-    std::vector<std::string> frames =
-        venue_.unsubscribe_frames(subscriptions_of(venue_symbol), next_request_id_);
+    const std::int64_t first_id = next_request_id_;
+    std::vector<std::string> frames = venue_.unsubscribe_frames(subscriptions_of(venue_symbol), first_id);
     next_request_id_ += static_cast<std::int64_t>(frames.size());
-    line.connector->subscribe(std::move(frames));
+    line.connector->subscribe({std::move(frames), first_id});
   }
 }
 
@@ -202,20 +205,20 @@ std::size_t Lane::stream_count() const {
 }
 
 // Loop thread.
-std::vector<std::string> Lane::on_connected(Line& line) {
-  std::vector<std::string> frames;
+net::Requests Lane::on_connected(Line& line) {
+  net::Requests requests;
   {
     const std::lock_guard lock(subscriptions_mutex_);
     line.connected = true;
     line.pending.clear();
-    frames = request_frames(line, subscriptions_);
+    requests = requests_of(line, subscriptions_);
     // relaxed: the notice was for the connection before this one.
     line.leaving.store(false, std::memory_order_relaxed);
-    if (!line.pending.empty()) return frames;
+    if (!line.pending.empty()) return requests;
     mark_up(line);
   }
   hand_on_state(line, shm::LineState::Up);
-  return frames;
+  return requests;
 }
 
 // Under subscriptions_mutex_: on_line_state() takes it before it calls the line down.
@@ -229,14 +232,15 @@ void Lane::mark_up(Line& line) noexcept {
 // Parser thread.
 void Lane::on_reply(core::LineId id, core::ParseStatus status, const core::VenueReply& reply) noexcept {
   Line& line = line_of(id);
+  line.connector->acknowledged(reply.request_id);
   bool came_up = false;
   {
     const std::lock_guard lock(subscriptions_mutex_);
     const auto request = line.pending.find(reply.request_id);
     if (request == line.pending.end()) return;  // of a connection before this one, or not ours
-    const Line::Request answered = std::move(request->second);
+    const std::vector<core::Subscription> asked = std::move(request->second);
     line.pending.erase(request);
-    if (status == core::ParseStatus::VenueError) refused(line, answered.subscriptions, reply);
+    if (status == core::ParseStatus::VenueError) refused(line, asked, reply);
     // relaxed: only this thread and, under the lock, on_connected() and on_line_state() write it.
     came_up = line.pending.empty() && !line.up.load(std::memory_order_relaxed);
     if (came_up) mark_up(line);
@@ -252,7 +256,7 @@ void Lane::refused(Line& line, const std::vector<core::Subscription>& asked,
   if (asked.size() == 1) return reject(line, asked.front(), reply);
   const auto middle = asked.begin() + static_cast<std::ptrdiff_t>(asked.size() / 2);
   for (const auto& half : {std::vector(asked.begin(), middle), std::vector(middle, asked.end())}) {
-    line.connector->subscribe(request_frames(line, half));
+    line.connector->subscribe(requests_of(line, half));
   }
 }
 
@@ -392,24 +396,7 @@ void Lane::tend() {
   if (stopping_.load(std::memory_order_relaxed)) return;
   const std::int64_t now_ns = sys::monotonic_ns();
   const std::lock_guard lock(lines_mutex_);
-  tend_requests(now_ns);
   tend_renewal(now_ns);
-}
-
-void Lane::tend_requests(std::int64_t now_ns) {
-  for (Line& line : lines_) {
-    std::int64_t overdue = 0;
-    {
-      const std::lock_guard lock(subscriptions_mutex_);
-      for (const auto& [id, request] : line.pending) {
-        if (request.deadline_ns < now_ns) overdue = id;
-      }
-      if (overdue != 0) line.pending.clear();
-    }
-    if (overdue == 0) continue;
-    line.connector->reconnect("no answer to request " + std::to_string(overdue) + " within " +
-                              std::to_string(venue_config_.subscribe_timeout.count()) + " ms");
-  }
 }
 
 // The venue said so, or the connection grows old. Lanes that came up together don't leave together.

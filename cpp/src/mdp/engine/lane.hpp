@@ -88,7 +88,7 @@ class Lane final : private ReplyHandler {
   // Any thread. Drops the connection and makes it anew.
   void reconnect(std::string reason);
 
-  // The engine's housekeeping, some times a second: renewals, and requests the venue does not answer.
+  // The engine's housekeeping, some times a second: renewals.
   void tend();
 
   // Pipelined: runs until stop_parser(), then handles what is left in the queue.
@@ -115,11 +115,7 @@ class Lane final : private ReplyHandler {
     core::LineId id = 0;
     std::unique_ptr<net::ExchangeConnector> connector;  // made when first needed, under lines_mutex_
     // Requests the venue has not confirmed, by id. Under lane->subscriptions_mutex_.
-    struct Request {
-      std::vector<core::Subscription> subscriptions;
-      std::int64_t deadline_ns;
-    };
-    std::map<std::int64_t, Request> pending;
+    std::map<std::int64_t, std::vector<core::Subscription>> pending;
     bool connected = false;  // under subscriptions_mutex_: subscriptions go out at once
     // Connected and confirmed. release where it is set, acquire where it is read: who sees it sees the line's
     // subscriptions go on.
@@ -136,7 +132,7 @@ class Lane final : private ReplyHandler {
                        std::string_view detail) noexcept override {
       lane->on_line_state(*this, state, reason, detail);
     }
-    std::vector<std::string> on_up() override { return lane->on_connected(*this); }
+    net::Requests on_up() override { return lane->on_connected(*this); }
   };
   enum class Renewal : std::uint8_t {
     None,
@@ -148,7 +144,7 @@ class Lane final : private ReplyHandler {
   // Loop thread.
   void on_line_state(Line& line, shm::LineState state, net::LineReason reason,
                      std::string_view detail) noexcept;
-  std::vector<std::string> on_connected(Line& line);
+  net::Requests on_connected(Line& line);
   void hand_on(const core::RawMessage& raw) noexcept;
   void hand_on_state(const Line& line, shm::LineState state) noexcept;
 
@@ -166,7 +162,7 @@ class Lane final : private ReplyHandler {
   void tell_control(const Line& line, shm::LineState state, std::string_view detail) noexcept;
   Line& line_of(core::LineId id) noexcept { return lines_[id % kLinesOfALane]; }
   std::vector<core::Subscription> subscriptions_of(const std::string& venue_symbol) const;
-  std::vector<std::string> request_frames(Line& line, std::vector<core::Subscription> subscriptions);
+  net::Requests requests_of(Line& line, const std::vector<core::Subscription>& subscriptions);
   void mark_up(Line& line) noexcept;
 
   // Under lines_mutex_.
@@ -175,7 +171,6 @@ class Lane final : private ReplyHandler {
   void make_connector(Line& line);
   bool renewal_is_due(const Line& line, std::int64_t now_ns) const;
   void tend_renewal(std::int64_t now_ns);
-  void tend_requests(std::int64_t now_ns);
   void close_old();
 
   const core::Venue& venue_;

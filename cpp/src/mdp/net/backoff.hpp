@@ -13,7 +13,7 @@ struct BackoffOptions {
   std::chrono::milliseconds initial{250};
   std::chrono::milliseconds max{30'000};
   double multiplier = 2.0;
-  double jitter = 0.5;  // 0: none; 1: full, anywhere from zero to the step; 0.5: the upper half of the step
+  double jitter = 1.0;  // 1: full, anywhere from zero to the step; 0.5: the upper half of the step; 0: none
   // Up for this long counts as well again: the next failure starts from `initial`.
   std::chrono::milliseconds stable_after{60'000};
   std::uint64_t seed = 0;  // 0: from std::random_device; else the sequence is repeatable

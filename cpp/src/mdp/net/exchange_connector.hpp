@@ -3,11 +3,11 @@
 //
 // The engine makes one per line, on the IoLoop of the connector thread. It knows no venue: what to subscribe
 // to comes from the LineHandler, what a frame means is the parser's business. Whatever goes wrong (no
-// address, refused, bad certificate, reset, close frame, silence) ends in a reconnect with backoff and a line
-// in the log; it never gives up.
+// address, refused, bad certificate, reset, close frame, silence, a request without an answer) ends in a
+// reconnect with backoff and a line in the log that says why and how long it waits; it never gives up.
 //
-// Frames are read straight into buffers of the connector's FramePool, with no allocation, lock or log line
-// per frame once connected. When all buffers are out the connector stops reading, the TCP window closes, and
+// Frames go into buffers of the connector's FramePool, all those of a TLS record in one go, with no allocation,
+// lock or log line per frame once connected. When all buffers are out the connector stops reading, the TCP window closes, and
 // nothing is lost. So a raw queue of at least FramePoolOptions::frame_count slots is never full: the pool is
 // the bound.
 #pragma once
@@ -18,15 +18,18 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "mdp/core/counters.hpp"
 #include "mdp/core/ids.hpp"
 #include "mdp/core/raw_message.hpp"
 #include "mdp/net/backoff.hpp"
+#include "mdp/net/connect_limiter.hpp"
 #include "mdp/net/frame_pool.hpp"
 #include "mdp/net/io_loop.hpp"
 #include "mdp/net/rest_client.hpp"
+#include "mdp/net/socket_options.hpp"
 #include "mdp/net/tls_options.hpp"
 #include "mdp/shm/event.hpp"
 
@@ -37,12 +40,15 @@ enum class LineReason : std::uint8_t {
   None = 0,
   Starting,        // first attempt
   Retrying,        // a later attempt
+  Limited,         // an attempt waits for its place in ConnectorOptions::limiter
   Connected,       // Up
   ResolveFailed,   // no address for the host
   ConnectFailed,   // no address accepted a TCP connection
+  ProxyFailed,     // the proxy refused the tunnel
   TlsFailed,       // handshake failed, certificate refused included
   UpgradeFailed,   // the venue refused the WebSocket upgrade
   Timeout,         // a step took longer than its time-out; the detail names it
+  Unanswered,      // a request of ours was not answered within ack_timeout
   Idle,            // no byte for the idle time-out, not even the answer to our ping
   ClosedByVenue,   // close frame
   ConnectionLost,  // reset, end of stream, truncated TLS
@@ -57,29 +63,34 @@ std::string_view to_string(LineReason reason) noexcept;  // "connection_lost"
 struct ConnectorOptions {
   std::string ws_url;   // wss://host[:port], without a path; ws:// for loopback hosts only
   std::string ws_path;  // path and query of the upgrade request; empty: "/"
+  std::string proxy;    // parse_proxy(); empty: none
   TlsOptions tls;
   core::LineId line_id = 0;
 
   // Each step has its own; a step that runs out of time ends the attempt with LineReason::Timeout. TCP: per
-  // address.
+  // address, and the next address does not wait for the one before (DialOptions::next_address_after).
   std::chrono::milliseconds resolve_timeout{5'000};
   std::chrono::milliseconds tcp_connect_timeout{5'000};
+  std::chrono::milliseconds proxy_timeout{5'000};
   std::chrono::milliseconds tls_handshake_timeout{5'000};
   std::chrono::milliseconds ws_upgrade_timeout{5'000};
+  // A request with an id (Requests) that acknowledged() did not name within this time ends the line with
+  // LineReason::Unanswered, at most a quarter of it later. 0: answers are not awaited.
+  std::chrono::milliseconds ack_timeout{0};
   // No byte from the venue (frame, ping or pong) for half of this: we ping. For all of it: the line is dead.
   std::chrono::milliseconds idle_timeout{30'000};
   std::chrono::milliseconds close_timeout{1'000};  // how long disconnect() waits for the venue's close frame
 
   BackoffOptions backoff;
+  // Asked before each attempt; nullptr: none. See ConnectLimiter::shared().
+  std::shared_ptr<ConnectLimiter> limiter;
   FramePoolOptions pool;
 
   // Text frames we send, counted together with pongs and our own pings:
   // core::Endpoint::max_requests_per_second. One of them is kept free for a pong. 0: no limit.
   double max_messages_per_second = 0;
 
-  bool tcp_nodelay = true;
-  int receive_buffer_bytes = 0;  // SO_RCVBUF; 0: the kernel's own sizing
-  int busy_poll_us = 0;          // SO_BUSY_POLL; 0: off. Refused by the kernel: logged, not fatal
+  SocketOptions socket;
   std::string user_agent = "mdp";
 };
 
@@ -99,6 +110,15 @@ struct ConnectorCounters {
   core::Counter grown_frames;   // times a buffer had to grow
 };
 
+// Text frames to send, in order, paced. With a `first_id` frame i carries request id first_id + i, and its
+// answer is awaited (ConnectorOptions::ack_timeout); 0: no answers are awaited.
+struct Requests {
+  Requests(std::vector<std::string> text_frames = {}, std::int64_t first = 0)  // NOLINT: frames alone will do
+      : frames(std::move(text_frames)), first_id(first) {}
+  std::vector<std::string> frames;
+  std::int64_t first_id;
+};
+
 // What a line tells its owner. Every call comes on the loop thread.
 class LineHandler {
  public:
@@ -108,17 +128,18 @@ class LineHandler {
   // core::kFramePadding bytes after it are zero. The message path: no allocation, lock or log line in here.
   virtual void on_frame(const core::RawMessage& frame) noexcept = 0;
 
-  // `detail` is for people, and valid during the call. Down is reported once per failed attempt or lost line.
+  // `detail` is for people, and valid during the call. Down is reported once per failed attempt or lost line,
+  // and says how long until the next attempt.
   virtual void on_line_state(shm::LineState state, LineReason reason, std::string_view detail) noexcept = 0;
 
-  // The line just came up (on_line_state(Up) was called before): the text frames to send, in order, paced.
-  // That is everything to be subscribed, since a new connection knows nothing of the old one.
-  virtual std::vector<std::string> on_up() = 0;
+  // The line just came up (on_line_state(Up) was called before): what to send. That is everything to be
+  // subscribed, since a new connection knows nothing of the old one.
+  virtual Requests on_up() = 0;
 };
 
 class ExchangeConnector {
  public:
-  // Throws ConfigError: a URL that cannot be read, ws:// or insecure_skip_verify for a host that is not
+  // Throws ConfigError: a URL or proxy that cannot be read, ws:// or insecure_skip_verify for a host that is not
   // loopback, a CA file that cannot be read, impossible pool settings. `loop`, `handler` and `rest` outlive
   // the connector. `rest` may be nullptr if fetch_snapshot() is not used; it runs on a loop of its own.
   ExchangeConnector(IoLoop& loop, ConnectorOptions options, LineHandler& handler, RestClient* rest = nullptr);
@@ -131,9 +152,14 @@ class ExchangeConnector {
   // call does nothing.
   void connect();
 
-  // Any thread. Sends these text frames now, paced, after those already waiting. Where the line is not up
-  // they are dropped: on_up() of the next connection returns them all.
-  void subscribe(std::vector<std::string> text_frames);
+  // Any thread. Sends these now, paced, after those already waiting. Where the line is not up they are
+  // dropped: on_up() of the next connection returns them all.
+  void subscribe(Requests requests);
+
+  // Any thread. The venue answered this request, with whatever words; negative: the answer named none, and
+  // counts for the oldest one awaited. Ids nobody awaits are ignored, so the answer of an earlier connection
+  // does no harm as long as ids are not used twice. Takes a lock: once per request, not per message.
+  void acknowledged(std::int64_t request_id);
 
   // Runs the loop on the calling thread until IoLoop::stop().
   void run(queue::IdleMode mode) { loop_.run(mode); }

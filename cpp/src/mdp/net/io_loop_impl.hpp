@@ -91,7 +91,7 @@ class RecycledAllocator {
 };
 
 // Continuations to run right after the present handler, in order. Asio's own post() would put each one behind
-// another epoll_wait; Beast posts one for every frame it finds already buffered.
+// another epoll_wait, and Beast posts freely.
 class ReadyList {
  public:
   explicit ReadyList(RecycledMemory& memory) noexcept : memory_(memory) {}

@@ -15,6 +15,7 @@
 
 #include "mdp/core/error.hpp"
 #include "mdp/core/raw_message.hpp"
+#include "mdp/net/dialer.hpp"
 #include "mdp/net/transport.hpp"
 
 namespace mdp::net {
@@ -133,6 +134,7 @@ struct RestClient::Impl : std::enable_shared_from_this<Impl> {
     if (options.max_connections == 0) throw ConfigError("rest: max_connections must be at least 1, found 0");
     dial.url = url;
     dial.tls = options.tls;
+    dial.proxy = checked_proxy(options.proxy);
   }
 
   void submit(Request request);
@@ -183,7 +185,8 @@ void RestConnection::serve(Request request) {
   step_ = "connect";
   DialOptions dial = client->dial;
   // The request's own deadline is the only clock; no step may end earlier.
-  dial.resolve_timeout = dial.connect_timeout = dial.tls_timeout = request_->timeout + milliseconds(1'000);
+  dial.resolve_timeout = dial.connect_timeout = dial.proxy_timeout = dial.tls_timeout =
+      request_->timeout + milliseconds(1'000);
   dialer_ = std::make_shared<Dialer>(client->loop.impl(), dial, transport_);
   dialer_->start(shared_from_this(), [self = shared_from_this()](DialResult result) {
     if (!self->alive_) return;
@@ -191,8 +194,7 @@ void RestConnection::serve(Request request) {
       self->open_ = true;
       return self->write();
     }
-    static constexpr const char* kStep[] = {"resolve", "connect", "tls"};
-    self->fail(kStep[static_cast<int>(result.step)], result.detail);
+    self->fail(std::string(to_string(result.step)), result.detail);
   });
 }
 
@@ -265,7 +267,8 @@ void RestConnection::fail(std::string step, const std::string& what) {
   const auto client = client_.lock();
   const std::string where = client ? client->url.authority() : std::string();
   // The Dialer's texts name step and host already.
-  const bool dialed = step == "resolve" || step == "tls" || (step == "connect" && what.starts_with("TCP"));
+  const bool dialed =
+      step == "resolve" || step == "proxy" || step == "tls" || (step == "connect" && what.starts_with("TCP"));
   std::string text = dialed ? what : step + " of GET " + request_->target + " at " + where + ": " + what;
   answer(failure(std::move(step), std::move(text)), false);
 }

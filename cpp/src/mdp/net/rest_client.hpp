@@ -21,6 +21,7 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
 struct RestOptions {
   TlsOptions tls;
+  std::string proxy;                              // parse_proxy(); empty: none
   std::size_t max_connections = 4;                // open at a time; further requests wait in order
   std::size_t max_waiting = 4096;                 // a request beyond is answered with an error at once
   std::size_t max_body_bytes = 64 * 1024 * 1024;  // a longer body is an error of step "body"
@@ -32,7 +33,8 @@ struct RestResponse {
   int status = 0;       // HTTP status; 0: no answer, see error
   HttpHeaders headers;  // as received; names in lower case
   std::string error;    // empty, or what failed, naming step, host and port; a 4xx is an answer, not an error
-  std::string failed_step;  // resolve, connect, tls, write, headers, body, queue, loop; empty without error
+  std::string
+      failed_step;  // resolve, connect, proxy, tls, write, headers, body, queue, loop; empty without error
   std::int64_t recv_ts_ns = 0;  // when the socket handed over the last bytes of the answer
 
   // core::kFramePadding readable zero bytes follow it. Valid as long as this object.
@@ -51,7 +53,7 @@ class RestClient {
  public:
   using Callback = std::function<void(RestResponse)>;
 
-  // `base_url` is https://host[:port], or http:// for a loopback host. Throws ConfigError for a bad URL, a CA
+  // `base_url` is https://host[:port], or http:// for a loopback host. Throws ConfigError for a bad URL or proxy, a CA
   // file that cannot be read, or verification switched off for a host that is not loopback. `loop` outlives
   // the client.
   RestClient(IoLoop& loop, std::string_view base_url, RestOptions options = {});

@@ -1,5 +1,5 @@
-// What WebSocket and REST stand on: a TCP socket that knows when its bytes arrived, TLS on top of it, and the
-// Dialer that opens both step by step. Private to net (it includes Asio and OpenSSL). Loop thread only.
+// What WebSocket and REST stand on: a TCP socket that knows when its bytes arrived, and TLS on top of it. The
+// Dialer opens both. Private to net (it includes Asio and OpenSSL). Loop thread only.
 #pragma once
 
 #include "mdp/net/boost_config.hpp"
@@ -9,16 +9,11 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/bind_handler.hpp>
 #include <boost/beast/core/role.hpp>
-#include <chrono>
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "mdp/core/counters.hpp"
 #include "mdp/net/io_loop_impl.hpp"
@@ -31,7 +26,6 @@ namespace beast = boost::beast;
 using tcp = asio::ip::tcp;
 // The executor is spelled out: the default one is type-erased, which costs an allocation here and there.
 using Socket = asio::basic_stream_socket<tcp, asio::io_context::executor_type>;
-using Resolver = asio::ip::basic_resolver<tcp, asio::io_context::executor_type>;
 
 // Written by the loop thread at every socket read. Outlives the sockets that write it.
 struct Traffic {
@@ -66,7 +60,17 @@ class TcpStream {
     socket_.async_write_some(buffers, std::forward<Handler>(handler));
   }
 
-  // After (re)connecting: the next read asks the socket first.
+  // What bytes there are, without waiting; error would_block: none. Once the socket was found empty that is
+  // so, without a system call, until reset().
+  template <class Buffers>
+  std::size_t read_some(const Buffers& buffers, error_code& ec);
+  // Only TLS needs it, for an alert of its own inside read_some().
+  template <class Buffers>
+  std::size_t write_some(const Buffers& buffers, error_code& ec) {
+    return socket_.write_some(buffers, ec);
+  }
+
+  // After (re)connecting, and when the socket became readable: the next read asks the socket first.
   void reset() noexcept { drained_ = false; }
 
   template <class Handler>
@@ -106,8 +110,26 @@ class Transport {
   TcpStream& tcp_stream() noexcept { return tcp_; }
   TlsStream* tls_stream() noexcept { return tls_ ? &*tls_ : nullptr; }
 
+  // The next so many reads bring one byte each. For the answer to the upgrade: Beast then leaves the frames
+  // behind it where they are.
+  void read_bytewise(std::size_t reads) noexcept { bytewise_reads_ = reads; }
+
+  // What plaintext there is, without waiting, at most one TLS record; error would_block: none. Not while an
+  // asynchronous read is under way.
+  std::size_t read_some(asio::mutable_buffer buffer, error_code& ec) {
+    return tls_ ? tls_->read_some(buffer, ec) : tcp_.read_some(buffer, ec);
+  }
+
   template <class Buffers, class Handler>
   void async_read_some(const Buffers& buffers, Handler&& handler) {
+    if (bytewise_reads_ > 0) {
+      --bytewise_reads_;
+      const auto first = asio::buffer_sequence_begin(buffers);
+      const asio::mutable_buffer byte =
+          first == asio::buffer_sequence_end(buffers) ? asio::mutable_buffer() : asio::buffer(*first, 1);
+      return tls_ ? tls_->async_read_some(byte, std::forward<Handler>(handler))
+                  : tcp_.async_read_some(byte, std::forward<Handler>(handler));
+    }
     if (tls_) {
       tls_->async_read_some(buffers, std::forward<Handler>(handler));
     } else {
@@ -132,6 +154,7 @@ class Transport {
  private:
   TcpStream tcp_;
   std::optional<TlsStream> tls_;
+  std::size_t bytewise_reads_ = 0;
 };
 
 // Beast calls this after the closing handshake. No TLS close_notify: the close frames already agreed on the
@@ -153,73 +176,20 @@ inline void beast_close_socket(Transport& transport) noexcept { transport.close(
 // plain or unverified connections to a host that is not loopback. Logs a warning where verification is off.
 std::optional<asio::ssl::context> make_tls_context(const Url& url, const TlsOptions& options);
 
-// One address, "1.2.3.4:443" or "[::1]:443".
-std::string to_string(const tcp::endpoint& endpoint);
 // OpenSSL's words where there are any.
 std::string describe(const error_code& ec);
 
-enum class DialStep : std::uint8_t { Resolve, Connect, Tls };
-
-struct DialOptions {
-  Url url;
-  TlsOptions tls;
-  std::chrono::milliseconds resolve_timeout{5'000};
-  std::chrono::milliseconds connect_timeout{5'000};  // per address
-  std::chrono::milliseconds tls_timeout{5'000};
-  bool tcp_nodelay = true;
-  int receive_buffer_bytes = 0;
-  int busy_poll_us = 0;
-};
-
-struct DialResult {
-  bool ok = false;
-  DialStep step = DialStep::Resolve;  // the one that failed
-  bool timed_out = false;
-  std::string detail;  // for people: step, host, port, reason of each address; after success the address
-};
-
-// Opens a Transport: resolve, TCP connect to one address after the other (so an IPv6 address without a route
-// falls through to the next), TLS handshake. A proxy's CONNECT will go between the last two.
-class Dialer : public std::enable_shared_from_this<Dialer> {
- public:
-  using Done = std::function<void(DialResult)>;
-
-  Dialer(IoLoop::Impl& loop, const DialOptions& options, Transport& transport);
-
-  // Once. `done` is called once, unless cancel() comes first. `owner` keeps the transport alive: socket
-  // operations that were given up still end, later, and touch it.
-  void start(std::shared_ptr<void> owner, Done done);
-  // Drops `done` and closes the socket.
-  void cancel() noexcept;
-
- private:
-  void arm_timer(std::chrono::milliseconds timeout);
-  void resolve();
-  void on_resolved(error_code ec, std::vector<tcp::endpoint> addresses);
-  void connect_next();
-  void on_connected(error_code ec, std::size_t attempt);
-  void apply_socket_options(const tcp::endpoint& address);
-  void handshake();
-  void on_handshake(error_code ec);
-  void on_timeout();
-  void finish(DialResult result);
-  void fail(bool timed_out, std::string what);
-
-  DialOptions options_;
-  Transport* transport_;
-  Resolver resolver_;
-  asio::steady_timer timer_;
-  std::shared_ptr<void> owner_;  // until done or cancelled; then only operations under way hold it
-  Done done_;
-  DialStep step_ = DialStep::Resolve;
-  std::chrono::milliseconds timeout_{0};
-  std::uint64_t timer_round_ = 0;  // a timer that fired while it was being armed anew is not ours
-  std::vector<tcp::endpoint> addresses_;
-  std::size_t next_address_ = 0;
-  std::string failures_;  // "address: reason; address: reason"
-};
-
 // --- TcpStream, inline ---
+
+template <class Buffers>
+std::size_t TcpStream::read_some(const Buffers& buffers, error_code& ec) {
+  const auto first = asio::buffer_sequence_begin(buffers);
+  std::size_t bytes = 0;
+  ec = {};
+  if (first == asio::buffer_sequence_end(buffers) || asio::mutable_buffer(*first).size() == 0) return 0;
+  if (drained_ || !read_now(*first, ec, bytes)) ec = asio::error::would_block;
+  return bytes;
+}
 
 template <class Buffers, class Handler>
 void TcpStream::async_read_some(const Buffers& buffers, Handler&& handler) {

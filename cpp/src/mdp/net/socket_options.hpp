@@ -1,0 +1,13 @@
+// SocketOptions: what is asked of the kernel for a connection. Where it refuses, that is logged
+// (socket.option_refused) and the connection works without; where it gives less, that is logged too.
+#pragma once
+
+namespace mdp::net {
+
+struct SocketOptions {
+  bool tcp_nodelay = true;
+  int receive_buffer_bytes = 0;  // SO_RCVBUF; 0: the kernel's own sizing
+  int busy_poll_us = 0;  // SO_BUSY_POLL; 0: off. Needs CAP_NET_ADMIN where it exceeds the system's value
+};
+
+}  // namespace mdp::net

@@ -1,0 +1,205 @@
+"""The instrument lists (``exchangeInfo``) of the three families, keys and filters as the venue has them."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from mdp.sim.families import Family
+from mdp.sim.instruments import Instrument, text_e8
+
+
+def _spot_rate_limits(weight: int) -> list[dict[str, Any]]:
+    """Return the ``rateLimits`` of spot."""
+    return [
+        {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": weight},
+        {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100},
+        {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 200_000},
+        {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 300_000},
+    ]
+
+
+def _spot_entry(symbol: str, base: str, quote: str, tick_e8: int, lot_e8: int) -> dict[str, Any]:
+    """Return one entry of ``symbols`` on spot."""
+    return {
+        "symbol": symbol,
+        "status": "TRADING",
+        "baseAsset": base,
+        "baseAssetPrecision": 8,
+        "quoteAsset": quote,
+        "quotePrecision": 8,
+        "quoteAssetPrecision": 8,
+        "baseCommissionPrecision": 8,
+        "quoteCommissionPrecision": 8,
+        "orderTypes": [
+            "LIMIT",
+            "LIMIT_MAKER",
+            "MARKET",
+            "STOP_LOSS",
+            "STOP_LOSS_LIMIT",
+            "TAKE_PROFIT",
+            "TAKE_PROFIT_LIMIT",
+        ],
+        "icebergAllowed": True,
+        "ocoAllowed": True,
+        "otoAllowed": True,
+        "quoteOrderQtyMarketAllowed": True,
+        "allowTrailingStop": True,
+        "cancelReplaceAllowed": True,
+        "isSpotTradingAllowed": True,
+        "isMarginTradingAllowed": False,
+        "filters": [
+            {
+                "filterType": "PRICE_FILTER",
+                "minPrice": text_e8(tick_e8),
+                "maxPrice": text_e8(tick_e8 * 100_000_000),
+                "tickSize": text_e8(tick_e8),
+            },
+            {
+                "filterType": "LOT_SIZE",
+                "minQty": text_e8(lot_e8),
+                "maxQty": text_e8(lot_e8 * 900_000_000),
+                "stepSize": text_e8(lot_e8),
+            },
+            {"filterType": "ICEBERG_PARTS", "limit": 10},
+            {
+                "filterType": "MARKET_LOT_SIZE",
+                "minQty": "0.00000000",
+                "maxQty": text_e8(lot_e8 * 9_000_000),
+                "stepSize": "0.00000000",
+            },
+            {
+                "filterType": "NOTIONAL",
+                "minNotional": "5.00000000",
+                "applyMinToMarket": True,
+                "maxNotional": "9000000.00000000",
+                "applyMaxToMarket": False,
+                "avgPriceMins": 5,
+            },
+            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
+            {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},
+        ],
+        "permissions": [],
+        "permissionSets": [["SPOT"]],
+        "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
+        "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT"],
+    }
+
+
+def _plain(value_e8: int) -> str:
+    """Format a count of 1e-8 units without trailing zeros."""
+    text = text_e8(value_e8)
+    return text.rstrip("0").rstrip(".")
+
+
+def _futures_entry(family: Family, spec: Instrument) -> dict[str, Any]:
+    tick, lot = _plain(spec.tick_e8), _plain(spec.lot_e8)
+    coin = family.product == 2
+    filters: list[dict[str, Any]] = [
+        {
+            "minPrice": tick,
+            "maxPrice": _plain(spec.tick_e8 * 10_000_000),
+            "filterType": "PRICE_FILTER",
+            "tickSize": tick,
+        },
+        {"stepSize": lot, "filterType": "LOT_SIZE", "maxQty": _plain(spec.lot_e8 * 1_000_000), "minQty": lot},
+        {
+            "stepSize": lot,
+            "filterType": "MARKET_LOT_SIZE",
+            "maxQty": _plain(spec.lot_e8 * 120_000),
+            "minQty": lot,
+        },
+        {"limit": 200, "filterType": "MAX_NUM_ORDERS"},
+        {"limit": 100 if coin else 10, "filterType": "MAX_NUM_ALGO_ORDERS"},
+        {
+            "multiplierDown": "0.9500",
+            "multiplierUp": "1.0500",
+            "multiplierDecimal": "4",
+            "filterType": "PERCENT_PRICE",
+        },
+    ]
+    if not coin:
+        filters.insert(5, {"notional": "5", "filterType": "MIN_NOTIONAL"})
+    entry: dict[str, Any] = {
+        "symbol": spec.symbol,
+        "pair": spec.pair,
+        "contractType": spec.contract_type,
+        "deliveryDate": spec.delivery_ms,
+        "onboardDate": 1_597_042_800_000 if coin else 1_569_398_400_000,
+    }
+    if coin:
+        entry |= {"contractStatus": "TRADING", "contractSize": spec.contract_size, "marginAsset": spec.base}
+    else:
+        entry["status"] = "TRADING"
+    entry |= {
+        "maintMarginPercent": "2.5000",
+        "requiredMarginPercent": "5.0000",
+        "baseAsset": spec.base,
+        "quoteAsset": spec.quote,
+    }
+    if not coin:
+        entry["marginAsset"] = spec.quote
+    entry |= {
+        "pricePrecision": spec.price_decimals,
+        "quantityPrecision": spec.quantity_decimals,
+        "baseAssetPrecision": 8,
+        "quotePrecision": 8,
+    }
+    if coin:
+        entry["equalQtyPrecision"] = 4
+    return entry | {
+        "underlyingType": "COIN",
+        "underlyingSubType": [],
+        "triggerProtect": "0.0500",
+        "filters": filters,
+        "orderTypes": [
+            "LIMIT",
+            "MARKET",
+            "STOP",
+            "STOP_MARKET",
+            "TAKE_PROFIT",
+            "TAKE_PROFIT_MARKET",
+            "TRAILING_STOP_MARKET",
+        ],
+        "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
+    }
+
+
+def exchange_info(family: Family, weight_limit: int, instruments: list[Instrument]) -> str:
+    """Return the body of ``GET exchangeInfo``.
+
+    Parameters
+    ----------
+    family : Family
+        Whose form it takes.
+    weight_limit : int
+        Request weight per minute that it names.
+    instruments : list of Instrument
+        What it lists.
+    """
+    info: dict[str, Any] = {"timezone": "UTC", "serverTime": time.time_ns() // 1_000_000}
+    if family.product == 1:
+        info["futuresType"] = "U_MARGINED"
+    if family.futures:
+        info["rateLimits"] = [
+            {
+                "rateLimitType": "REQUEST_WEIGHT",
+                "interval": "MINUTE",
+                "intervalNum": 1,
+                "limit": weight_limit,
+            },
+            {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200},
+        ]
+    else:
+        info["rateLimits"] = _spot_rate_limits(weight_limit)
+    info["exchangeFilters"] = []
+    if family.product == 1:
+        info["assets"] = [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}]
+    info["symbols"] = [
+        _futures_entry(family, spec)
+        if family.futures
+        else _spot_entry(spec.symbol, spec.base, spec.quote, spec.tick_e8, spec.lot_e8)
+        for spec in instruments
+    ]
+    return json.dumps(info, separators=(",", ":"))
