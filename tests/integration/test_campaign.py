@@ -96,7 +96,8 @@ class Campaign:
         """Play one random script and see that everything is right again."""
         rng = random.Random(seed)
         script = [random_fault(rng) for _ in range(rng.randint(*FAULTS))]
-        print(f"scenario {seed}: {', '.join(fault['kind'] for fault in script)}")
+        kinds = ", ".join(fault["kind"] for fault in script)
+        print(f"scenario {seed}, {resident_kib()} KiB resident: {kinds}")
         for fault in script:
             self.sim.fault(**fault)
             self.faults += 1
