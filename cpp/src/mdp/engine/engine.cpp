@@ -164,7 +164,7 @@ std::vector<core::Instrument> Engine::fetch_instruments(std::size_t venue) {
 
 Engine::RestLimits Engine::rest_limits(std::size_t venue) const {
   const VenueRuntime& runtime = *venues_.at(venue);
-  return {runtime.venue->endpoint().rest_weight_per_minute,
+  return {runtime.venue->endpoint().rest_weight_pool, runtime.venue->endpoint().rest_weight_per_minute,
           runtime.venue->snapshot_request("", runtime.config.snapshot_depth).weight};
 }
 
