@@ -14,6 +14,8 @@ using shm::EventType;
 
 namespace {
 
+constexpr std::size_t kPoolChunkBlocks = (std::size_t{2} << 20) / sizeof(LevelBlock);  // a huge page
+
 // An update of which not every chunk is there yet. Deltas and snapshots have one each: a snapshot comes from
 // the REST thread's queue, and deltas of the line are handled between its chunks.
 struct Assembly {
@@ -45,14 +47,23 @@ struct OrderBookManager::Entry {
   Assembly delta_chunks;
   Assembly snapshot_chunks;
 
+  // Starts to fetch what every delta needs, all lines at once: with many books none of them is near.
+  void prefetch() const noexcept {
+    const char* const end = reinterpret_cast<const char*>(&next);
+    for (auto* at = reinterpret_cast<const char*>(this); at < end; at += shm::kCacheLineSize) {
+      __builtin_prefetch(at);
+    }
+    __builtin_prefetch(&delta_chunks.active);
+  }
+
   Entry(core::SymbolId symbol_, core::ExchangeId exchange_, core::LineId line_, const core::SyncRule& rule_,
-        const BookOptions& options)
+        const BookOptions& options, BlockPool& pool)
       : symbol(symbol_),
         exchange(exchange_),
         line(line_),
         rule(&rule_),
-        book(options.depth_cap),
-        next(options.depth_cap) {
+        book(options.depth_cap, &pool),
+        next(options.depth_cap, &pool) {
     book.reserve(options.reserve_levels);
     next.reserve(options.reserve_levels);
   }
@@ -94,7 +105,7 @@ const OrderBookManager::Action OrderBookManager::kTransitions[kStates][kInputs] 
 
 OrderBookManager::OrderBookManager(core::EventSink& events, BookListener& listener,
                                    const BookOptions& options)
-    : events_(events), listener_(listener), options_(options) {
+    : events_(events), listener_(listener), options_(options), pool_(options.memory, kPoolChunkBlocks) {
   options_.table_levels = std::min(options_.table_levels, shm::kMaxEventLevels / 2);
 }
 OrderBookManager::~OrderBookManager() = default;
@@ -102,7 +113,7 @@ OrderBookManager::~OrderBookManager() = default;
 void OrderBookManager::add_symbol(core::SymbolId symbol, core::ExchangeId exchange, core::LineId line,
                                   const core::SyncRule& rule) {
   if (route(symbol) != nullptr) return;
-  auto entry = std::make_unique<Entry>(symbol, exchange, line, rule, options_);
+  auto entry = std::make_unique<Entry>(symbol, exchange, line, rule, options_, pool_);
   if (symbol >= routes_.size()) routes_.resize(symbol + std::size_t{1}, nullptr);
   routes_[symbol] = entry.get();
   Entry& added = *entry;
@@ -135,6 +146,7 @@ void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
   if (header.update_type == UpdateType::Line) return on_line(header);
   Entry* const entry = route(header.symbol_id);
   if (entry == nullptr) return counters_.unroutable.add();
+  entry->prefetch();
   switch (header.update_type) {
     case UpdateType::Delta:
     case UpdateType::Snapshot:
@@ -274,6 +286,7 @@ void OrderBookManager::buffer(Entry& entry, const Update& delta) noexcept {
 }
 
 void OrderBookManager::apply_live(Entry& entry, const Update& delta) noexcept {
+  entry.book.prefetch_top();
   SequenceVerdict verdict = entry.joined ? entry.rule->check_next(entry.last_id, *delta.header)
                                          : entry.rule->check_first(entry.last_id, *delta.header);
   // Sequence numbers start anew: nothing says that this one follows.
@@ -284,7 +297,7 @@ void OrderBookManager::apply_live(Entry& entry, const Update& delta) noexcept {
     go_stale(entry, StateReason::Gap);
     return dispatch(entry, Input::Delta, delta);  // the first of the next sync
   }
-  const std::size_t reached = entry.book.apply_update(delta.bids, delta.asks);
+  const std::size_t reached = entry.book.apply_update(delta.bids, delta.asks, options_.table_levels);
   entry.joined = true;
   entry.last_id = delta.header->last_update_id;
   entry.book.set_update_id(entry.last_id);
@@ -400,6 +413,7 @@ void OrderBookManager::begin_syncing(Entry& entry, StateReason reason) noexcept 
 // The book in `next` is right: it replaces the old one, readers get it whole, then hear that it is LIVE.
 void OrderBookManager::install(Entry& entry, const Update& snapshot) noexcept {
   std::swap(entry.book, entry.next);
+  entry.next.clear();  // its blocks serve other books meanwhile
   entry.book.set_update_id(entry.last_id);
   entry.buffer.clear();
   const std::size_t bid_count = entry.book.bid_count();

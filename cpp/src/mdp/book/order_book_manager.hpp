@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -59,6 +60,8 @@ struct BookOptions {
   // The best table_levels a side into the ring, with the first update this long (by receive time) after the
   // last one; 0: never. For readers that join late or were lapped and want no more than the top.
   std::int64_t snapshot_interval_ns = 0;
+  // Where the levels of all books lie; outlives the manager. Huge pages pay from some hundred books on.
+  std::pmr::memory_resource* memory = std::pmr::new_delete_resource();
 };
 
 struct BookCounters {
@@ -167,6 +170,7 @@ class OrderBookManager {
   core::EventSink& events_;
   BookListener& listener_;
   BookOptions options_;
+  BlockPool pool_;                                                    // of all books: before them
   std::unordered_map<core::SymbolId, std::unique_ptr<Entry>> books_;  // owns
   std::vector<Entry*> routes_;                                        // by symbol_id
   std::vector<bool> line_up_;                                         // by line_id
