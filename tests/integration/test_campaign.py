@@ -78,5 +78,6 @@ def test_live_books_are_true_under_any_faults(
         assert_book_is_true(sim, subscriber.book(symbol, require_live=True))
         model.catch_up()
         assert_ring_is_true(sim, model, symbol, 5)
+    print(f"{FAULTS} faults, {looks} looks at LIVE books, {model.subscriber.lost_events} events lost")
     assert looks > FAULTS
     assert model.subscriber.lost_events == 0
