@@ -473,6 +473,10 @@ static inline int mdp_shm_body_fits(const struct mdp_shm_event_header* header) {
       return sizeof(struct mdp_shm_bbo) <= body;
     case MDP_SHM_TRADE:
       return sizeof(struct mdp_shm_trade) <= body;
+    case MDP_SHM_MARK_PRICE:
+      return sizeof(struct mdp_shm_mark_price) <= body;
+    case MDP_SHM_LIQUIDATION:
+      return sizeof(struct mdp_shm_liquidation) <= body;
     default:
       return 1;
   }

@@ -29,7 +29,9 @@ enum mdp_shm_event_type {
   MDP_SHM_TRADE = 4,
   MDP_SHM_BOOK_STATE = 5, /* bid_count is the state, ask_count the reason */
   MDP_SHM_INSTRUMENT = 6, /* the directory entry of symbol_id was added or changed */
-  MDP_SHM_CONNECTION_STATUS = 7
+  MDP_SHM_CONNECTION_STATUS = 7,
+  MDP_SHM_MARK_PRICE = 8,
+  MDP_SHM_LIQUIDATION = 9
 };
 
 /* Bits of an event's flags. */
@@ -80,12 +82,33 @@ struct mdp_shm_trade {
   uint8_t reserved[7];
 };
 
+#define MDP_SHM_FUNDING_RATE_EXPONENT (-12)
+
+struct mdp_shm_mark_price {
+  int64_t mark_price; /* prices: mantissas; 0: not sent */
+  int64_t index_price;
+  int64_t settle_price;
+  int64_t funding_rate;       /* at MDP_SHM_FUNDING_RATE_EXPONENT */
+  int64_t next_funding_ts_ns; /* 0: no funding, and funding_rate says nothing */
+};
+
+struct mdp_shm_liquidation {
+  int64_t price;
+  int64_t average_price; /* of what was filled; 0: not sent */
+  int64_t quantity;
+  int64_t filled_quantity;
+  uint8_t side; /* enum mdp_shm_side, of the forced order */
+  uint8_t reserved[7];
+};
+
 struct mdp_shm_event {
   struct mdp_shm_event_header header;
   union {
     struct mdp_shm_level levels[MDP_SHM_MAX_EVENT_LEVELS];
     struct mdp_shm_bbo bbo;
     struct mdp_shm_trade trade;
+    struct mdp_shm_mark_price mark_price;
+    struct mdp_shm_liquidation liquidation;
   } body;
 };
 
