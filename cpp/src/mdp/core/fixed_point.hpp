@@ -5,12 +5,12 @@
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <string>
 #include <string_view>
+
+#include "mdp/core/quick_number.hpp"
 
 namespace mdp::core {
 
@@ -44,30 +44,6 @@ constexpr bool append_digit(std::uint64_t& mantissa, char digit) noexcept {
   if (mantissa > kMax / 10) return false;
   mantissa = mantissa * 10 + static_cast<std::uint64_t>(digit - '0');  // below 2^64 in any case
   return mantissa <= kMax;
-}
-
-// Eight characters, the first in the lowest byte.
-inline std::uint64_t load_eight(const char* text) noexcept {
-  std::uint64_t word;
-  std::memcpy(&word, text, sizeof(word));
-  return word;
-}
-
-inline constexpr std::uint64_t kEightZeros = 0x3030'3030'3030'3030;  // "00000000"
-
-// The top bit of every byte that is not a digit; `values` is load_eight() ^ kEightZeros.
-constexpr std::uint64_t non_digits(std::uint64_t values) noexcept {
-  // 0x76 carries 10 and more into the top bit; masked first, so that no byte carries into the next.
-  const std::uint64_t above_nine = (values & 0x7F7F'7F7F'7F7F'7F7F) + 0x7676'7676'7676'7676;
-  return (above_nine | values) & 0x8080'8080'8080'8080;
-}
-
-// Eight digit values, the most significant in the lowest byte, as one number: neighbours are joined to pairs,
-// pairs to fours, fours to eight, each by one multiplication.
-constexpr std::uint64_t join_eight(std::uint64_t values) noexcept {
-  const std::uint64_t pairs = (values * ((10u << 8) + 1) >> 8) & 0x00FF'00FF'00FF'00FF;
-  const std::uint64_t fours = (pairs * ((100ull << 16) + 1) >> 16) & 0x0000'FFFF'0000'FFFF;
-  return fours * ((10'000ull << 32) + 1) >> 32;
 }
 
 }  // namespace detail
@@ -125,29 +101,27 @@ constexpr NumberStatus parse_decimal(const char* text, int exponent, std::int64_
   return NumberStatus::Ok;
 }
 
-// The same for text inside a frame, with 24 readable bytes from `text` on (core::kFramePadding gives them).
-// Most numbers of a venue with a fixed count of decimals take two steps of eight characters here instead of
-// one a character.
+namespace detail {
+// Not inlined: its registers would be saved for every number of the usual shape.
+[[gnu::noinline]] inline NumberStatus parse_unusual_decimal(const char* text, int exponent,
+                                                            std::int64_t& mantissa,
+                                                            const char*& end) noexcept {
+  return parse_decimal(text, exponent, mantissa, end);
+}
+}  // namespace detail
+
+// The same for a quoted number inside a frame, with 24 readable bytes from `text` on (core::kFramePadding gives
+// them).
 inline NumberStatus parse_decimal_in_frame(const char* text, int exponent, std::int64_t& mantissa,
                                            const char*& end) noexcept {
-  if constexpr (std::endian::native == std::endian::little) {
-    constexpr int kDecimals = 8;
-    const std::uint64_t whole = detail::load_eight(text) ^ detail::kEightZeros;
-    const std::uint64_t others = detail::non_digits(whole);
-    const int digits = std::countr_zero(others) / 8;  // in front of the point; 8 where there is none so soon
-    if (exponent == -kDecimals && digits >= 1 && digits < 8 && text[digits] == '.') {
-      const std::uint64_t fraction = detail::load_eight(text + digits + 1) ^ detail::kEightZeros;
-      const char* const behind = text + digits + 1 + kDecimals;
-      if (detail::non_digits(fraction) == 0 && !detail::is_digit(*behind)) {
-        end = behind;
-        // Fewer than 16 digits: nothing overflows. The shift puts zeros in front of the whole part.
-        mantissa = static_cast<std::int64_t>(detail::join_eight(whole << (64 - 8 * digits)) * 100'000'000 +
-                                             detail::join_eight(fraction));
-        return NumberStatus::Ok;
-      }
-    }
+  unsigned length = 0;
+  std::int64_t value = 0;
+  if (exponent == kQuickExponent && quick_decimal(text, value, length)) [[likely]] {
+    mantissa = value;
+    end = text + length;
+    return NumberStatus::Ok;
   }
-  return parse_decimal(text, exponent, mantissa, end);
+  return detail::parse_unusual_decimal(text, exponent, mantissa, end);
 }
 
 // The same for a whole string: anything behind the number is Bad. `mantissa` is written on Ok alone. Set-up

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #include "mdp/core/fixed_point.hpp"
@@ -58,6 +59,36 @@ inline ParseStatus scan_quoted(const char*& at, const char* end, int exponent, s
   return to_parse_status(status);
 }
 
+// One level, `["61837.63000000","3.78826000"]` at kQuickExponent, as the venues write nearly all of them.
+// False, and nothing is read: it is something else, or wrong. Up to kFramePadding bytes behind `end` are read
+// and mean nothing.
+inline bool scan_quick_level(const char*& at, const char* end, PriceLevel& level) noexcept {
+  unsigned price_length = 0;
+  unsigned quantity_length = 0;
+  if (std::memcmp(at, "[\"", 2) != 0 || !quick_decimal(at + 2, level.price, price_length)) return false;
+  const char* const middle = at + 2 + price_length;  // `","`
+  if (std::memcmp(middle + 1, ",\"", 2) != 0 || !quick_decimal(middle + 3, level.quantity, quantity_length)) {
+    return false;
+  }
+  const char* const closing = middle + 3 + quantity_length;  // `"]`
+  if (closing[1] != ']' || closing + 2 > end || level.price == 0) return false;
+  at = closing + 2;
+  return true;
+}
+
+// One level of any shape. Not inlined: its registers would be saved for every level of the usual one.
+[[gnu::noinline]] inline ParseStatus scan_level(const char*& at, const char* end,
+                                                const Instrument& instrument, PriceLevel& level) noexcept {
+  if (!consume(at, end, '[')) return ParseStatus::MalformedFrame;
+  ParseStatus status = scan_quoted(at, end, instrument.price_exponent, level.price);
+  if (status != ParseStatus::Ok) return status;
+  if (!consume(at, end, ',')) return ParseStatus::MalformedFrame;
+  status = scan_quoted(at, end, instrument.quantity_exponent, level.quantity);
+  if (status != ParseStatus::Ok) return status;
+  if (!consume(at, end, ']')) return ParseStatus::MalformedFrame;
+  return level.price <= 0 || level.quantity < 0 ? ParseStatus::BadNumber : ParseStatus::Ok;
+}
+
 }  // namespace detail
 
 // Calls `add(PriceLevel)` for every level of the array `text`, whose first character is `[`. Digits are read
@@ -68,24 +99,21 @@ template <class Add>
 ParseStatus scan_levels(std::string_view text, const Instrument& instrument, Add&& add) noexcept {
   const char* at = text.data();
   const char* const end = at + text.size();
-  const int price_exponent = instrument.price_exponent;
-  const int quantity_exponent = instrument.quantity_exponent;
+  const bool quick =
+      instrument.price_exponent == kQuickExponent && instrument.quantity_exponent == kQuickExponent;
   if (!detail::consume(at, end, '[')) return ParseStatus::MalformedFrame;
   if (!detail::consume(at, end, ']')) {
     do {
       PriceLevel level{};
-      if (!detail::consume(at, end, '[')) return ParseStatus::MalformedFrame;
-      if (const ParseStatus status = detail::scan_quoted(at, end, price_exponent, level.price);
-          status != ParseStatus::Ok) {
-        return status;
+      if (!quick || !detail::scan_quick_level(at, end, level)) [[unlikely]] {
+        // Copies: what a function takes by reference can't stay in a register between the usual levels.
+        const char* unusual_at = at;
+        PriceLevel unusual{};
+        const ParseStatus status = detail::scan_level(unusual_at, end, instrument, unusual);
+        if (status != ParseStatus::Ok) return status;
+        at = unusual_at;
+        level = unusual;
       }
-      if (!detail::consume(at, end, ',')) return ParseStatus::MalformedFrame;
-      if (const ParseStatus status = detail::scan_quoted(at, end, quantity_exponent, level.quantity);
-          status != ParseStatus::Ok) {
-        return status;
-      }
-      if (!detail::consume(at, end, ']')) return ParseStatus::MalformedFrame;
-      if (level.price <= 0 || level.quantity < 0) return ParseStatus::BadNumber;
       add(level);
     } while (detail::consume(at, end, ','));
     if (!detail::consume(at, end, ']')) return ParseStatus::MalformedFrame;

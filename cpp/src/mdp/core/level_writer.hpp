@@ -11,8 +11,10 @@ namespace mdp::core {
 
 class LevelWriter {
  public:
-  // `header` carries everything but flags and counts; its kReset flag is kept.
-  LevelWriter(MessageSink& sink, const MessageHeader& header) noexcept : sink_(sink), header_(header) {
+  // `header` carries everything but flags and counts; its kReset flag is kept. `handed_on` chunks of the same
+  // update have gone into the sink before: they are counted, not written once more.
+  LevelWriter(MessageSink& sink, const MessageHeader& header, std::uint16_t handed_on = 0) noexcept
+      : sink_(sink), header_(header), handed_on_(handed_on) {
     header_.bid_count = 0;
     header_.ask_count = 0;
     header_.chunk = 0;
@@ -28,6 +30,9 @@ class LevelWriter {
     make_room();
     sink_.slot().levels[header_.bid_count + header_.ask_count++] = level;
   }
+
+  // Chunks handed on so far.
+  std::uint16_t chunks() const noexcept { return header_.chunk; }
 
   // Hands on the last (usually the only) chunk.
   void finish() noexcept { commit_chunk(kLast); }
@@ -52,9 +57,11 @@ class LevelWriter {
     if (std::size_t{header_.bid_count} + header_.ask_count == kMaxMessageLevels) commit_chunk(0);
   }
   void commit_chunk(std::uint16_t last) noexcept {
-    header_.flags = static_cast<std::uint16_t>(flags_ | last);
-    sink_.slot().header = header_;
-    sink_.commit();
+    if (last != 0 || header_.chunk >= handed_on_) {
+      header_.flags = static_cast<std::uint16_t>(flags_ | last);
+      sink_.slot().header = header_;
+      sink_.commit();
+    }
     flags_ = 0;
     ++header_.chunk;
     header_.bid_count = 0;
@@ -64,6 +71,7 @@ class LevelWriter {
   MessageSink& sink_;
   MessageHeader header_;
   std::uint16_t flags_;
+  std::uint16_t handed_on_;
 };
 
 }  // namespace mdp::core

@@ -1,5 +1,5 @@
-// scan_document() has found where everything is; here the event named by `e` is built from it. The text of
-// the level arrays is read by core's own strict scanner.
+// quick_scan() or scan_document() has found where everything is; here the event named by `e` is built from
+// it. The text of the level arrays is read by core's own strict scanner.
 #include "mdp/venue/binance/parser.hpp"
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 
 #include "mdp/core/level_scanner.hpp"
 #include "mdp/core/level_writer.hpp"
+#include "mdp/venue/binance/quick_scan.hpp"
 #include "mdp/venue/binance/scan.hpp"
 
 namespace mdp::venue::binance {
@@ -40,19 +41,23 @@ ParseStatus read_number_from(std::int64_t least, std::string_view text, int expo
   return status == ParseStatus::Ok && mantissa < least ? ParseStatus::BadNumber : status;
 }
 
-ParseStatus write_levels(std::string_view bids, std::string_view asks, const Instrument& instrument,
-                         const MessageHeader& header, MessageSink& sink) noexcept {
-  core::LevelWriter writer(sink, header);
-  ParseStatus status =
+ParseStatus scan_sides(std::string_view bids, std::string_view asks, const Instrument& instrument,
+                       core::LevelWriter& writer) noexcept {
+  const ParseStatus status =
       core::scan_levels(bids, instrument, [&](core::PriceLevel level) { writer.add_bid(level); });
+  if (status != ParseStatus::Ok) return status;
+  return core::scan_levels(asks, instrument, [&](core::PriceLevel level) { writer.add_ask(level); });
+}
+
+// All of the update, or on an error an Invalidate.
+ParseStatus write_levels(std::string_view bids, std::string_view asks, const Instrument& instrument,
+                         core::LevelWriter& writer) noexcept {
+  const ParseStatus status = scan_sides(bids, asks, instrument, writer);
   if (status == ParseStatus::Ok) {
-    status = core::scan_levels(asks, instrument, [&](core::PriceLevel level) { writer.add_ask(level); });
-  }
-  if (status != ParseStatus::Ok) {
+    writer.finish();
+  } else {
     writer.abandon(shm::StateReason::ParseError);
-    return status;
   }
-  writer.finish();
   return status;
 }
 
@@ -73,19 +78,18 @@ class BinanceParser final : public core::Parser {
       : symbols_(symbols), exchange_id_(exchange_id), family_(family) {}
 
   ParseStatus parse(const core::RawMessage& raw, MessageSink& sink) noexcept override {
+    handed_on_ = 0;
     Fields fields;
-    const bool whole = scan_document(json_, raw.data, raw.size, fields);
-    const Instrument* const instrument = fields.has(kSymbol) ? symbols_.find(fields.symbol) : nullptr;
-    MessageHeader header = header_of(raw, fields, instrument);
-    invalidated_ = false;
-    const ParseStatus status =
-        whole ? dispatch(fields, instrument, header, sink) : ParseStatus::MalformedFrame;
-    // Levels report their own errors; a trade or quote that can't be read says nothing of the book.
-    const bool may_be_book = !fields.has(kEvent) || fields.event == "depthUpdate";
-    if (status == ParseStatus::MalformedFrame && instrument != nullptr && may_be_book && !invalidated_) {
-      core::LevelWriter::invalidate(sink, header, shm::StateReason::ParseError);
+    if (quick_scan(raw.data, raw.size, fields)) {
+      // Where arrays end was guessed. Levels that are read whole prove it; whatever else comes of them does
+      // not, and is decided by the general reading.
+      const bool has_arrays = (fields.seen & (kBidLevels | kAskLevels)) != 0;
+      if (!has_arrays) return interpret(raw, fields, true, sink);
+      if (try_depth(raw, fields, sink)) return ParseStatus::Ok;
     }
-    return status;
+    fields = Fields{};
+    const bool whole = scan_document(json_, raw.data, raw.size, fields);
+    return interpret(raw, fields, whole, sink);
   }
 
  private:
@@ -99,6 +103,53 @@ class BinanceParser final : public core::Parser {
     header.exchange_id = exchange_id_;
     header.line_id = raw.line_id;
     return header;
+  }
+
+  // What has been found becomes a message; `whole` is false where the frame is not what the venue sends.
+  ParseStatus interpret(const core::RawMessage& raw, const Fields& fields, bool whole,
+                        MessageSink& sink) noexcept {
+    const Instrument* const instrument = fields.has(kSymbol) ? symbols_.find(fields.symbol) : nullptr;
+    MessageHeader header = header_of(raw, fields, instrument);
+    invalidated_ = false;
+    const ParseStatus status =
+        whole ? dispatch(fields, instrument, header, sink) : ParseStatus::MalformedFrame;
+    // Levels report their own errors; a trade or quote that can't be read says nothing of the book.
+    const bool may_be_book = !fields.has(kEvent) || fields.event == "depthUpdate";
+    if (status == ParseStatus::MalformedFrame && instrument != nullptr && may_be_book && !invalidated_) {
+      core::LevelWriter::invalidate(sink, header, shm::StateReason::ParseError);
+    }
+    return status;
+  }
+
+  // The usual delta of a known symbol, read whole. False: it is something else or wrong, and what has gone into
+  // the sink are leading chunks (handed_on_) of what the general reading will find there too.
+  bool try_depth(const core::RawMessage& raw, const Fields& fields, MessageSink& sink) noexcept {
+    if (fields.event != "depthUpdate" || !is_whole_delta(fields)) return false;
+    const Instrument* const instrument = symbols_.find(fields.symbol);
+    if (instrument == nullptr || is_of_other_book(fields)) return false;
+    MessageHeader header = header_of(raw, fields, instrument);
+    add_ids(fields, header);
+    core::LevelWriter writer(sink, header);
+    if (scan_sides(fields.bids, fields.asks, *instrument, writer) != ParseStatus::Ok) {
+      handed_on_ = writer.chunks();
+      return false;
+    }
+    writer.finish();
+    return true;
+  }
+
+  bool is_whole_delta(const Fields& fields) const noexcept {
+    return fields.has(kEventTime | kSymbol | kFirstId | kLastId | kBidLevels | kAskLevels) &&
+           fields.first_id <= fields.last_id && (family_ == Family::Spot || fields.has(kPrevId));
+  }
+  bool is_of_other_book(const Fields& fields) const noexcept {
+    return family_ == Family::Futures && is_other_book(fields.stream);
+  }
+  static void add_ids(const Fields& fields, MessageHeader& header) noexcept {
+    header.update_type = UpdateType::Delta;
+    header.first_update_id = fields.first_id;
+    header.last_update_id = fields.last_id;
+    header.prev_update_id = fields.prev_id;
   }
 
   ParseStatus dispatch(const Fields& fields, const Instrument* instrument, MessageHeader& header,
@@ -123,17 +174,11 @@ class BinanceParser final : public core::Parser {
   // Futures add "T":1618677448043 and "pu":335340581994, COIN-M also "ps":"BCHUSD".
   ParseStatus depth(const Fields& fields, const Instrument* instrument, MessageHeader& header,
                     MessageSink& sink) noexcept {
-    if (!fields.has(kEventTime | kSymbol | kFirstId | kLastId | kBidLevels | kAskLevels) ||
-        fields.first_id > fields.last_id || (family_ == Family::Futures && !fields.has(kPrevId))) {
-      return ParseStatus::MalformedFrame;
-    }
-    if (instrument == nullptr || (family_ == Family::Futures && is_other_book(fields.stream)))
-      return ParseStatus::Ignored;
-    header.update_type = UpdateType::Delta;
-    header.first_update_id = fields.first_id;
-    header.last_update_id = fields.last_id;
-    header.prev_update_id = fields.prev_id;
-    const ParseStatus status = write_levels(fields.bids, fields.asks, *instrument, header, sink);
+    if (!is_whole_delta(fields)) return ParseStatus::MalformedFrame;
+    if (instrument == nullptr || is_of_other_book(fields)) return ParseStatus::Ignored;
+    add_ids(fields, header);
+    core::LevelWriter writer(sink, header, handed_on_);
+    const ParseStatus status = write_levels(fields.bids, fields.asks, *instrument, writer);
     invalidated_ = status != ParseStatus::Ok;
     return status;
   }
@@ -290,7 +335,8 @@ class BinanceParser final : public core::Parser {
   core::ExchangeId exchange_id_;
   Family family_;
   simdjson::ondemand::parser json_;
-  bool invalidated_ = false;  // this frame's Invalidate is already in the sink
+  std::uint16_t handed_on_ = 0;  // chunks of this frame's delta that are in the sink already
+  bool invalidated_ = false;     // this frame's Invalidate is already in the sink
 };
 
 }  // namespace
@@ -318,7 +364,8 @@ core::ParseStatus parse_snapshot(std::string_view body, const Instrument& instru
   header.update_type = UpdateType::Snapshot;
   header.first_update_id = fields.snapshot_id;
   header.last_update_id = fields.snapshot_id;
-  return write_levels(fields.snapshot_bids, fields.snapshot_asks, instrument, header, sink);
+  core::LevelWriter writer(sink, header);
+  return write_levels(fields.snapshot_bids, fields.snapshot_asks, instrument, writer);
 }
 
 }  // namespace mdp::venue::binance
