@@ -63,15 +63,12 @@ inline ParseStatus scan_quoted(const char*& at, const char* end, int exponent, s
 // False, and nothing is read: it is something else, or wrong. Up to kFramePadding bytes behind `end` are read
 // and mean nothing.
 inline bool scan_quick_level(const char*& at, const char* end, PriceLevel& level) noexcept {
-  unsigned price_length = 0;
-  unsigned quantity_length = 0;
-  if (std::memcmp(at, "[\"", 2) != 0 || !quick_decimal(at + 2, level.price, price_length)) return false;
-  const char* const middle = at + 2 + price_length;  // `","`
-  if (std::memcmp(middle + 1, ",\"", 2) != 0 || !quick_decimal(middle + 3, level.quantity, quantity_length)) {
-    return false;
-  }
-  const char* const closing = middle + 3 + quantity_length;  // `"]`
-  if (closing[1] != ']' || closing + 2 > end || level.price == 0) return false;
+  std::int64_t numbers[2];
+  unsigned length = 0;
+  if (std::memcmp(at, "[\"", 2) != 0 || !quick_decimal_pair(at + 2, numbers, length)) return false;
+  const char* const closing = at + 2 + length;  // `"]`
+  if (closing[1] != ']' || closing + 2 > end || numbers[0] == 0) return false;
+  level = {numbers[0], numbers[1]};
   at = closing + 2;
   return true;
 }
