@@ -1,7 +1,8 @@
 // LevelWriter: writes one book update of any size into a sink, split into chunks where it exceeds a slot.
 //
 // Used by the parsers: bids first, then asks, then finish(). On an error abandon() tells the book manager to
-// forget the chunks already handed on and to resync the symbol.
+// forget the chunks already handed on and to resync the symbol. While an update is written nobody else
+// commits to its sink: the writer keeps its place in the slot.
 #pragma once
 
 #include "mdp/core/error.hpp"
