@@ -17,8 +17,10 @@
 #include <array>
 #include <chrono>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "book_peers.hpp"
@@ -44,6 +46,17 @@ double thread_ns() {
 double wall_ns() {
   return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now().time_since_epoch())
       .count();
+}
+
+// The peers don't say how deep a change reached; OrderBookManager asks for no more than its table's depth.
+constexpr std::size_t kTableLevels = 20;
+template <class Book>
+void apply(Book& book, std::span<const PriceLevel> bids, std::span<const PriceLevel> asks) {
+  if constexpr (std::is_same_v<Book, OrderBook>) {
+    benchmark::DoNotOptimize(book.apply_update(bids, asks, kTableLevels));
+  } else {
+    book.apply_update(bids, asks);
+  }
 }
 
 // ---- single operations -----------------------------------------------------------------------------------
@@ -72,7 +85,7 @@ void BM_Change(benchmark::State& state) {
   std::int64_t quantity = 1;
   for (auto _ : state) {
     const PriceLevel change{price, ++quantity};
-    book.apply_update({&change, 1}, {});
+    apply(book, {&change, 1}, {});
     benchmark::DoNotOptimize(book.bbo());
   }
 }
@@ -84,9 +97,9 @@ void BM_AddThenRemove(benchmark::State& state) {
   const std::int64_t price = -kStep * (level_at(state) + 1) + 1;
   for (auto _ : state) {
     const PriceLevel add{price, 5};
-    book.apply_update({&add, 1}, {});
+    apply(book, {&add, 1}, {});
     const PriceLevel remove{price, 0};
-    book.apply_update({&remove, 1}, {});
+    apply(book, {&remove, 1}, {});
     benchmark::DoNotOptimize(book.bbo());
   }
 }
@@ -96,7 +109,7 @@ void BM_RemoveUnknown(benchmark::State& state) {
   Book book = book_of_depth<Book>(state.range(0));
   const PriceLevel change{-kStep * (level_at(state) + 1) + 1, 0};
   for (auto _ : state) {
-    book.apply_update({&change, 1}, {});
+    apply(book, {&change, 1}, {});
     benchmark::DoNotOptimize(book.bbo());
   }
 }
@@ -161,7 +174,7 @@ template <class Book>
   for (std::size_t i = file.symbol_count; i < file.messages.size(); ++i) {
     const DeltaFile::Message& delta = file.messages[i];
     Book& book = books[delta.header.symbol];
-    book.apply_update(file.bids(delta), file.asks(delta));
+    apply(book, file.bids(delta), file.asks(delta));
     benchmark::DoNotOptimize(book.bbo());
   }
 }
@@ -228,7 +241,7 @@ void time_messages(const DeltaFile& file, double ns_per_tick, std::vector<double
     const DeltaFile::Message& delta = file.messages[i];
     Book& book = books[delta.header.symbol];
     const std::uint64_t start = __rdtsc();
-    book.apply_update(file.bids(delta), file.asks(delta));
+    apply(book, file.bids(delta), file.asks(delta));
     benchmark::DoNotOptimize(book.bbo());
     const std::uint64_t ticks = __rdtsc() - start;
     out.push_back(static_cast<double>(ticks - std::min(ticks, clock_cost)) * ns_per_tick);

@@ -1,7 +1,8 @@
 // What a message costs OrderBookManager, by how many symbols it has: the same recorded deltas, given to 10,
 // 100 and 1,000 books in turn. The sink takes what is emitted and does nothing with it.
 //
-//   bench_order_book_manager [N]   N (9) interleaved repeats; medians
+//   bench_order_book_manager [N]                     N (9) interleaved repeats; medians
+//   bench_order_book_manager --once=SYMBOLS:STREAM   one round after a warm one, for callgrind
 //
 // Messages are laid out in small batches beforehand, as they lie in a queue, and the batch is timed with the
 // thread's own clock. Each book replays one recorded symbol; books that share one get its messages one after
@@ -14,11 +15,13 @@
 #include <memory>
 #include <numeric>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "delta_file.hpp"
 #include "mdp/book/order_book_manager.hpp"
+#include "mdp/sys/huge_page_memory.hpp"
 
 namespace {
 
@@ -105,6 +108,11 @@ void sync(book::OrderBookManager& manager, const DeltaFile& file, core::SymbolId
   }
 }
 
+// What is measured. Not inlined, so that callgrind can collect here alone.
+[[gnu::noinline]] void deliver(book::OrderBookManager& manager, std::span<const NormalizedMessage> batch) {
+  for (const NormalizedMessage& message : batch) manager.on_message(message);
+}
+
 struct Cost {
   double ns_per_message;
   std::uint64_t updates;
@@ -114,7 +122,9 @@ struct Cost {
 Cost measure(const DeltaFile& file, std::size_t symbol_count, std::size_t rounds) {
   NullSink sink;
   NullListener listener;
-  book::OrderBookManager manager(sink, listener);
+  book::BookOptions options;
+  options.memory = &sys::huge_page_memory();  // as the engine does
+  book::OrderBookManager manager(sink, listener, options);
   const bool futures = file.name.find("spot") == std::string::npos;
   for (core::SymbolId symbol = 0; symbol < symbol_count; ++symbol) {
     constexpr core::LineId kLines[] = {0};
@@ -135,7 +145,7 @@ Cost measure(const DeltaFile& file, std::size_t symbol_count, std::size_t rounds
     std::size_t filled = 0;
     const auto run = [&] {
       const double start = thread_ns();
-      for (std::size_t i = 0; i < filled; ++i) manager.on_message(batch[i]);
+      deliver(manager, std::span(batch).first(filled));
       const double spent = thread_ns() - start;
       if (round > 0) {  // the first one brings memory and caches in
         ns += spent;
@@ -167,10 +177,16 @@ double median(std::vector<double> values) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const std::string argument = argc > 1 ? argv[1] : "";
   const std::size_t repeats = argc > 1 && argv[1][0] != '-' ? std::stoul(argv[1]) : 9;
   const std::vector<DeltaFile> files = bench::load_recorded_deltas();
   for (const DeltaFile& file : files) {
     if (file.symbol_count != 10) continue;
+    if (argument.rfind("--once=", 0) == 0) {
+      const std::size_t colon = argument.find(':');
+      if (argument.substr(colon + 1) == file.name) measure(file, std::stoul(argument.substr(7, colon)), 1);
+      continue;
+    }
     constexpr std::array<std::size_t, 3> kSymbols{10, 100, 1000};
     std::array<std::vector<double>, 3> ns, ratio;
     for (std::size_t repeat = 0; repeat < repeats; ++repeat) {

@@ -4,13 +4,22 @@
 // The frames are built here in the venue's format, with prices that walk around a middle price as they do in
 // recordings. Each benchmark goes round kFrames different ones: a single frame would teach the branch
 // predictor its digits.
+//
+// Beside them BM_Recorded_*: the frames of recorded sessions, as bench/prepare_frames.py wrote them to
+// $MDP_BENCH_DATA (default: build/bench-data), with the time of single frames at the 50th and 99th percentile.
 #include <benchmark/benchmark.h>
 #include <simdjson.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,13 +37,14 @@ namespace ondemand = simdjson::ondemand;
 
 constexpr std::size_t kFrames = 256;
 
-core::Instrument btcusdt() {
+core::Instrument instrument_of(std::string symbol) {
   core::Instrument instrument;
   instrument.symbol_id = 0;
   instrument.exchange_id = 1;
-  instrument.venue_symbol = "BTCUSDT";
+  instrument.venue_symbol = std::move(symbol);
   return instrument;
 }
+core::Instrument btcusdt() { return instrument_of("BTCUSDT"); }
 
 // Frames one behind the other, each with the padding a parser may read.
 class Frames {
@@ -42,24 +52,29 @@ class Frames {
   template <class Make>
   explicit Frames(Make make) {
     std::mt19937_64 random(1);
-    for (std::size_t i = 0; i < kFrames; ++i) {
-      const std::string text = make(random, i);
-      auto& buffer = buffers_.emplace_back(std::make_unique<char[]>(text.size() + core::kFramePadding));
-      std::memcpy(buffer.get(), text.data(), text.size());
-      core::RawMessage raw{};
-      raw.data = buffer.get();
-      raw.size = static_cast<std::uint32_t>(text.size());
-      raws_.push_back(raw);
-      bytes_ += text.size();
-    }
+    for (std::size_t i = 0; i < kFrames; ++i) add(make(random, i));
+  }
+  explicit Frames(const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) add(text);
   }
   const core::RawMessage& next() {
-    at_ = (at_ + 1) % kFrames;
+    at_ = at_ + 1 == raws_.size() ? 0 : at_ + 1;
     return raws_[at_];
   }
-  std::int64_t mean_bytes() const { return static_cast<std::int64_t>(bytes_ / kFrames); }
+  std::size_t count() const { return raws_.size(); }
+  std::int64_t mean_bytes() const { return static_cast<std::int64_t>(bytes_ / raws_.size()); }
 
  private:
+  void add(const std::string& text) {
+    auto& buffer = buffers_.emplace_back(std::make_unique<char[]>(text.size() + core::kFramePadding));
+    std::memcpy(buffer.get(), text.data(), text.size());
+    core::RawMessage raw{};
+    raw.data = buffer.get();
+    raw.size = static_cast<std::uint32_t>(text.size());
+    raws_.push_back(raw);
+    bytes_ += text.size();
+  }
+
   std::vector<std::unique_ptr<char[]>> buffers_;
   std::vector<core::RawMessage> raws_;
   std::size_t bytes_ = 0, at_ = 0;
@@ -241,6 +256,126 @@ void BM_Plain_Quote(benchmark::State& state) {
 }
 BENCHMARK(BM_Parser_Quote);
 BENCHMARK(BM_Plain_Quote);
+
+// One kind of frame of one recorded session.
+struct Recording {
+  std::string name;
+  std::string channel;
+  venue::binance::Family family = venue::binance::Family::Spot;
+  std::vector<std::string> texts;
+  std::vector<core::Instrument> instruments;
+};
+
+std::vector<Recording> recordings() {
+  const char* const named = std::getenv("MDP_BENCH_DATA");
+  const std::filesystem::path folder = named ? named : "build/bench-data";
+  std::vector<Recording> found;
+  std::error_code missing;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, missing)) {
+    if (entry.path().extension() != ".frames") continue;
+    for (const char* channel : {"depth", "bookTicker", "trade", "aggTrade"}) {
+      Recording recording;
+      recording.channel = channel;
+      recording.name = channel + ('/' + entry.path().stem().string());
+      if (recording.name.find("binance-spot") == std::string::npos) {
+        recording.family = venue::binance::Family::Futures;
+      }
+      std::set<std::string> symbols;
+      std::ifstream file(entry.path());
+      for (std::string line; std::getline(file, line);) {
+        if (line.compare(line.find('@') + 1, recording.channel.size(), channel) != 0) continue;
+        const std::size_t at = line.find("\"s\":\"") + 5;
+        symbols.insert(line.substr(at, line.find('"', at) - at));
+        recording.texts.push_back(std::move(line));
+      }
+      for (const std::string& symbol : symbols) recording.instruments.push_back(instrument_of(symbol));
+      if (recording.texts.size() > 100) found.push_back(std::move(recording));
+    }
+  }
+  return found;
+}
+
+// Times rounds over all frames, then single frames; `read_one` reads the next.
+template <class ReadOne>
+void run_recording(benchmark::State& state, const Frames& frames, ReadOne read_one) {
+  using Clock = std::chrono::steady_clock;
+  for (auto _ : state) {
+    for (std::size_t i = 0; i < frames.count(); ++i) read_one();
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(frames.count()));
+  std::vector<std::int64_t> ns;
+  for (std::size_t i = 0; i < frames.count(); ++i) {
+    const Clock::time_point begin = Clock::now();
+    read_one();
+    ns.push_back(std::chrono::nanoseconds(Clock::now() - begin).count());
+  }
+  std::sort(ns.begin(), ns.end());
+  state.counters["p50_ns"] = static_cast<double>(ns[ns.size() / 2]);
+  state.counters["p99_ns"] = static_cast<double>(ns[ns.size() * 99 / 100]);
+}
+
+void recorded_parser(benchmark::State& state, const Recording& recording) {
+  Frames frames(recording.texts);
+  const core::SymbolTable symbols(recording.instruments);
+  const auto parser = venue::binance::make_parser(recording.family, symbols, 1);
+  ScratchSink sink;
+  run_recording(state, frames, [&] {
+    if (parser->parse(frames.next(), sink) != core::ParseStatus::Ok) state.SkipWithError("refused");
+  });
+}
+
+void recorded_plain(benchmark::State& state, const Recording& recording) {
+  Frames frames(recording.texts);
+  const core::SymbolTable symbols(recording.instruments);
+  ondemand::parser json;
+  std::vector<core::PriceLevel> levels;
+  run_recording(state, frames, [&] {
+    const core::RawMessage& raw = frames.next();
+    ondemand::document document;
+    ondemand::object data;
+    std::string_view symbol;
+    if (json.iterate(raw.data, raw.size, raw.size + core::kFramePadding).get(document) ||
+        document["data"].get_object().get(data) || data["s"].get_string().get(symbol)) {
+      state.SkipWithError("refused");
+    }
+    benchmark::DoNotOptimize(symbols.find(symbol));
+    std::uint64_t numbers = 0, read = 0;
+    const bool is_depth = recording.channel == "depth";
+    if (is_depth) {
+      for (const char* key : {"U", "u"}) {
+        if (!data[key].get_uint64().get(read)) numbers += read;
+      }
+      levels.clear();
+      plain_levels(data, "b", levels);
+      plain_levels(data, "a", levels);
+      benchmark::DoNotOptimize(levels.data());
+    } else if (recording.channel == "bookTicker") {
+      for (const char* key : {"b", "B", "a", "A"}) {
+        numbers += static_cast<std::uint64_t>(plain_decimal(data[key].value()));
+      }
+    } else {
+      bool maker = false;
+      if (!data[recording.channel == "trade" ? "t" : "a"].get_uint64().get(read)) numbers += read;
+      for (const char* key : {"p", "q"}) {
+        numbers += static_cast<std::uint64_t>(plain_decimal(data[key].value()));
+      }
+      if (!data["T"].get_uint64().get(read)) numbers += read;
+      if (!data["m"].get_bool().get(maker)) numbers += maker;
+    }
+    benchmark::DoNotOptimize(numbers);
+    benchmark::ClobberMemory();
+  });
+}
+
+[[maybe_unused]] const bool kRecordingsRegistered = [] {
+  for (const Recording& recording : recordings()) {
+    benchmark::RegisterBenchmark(("BM_Recorded_Parser/" + recording.name).c_str(),
+                                 [recording](benchmark::State& state) { recorded_parser(state, recording); });
+    benchmark::RegisterBenchmark(("BM_Recorded_Plain/" + recording.name).c_str(),
+                                 [recording](benchmark::State& state) { recorded_plain(state, recording); });
+  }
+  return true;
+}();
 
 std::vector<std::string> number_texts() {
   std::mt19937_64 random(1);

@@ -1,20 +1,11 @@
-// The shared memory: what a record costs the writer, alone and with readers, and what a book costs a reader.
-//
-// The writer's figure is its own CPU time: on a machine with fewer cores than threads the readers take turns,
-// and wall time would measure the scheduler. What CPU time does show is what the readers' caches cost the
-// writer; a reader that is not running costs nothing, so with more readers than free cores the figure is a
-// lower bound.
+// The shared memory: what a record costs the writer and a reader, and what a book costs either.
 #include <benchmark/benchmark.h>
 
-#include <atomic>
 #include <cstring>
 #include <memory>
 #include <new>
-#include <thread>
-#include <vector>
 
 #include "mdp/publish/segment_writer.hpp"
-#include "mdp/queue/idle_strategy.hpp"
 #include "mdp/shm/shm.hpp"
 
 namespace {
@@ -53,47 +44,19 @@ shm::Event event_of(std::int64_t record_bytes) {
   return event;
 }
 
-// Append and commit one record. Arguments: bytes of the record, readers that poll it as fast as they can.
+// Append and commit one record, without readers (bench_ring_readers has what they cost).
 void BM_RingWriter_Commit(benchmark::State& state) {
   Segment segment;
-  std::atomic<bool> done{false};
-  std::atomic<std::uint64_t> read{0};
-  std::atomic<std::uint64_t> lost{0};
-  std::vector<std::thread> readers;
-  for (int i = 0; i < state.range(1); ++i) {
-    readers.emplace_back([&] {
-      shm::RingReader reader(segment->view());
-      shm::Event event;
-      std::uint64_t count = 0;
-      while (!done.load(std::memory_order_relaxed)) {  // relaxed: only ends the run
-        if (reader.poll(event) == shm::ReadStatus::Ok) {
-          ++count;
-        } else {
-          queue::cpu_relax();
-        }
-      }
-      read += count;
-      lost += reader.total_lost_events();
-    });
-  }
   const shm::Event event = event_of(state.range(0));
   const std::size_t body = sizeof(shm::PriceLevel) * event.header.bid_count;
   for (auto _ : state) {
     segment->ring().append(event.header, event.levels, body);
     segment->ring().commit();
   }
-  done = true;
-  for (std::thread& reader : readers) reader.join();
   state.SetItemsProcessed(state.iterations());
   state.SetBytesProcessed(state.iterations() * state.range(0));
-  // How much of the work the readers shared in; near 0 they hardly ran, and the figure says little about
-  // them.
-  if (!readers.empty()) {
-    state.counters["read_share"] = static_cast<double>(read.load()) / static_cast<double>(state.range(1)) /
-                                   static_cast<double>(state.iterations());
-  }
 }
-BENCHMARK(BM_RingWriter_Commit)->ArgNames({"bytes", "readers"})->ArgsProduct({{64, 640}, {0, 1, 2, 4, 8}});
+BENCHMARK(BM_RingWriter_Commit)->ArgName("bytes")->Arg(64)->Arg(640);
 
 // A reader that finds everything there: the cost of copying and checking a record.
 void BM_RingReader_Poll(benchmark::State& state) {

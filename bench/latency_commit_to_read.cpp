@@ -7,10 +7,13 @@
 //   line   a word in a line of its own, one each way: the least there is
 //   spsc   the project's in-process queue
 //   ring   RingWriter::append() and commit(), RingReader::poll() of the whole record, checked
+//   boost  boost::lockfree::spsc_queue of fixed capacity, the form that can lie in shared memory: one reader
+//   iceoryx2   loan, write, send; receive, copy (see iceoryx2_peer.hpp; left out where it is not built)
 // Arguments: rounds (default 31), round trips in each (default 20,000). Options of Google Benchmark are
 // ignored.
 #include <algorithm>
 #include <atomic>
+#include <boost/lockfree/spsc_queue.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -21,6 +24,7 @@
 #include <thread>
 #include <vector>
 
+#include "iceoryx2_peer.hpp"
 #include "mdp/core/error.hpp"
 #include "mdp/publish/segment_writer.hpp"
 #include "mdp/queue/idle_strategy.hpp"
@@ -45,9 +49,12 @@ class Line {
     // release: pairs with the load in receive().
     word_.store(number, std::memory_order_release);
   }
-  void receive(std::uint64_t number) noexcept {
+  bool try_receive(std::uint64_t& number) noexcept {
     // acquire: pairs with the store in send().
-    while (word_.load(std::memory_order_acquire) != number) queue::cpu_relax();
+    const std::uint64_t word = word_.load(std::memory_order_acquire);
+    const bool news = word != number;
+    number = word;
+    return news;
   }
 
  private:
@@ -59,15 +66,32 @@ class Spsc {
   void send(std::uint64_t number) noexcept {
     while (!queue_.try_push(Message{number, {}})) queue::cpu_relax();
   }
-  void receive(std::uint64_t number) noexcept {
-    Message* message;
-    while ((message = queue_.front()) == nullptr) queue::cpu_relax();
-    if (message->number != number) std::abort();
+  bool try_receive(std::uint64_t& number) noexcept {
+    const Message* message = queue_.front();
+    if (message == nullptr) return false;
+    number = message->number;
     queue_.pop();
+    return true;
   }
 
  private:
   queue::SpscQueue<Message> queue_{1024};
+};
+
+class BoostSpsc {
+ public:
+  void send(std::uint64_t number) noexcept {
+    while (!queue_.push(Message{number, {}})) queue::cpu_relax();
+  }
+  bool try_receive(std::uint64_t& number) noexcept {
+    Message message;
+    if (!queue_.pop(message)) return false;
+    number = message.number;
+    return true;
+  }
+
+ private:
+  boost::lockfree::spsc_queue<Message, boost::lockfree::capacity<1024>> queue_;
 };
 
 class Ring {
@@ -89,9 +113,10 @@ class Ring {
     segment_->ring().append(header, nullptr, 0);
     segment_->ring().commit();
   }
-  void receive(std::uint64_t number) noexcept {
-    while (reader_.poll(event_) != shm::ReadStatus::Ok) queue::cpu_relax();
-    if (event_.header.update_id != number) std::abort();
+  bool try_receive(std::uint64_t& number) noexcept {
+    if (reader_.poll(event_) != shm::ReadStatus::Ok) return false;
+    number = event_.header.update_id;
+    return true;
   }
 
  private:
@@ -115,6 +140,14 @@ void pin(int core) {
   }
 }
 
+// Waits for message `number`, which is the next.
+template <class Way>
+void receive(Way& way, std::uint64_t number) noexcept {
+  std::uint64_t got = number - 1;
+  while (!way.try_receive(got)) queue::cpu_relax();
+  if (got != number) std::abort();
+}
+
 // Median of the round trips, halved, ns. A round trip is timed in groups, so that the clock costs little.
 template <class Way>
 double one_way_ns(int trips) {
@@ -126,7 +159,7 @@ double one_way_ns(int trips) {
   std::thread answering([&] {
     pin(1);
     for (std::uint64_t number = 1; number <= end; ++number) {
-      there->receive(number);
+      receive(*there, number);
       back->send(number);
     }
   });
@@ -134,14 +167,14 @@ double one_way_ns(int trips) {
   std::uint64_t number = 1;
   for (; number <= warm_up; ++number) {
     there->send(number);
-    back->receive(number);
+    receive(*back, number);
   }
   while (number <= end) {
     const auto begin = std::chrono::steady_clock::now();
     int in_group = 0;
     for (; in_group < kGroup && number <= end; ++in_group, ++number) {
       there->send(number);
-      back->receive(number);
+      receive(*back, number);
     }
     const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - begin;
     groups.push_back(took.count() / in_group / 2);
@@ -161,9 +194,10 @@ Spread spread(std::vector<double> values) {
   return {values[n / 10], values[n / 2], values[n - 1 - n / 10]};
 }
 
-void print(const char* what, const std::vector<double>& values) {
+void print(const char* way, const char* unit, const std::vector<double>& values) {
   const Spread s = spread(values);
-  std::printf("%-22s median %8.2f   p10 %8.2f   p90 %8.2f\n", what, s.median, s.low, s.high);
+  std::printf("%-22s median %8.2f   p10 %8.2f   p90 %8.2f\n", std::string(way).append(unit).c_str(), s.median,
+              s.low, s.high);
 }
 
 }  // namespace
@@ -180,20 +214,35 @@ int main(int argc, char** argv) {
     return 0;
   }
   pin(0);
-  std::vector<double> line, spsc, ring, spsc_ratio, ring_ratio;
+  struct Way {
+    const char* name;
+    double (*one_way_ns)(int trips);
+    std::vector<double> times_ns, to_line, to_ring;
+  };
+  constexpr std::size_t kLine = 0;
+  constexpr std::size_t kRing = 2;
+  std::vector<Way> ways{{"line", one_way_ns<Line>, {}, {}, {}},
+                        {"spsc queue", one_way_ns<Spsc>, {}, {}, {}},
+                        {"shm ring", one_way_ns<Ring>, {}, {}, {}},
+                        {"boost spsc", one_way_ns<BoostSpsc>, {}, {}, {}}};
+  if (bench::Iceoryx2Library::get().available()) {
+    ways.push_back({"iceoryx2", one_way_ns<bench::Iceoryx2>, {}, {}, {}});
+  }
   for (int round = 0; round < rounds; ++round) {
-    line.push_back(one_way_ns<Line>(trips));
-    spsc.push_back(one_way_ns<Spsc>(trips));
-    ring.push_back(one_way_ns<Ring>(trips));
-    spsc_ratio.push_back(spsc.back() / line.back());
-    ring_ratio.push_back(ring.back() / line.back());
+    for (Way& way : ways) {
+      way.times_ns.push_back(way.one_way_ns(trips));
+      way.to_line.push_back(way.times_ns.back() / ways[kLine].times_ns.back());
+    }
+    for (Way& way : ways) way.to_ring.push_back(way.times_ns.back() / ways[kRing].times_ns.back());
   }
   std::printf("one way, %d rounds of %d round trips, 64 bytes%s\n", rounds, trips,
               pinned ? "" : ", NOT PINNED");
-  print("line, ns", line);
-  print("spsc queue, ns", spsc);
-  print("shm ring, ns", ring);
-  print("spsc queue / line", spsc_ratio);
-  print("shm ring / line", ring_ratio);
+  for (const Way& way : ways) {
+    print(way.name, ", ns", way.times_ns);
+    print(way.name, " / line", way.to_line);
+    print(way.name, " / shm ring", way.to_ring);
+  }
+  if (!bench::Iceoryx2Library::get().available())
+    std::puts("iceoryx2: left out, $MDP_ICEORYX2_PEER names no library");
   return 0;
 }

@@ -103,10 +103,17 @@ class ManagerHarness final : book::BookListener {
     writer.finish();
   }
   shm::BookState state(core::SymbolId symbol) const { return manager_.state(symbol); }
-  const OrderBook& book(core::SymbolId symbol) const {
+  OrderBook book(core::SymbolId symbol) const {
     const OrderBook* found = manager_.book(symbol);
     if (found == nullptr) throw nb::key_error("no such symbol");
-    return *found;
+    // Levels and id in a pool of the copy's own: the manager's is its thread's alone.
+    std::vector<PriceLevel> bids(found->bid_count()), asks(found->ask_count());
+    found->copy_bids(bids.data(), bids.size());
+    found->copy_asks(asks.data(), asks.size());
+    OrderBook copy;
+    copy.apply_snapshot(bids, asks);
+    copy.set_update_id(found->update_id());
+    return copy;
   }
   nb::list take_events() {
     nb::list out;
@@ -236,7 +243,7 @@ void bind_book(nb::module_& module) {
           nb::sig("def snapshot(self, symbol_id: int, last: int, bids: numpy.typing.NDArray[numpy.int64], "
                   "asks: numpy.typing.NDArray[numpy.int64]) -> None"))
       .def("state", &ManagerHarness::state, "symbol_id"_a)
-      .def("book", &ManagerHarness::book, "symbol_id"_a, nb::rv_policy::copy, "Return a copy of the book.")
+      .def("book", &ManagerHarness::book, "symbol_id"_a, "Return a copy of the book.")
       .def("take_events", &ManagerHarness::take_events,
            nb::sig("def take_events(self) -> list[tuple[EventType, int, int, int, object, object]]"),
            "Return (type, symbol_id, flags, update_id, bids, asks) of each event since the last call; for "

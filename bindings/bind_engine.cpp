@@ -255,10 +255,12 @@ void bind_engine(nb::module_& module) {
           "rest_limits",
           [](const Engine& self, std::size_t venue) {
             const Engine::RestLimits limits = self.rest_limits(venue);
-            return nb::make_tuple(limits.weight_per_minute, limits.snapshot_weight);
+            return nb::make_tuple(limits.pool, limits.weight_per_minute, limits.snapshot_weight);
           },
-          "venue"_a, nb::sig("def rest_limits(self, venue: int) -> tuple[int, int]"),
-          "Return the venue's REST weight a minute (0: no limit) and the weight of one snapshot.")
+          "venue"_a, nb::sig("def rest_limits(self, venue: int) -> tuple[str, int, int]"),
+          "Return the name of the venue's REST budget, its weight a minute (0: no limit) and the weight of "
+          "one "
+          "snapshot. Venues whose budgets have one name share it.")
       .def("add_symbol", &Engine::add_symbol, "venue"_a, "instrument"_a, unlocked,
            "Subscribe to an instrument, before start() or while running, and return its symbol_id.")
       .def("remove_symbol", &Engine::remove_symbol, "symbol_id"_a, unlocked,

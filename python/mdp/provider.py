@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import tenacity
 
@@ -26,7 +27,7 @@ from mdp._core import (
 )
 from mdp.config import Config, VenueSection
 from mdp.errors import ConfigError, ConnectError, MdpError
-from mdp.snapshots import SnapshotScheduler
+from mdp.snapshots import RestBudget, SnapshotScheduler
 
 _CONTROL_INTERVAL_S = 0.01
 
@@ -80,6 +81,7 @@ class Provider:
         self._config = config
         self._engine: _core.Engine | None = None
         self._venues: list[_Venue] = []
+        self._budgets: dict[tuple[str, str | None], RestBudget] = {}  # by pool and address
         self._symbols: dict[int, _Symbol] = {}
         self._stale_since: dict[int, float] = {}  # by symbol_id; monotonic seconds
         self._stop = threading.Event()
@@ -237,8 +239,11 @@ class Provider:
             index = engine.add_venue(_venue_config(section))
         except ConfigError as error:
             raise ConfigError(self._config.where(*path) + str(error)) from error
-        limits = engine.rest_limits(index)
-        scheduler = SnapshotScheduler(weight_per_minute=limits[0], weight=limits[1])
+        pool, weight_per_minute, weight = engine.rest_limits(index)
+        # Counted by address: the venue's own and a stand-in at another one have nothing to share.
+        key = (pool, urlsplit(section.rest_url).hostname)
+        budget = self._budgets.setdefault(key, RestBudget(weight_per_minute))
+        scheduler = SnapshotScheduler(budget, weight)
         self._venues.append(_Venue(section, path, index, scheduler))
 
     def _list_instruments(self, venue: _Venue, cancelled: Callable[[], bool]) -> None:

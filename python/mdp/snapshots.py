@@ -1,4 +1,4 @@
-"""Which snapshot is fetched when: one scheduler per venue, for all its symbols share one REST budget.
+"""Which snapshot is fetched when: a scheduler per venue, on a budget that venues of one pool share.
 
 Pure logic on a clock the caller gives; `Provider` feeds it wishes and outcomes and does what it decides.
 """
@@ -13,27 +13,68 @@ _WINDOW_S = 60.0
 
 
 @dataclass
+class RestBudget:
+    """What an address may ask of a pool of venues in a minute, and what was spent of it.
+
+    Parameters
+    ----------
+    weight_per_minute
+        What the venues allow; 0: no limit.
+    reserve
+        Share of it left to others on the same address.
+    """
+
+    weight_per_minute: int
+    reserve: float = 0.1
+
+    _spent: deque[tuple[float, int]] = field(default_factory=deque)
+    _paused_until: float = 0.0
+
+    def affords(self, weight: int, now: float) -> bool:
+        """Whether a request of this weight may go out at `now` (seconds, monotonic)."""
+        if now < self._paused_until:
+            return False
+        if self.weight_per_minute <= 0:
+            return True
+        while self._spent and self._spent[0][0] <= now - _WINDOW_S:
+            self._spent.popleft()
+        spent = sum(weight for _, weight in self._spent)
+        return spent + weight <= self.weight_per_minute * (1.0 - self.reserve)
+
+    def spend(self, weight: int, now: float) -> None:
+        """Note a request."""
+        self._spent.append((now, weight))
+
+    def pause(self, until: float) -> None:
+        """Let nothing out before `until`: the venue's own word."""
+        self._paused_until = max(self._paused_until, until)
+
+    def learn(self, used_weight: int, now: float) -> None:
+        """Count what others on this address have spent, as far as the venue shows it (-1: it does not)."""
+        known = sum(weight for when, weight in self._spent if when > now - _WINDOW_S)
+        if used_weight > known:
+            self._spent.append((now, used_weight - known))
+
+
+@dataclass
 class SnapshotScheduler:
     """Decides which symbols' snapshots to fetch now.
 
     Parameters
     ----------
-    weight_per_minute
-        What the venue allows an address in a minute; 0: no limit.
+    budget
+        Of the venue's pool.
     weight
         What one snapshot costs.
     max_in_flight
         Requests under way at once.
-    reserve
-        Share of the budget left to others on the same address.
     rng
         Source of the jitter.
     """
 
-    weight_per_minute: int
+    budget: RestBudget
     weight: int
     max_in_flight: int = 4
-    reserve: float = 0.1
     initial_retry_s: float = 0.5
     max_retry_s: float = 30.0
     rng: random.Random = field(default_factory=random.Random)
@@ -42,8 +83,6 @@ class SnapshotScheduler:
     _in_flight: set[int] = field(default_factory=set)
     _not_before: dict[int, float] = field(default_factory=dict)
     _failures: dict[int, int] = field(default_factory=dict)
-    _spent: deque[tuple[float, int]] = field(default_factory=deque)
-    _paused_until: float = 0.0
 
     def want(self, symbol_id: int) -> None:
         """Note that a book waits for a snapshot. Does nothing if one is on its way or waiting."""
@@ -61,17 +100,15 @@ class SnapshotScheduler:
     def take(self, now: float) -> list[int]:
         """Return the symbols to fetch at `now` (seconds, monotonic); they count as under way from here on."""
         chosen: list[int] = []
-        if now < self._paused_until:
-            return chosen
         for _ in range(len(self._waiting)):
-            if len(self._in_flight) >= self.max_in_flight or not self._affordable(now):
+            if len(self._in_flight) >= self.max_in_flight or not self.budget.affords(self.weight, now):
                 break
             symbol_id = self._waiting.popleft()
             if now < self._not_before.get(symbol_id, 0.0):
                 self._waiting.append(symbol_id)
                 continue
             self._in_flight.add(symbol_id)
-            self._spent.append((now, self.weight))
+            self.budget.spend(self.weight, now)
             chosen.append(symbol_id)
         return chosen
 
@@ -84,7 +121,7 @@ class SnapshotScheduler:
         self._in_flight.discard(symbol_id)
         self._failures.pop(symbol_id, None)
         self._not_before[symbol_id] = now + self.initial_retry_s * self.rng.uniform(0.5, 1.0)
-        self._learn(now, used_weight)
+        self.budget.learn(used_weight, now)
 
     def failed(self, symbol_id: int, now: float, retry_after_s: float = -1, used_weight: int = -1) -> float:
         """Note a failure and return how long until the next attempt, in seconds.
@@ -97,10 +134,10 @@ class SnapshotScheduler:
         step = min(self.max_retry_s, self.initial_retry_s * 2.0 ** min(failures, 30))
         delay = step * self.rng.uniform(0.5, 1.0)
         if retry_after_s >= 0:
-            self._paused_until = max(self._paused_until, now + retry_after_s)
+            self.budget.pause(now + retry_after_s)
             delay = max(delay, retry_after_s)
         self._not_before[symbol_id] = now + delay
-        self._learn(now, used_weight)
+        self.budget.learn(used_weight, now)
         self.want(symbol_id)
         return delay
 
@@ -113,17 +150,3 @@ class SnapshotScheduler:
     def in_flight(self) -> int:
         """How many requests are under way."""
         return len(self._in_flight)
-
-    def _affordable(self, now: float) -> bool:
-        if self.weight_per_minute <= 0:
-            return True
-        while self._spent and self._spent[0][0] <= now - _WINDOW_S:
-            self._spent.popleft()
-        spent = sum(weight for _, weight in self._spent)
-        return spent + self.weight <= self.weight_per_minute * (1.0 - self.reserve)
-
-    def _learn(self, now: float, used_weight: int) -> None:
-        """Count what others on this address have spent, as far as the venue shows it."""
-        known = sum(weight for when, weight in self._spent if when > now - _WINDOW_S)
-        if used_weight > known:
-            self._spent.append((now, used_weight - known))

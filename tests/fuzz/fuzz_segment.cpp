@@ -5,6 +5,7 @@
 // bytes.
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 
 #include "publish/mutated_segment.hpp"
@@ -48,8 +49,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::memcpy(bytes, &original().view().header(), original().size());
   apply(bytes, original().size(), data, size);
   mdp::shm::SegmentView view;
-  if (mdp::shm::SegmentView::attach(bytes, original().size(), view) == mdp::shm::AttachStatus::Ok) {
-    static_cast<void>(test::read_everything(view));
-  }
+  const auto status = mdp::shm::SegmentView::attach(bytes, original().size(), view);
+  if (status == mdp::shm::AttachStatus::Ok) static_cast<void>(test::read_everything(view));
+  test::Seen in_c;
+  if (test::read_everything_in_c(bytes, original().size(), in_c) != static_cast<int>(status)) std::abort();
   return 0;
 }

@@ -12,11 +12,13 @@ import pytest
 from mdp import EventType, Subscriber
 from mdp.dtypes import EVENT_DTYPE, LEVEL_DTYPE
 from mdp.views import top_line
-from support.live import ROOT, LivePublisher
+from support.live import ROOT, LivePublisher, unique_segment
 
 INCLUDE = ROOT / "cpp/include"
 WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Werror")
-OK, EMPTY, LAPPED, STOPPED = 0, 1, 2, 3
+OK, EMPTY, LAPPED, STOPPED, DEAD = 0, 1, 2, 3, 4
+SPIN, YIELD, SLEEP = 0, 1, 2
+HOUR_NS = ctypes.c_int64(3_600_000_000_000)
 BUSY = 2  # of a book
 EVENT_BYTES = 4160
 SYMBOLS = ("BTCUSDT", "test:ETHUSDT", "SOLUSDT", "QUIETUSDT")
@@ -51,7 +53,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     bound = ctypes.CDLL(str(compile_c(source, folder / "libreader.so", "-shared", "-fPIC")))
     bound.mdp_shm_size.restype = ctypes.c_size_t
     bound.mdp_shm_lag_bytes.restype = ctypes.c_uint64
+    bound.mdp_shm_heartbeat_age_ns.restype = ctypes.c_int64
     bound.mdp_shm_attach_text.restype = ctypes.c_char_p
+    bound.mdp_shm_read_text.restype = ctypes.c_char_p
     return bound
 
 
@@ -66,6 +70,36 @@ def test_c_program_prints_what_the_command_line_prints(
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout == top_line(Subscriber(publisher.segment).book(symbol)) + "\n"
+
+
+@pytest.mark.parametrize("header", ["mdp_shm.h", "mdp_shm_layout.h", "mdp_shm_os.h"])
+def test_each_header_compiles_alone(header: str, tmp_path: Path) -> None:
+    source = tmp_path / "alone.c"
+    source.write_text(f"#include <mdp/shm/{header}>\n")
+    compile_c(source, tmp_path / "alone.o", "-c")
+
+
+def test_c_program_waits_and_attaches_again_and_again(tmp_path: Path) -> None:
+    program = compile_c(ROOT / "tests/support/c_reader.c", tmp_path / "c_reader")
+    name = unique_segment()
+    with subprocess.Popen([program, name, "3"], stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout
+        for ending in ("stopped", "died", "stopped"):
+            with LivePublisher(name) as publisher:
+                assert reader.stdout.readline() == f"attached {publisher.process.pid}\n"
+                if ending == "died":  # at full speed: the reader may be lapped, and knows what it lost
+                    while publisher.rest() < 50_000:
+                        publisher.load()
+                    publisher.die()
+                else:
+                    publisher.fill(1000)
+                    publisher.stop()
+                run = reader.stdout.readline().split(maxsplit=4)
+                assert run[0] == "run"
+                assert run[4] == f"the publisher {ending}\n"
+                assert int(run[1]) + int(run[3]) == publisher.events
+                assert (run[2] == "0") == (run[3] == "0"), "nothing is lost without a lap"
+        assert reader.wait(60) == 0
 
 
 def test_c_program_says_what_is_wrong(top_of_book: Path, publisher: LivePublisher) -> None:
@@ -157,4 +191,40 @@ def test_bound_library_finds_a_publisher_that_was_started_again(library: ctypes.
         assert library.mdp_shm_reattach(feed) == OK
         assert library.mdp_shm_poll(feed, event) == OK
         assert int.from_bytes(event.raw[16:24], "little") == 0, "its first event"
+    library.mdp_shm_close(feed)
+
+
+def test_bound_library_waits_follows_and_judges(library: ctypes.CDLL, publisher: LivePublisher) -> None:
+    feed = ctypes.create_string_buffer(library.mdp_shm_size())
+    event = ctypes.create_string_buffer(EVENT_BYTES)
+    entry = ctypes.create_string_buffer(64)
+    bids, asks = (ctypes.create_string_buffer(20 * LEVEL_DTYPE.itemsize) for _ in range(2))
+    assert library.mdp_shm_open(feed, publisher.segment.encode()) == OK
+    for how in (SPIN, YIELD, SLEEP):
+        assert library.mdp_shm_wait(feed, event, how, ctypes.c_int64(1_000_000), HOUR_NS) == EMPTY
+    assert library.mdp_shm_follow(feed, 1, entry, bids, asks, 20) == OK
+    publisher.fill(300)
+    headers = Subscriber(publisher.segment, from_oldest=True).poll(10_000).headers
+    deltas = 0
+    while library.mdp_shm_wait(feed, event, SLEEP, ctypes.c_int64(1_000_000), HOUR_NS) == OK:
+        assert int.from_bytes(event.raw[8:12], "little") == 1
+        deltas += event.raw[4] == EventType.BOOK_DELTA.value
+    of_delta = headers["type"] == EventType.BOOK_DELTA.value
+    assert deltas == int(((headers["symbol_id"] == 1) & of_delta).sum()) > 0
+    library.mdp_shm_follow_all(feed)
+    seen: list[int] = []
+    handler = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(
+        lambda of, _: seen.append(int.from_bytes(ctypes.string_at(of, 24)[16:24], "little"))
+    )
+    count = ctypes.c_size_t()
+    library.mdp_shm_start_oldest(feed)
+    assert library.mdp_shm_poll_batch(feed, ctypes.c_size_t(100), ctypes.byref(count), handler, None) == OK
+    assert count.value == 100
+    assert seen == list(range(100))
+    publisher.die()
+    while library.mdp_shm_poll(feed, event) == OK:
+        pass
+    status = library.mdp_shm_wait(feed, event, SLEEP, HOUR_NS, ctypes.c_int64(1_000_000))
+    assert status == DEAD, library.mdp_shm_read_text(status)
+    assert library.mdp_shm_heartbeat_age_ns(feed) > 0
     library.mdp_shm_close(feed)

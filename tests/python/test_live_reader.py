@@ -365,13 +365,14 @@ def join_again_and_again(publisher: LivePublisher, joins: int) -> None:
     """Join under full load: the events after each join count on from the book, without a hole or a repeat."""
     subscriber = Subscriber(publisher.segment)
     publisher.load()
-    done = 0
+    done = laps = events = 0
     while done < joins:
         symbol = SYMBOLS[done % 3] if done % 16 else SYMBOLS[3]
         follower = subscriber.follow(symbol)
         update_id, followed = follower.book.update_id, 0
         while followed < (1 if symbol == SYMBOLS[3] else 5):
             batch = follower._read(64)
+            events += len(batch)
             for event in batch:
                 assert event.symbol_id == follower.instrument.symbol_id
                 if event.type == EventType.BOOK_DELTA:
@@ -379,11 +380,13 @@ def join_again_and_again(publisher: LivePublisher, joins: int) -> None:
                     assert event.update_id == update_id, f"join {done} of {symbol}"
                     followed += 1
             if batch.status == ReadStatus.LAPPED:  # this process was not scheduled for a while, and was told
+                laps += 1
                 break
             assert batch.status in (ReadStatus.OK, ReadStatus.EMPTY)
         else:
             done += 1
-    publisher.rest()
+    published = publisher.rest()
+    print(f"{done} joins under {published} events, {events} events checked behind them, {laps} laps")
     # The last one is followed to the end: its book is the published one.
     follower = subscriber.follow(SYMBOLS[0])
     while follower.poll().status != ReadStatus.EMPTY:

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdp.snapshots import SnapshotScheduler
+from mdp.snapshots import RestBudget, SnapshotScheduler
 
 
 def scheduler(weight_per_minute: int = 6000, weight: int = 50, **options: Any) -> SnapshotScheduler:
-    return SnapshotScheduler(weight_per_minute, weight, rng=random.Random(1), **options)
+    budget = RestBudget(weight_per_minute, options.pop("reserve", 0.1))
+    return SnapshotScheduler(budget, weight, rng=random.Random(1), **options)
 
 
 def test_wish_is_fulfilled_once() -> None:
@@ -190,7 +191,7 @@ def test_storm_after_a_mass_disconnect_is_spread_over_minutes() -> None:
     )
 )
 def test_no_order_of_events_breaks_bound_budget_or_ban(steps: list[tuple[str, int, float]]) -> None:
-    s = SnapshotScheduler(500, 100, max_in_flight=2, reserve=0.0, rng=random.Random(0))
+    s = SnapshotScheduler(RestBudget(500, 0.0), 100, max_in_flight=2, rng=random.Random(0))
     now, banned_until, under_way, taken = 0.0, 0.0, set(), []
     for what, symbol_id, seconds in steps:
         now += seconds
@@ -216,3 +217,17 @@ def test_no_order_of_events_breaks_bound_budget_or_ban(steps: list[tuple[str, in
                     banned_until = max(banned_until, now + 30.0)
         assert s.in_flight == len(under_way) <= 2
         assert sum(when > now - 60 for when in taken) <= 5
+
+
+def test_venues_of_one_pool_share_their_budget_and_its_pauses() -> None:
+    budget = RestBudget(1000, reserve=0.0)
+    one = SnapshotScheduler(budget, 200, max_in_flight=10, rng=random.Random(1))
+    other = SnapshotScheduler(budget, 100, max_in_flight=10, rng=random.Random(2))
+    for symbol_id in range(4):
+        one.want(symbol_id)
+        other.want(100 + symbol_id)
+    assert one.take(0.0) == [0, 1, 2, 3]
+    assert other.take(0.0) == [100, 101]  # 800 were spent by the other venue
+    assert one.failed(0, 1.0, retry_after_s=90.0) >= 90.0
+    assert other.take(90.9) == []  # the budget is there again, but the venue said 90 s
+    assert other.take(91.0) == [102, 103]

@@ -1,5 +1,6 @@
-// Two processes that share a named mapping: starts writer.exe again and again, follows it, kills it at random
-// instants, and checks what a reader is promised. reader [KILLS]; exit code 0: all of it held.
+// Processes that share a named mapping: starts mdp_windows_writer again and again, follows it, kills it at
+// random instants, and checks what a reader is promised; mdp_windows_c_reader, in C, follows it too.
+// reader [KILLS]; exit code 0: all of it held.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -29,10 +30,11 @@ using shm::ReadStatus;
     }                                                                     \
   } while (false)
 
-// writer.exe with its stdin and stdout in our hands; killed when it goes out of scope.
-class Writer {
+// A program that lies beside this one, with its stdin and stdout in our hands; killed when it goes out of
+// scope.
+class Process {
  public:
-  explicit Writer(const std::string& arguments) {
+  Process(const std::string& file, const std::string& arguments) {
     SECURITY_ATTRIBUTES inherit{sizeof(SECURITY_ATTRIBUTES), nullptr, TRUE};
     HANDLE child_in = nullptr;
     HANDLE child_out = nullptr;
@@ -49,22 +51,22 @@ class Writer {
     char self[MAX_PATH];
     CHECK(::GetModuleFileNameA(nullptr, self, sizeof(self)) != 0);
     std::string program(self);
-    program = program.substr(0, program.find_last_of("\\/") + 1) + "mdp_windows_writer.exe";
+    program = program.substr(0, program.find_last_of("\\/") + 1) + file;
     std::string command = "\"" + program + "\" " + arguments;
     CHECK(::CreateProcessA(program.c_str(), command.data(), nullptr, nullptr, TRUE, 0, nullptr, nullptr,
                            &start, &process_) != 0);
     ::CloseHandle(child_in);
     ::CloseHandle(child_out);
   }
-  ~Writer() {
+  ~Process() {
     kill();
     ::CloseHandle(process_.hThread);
     ::CloseHandle(process_.hProcess);
     ::CloseHandle(in_);
     ::CloseHandle(out_);
   }
-  Writer(const Writer&) = delete;
-  Writer& operator=(const Writer&) = delete;
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
 
   std::uint32_t pid() const { return process_.dwProcessId; }
   void kill() {
@@ -88,11 +90,25 @@ class Writer {
     text.resize(got);
     return text;
   }
+  // One line of it, without its end.
+  std::string line() {
+    std::string text;
+    char c = 0;
+    for (DWORD got = 0; ::ReadFile(out_, &c, 1, &got, nullptr) != 0 && got == 1 && c != '\n';) {
+      if (c != '\r') text += c;
+    }
+    return text;
+  }
 
  private:
   HANDLE in_ = nullptr;
   HANDLE out_ = nullptr;
   PROCESS_INFORMATION process_{};
+};
+
+class Writer : public Process {
+ public:
+  explicit Writer(const std::string& arguments) : Process("mdp_windows_writer.exe", arguments) {}
 };
 
 // Attaches to the publisher `pid`, from its oldest event on.
@@ -144,6 +160,32 @@ void read_ordered_end(const std::string& name) {
   CHECK(subscriber.poll(event) == ReadStatus::Stopped);  // the view outlives the publisher
   CHECK(shm::Subscriber().open(name) == AttachStatus::NotFound);
   std::puts("an ordered end: read to the last event, and the name is gone");
+}
+
+// One C program through three publishers: two stop in order, the one between is killed at full speed.
+void c_reader_follows(const std::string& name) {
+  constexpr std::uint64_t kEvents = 60;  // the small ring holds them
+  Process reader("mdp_windows_c_reader.exe", name + " 3");
+  for (const bool killed : {false, true, false}) {
+    Writer writer(killed ? name : std::string(name).append(" ").append(std::to_string(kEvents)));
+    CHECK(reader.line() == std::string("attached ").append(std::to_string(writer.pid())));
+    if (killed) {
+      shm::Subscriber subscriber;
+      follow(subscriber, name, writer.pid());
+      while (subscriber.view().event_count() < 20'000) std::this_thread::yield();
+      writer.kill();
+      const std::string ending = reader.line();
+      std::printf("a reader in C, of a publisher that was killed: %s\n", ending.c_str());
+      CHECK(ending.find("the publisher died") != std::string::npos);
+    } else {
+      const std::string ending = reader.line();
+      CHECK(ending == std::string("run ").append(std::to_string(kEvents)) + " 0 0 the publisher stopped");
+      writer.end();
+      CHECK(writer.wait() == 0);
+    }
+  }
+  CHECK(reader.wait() == 0);
+  std::puts("a reader in C followed three publishers of one name");
 }
 
 void refuse_second_owner(const std::string& name) {
@@ -221,6 +263,7 @@ int main(int argc, char** argv) {
   const std::string name = publish::test::unique_name();
   read_ordered_end(name);
   refuse_second_owner(name);
+  c_reader_follows(name);
   kill_at_random(name, kills);
   return 0;
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <iostream>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -334,6 +335,7 @@ TEST(LateJoin, HasNoGapAndNoDuplicateUnderLoad) {
   Book book;
   Event event;
   int joins = 0;
+  int laps = 0;
   while (joins < kJoins) {
     const auto symbol_id = static_cast<std::uint32_t>(joins % kSymbols);
     const BookStatus status = table.read(symbol_id, book);
@@ -357,8 +359,10 @@ TEST(LateJoin, HasNoGapAndNoDuplicateUnderLoad) {
       ++followed;
     }
     // Lapped: this thread was not scheduled for a while. It was told, and joins again.
-    if (read != ReadStatus::Lapped) ++joins;
+    read != ReadStatus::Lapped ? ++joins : ++laps;
   }
+  std::cout << joins << " joins, " << laps << " more that were lapped, under " << segment.view().event_count()
+            << " events\n";
 }
 
 TEST(BookTable, StressNoTornBookIsEverReturned) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "mdp/publish/ipc_publisher.hpp"
+#include "mdp/shm/mdp_shm.h"
 #include "publish/test_segment.hpp"
 
 namespace mdp::publish::test {
@@ -115,6 +116,58 @@ inline Seen read_everything(shm::Subscriber& subscriber) {
   seen.sum += static_cast<std::uint64_t>(subscriber.check_publisher(1));
   seen.sum += subscriber.ring().lag_bytes() + subscriber.ring().total_lost_events();
   return seen;
+}
+
+// Attaches the reader in C to the same memory and does the same with it; returns the attach status.
+inline int read_everything_in_c(const void* base, std::size_t size, Seen& seen) {
+  mdp_shm feed;
+  const int attached = mdp_shm_attach(&feed, base, size);
+  if (attached != MDP_SHM_ATTACH_OK) return attached;
+  mdp_shm_venue venue;
+  mdp_shm_instrument entry;
+  for (std::uint32_t i = 0; i < 64; ++i) {
+    if (mdp_shm_get_venue(&feed, i, &venue) != 0) seen.sum += venue.exchange_id;
+    if (mdp_shm_get_instrument(&feed, i, &entry) == 0) continue;
+    char price[MDP_SHM_DECIMAL_SIZE];
+    seen.sum += std::strlen(mdp_shm_decimal(price, entry.tick_size, entry.price_exponent));
+    ++seen.instruments;
+  }
+  seen.sum += static_cast<std::uint64_t>(mdp_shm_find(&feed, "no such symbol", &entry));
+  mdp_shm_event event;
+  const auto drain_feed = [&] {
+    for (int polls = 0; polls < 200; ++polls) {
+      const int status = mdp_shm_poll(&feed, &event);
+      if (status != MDP_SHM_READ_OK && status != MDP_SHM_READ_LAPPED) return;
+      if (status != MDP_SHM_READ_OK) continue;
+      ++seen.records;
+      const bool has_levels =
+          event.header.type == MDP_SHM_BOOK_DELTA || event.header.type == MDP_SHM_BOOK_SNAPSHOT;
+      // Promised to fit the record, as by the C++ reader.
+      const int levels = has_levels ? event.header.bid_count + event.header.ask_count : 0;
+      for (int i = 0; i < levels; ++i) seen.sum += static_cast<std::uint64_t>(event.body.levels[i].price);
+    }
+  };
+  mdp_shm_book_entry book;
+  mdp_shm_level bids[MDP_SHM_MAX_LEVELS_PER_SIDE];
+  mdp_shm_level asks[MDP_SHM_MAX_LEVELS_PER_SIDE];
+  for (std::uint32_t i = 0; i < 20; ++i) {
+    // Not mdp_shm_join(), which would wait for a publisher inside the entry.
+    if (mdp_shm_read_book(&feed, i, &book, bids, asks, MDP_SHM_MAX_LEVELS_PER_SIDE) != MDP_SHM_BOOK_OK)
+      continue;
+    ++seen.books;
+    for (int level = 0; level < book.bid_count; ++level)
+      seen.sum += static_cast<std::uint64_t>(bids[level].price);
+    for (int level = 0; level < book.ask_count; ++level)
+      seen.sum += static_cast<std::uint64_t>(asks[level].price);
+    mdp_shm_start_at(&feed, book.ring_position, book.next_sequence);
+    drain_feed();
+  }
+  mdp_shm_start_oldest(&feed);
+  drain_feed();
+  mdp_shm_start_newest(&feed);
+  drain_feed();
+  seen.sum += static_cast<std::uint64_t>(mdp_shm_check_publisher(&feed, 1)) + mdp_shm_lag_bytes(&feed);
+  return attached;
 }
 
 // Changes 1 to 8 places of a segment of `size` bytes: the header, the start of a line, where records and

@@ -18,11 +18,14 @@ void read_mutants(int mutants, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   int attached = 0;
   test::Seen all;
+  test::Seen in_c;
   for (int mutant = 0; mutant < mutants; ++mutant) {
     std::memcpy(bytes, original.data(), original.size());
     test::mutate(bytes, original.size(), random);
     shm::SegmentView view;
-    if (shm::SegmentView::attach(bytes, original.size(), view) != shm::AttachStatus::Ok) continue;
+    const shm::AttachStatus status = shm::SegmentView::attach(bytes, original.size(), view);
+    ASSERT_EQ(test::read_everything_in_c(bytes, original.size(), in_c), static_cast<int>(status));
+    if (status != shm::AttachStatus::Ok) continue;
     ++attached;
     const test::Seen seen = test::read_everything(view);
     all.sum += seen.sum;
@@ -31,13 +34,18 @@ void read_mutants(int mutants, std::uint64_t seed) {
     all.instruments += seen.instruments;
   }
   std::cout << mutants << " mutants: " << attached << " attached, " << all.instruments << " instruments, "
-            << all.books << " books and " << all.records << " records read (sum " << all.sum << ")\n";
+            << all.books << " books and " << all.records << " records read (sum " << all.sum << "), in C "
+            << in_c.records << " records (sum " << in_c.sum << ")\n";
   // The mutations must not all stop at the header, nor at the first thing that is read.
   const auto tenth = static_cast<std::uint64_t>(mutants / 10);
   EXPECT_GT(static_cast<std::uint64_t>(attached), tenth);
   EXPECT_GT(all.instruments, tenth);
   EXPECT_GT(all.books, tenth);
   EXPECT_GT(all.records, tenth);
+  // What both read of such a segment is the same; c_reader_test.cpp compares event by event.
+  EXPECT_EQ(in_c.instruments, all.instruments);
+  EXPECT_EQ(in_c.books, all.books);
+  EXPECT_EQ(in_c.records, all.records);
 }
 
 TEST(Mutation, CorruptSegmentsAreRefusedOrReadWithoutHarm) { read_mutants(4000, 4711); }

@@ -2,6 +2,7 @@
 //
 // Stress.* are the long forms, run by `make stress`.
 #include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -48,6 +49,22 @@ TEST(SegmentWriter, IsForOwnerAndGroup) {
   struct stat info{};
   ASSERT_EQ(::stat(("/dev/shm/" + config.name).c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0640U);
+}
+
+TEST(SegmentWriter, ReaderWithoutPermissionIsToldSo) {
+  SegmentConfig config = named_config();
+  config.mode = 0200;
+  const SegmentWriter segment(config);
+  const pid_t reader = ::fork();
+  if (reader == 0) {
+    constexpr unsigned kNobody = 65534;  // root may read everything
+    if (::geteuid() == 0 && (::setgroups(0, nullptr) != 0 || ::setuid(kNobody) != 0)) ::_exit(99);
+    ::_exit(static_cast<int>(Subscriber().open(config.name)));
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(reader, &status, 0), reader);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), static_cast<int>(AttachStatus::NoPermission));
 }
 
 // ---- death of the publisher

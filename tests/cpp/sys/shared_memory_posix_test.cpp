@@ -1,6 +1,7 @@
 // Ownership of a named block: one live owner, stale blocks replaced, permissions, a clean end. Uses
 // processes.
 #include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstring>
 #include <mutex>
 #include <string>
@@ -136,6 +138,46 @@ TEST(SharedMemory, IsForOwnerAndGroupWhateverTheUmask) {
   struct stat info{};
   ASSERT_EQ(::stat(("/dev/shm/" + name).c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0640U);
+}
+
+TEST(SharedMemory, ModeMayBeAnother) {
+  SharedMemoryConfig config = config_for(unique_name());
+  config.mode = 0600;
+  const SharedMemory memory = SharedMemory::create(config);
+  struct stat info{};
+  ASSERT_EQ(::stat(("/dev/shm/" + config.name).c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600U);
+}
+
+// Whether a process of the user and group 65534, and of `group` besides, may read the block.
+bool other_user_may_read(const std::string& name, gid_t group) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr unsigned kNobody = 65534;
+    if (::setgroups(1, &group) != 0 || ::setgid(kNobody) != 0 || ::setuid(kNobody) != 0) ::_exit(9);
+    const int fd = ::shm_open(("/" + name).c_str(), O_RDONLY, 0);
+    ::_exit(fd >= 0 ? 0 : (errno == EACCES ? 1 : 2));
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) <= 1) << status;
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+TEST(SharedMemory, IsReadByTheGroupThatIsNamedAndByNobodyElse) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may give a block to any group, and become another user";
+  const struct group* daemon = ::getgrnam("daemon");
+  if (daemon == nullptr) GTEST_SKIP() << "this system has no group \"daemon\"";
+  SharedMemoryConfig config = config_for(unique_name());
+  config.group = "daemon";
+  const gid_t gid = daemon->gr_gid;
+  const SharedMemory memory = SharedMemory::create(config);
+  struct stat info{};
+  ASSERT_EQ(::stat(("/dev/shm/" + config.name).c_str(), &info), 0);
+  EXPECT_EQ(info.st_gid, gid);
+  EXPECT_EQ(info.st_mode & 0777, 0640U);
+  EXPECT_TRUE(other_user_may_read(config.name, gid));
+  EXPECT_FALSE(other_user_may_read(config.name, 65534));
 }
 
 TEST(SharedMemory, UnknownGroupIsRefusedAndLeavesNothing) {

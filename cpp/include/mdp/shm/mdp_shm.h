@@ -1,12 +1,14 @@
 /* mdp_shm.h: a reader of segments in plain C, for C programs and for languages that bind C.
  *
- * C99 (and C++), nothing but the C library and the operating system; docs/wire-format.md is what it follows,
- * and a test compares every struct here with the C++ one. One thread per `mdp_shm`. Nothing here allocates,
- * and after mdp_shm_open() only mdp_shm_reattach() and mdp_shm_check_publisher() call the operating system.
+ * C99 (and C++), nothing but the C library and the operating system (POSIX or Windows: mdp_shm_os.h);
+ * docs/wire-format.md is what it follows, and mdp_shm_layout.h has its structs. One thread per `mdp_shm`.
+ * Nothing here allocates. What waits, attaches or judges the publisher calls the operating system;
+ * mdp_shm_poll() and all that reads does not.
  *
  *   struct mdp_shm feed;
  *   if (mdp_shm_open(&feed, "mdp") != MDP_SHM_ATTACH_OK) ...
- *   while ((status = mdp_shm_poll(&feed, &event)) == MDP_SHM_READ_OK) ...
+ *   while ((status = mdp_shm_wait(&feed, &event, MDP_SHM_SLEEP, MDP_SHM_FOR_EVER, 1000000000)) <=
+ *          MDP_SHM_READ_LAPPED) ...
  *   mdp_shm_close(&feed);
  *
  * Include it first, or define _POSIX_C_SOURCE as 200809L or more: strict C99 hides shm_open() otherwise.
@@ -14,32 +16,13 @@
  * Functions are `static inline`. To make a library of them for another language, define MDP_SHM_API as what
  * its functions are to be declared with (empty is fine), include this in one source file, and build that as a
  * shared library; mdp_shm_size() tells the other language how much room a struct mdp_shm takes.
- *
- * On Windows there is no mdp_shm_open() here yet: map the segment and give it to mdp_shm_attach().
  */
 #pragma once
 
-#if !defined(_WIN32) && !defined(_POSIX_C_SOURCE) && !defined(_GNU_SOURCE)
-#define _POSIX_C_SOURCE 200809L
-#endif
-
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#if !defined(_WIN32)
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-#endif
-
-#if defined(_MSC_VER)
-#include <intrin.h>
-#endif
+/* clang-format off: before anything of the C library, which it asks for POSIX */
+#include "mdp/shm/mdp_shm_os.h"
+/* clang-format on */
+#include "mdp/shm/mdp_shm_layout.h"
 
 #if !defined(MDP_SHM_API)
 #define MDP_SHM_API static inline
@@ -49,206 +32,17 @@
 extern "C" {
 #endif
 
-/* ---- layout v1
- * --------------------------------------------------------------------------------------------- */
-
-#define MDP_SHM_MAGIC UINT64_C(0x004D48532D50444D) /* the bytes "MDP-SHM\0" */
-#define MDP_SHM_LAYOUT_VERSION 1
-#define MDP_SHM_CHECKPOINTS 64
-#define MDP_SHM_MAX_EVENT_LEVELS 256
-#define MDP_SHM_MAX_RECORD_BYTES 4160
-#define MDP_SHM_MAX_LEVELS_PER_SIDE 128
-#define MDP_SHM_MIN_RING_BYTES UINT64_C(65536)
-#define MDP_SHM_MAX_RING_BYTES (UINT64_C(1) << 40)
-#define MDP_SHM_NO_SYMBOL UINT32_C(0xFFFFFFFF)
-#define MDP_SHM_MAX_NAME 200
-
-enum mdp_shm_event_type {
-  MDP_SHM_PADDING = 0,
-  MDP_SHM_BOOK_DELTA = 1, /* levels: bid_count bids, then ask_count asks; absolute quantities, zero removes */
-  MDP_SHM_BOOK_SNAPSHOT = 2, /* levels: the whole book (or its top), each side best first */
-  MDP_SHM_BBO = 3,
-  MDP_SHM_TRADE = 4,
-  MDP_SHM_BOOK_STATE = 5, /* bid_count is the state, ask_count the reason */
-  MDP_SHM_INSTRUMENT = 6, /* the directory entry of symbol_id was added or changed */
-  MDP_SHM_CONNECTION_STATUS = 7
-};
-
-enum mdp_shm_flag { /* bits of an event's flags */
-                    MDP_SHM_FLAG_FIRST = 1,
-                    MDP_SHM_FLAG_LAST = 2,
-                    MDP_SHM_FLAG_TOP = 4,
-                    MDP_SHM_FLAG_VENUE_QUOTE = 8,
-                    MDP_SHM_FLAG_AGGREGATE = 64
-};
-
-enum mdp_shm_book_state { MDP_SHM_STALE = 0, MDP_SHM_SYNCING = 1, MDP_SHM_LIVE = 2 };
-enum mdp_shm_side { MDP_SHM_SIDE_NONE = 0, MDP_SHM_BUY = 1, MDP_SHM_SELL = 2 };
-enum mdp_shm_segment_state { MDP_SHM_STARTING = 0, MDP_SHM_RUNNING = 1, MDP_SHM_STOPPED = 2 };
-enum mdp_shm_instrument_status { MDP_SHM_UNUSED = 0, MDP_SHM_ACTIVE = 1, MDP_SHM_REMOVED = 2 };
-
-struct mdp_shm_level {
-  int64_t price; /* mantissas: value = mantissa * 10^exponent, with the exponents of the instrument */
-  int64_t quantity;
-};
-
-struct mdp_shm_event_header {
-  uint32_t size_bytes;
-  uint8_t type;  /* enum mdp_shm_event_type */
-  uint8_t flags; /* enum mdp_shm_flag */
-  uint16_t exchange_id;
-  uint32_t symbol_id; /* index of the instrument in the directory */
-  uint16_t bid_count;
-  uint16_t ask_count;
-  uint64_t sequence;
-  uint64_t update_id;
-  uint64_t first_update_id;
-  int64_t exch_ts_ns;
-  int64_t recv_ts_ns;
-  int64_t pub_ts_ns;
-};
-
-struct mdp_shm_bbo {
-  struct mdp_shm_level bid;
-  struct mdp_shm_level ask;
-};
-
-struct mdp_shm_trade {
-  int64_t price;
-  int64_t quantity;
-  uint64_t trade_id;
-  uint8_t side; /* enum mdp_shm_side */
-  uint8_t reserved[7];
-};
-
-struct mdp_shm_event {
-  struct mdp_shm_event_header header;
-  union {
-    struct mdp_shm_level levels[MDP_SHM_MAX_EVENT_LEVELS];
-    struct mdp_shm_bbo bbo;
-    struct mdp_shm_trade trade;
-  } body;
-};
-
-struct mdp_shm_section {
-  uint64_t offset;
-  uint64_t size_bytes;
-};
-
-struct mdp_shm_info {
-  uint64_t magic;
-  uint32_t layout_version;
-  uint32_t header_size;
-  uint64_t total_size;
-  uint64_t generation; /* differs at every start of a publisher */
-  int64_t start_ts_ns;
-  uint32_t publisher_pid;
-  uint32_t reserved0;
-  uint64_t reserved1[2];
-  struct mdp_shm_section venues;
-  struct mdp_shm_section instruments;
-  struct mdp_shm_section table;
-  struct mdp_shm_section ring;
-  uint32_t venue_stride;
-  uint32_t venue_capacity;
-  uint32_t instrument_stride;
-  uint32_t instrument_capacity;
-  uint32_t table_stride;
-  uint32_t levels_per_side;
-  uint32_t checkpoint_count;
-  uint32_t max_record_bytes;
-  uint64_t reserved2[4];
-};
-
-struct mdp_shm_header { /* as it lies in the segment: words, each loaded whole */
-  struct mdp_shm_info info;
-  uint64_t state;
-  uint64_t venue_count;
-  uint64_t instrument_count;
-  uint64_t reserved0[5];
-  uint64_t heartbeat_ns;
-  uint64_t reserved1[7];
-  uint64_t reserve;
-  uint64_t reserved2[7];
-  uint64_t next_sequence;
-  uint64_t cursor;
-  uint64_t event_count;
-  uint64_t reserved3[13];
-  uint64_t checkpoints[MDP_SHM_CHECKPOINTS];
-};
-
-struct mdp_shm_venue {
-  uint64_t seq;
-  uint16_t exchange_id;
-  uint16_t reserved0;
-  uint32_t reserved1;
-  char name[48];
-};
-
-struct mdp_shm_instrument {
-  uint64_t seq;
-  uint32_t symbol_id;
-  uint16_t exchange_id;
-  int8_t price_exponent;
-  int8_t quantity_exponent;
-  int64_t tick_size;
-  int64_t lot_size;
-  uint8_t status; /* enum mdp_shm_instrument_status */
-  uint8_t kind;   /* 0 spot, 1 perpetual, 2 future, 3 option */
-  int8_t contract_exponent;
-  uint8_t reserved0[5];
-  int64_t contract_size;
-  int64_t expiry_ns;
-  uint64_t reserved1;
-  char
-      venue_symbol[48]; /* texts are padded with NUL; one that fills its field has none: print with "%.48s" */
-  char base[16];
-  char canonical_symbol[64];
-  char quote[16];
-  char settle[16];
-  char venue_status[16];
-  uint64_t reserved2[2];
-};
-
-struct mdp_shm_book_entry {
-  uint64_t seq;
-  uint8_t state;  /* enum mdp_shm_book_state */
-  uint8_t reason; /* of the state, see docs/wire-format.md */
-  uint16_t reserved;
-  uint16_t bid_count;
-  uint16_t ask_count;
-  uint64_t update_id;
-  int64_t exch_ts_ns;
-  int64_t recv_ts_ns;
-  int64_t pub_ts_ns;
-  uint64_t ring_position;
-  uint64_t next_sequence;
-};
-
-/* ---- what the functions say
- * -------------------------------------------------------------------------------- */
-
-enum mdp_shm_attach_status {
-  MDP_SHM_ATTACH_OK = 0,
-  MDP_SHM_ATTACH_BAD_NAME = 1,
-  MDP_SHM_ATTACH_NOT_FOUND = 2,
-  MDP_SHM_ATTACH_NO_PERMISSION = 3,
-  MDP_SHM_ATTACH_NOT_READY = 4, /* the publisher is still formatting it: try again */
-  MDP_SHM_ATTACH_NOT_A_SEGMENT = 5,
-  MDP_SHM_ATTACH_WRONG_VERSION = 6,
-  MDP_SHM_ATTACH_CORRUPT = 7,
-  MDP_SHM_ATTACH_SYSTEM_ERROR = 8 /* errno says why */
-};
+/* ---- what the functions say */
 
 enum mdp_shm_read_status {
   MDP_SHM_READ_OK = 0,
   MDP_SHM_READ_EMPTY = 1,
   MDP_SHM_READ_LAPPED = 2,         /* lost_events and lost_bytes say how much; poll again to go on */
   MDP_SHM_READ_STOPPED = 3,        /* the publisher stopped in order and all it published was read */
-  MDP_SHM_READ_PUBLISHER_DEAD = 4, /* mdp_shm_check_publisher() only */
+  MDP_SHM_READ_PUBLISHER_DEAD = 4, /* of mdp_shm_wait() and mdp_shm_check_publisher() */
   MDP_SHM_READ_CORRUPT = 5,        /* what stands in the ring is no record; the reader stays where it is */
   MDP_SHM_READ_NOT_ATTACHED = 6,
-  MDP_SHM_READ_PUBLISHER_STALE = 7 /* mdp_shm_check_publisher() only: silent, but its process is there */
+  MDP_SHM_READ_PUBLISHER_STALE = 7 /* of the same two: silent, but its process is there; it may go on */
 };
 
 enum mdp_shm_book_status {
@@ -257,6 +51,13 @@ enum mdp_shm_book_status {
   MDP_SHM_BOOK_BUSY = 2, /* the publisher is in the entry: it lost its core (try again), or died there */
   MDP_SHM_BOOK_CORRUPT = 3
 };
+
+enum mdp_shm_wait_strategy {
+  MDP_SHM_SPIN = 0,  /* looks again at once: the least latency, a core of its own */
+  MDP_SHM_YIELD = 1, /* lets other threads of the core run */
+  MDP_SHM_SLEEP = 2  /* spins a little, yields a little, then sleeps: idle time costs next to nothing */
+};
+#define MDP_SHM_FOR_EVER INT64_MAX
 
 /* A reader. Fields up to `laps` may be read, none may be written. */
 struct mdp_shm {
@@ -270,25 +71,14 @@ struct mdp_shm {
   uint64_t total_lost_events;
   uint64_t laps;
   int sequence_known;
-  uint64_t device; /* with inode: tells one segment from another of the same name */
+  int stale_said;    /* by the last mdp_shm_wait() */
+  uint32_t followed; /* symbol_id, or MDP_SHM_NO_SYMBOL */
+  uint64_t device;   /* with inode: see struct mdp_shm_mapping */
   uint64_t inode;
-  char name[MDP_SHM_MAX_NAME + 2]; /* with the slash shm_open() wants */
+  char name[MDP_SHM_MAX_NAME + 1];
 };
 
-/* ---- shared words
- * ------------------------------------------------------------------------------------------ */
-
-/* acquire: no later load is moved before this one. Pairs with the publisher's release stores. */
-static inline uint64_t mdp_shm_load(const void* address) {
-#if defined(_MSC_VER) && !defined(__clang__)
-  /* An aligned 64-bit load is atomic on x64 and ordered by the processor; the barrier is for the compiler. */
-  const uint64_t value = *(const volatile uint64_t*)address;
-  _ReadWriteBarrier();
-  return value;
-#else
-  return __atomic_load_n((const uint64_t*)address, __ATOMIC_ACQUIRE);
-#endif
-}
+/* ---- shared words */
 
 /* Copies `bytes`, a multiple of 8. */
 static inline void mdp_shm_load_words(void* to, const void* from, size_t bytes) {
@@ -315,8 +105,7 @@ static inline int mdp_shm_overwritten(const struct mdp_shm* shm, uint64_t positi
 /* Whether `a` is at or behind `b`; positions may wrap around 2^64. */
 static inline int mdp_shm_reached(uint64_t a, uint64_t b) { return a - b < (UINT64_C(1) << 63); }
 
-/* ---- opening
- * ----------------------------------------------------------------------------------------------- */
+/* ---- opening */
 
 /* Room for a struct mdp_shm, for languages that cannot include this. */
 MDP_SHM_API size_t mdp_shm_size(void) { return sizeof(struct mdp_shm); }
@@ -417,35 +206,13 @@ MDP_SHM_API int mdp_shm_attach(struct mdp_shm* shm, const void* base, size_t siz
   if (shm->info.layout_version != MDP_SHM_LAYOUT_VERSION) return MDP_SHM_ATTACH_WRONG_VERSION;
   if (!mdp_shm_info_valid(&shm->info, size_bytes)) return MDP_SHM_ATTACH_CORRUPT;
   shm->base = (const unsigned char*)base;
+  shm->followed = MDP_SHM_NO_SYMBOL;
   mdp_shm_start_newest(shm);
   return MDP_SHM_ATTACH_OK;
 }
 
-#if !defined(_WIN32)
-
-/* "/NAME" into `path`. 0: not a segment name. */
-static inline int mdp_shm_path(char path[MDP_SHM_MAX_NAME + 2], const char* name) {
-  size_t i;
-  for (i = 0; name[i] != '\0'; ++i) {
-    const char c = name[i];
-    const int good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-                     c == '_' || c == '-';
-    if (i == MDP_SHM_MAX_NAME || !good) return 0;
-    path[i + 1] = c;
-  }
-  path[0] = '/';
-  path[i + 1] = '\0';
-  return i > 0 && name[0] != '.';
-}
-
-static inline int mdp_shm_status_of_errno(void) {
-  if (errno == ENOENT) return MDP_SHM_ATTACH_NOT_FOUND;
-  return errno == EACCES || errno == EPERM ? MDP_SHM_ATTACH_NO_PERMISSION : MDP_SHM_ATTACH_SYSTEM_ERROR;
-}
-
 MDP_SHM_API void mdp_shm_close(struct mdp_shm* shm) {
-  /* munmap() takes a pointer to mutable memory although it changes none. */
-  if (shm->base != NULL && shm->size_bytes != 0) munmap((void*)(uintptr_t)shm->base, shm->size_bytes);
+  if (shm->base != NULL && shm->size_bytes != 0) mdp_shm_os_unmap(shm->base, shm->size_bytes);
   shm->base = NULL;
   shm->size_bytes = 0;
 }
@@ -454,83 +221,66 @@ MDP_SHM_API void mdp_shm_close(struct mdp_shm* shm) {
  * go elsewhere). On any status but OK the reader is closed. `shm` need not be initialized; one that is open
  * has to be closed first. */
 MDP_SHM_API int mdp_shm_open(struct mdp_shm* shm, const char* name) {
-  char path[MDP_SHM_MAX_NAME + 2];
-  struct stat info;
-  void* base;
-  size_t size_bytes;
-  int fd, status;
-  memset(shm, 0, sizeof(*shm));
-  if (!mdp_shm_path(path, name)) return MDP_SHM_ATTACH_BAD_NAME;
-  fd = shm_open(path, O_RDONLY | O_CLOEXEC, 0);
-  if (fd < 0) return mdp_shm_status_of_errno();
-  if (fstat(fd, &info) != 0) {
-    status = mdp_shm_status_of_errno();
-    close(fd);
-    return status;
-  }
-  size_bytes = info.st_size > 0 ? (size_t)info.st_size : 0;
-  if (size_bytes < sizeof(struct mdp_shm_header)) {
-    close(fd);
-    return MDP_SHM_ATTACH_NOT_READY;
-  }
-  base = mmap(NULL, size_bytes, PROT_READ, MAP_SHARED, fd, 0);
-  status = base == MAP_FAILED ? mdp_shm_status_of_errno() : MDP_SHM_ATTACH_OK;
-  close(fd);
-  if (status != MDP_SHM_ATTACH_OK) return status;
-  status = mdp_shm_attach(shm, base, size_bytes);
+  struct mdp_shm_mapping mapping;
+  int status = mdp_shm_os_map(name, &mapping);
   if (status != MDP_SHM_ATTACH_OK) {
-    munmap(base, size_bytes);
+    memset(shm, 0, sizeof(*shm));
     return status;
   }
-  shm->size_bytes = size_bytes;
-  shm->device = (uint64_t)info.st_dev;
-  shm->inode = (uint64_t)info.st_ino;
-  memcpy(shm->name, path, sizeof(path));
+  status = mdp_shm_attach(shm, mapping.base, mapping.size_bytes);
+  if (status != MDP_SHM_ATTACH_OK) {
+    shm->base = NULL;
+    mdp_shm_os_unmap(mapping.base, mapping.size_bytes);
+    return status;
+  }
+  shm->size_bytes = mapping.size_bytes;
+  shm->device = mapping.device;
+  shm->inode = mapping.inode;
+  memcpy(shm->name, name, mdp_shm_name_length(name) + 1);
   return MDP_SHM_ATTACH_OK;
 }
 
 /* After STOPPED or PUBLISHER_DEAD: if the publisher was started again under the same name, maps its new
- * segment and begins at its oldest event. OK: done, look symbol_ids up again. Anything else: the new one is
- * not there yet, and the old mapping stays. */
+ * segment and begins at its oldest event. OK: done, look symbol_ids up again; none is followed, and what was
+ * lost is counted anew. Anything else: the new one is not there yet, and the old mapping stays. */
 MDP_SHM_API int mdp_shm_reattach(struct mdp_shm* shm) {
   struct mdp_shm fresh;
+  uint64_t device, inode;
   int status;
   if (shm->base == NULL || shm->size_bytes == 0) return MDP_SHM_ATTACH_NOT_FOUND;
-  status = mdp_shm_open(&fresh, shm->name + 1);
+  /* The look before the leap: while the old one is still there nothing is mapped. */
+  status = mdp_shm_os_find(shm->name, &device, &inode);
   if (status != MDP_SHM_ATTACH_OK) return status;
-  if (fresh.device == shm->device && fresh.inode == shm->inode) {
-    mdp_shm_close(&fresh);
-    return MDP_SHM_ATTACH_NOT_FOUND;
-  }
+  if (device == shm->device && inode == shm->inode) return MDP_SHM_ATTACH_NOT_FOUND;
+  status = mdp_shm_open(&fresh, shm->name);
+  if (status != MDP_SHM_ATTACH_OK) return status;
   mdp_shm_close(shm);
   mdp_shm_start_oldest(&fresh);
   *shm = fresh;
   return MDP_SHM_ATTACH_OK;
 }
 
+/* How long the publisher has given no sign of life, ns; its reader is open. */
+MDP_SHM_API int64_t mdp_shm_heartbeat_age_ns(const struct mdp_shm* shm) {
+  return mdp_shm_os_wall_clock_ns() - (int64_t)mdp_shm_load(&mdp_shm_mapped_header(shm)->heartbeat_ns);
+}
+
 /* For when a poll is EMPTY: EMPTY (the publisher is alive, or left events to read), STOPPED, PUBLISHER_DEAD,
  * PUBLISHER_STALE (no heartbeat for longer than the limit, but its process exists), NOT_ATTACHED. */
 MDP_SHM_API int mdp_shm_check_publisher(const struct mdp_shm* shm, int64_t heartbeat_limit_ns) {
-  const struct mdp_shm_header* header = mdp_shm_mapped_header(shm);
   int status = MDP_SHM_READ_EMPTY;
-  struct timespec now;
   if (shm->base == NULL) return MDP_SHM_READ_NOT_ATTACHED;
-  clock_gettime(CLOCK_REALTIME, &now);
-  if (mdp_shm_load(&header->state) == MDP_SHM_STOPPED) {
+  if (mdp_shm_load(&mdp_shm_mapped_header(shm)->state) == MDP_SHM_STOPPED) {
     status = MDP_SHM_READ_STOPPED;
-  } else if ((int64_t)now.tv_sec * 1000000000 + now.tv_nsec - (int64_t)mdp_shm_load(&header->heartbeat_ns) >
-             heartbeat_limit_ns) {
-    const int exists = kill((pid_t)shm->info.publisher_pid, 0) == 0 || errno == EPERM;
-    status = exists ? MDP_SHM_READ_PUBLISHER_STALE : MDP_SHM_READ_PUBLISHER_DEAD;
+  } else if (mdp_shm_heartbeat_age_ns(shm) > heartbeat_limit_ns) {
+    status = mdp_shm_os_process_exists(shm->info.publisher_pid) ? MDP_SHM_READ_PUBLISHER_STALE
+                                                                : MDP_SHM_READ_PUBLISHER_DEAD;
   }
   /* Looked at last: what it published before it ended is still to be read. */
   return mdp_shm_cursor(shm) == shm->position ? status : MDP_SHM_READ_EMPTY;
 }
 
-#endif /* !_WIN32 */
-
-/* ---- directory and book table
- * ------------------------------------------------------------------------------- */
+/* ---- directory and book table */
 
 #define MDP_SHM_SEQLOCK_ATTEMPTS 4096
 
@@ -634,16 +384,57 @@ MDP_SHM_API int mdp_shm_read_book(const struct mdp_shm* shm, uint32_t symbol_id,
   return MDP_SHM_BOOK_BUSY;
 }
 
-/* Late join: mdp_shm_read_book(), and the next events of this instrument are exactly those not in it. */
+#define MDP_SHM_IDLES_PER_CHECK 64
+#define MDP_SHM_IDLES_PER_BOOK 10000 /* most of them sleeps */
+
+/* What to do at the `idles`th look in a row that found nothing. */
+static inline void mdp_shm_idle(int how, uint64_t idles) {
+  if (how == MDP_SHM_SPIN || (how == MDP_SHM_SLEEP && idles <= 256)) {
+    mdp_shm_os_relax();
+  } else if (how == MDP_SHM_YIELD || idles <= 256 + 64) {
+    mdp_shm_os_yield();
+  } else {
+    mdp_shm_os_sleep();
+  }
+}
+
+/* mdp_shm_read_book(), but waits while the publisher is inside, for about a second: BUSY means that it died
+ * there. */
+MDP_SHM_API int mdp_shm_wait_for_book(const struct mdp_shm* shm, uint32_t symbol_id,
+                                      struct mdp_shm_book_entry* entry, struct mdp_shm_level* bids,
+                                      struct mdp_shm_level* asks, uint32_t max_levels) {
+  uint64_t idles = 0;
+  for (;;) {
+    const int status = mdp_shm_read_book(shm, symbol_id, entry, bids, asks, max_levels);
+    if (status != MDP_SHM_BOOK_BUSY || idles == MDP_SHM_IDLES_PER_BOOK) return status;
+    if (++idles % MDP_SHM_IDLES_PER_CHECK == 0 && mdp_shm_heartbeat_age_ns(shm) > 0 &&
+        !mdp_shm_os_process_exists(shm->info.publisher_pid)) {
+      return status;
+    }
+    mdp_shm_idle(MDP_SHM_SLEEP, idles);
+  }
+}
+
+/* Late join: mdp_shm_wait_for_book(), and the next events of this instrument are exactly those not in it. */
 MDP_SHM_API int mdp_shm_join(struct mdp_shm* shm, uint32_t symbol_id, struct mdp_shm_book_entry* entry,
                              struct mdp_shm_level* bids, struct mdp_shm_level* asks, uint32_t max_levels) {
-  const int status = mdp_shm_read_book(shm, symbol_id, entry, bids, asks, max_levels);
+  const int status = mdp_shm_wait_for_book(shm, symbol_id, entry, bids, asks, max_levels);
   if (status == MDP_SHM_BOOK_OK) mdp_shm_start_at(shm, entry->ring_position, entry->next_sequence);
   return status;
 }
 
-/* ---- ring
- * --------------------------------------------------------------------------------------------------- */
+/* mdp_shm_join(), and from then on mdp_shm_poll() and mdp_shm_wait() pass over the other instruments' events.
+ * After LAPPED: again. */
+MDP_SHM_API int mdp_shm_follow(struct mdp_shm* shm, uint32_t symbol_id, struct mdp_shm_book_entry* entry,
+                               struct mdp_shm_level* bids, struct mdp_shm_level* asks, uint32_t max_levels) {
+  const int status = mdp_shm_join(shm, symbol_id, entry, bids, asks, max_levels);
+  if (status == MDP_SHM_BOOK_OK) shm->followed = symbol_id;
+  return status;
+}
+/* Ends that: all events again. */
+MDP_SHM_API void mdp_shm_follow_all(struct mdp_shm* shm) { shm->followed = MDP_SHM_NO_SYMBOL; }
+
+/* ---- ring */
 
 /* Bytes published and not yet read. */
 MDP_SHM_API uint64_t mdp_shm_lag_bytes(const struct mdp_shm* shm) {
@@ -682,15 +473,17 @@ static inline int mdp_shm_body_fits(const struct mdp_shm_event_header* header) {
       return sizeof(struct mdp_shm_bbo) <= body;
     case MDP_SHM_TRADE:
       return sizeof(struct mdp_shm_trade) <= body;
+    case MDP_SHM_MARK_PRICE:
+      return sizeof(struct mdp_shm_mark_price) <= body;
+    case MDP_SHM_LIQUIDATION:
+      return sizeof(struct mdp_shm_liquidation) <= body;
     default:
       return 1;
   }
 }
 
-/* Copies the next event, its used bytes only: OK, EMPTY, LAPPED, STOPPED, CORRUPT, NOT_ATTACHED. `out` is
- * valid with OK and has then been checked: its level counts fit its size. Types of later versions are
- * delivered too. */
-MDP_SHM_API int mdp_shm_poll(struct mdp_shm* shm, struct mdp_shm_event* out) {
+/* mdp_shm_poll() of all instruments' events, followed or not. */
+static inline int mdp_shm_poll_any(struct mdp_shm* shm, struct mdp_shm_event* out) {
   const uint64_t ring = shm->info.ring.size_bytes;
   struct mdp_shm_event_header* header = &out->header;
   int records;
@@ -731,8 +524,59 @@ MDP_SHM_API int mdp_shm_poll(struct mdp_shm* shm, struct mdp_shm_event* out) {
   return MDP_SHM_READ_CORRUPT;
 }
 
-/* ---- texts
- * -------------------------------------------------------------------------------------------------- */
+/* Copies the next event, its used bytes only: OK, EMPTY, LAPPED, STOPPED, CORRUPT, NOT_ATTACHED. `out` is
+ * valid with OK and has then been checked: its level counts fit its size. Types of later versions are
+ * delivered too. After mdp_shm_follow(), the next of the followed instrument. */
+MDP_SHM_API int mdp_shm_poll(struct mdp_shm* shm, struct mdp_shm_event* out) {
+  for (;;) {
+    const int status = mdp_shm_poll_any(shm, out);
+    if (status != MDP_SHM_READ_OK || shm->followed == MDP_SHM_NO_SYMBOL) return status;
+    if (out->header.symbol_id == shm->followed) return status;
+  }
+}
+
+/* Hands up to `max` events of all instruments to `on_event`, with `context`; the event is valid during the
+ * call. Returns what ended it (OK: the maximum was reached), and in `events` how many were handed over before
+ * that: with LAPPED they are older than the hole. */
+MDP_SHM_API int mdp_shm_poll_batch(struct mdp_shm* shm, size_t max, size_t* events,
+                                   void (*on_event)(const struct mdp_shm_event* event, void* context),
+                                   void* context) {
+  struct mdp_shm_event event;
+  for (*events = 0; *events < max; ++*events) {
+    const int status = mdp_shm_poll_any(shm, &event);
+    if (status != MDP_SHM_READ_OK) return status;
+    on_event(&event, context);
+  }
+  return MDP_SHM_READ_OK;
+}
+
+/* mdp_shm_poll(), but waits while it is EMPTY, in the way `how` (enum mdp_shm_wait_strategy): until there is
+ * something else to say, the publisher stopped, died or gave no heartbeat for `heartbeat_limit_ns` (see
+ * mdp_shm_check_publisher()), or `timeout_ns` has passed, which is EMPTY. PUBLISHER_STALE is said once: the
+ * next mdp_shm_wait() goes on until it is over. */
+MDP_SHM_API int mdp_shm_wait(struct mdp_shm* shm, struct mdp_shm_event* out, int how, int64_t timeout_ns,
+                             int64_t heartbeat_limit_ns) {
+  int64_t began = 0, now;
+  uint64_t idles;
+  for (idles = 0;; mdp_shm_idle(how, ++idles)) {
+    int status = mdp_shm_poll(shm, out), said;
+    if (status != MDP_SHM_READ_EMPTY) {
+      shm->stale_said = 0;
+      return status;
+    }
+    /* Clocks are read now and then while the waiting is a matter of nanoseconds. */
+    if (how != MDP_SHM_SLEEP && idles % MDP_SHM_IDLES_PER_CHECK != 0) continue;
+    status = mdp_shm_check_publisher(shm, heartbeat_limit_ns);
+    said = shm->stale_said && status == MDP_SHM_READ_PUBLISHER_STALE;
+    shm->stale_said = status == MDP_SHM_READ_PUBLISHER_STALE;
+    if (status != MDP_SHM_READ_EMPTY && !said) return status;
+    now = mdp_shm_os_steady_clock_ns();
+    if (idles == 0) began = now;
+    if (now - began >= timeout_ns) return MDP_SHM_READ_EMPTY;
+  }
+}
+
+/* ---- texts */
 
 #define MDP_SHM_DECIMAL_SIZE 160
 
@@ -778,6 +622,18 @@ MDP_SHM_API const char* mdp_shm_attach_text(int status) {
                                       "the segment's header is corrupt",
                                       "the operating system refused to map the segment"};
   return status >= 0 && status <= MDP_SHM_ATTACH_SYSTEM_ERROR ? texts[status] : "unknown";
+}
+
+MDP_SHM_API const char* mdp_shm_read_text(int status) {
+  static const char* const texts[] = {"ok",
+                                      "nothing new",
+                                      "lapped: events were lost",
+                                      "the publisher stopped",
+                                      "the publisher died",
+                                      "the ring is corrupt",
+                                      "not attached to a segment",
+                                      "the publisher gives no sign of life"};
+  return status >= 0 && status <= MDP_SHM_READ_PUBLISHER_STALE ? texts[status] : "unknown";
 }
 
 #ifdef __cplusplus

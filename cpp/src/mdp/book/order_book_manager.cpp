@@ -14,6 +14,8 @@ using shm::EventType;
 
 namespace {
 
+constexpr std::size_t kPoolChunkBlocks = (std::size_t{2} << 20) / sizeof(LevelBlock);  // a huge page
+
 // An update of which not every chunk is there yet. Deltas and snapshots have one each: a snapshot comes from
 // the REST thread's queue, and deltas of the line are handled between its chunks.
 struct Assembly {
@@ -45,25 +47,37 @@ struct OrderBookManager::Entry {
   std::int64_t next_top_ns = 0;  // when the next snapshot of the top is due
   MessageHeader last_header{};   // of the message being handled: ids and times of what is emitted
   Bbo published_bbo;
+  std::size_t lines_up = 0;
+  std::vector<EntryLine> lines;
+  std::unique_ptr<QuoteAudit> audit;  // made at the first quote that has an id
   OrderBook book;
   OrderBook next;      // built while SYNCING, becomes `book` when it is right
   DeltaBuffer buffer;  // SYNCING: deltas that wait for the snapshot; LIVE: those behind a hole
   Assembly rest_chunks;
-  std::vector<EntryLine> lines;
-  std::size_t lines_up = 0;
   FirstCopies copies;
   SeenIds trades;
   SeenIds aggregates;
-  std::unique_ptr<QuoteAudit> audit;  // made at the first quote that has an id
   MessageHeader last_quote{};
   Bbo last_quote_bbo;
   std::int64_t last_mark_ts_ns = 0;
   MessageHeader last_liquidation{};
   shm::LiquidationBody last_liquidation_body{};
 
+  // Starts to fetch what every delta needs, all lines at once: with many books none of them is near.
+  void prefetch() const noexcept {
+    const char* const end = reinterpret_cast<const char*>(&next);
+    for (auto* at = reinterpret_cast<const char*>(this); at < end; at += shm::kCacheLineSize) {
+      __builtin_prefetch(at);
+    }
+  }
+
   Entry(core::SymbolId symbol_, core::ExchangeId exchange_, std::span<const core::LineId> line_ids,
-        const core::SyncRule& rule_, const BookOptions& options)
-      : symbol(symbol_), exchange(exchange_), rule(&rule_), book(options.depth_cap), next(options.depth_cap) {
+        const core::SyncRule& rule_, const BookOptions& options, BlockPool& pool)
+      : symbol(symbol_),
+        exchange(exchange_),
+        rule(&rule_),
+        book(options.depth_cap, &pool),
+        next(options.depth_cap, &pool) {
     book.reserve(options.reserve_levels);
     next.reserve(options.reserve_levels);
     for (const core::LineId id : line_ids) lines.push_back({id, false, {}});
@@ -115,7 +129,7 @@ const OrderBookManager::Action OrderBookManager::kTransitions[kStates][kInputs] 
 
 OrderBookManager::OrderBookManager(core::EventSink& events, BookListener& listener,
                                    const BookOptions& options)
-    : events_(events), listener_(listener), options_(options) {
+    : events_(events), listener_(listener), options_(options), pool_(options.memory, kPoolChunkBlocks) {
   options_.table_levels = std::min(options_.table_levels, shm::kMaxEventLevels / 2);
 }
 OrderBookManager::~OrderBookManager() = default;
@@ -123,7 +137,7 @@ OrderBookManager::~OrderBookManager() = default;
 void OrderBookManager::add_symbol(core::SymbolId symbol, core::ExchangeId exchange,
                                   std::span<const core::LineId> lines, const core::SyncRule& rule) {
   if (route(symbol) != nullptr) return;
-  auto entry = std::make_unique<Entry>(symbol, exchange, lines, rule, options_);
+  auto entry = std::make_unique<Entry>(symbol, exchange, lines, rule, options_, pool_);
   for (const core::LineId line : lines) entry->lines_up += line_status(line).up ? 1 : 0;
   if (symbol >= routes_.size()) routes_.resize(symbol + std::size_t{1}, nullptr);
   routes_[symbol] = entry.get();
@@ -157,6 +171,7 @@ void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
   if (header.update_type == UpdateType::Line) return on_line(header);
   Entry* const entry = route(header.symbol_id);
   if (entry == nullptr) return counters_.unroutable.add();
+  entry->prefetch();
   switch (header.update_type) {
     case UpdateType::Delta:
     case UpdateType::Snapshot:
@@ -320,6 +335,7 @@ SequenceVerdict OrderBookManager::check(const Entry& entry, const MessageHeader&
 }
 
 void OrderBookManager::apply_live(Entry& entry, const Update& delta) noexcept {
+  entry.book.prefetch_top();
   // Sequence numbers start anew: nothing says that this one follows.
   if ((delta.header->flags & core::kReset) != 0) {
     counters_.gaps.add();
@@ -339,7 +355,7 @@ void OrderBookManager::apply_live(Entry& entry, const Update& delta) noexcept {
 
 // False: the book is not LIVE any more.
 bool OrderBookManager::apply_next(Entry& entry, const Update& delta) noexcept {
-  const std::size_t reached = entry.book.apply_update(delta.bids, delta.asks);
+  const std::size_t reached = entry.book.apply_update(delta.bids, delta.asks, options_.table_levels);
   entry.joined = true;
   entry.last_id = delta.header->last_update_id;
   entry.book.set_update_id(entry.last_id);
@@ -570,6 +586,7 @@ void OrderBookManager::begin_syncing(Entry& entry, StateReason reason) noexcept 
 // The book in `next` is right: it replaces the old one, readers get it whole, then hear that it is LIVE.
 void OrderBookManager::install(Entry& entry, const Update& snapshot) noexcept {
   std::swap(entry.book, entry.next);
+  entry.next.clear();  // its blocks serve other books meanwhile
   entry.book.set_update_id(entry.last_id);
   entry.buffer.clear();
   const std::size_t bid_count = entry.book.bid_count();

@@ -29,6 +29,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -76,6 +77,8 @@ struct BookOptions {
   std::size_t max_deltas_behind_hole = 256;
   // A line that is up for so long brings every symbol it carries, even those that have been quiet.
   std::int64_t line_settle_ns = 1'000'000'000;
+  // Where the levels of all books lie; outlives the manager. Huge pages pay from some hundred books on.
+  std::pmr::memory_resource* memory = std::pmr::new_delete_resource();
 };
 
 struct BookCounters {
@@ -217,6 +220,7 @@ class OrderBookManager {
   core::EventSink& events_;
   BookListener& listener_;
   BookOptions options_;
+  BlockPool pool_;                                                    // of all books: before them
   std::unordered_map<core::SymbolId, std::unique_ptr<Entry>> books_;  // owns
   std::vector<Entry*> routes_;                                        // by symbol_id
   std::vector<LineStatus> lines_;                                     // by line_id

@@ -101,6 +101,15 @@ constexpr NumberStatus parse_decimal(const char* text, int exponent, std::int64_
   return NumberStatus::Ok;
 }
 
+namespace detail {
+// Not inlined: its registers would be saved for every number of the usual shape.
+[[gnu::noinline]] inline NumberStatus parse_unusual_decimal(const char* text, int exponent,
+                                                            std::int64_t& mantissa,
+                                                            const char*& end) noexcept {
+  return parse_decimal(text, exponent, mantissa, end);
+}
+}  // namespace detail
+
 // The same for a quoted number inside a frame, with 24 readable bytes from `text` on (core::kFramePadding gives
 // them).
 inline NumberStatus parse_decimal_in_frame(const char* text, int exponent, std::int64_t& mantissa,
@@ -112,7 +121,7 @@ inline NumberStatus parse_decimal_in_frame(const char* text, int exponent, std::
     end = text + length;
     return NumberStatus::Ok;
   }
-  return parse_decimal(text, exponent, mantissa, end);
+  return detail::parse_unusual_decimal(text, exponent, mantissa, end);
 }
 
 // The same for a whole string: anything behind the number is Bad. `mantissa` is written on Ok alone. Set-up

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #include "mdp/core/fixed_point.hpp"
@@ -62,22 +63,19 @@ inline ParseStatus scan_quoted(const char*& at, const char* end, int exponent, s
 // False, and nothing is read: it is something else, or wrong. Up to kFramePadding bytes behind `end` are read
 // and mean nothing.
 inline bool scan_quick_level(const char*& at, const char* end, PriceLevel& level) noexcept {
-  unsigned price_length = 0;
-  unsigned quantity_length = 0;
-  if (at[0] != '[' || at[1] != '"' || !quick_decimal(at + 2, level.price, price_length)) return false;
-  const char* const middle = at + 2 + price_length;  // `","`
-  if (middle[1] != ',' || middle[2] != '"' || !quick_decimal(middle + 3, level.quantity, quantity_length)) {
-    return false;
-  }
-  const char* const closing = middle + 3 + quantity_length;  // `"]`
-  if (closing[1] != ']' || closing + 2 > end || level.price == 0) return false;
+  std::int64_t numbers[2];
+  unsigned length = 0;
+  if (std::memcmp(at, "[\"", 2) != 0 || !quick_decimal_pair(at + 2, numbers, length)) return false;
+  const char* const closing = at + 2 + length;  // `"]`
+  if (closing[1] != ']' || closing + 2 > end || numbers[0] == 0) return false;
+  level = {numbers[0], numbers[1]};
   at = closing + 2;
   return true;
 }
 
-// One level of any shape.
-inline ParseStatus scan_level(const char*& at, const char* end, const Instrument& instrument,
-                              PriceLevel& level) noexcept {
+// One level of any shape. Not inlined: its registers would be saved for every level of the usual one.
+[[gnu::noinline]] inline ParseStatus scan_level(const char*& at, const char* end,
+                                                const Instrument& instrument, PriceLevel& level) noexcept {
   if (!consume(at, end, '[')) return ParseStatus::MalformedFrame;
   ParseStatus status = scan_quoted(at, end, instrument.price_exponent, level.price);
   if (status != ParseStatus::Ok) return status;
@@ -105,8 +103,13 @@ ParseStatus scan_levels(std::string_view text, const Instrument& instrument, Add
     do {
       PriceLevel level{};
       if (!quick || !detail::scan_quick_level(at, end, level)) [[unlikely]] {
-        const ParseStatus status = detail::scan_level(at, end, instrument, level);
+        // Copies: what a function takes by reference can't stay in a register between the usual levels.
+        const char* unusual_at = at;
+        PriceLevel unusual{};
+        const ParseStatus status = detail::scan_level(unusual_at, end, instrument, unusual);
         if (status != ParseStatus::Ok) return status;
+        at = unusual_at;
+        level = unusual;
       }
       add(level);
     } while (detail::consume(at, end, ','));

@@ -1,7 +1,8 @@
 // LevelWriter: writes one book update of any size into a sink, split into chunks where it exceeds a slot.
 //
 // Used by the parsers: bids first, then asks, then finish(). On an error abandon() tells the book manager to
-// forget the chunks already handed on and to resync the symbol.
+// forget the chunks already handed on and to resync the symbol. While an update is written nobody else
+// commits to its sink: the writer keeps its place in the slot.
 #pragma once
 
 #include "mdp/core/error.hpp"
@@ -15,21 +16,17 @@ class LevelWriter {
   // update have gone into the sink before: they are counted, not written once more.
   LevelWriter(MessageSink& sink, const MessageHeader& header, std::uint16_t handed_on = 0) noexcept
       : sink_(sink), header_(header), handed_on_(handed_on) {
-    header_.bid_count = 0;
-    header_.ask_count = 0;
     header_.chunk = 0;
     flags_ = static_cast<std::uint16_t>((header.flags & kReset) | kFirst);
+    begin_chunk();
   }
 
   void add_bid(PriceLevel level) noexcept {
-    MDP_ASSERT(header_.ask_count == 0);
-    make_room();
-    sink_.slot().levels[header_.bid_count++] = level;
+    MDP_ASSERT(next_ == bids_end_);
+    put(level);
+    bids_end_ = next_;
   }
-  void add_ask(PriceLevel level) noexcept {
-    make_room();
-    sink_.slot().levels[header_.bid_count + header_.ask_count++] = level;
-  }
+  void add_ask(PriceLevel level) noexcept { put(level); }
 
   // Chunks handed on so far.
   std::uint16_t chunks() const noexcept { return header_.chunk; }
@@ -53,10 +50,19 @@ class LevelWriter {
   }
 
  private:
-  void make_room() noexcept {
-    if (std::size_t{header_.bid_count} + header_.ask_count == kMaxMessageLevels) commit_chunk(0);
+  void put(PriceLevel level) noexcept {
+    if (next_ == end_) [[unlikely]] {
+      commit_chunk(0);
+    }
+    *next_++ = level;
+  }
+  void begin_chunk() noexcept {
+    next_ = bids_end_ = sink_.slot().levels;
+    end_ = next_ + kMaxMessageLevels;
   }
   void commit_chunk(std::uint16_t last) noexcept {
+    header_.bid_count = static_cast<std::uint16_t>(bids_end_ - sink_.slot().levels);
+    header_.ask_count = static_cast<std::uint16_t>(next_ - bids_end_);
     if (last != 0 || header_.chunk >= handed_on_) {
       header_.flags = static_cast<std::uint16_t>(flags_ | last);
       sink_.slot().header = header_;
@@ -64,12 +70,15 @@ class LevelWriter {
     }
     flags_ = 0;
     ++header_.chunk;
-    header_.bid_count = 0;
-    header_.ask_count = 0;
+    begin_chunk();
   }
 
   MessageSink& sink_;
   MessageHeader header_;
+  // In the sink's slot: where the next level goes, where the bids of this chunk end, where the slot does.
+  PriceLevel* next_;
+  PriceLevel* bids_end_;
+  PriceLevel* end_;
   std::uint16_t flags_;
   std::uint16_t handed_on_;
 };

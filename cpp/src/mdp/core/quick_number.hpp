@@ -78,17 +78,26 @@ inline __m128i load_sixteen(const void* from) noexcept {
   return _mm_loadu_si128(static_cast<const __m128i*>(from));
 }
 
-// Sixteen digit values as two numbers of eight digits: the first in the low half. False where one is above 9.
-inline bool join_sixteen(__m128i values, std::uint64_t& first, std::uint64_t& second) noexcept {
-  const __m128i above_nine = _mm_subs_epu8(values, _mm_set1_epi8(9));
-  const __m128i pairs = _mm_maddubs_epi16(values, _mm_set1_epi16(0x010A));   // 10, 1
-  const __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi32(0x0001'0064));  // 100, 1
-  const __m128i packed = _mm_packus_epi32(fours, fours);
+// Sixteen digit values as four numbers of four digits, 32 bits each.
+inline __m128i join_fours(__m128i values) noexcept {
+  const __m128i pairs = _mm_maddubs_epi16(values, _mm_set1_epi16(0x010A));  // 10, 1
+  return _mm_madd_epi16(pairs, _mm_set1_epi32(0x0001'0064));                // 100, 1
+}
+
+// Two times four numbers of four digits as two numbers of sixteen digits.
+inline __m128i join_two(__m128i first, __m128i second) noexcept {
+  const __m128i packed = _mm_packus_epi32(first, second);
   const __m128i eights = _mm_madd_epi16(packed, _mm_set1_epi32(0x0001'2710));  // 10,000, 1
-  const auto both = static_cast<std::uint64_t>(_mm_cvtsi128_si64(eights));
-  first = both & 0xFFFF'FFFF;
-  second = both >> 32;
-  return _mm_testz_si128(above_nine, above_nine) != 0;
+  const __m128i upper = _mm_mul_epu32(eights, _mm_set1_epi64x(100'000'000));
+  return _mm_add_epi64(upper, _mm_srli_epi64(eights, 32));
+}
+
+// Not zero where a digit value is above 9.
+inline __m128i above_nine(__m128i values) noexcept { return _mm_subs_epu8(values, _mm_set1_epi8(9)); }
+
+// The number of the lowest bit of sixteen, 16 where none is set.
+inline unsigned first_of(int bits) noexcept {
+  return static_cast<unsigned>(std::countr_zero(static_cast<unsigned>(bits) | 0x10000u));  // never of zero
 }
 
 // Row n puts the n digits in front of the point at the end of the first eight bytes, and what is behind the
@@ -116,36 +125,39 @@ inline constexpr std::uint8_t kToTheEnd[32] = {128, 128, 128, 128, 128, 128, 128
                                                128, 128, 128, 128, 128, 0,   1,   2,   3,   4,   5,
                                                6,   7,   8,   9,   10,  11,  12,  13,  14,  15};
 
-inline bool quick_decimal_by_sixteen(const char* text, std::int64_t& mantissa, unsigned& length) noexcept {
+// The digits of a decimal, eight in front of the point and eight behind it, as values: not yet seen to be
+// digits. False: no quote within 16 characters, or the point is not where it may be.
+inline bool spread_decimal(const char* text, __m128i& values, unsigned& length) noexcept {
   const __m128i characters = load_sixteen(text);
-  const auto quotes =
-      static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(characters, _mm_set1_epi8('"'))));
-  const auto points =
-      static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(characters, _mm_set1_epi8('.'))));
-  if (quotes == 0) return false;
-  length = static_cast<unsigned>(std::countr_zero(quotes));
-  const auto whole = static_cast<unsigned>(std::countr_zero(quotes | points));
-  if (whole - 1 >= 8 || (kQuickFractions >> (length - whole) & 1) == 0) return false;
-  const __m128i values =
+  const int quotes = _mm_movemask_epi8(_mm_cmpeq_epi8(characters, _mm_set1_epi8('"')));
+  const int points = _mm_movemask_epi8(_mm_cmpeq_epi8(characters, _mm_set1_epi8('.')));
+  length = first_of(quotes);
+  const unsigned whole = first_of(quotes | points);
+  if (whole - 1 >= 8 || (kQuickFractions >> (length - whole) & 1) == 0 || length == 16) return false;
+  const __m128i kept =
       _mm_and_si128(_mm_sub_epi8(characters, _mm_set1_epi8('0')), load_sixteen(kFirstBytes + 16 - length));
-  std::uint64_t integer = 0, fraction = 0;
-  const bool digits =
-      join_sixteen(_mm_shuffle_epi8(values, load_sixteen(kPointShuffles.rows[whole])), integer, fraction);
-  mantissa = static_cast<std::int64_t>(integer * 100'000'000 + fraction);
-  return digits;
+  values = _mm_shuffle_epi8(kept, load_sixteen(kPointShuffles.rows[whole]));
+  return true;
+}
+
+inline bool quick_decimal_by_sixteen(const char* text, std::int64_t& mantissa, unsigned& length) noexcept {
+  __m128i values;
+  if (!spread_decimal(text, values, length)) return false;
+  const __m128i fours = join_fours(values);
+  mantissa = _mm_cvtsi128_si64(join_two(fours, fours));
+  const __m128i wrong = above_nine(values);
+  return _mm_testz_si128(wrong, wrong) != 0;
 }
 
 inline bool quick_integer_by_sixteen(const char* text, std::uint64_t& value, unsigned& length) noexcept {
   const __m128i values = _mm_sub_epi8(load_sixteen(text), _mm_set1_epi8('0'));
   const __m128i nine = _mm_set1_epi8(9);
-  const auto digits =
-      static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(values, nine), nine)));
-  length = static_cast<unsigned>(std::countr_one(digits));
+  const int digits = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(values, nine), nine));
+  length = first_of(~digits & 0xFFFF);
   if (length - 1 >= 15 || (length > 1 && text[0] == '0')) return false;
-  std::uint64_t high = 0, low = 0;
-  const bool joined = join_sixteen(_mm_shuffle_epi8(values, load_sixteen(kToTheEnd + length)), high, low);
-  value = high * 100'000'000 + low;
-  return joined;
+  const __m128i fours = join_fours(_mm_shuffle_epi8(values, load_sixteen(kToTheEnd + length)));
+  value = static_cast<std::uint64_t>(_mm_cvtsi128_si64(join_two(fours, fours)));
+  return true;
 }
 #endif
 
@@ -161,6 +173,35 @@ inline bool quick_decimal(const char* text, std::int64_t& mantissa, unsigned& le
 #else
   return detail::quick_decimal_by_words(text, mantissa, length);
 #endif
+}
+
+// Reads `123.45","67.8"`: two decimals as quick_decimal() reads them, their mantissas into numbers[0] and
+// numbers[1]. `length` is up to the last quote. False: something else stands there, and what is in the
+// results means nothing. 42 bytes from `text` on are readable.
+inline bool quick_decimal_pair(const char* text, std::int64_t* numbers, unsigned& length) noexcept {
+  unsigned first_length = 0;
+  unsigned second_length = 0;
+#ifdef __SSE4_1__
+  __m128i first;
+  __m128i second;
+  if (!detail::spread_decimal(text, first, first_length)) return false;
+  const char* const middle = text + first_length;
+  if (std::memcmp(middle, "\",\"", 3) != 0 || !detail::spread_decimal(middle + 3, second, second_length)) {
+    return false;
+  }
+  const __m128i wrong = _mm_or_si128(detail::above_nine(first), detail::above_nine(second));
+  if (_mm_testz_si128(wrong, wrong) == 0) return false;
+  const __m128i both = detail::join_two(detail::join_fours(first), detail::join_fours(second));
+  std::memcpy(numbers, &both, sizeof(both));
+#else
+  if (!quick_decimal(text, numbers[0], first_length)) return false;
+  const char* const middle = text + first_length;
+  if (std::memcmp(middle, "\",\"", 3) != 0 || !quick_decimal(middle + 3, numbers[1], second_length)) {
+    return false;
+  }
+#endif
+  length = first_length + 3 + second_length;
+  return true;
 }
 
 // Reads an integer of one to 15 digits, as JSON writes it: without a zero in front. The caller looks at what

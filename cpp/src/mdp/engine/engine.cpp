@@ -27,6 +27,7 @@
 #include "mdp/core/log.hpp"
 #include "mdp/net/url.hpp"
 #include "mdp/sys/clock.hpp"
+#include "mdp/sys/huge_page_memory.hpp"
 #include "mdp/sys/thread.hpp"
 #include "mdp/venue/registry.hpp"
 
@@ -164,7 +165,7 @@ std::vector<core::Instrument> Engine::fetch_instruments(std::size_t venue) {
 
 Engine::RestLimits Engine::rest_limits(std::size_t venue) const {
   const VenueRuntime& runtime = *venues_.at(venue);
-  return {runtime.venue->endpoint().rest_weight_per_minute,
+  return {runtime.venue->endpoint().rest_weight_pool, runtime.venue->endpoint().rest_weight_per_minute,
           runtime.venue->snapshot_request("", runtime.config.snapshot_depth).weight};
 }
 
@@ -234,6 +235,7 @@ void Engine::start() {
 void Engine::make_managers() {
   const bool pipelined = topology_ == Topology::Pipelined;
   book::BookOptions options;
+  options.memory = &sys::huge_page_memory();
   options.depth_cap = config_.book_depth;
   options.table_levels = config_.segment.levels_per_side;
   options.self_audit = config_.self_audit;

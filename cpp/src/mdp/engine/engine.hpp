@@ -60,6 +60,7 @@ class Engine {
 
   // The venue's REST budget a minute (0: none) and what one snapshot takes of it.
   struct RestLimits {
+    std::string pool;  // venues of the same pool share one budget
     std::size_t weight_per_minute;
     std::uint32_t snapshot_weight;
   };

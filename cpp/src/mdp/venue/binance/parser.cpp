@@ -79,17 +79,17 @@ class BinanceParser final : public core::Parser {
 
   ParseStatus parse(const core::RawMessage& raw, MessageSink& sink) noexcept override {
     handed_on_ = 0;
-    Fields fields;
-    if (quick_scan(raw.data, raw.size, fields)) {
+    fields_.reset();
+    if (quick_scan(raw.data, raw.size, fields_)) {
       // Where arrays end was guessed. Levels that are read whole prove it; whatever else comes of them does
       // not, and is decided by the general reading.
-      const bool has_arrays = (fields.seen & (kBidLevels | kAskLevels)) != 0;
-      if (!has_arrays) return interpret(raw, fields, true, sink);
-      if (try_depth(raw, fields, sink)) return ParseStatus::Ok;
+      const bool has_arrays = (fields_.seen & (kBidLevels | kAskLevels)) != 0;
+      if (!has_arrays) return interpret(raw, fields_, true, sink);
+      if (try_depth(raw, fields_, sink)) return ParseStatus::Ok;
     }
-    fields = Fields{};
-    const bool whole = scan_document(json_, raw.data, raw.size, fields);
-    return interpret(raw, fields, whole, sink);
+    fields_.reset();
+    const bool whole = scan_document(json_, raw.data, raw.size, fields_);
+    return interpret(raw, fields_, whole, sink);
   }
 
  private:
@@ -335,6 +335,7 @@ class BinanceParser final : public core::Parser {
   core::ExchangeId exchange_id_;
   Family family_;
   simdjson::ondemand::parser json_;
+  Fields fields_;                // of the frame in hand
   std::uint16_t handed_on_ = 0;  // chunks of this frame's delta that are in the sink already
   bool invalidated_ = false;     // this frame's Invalidate is already in the sink
 };

@@ -13,7 +13,8 @@ namespace mdp::venue::binance {
 namespace {
 
 // `at` moves past what is read. What it reads beyond `end` is padding and means nothing: the frame is taken
-// only where the last brace is the last byte, and every step goes forward. A step reads at most 36 bytes on.
+// only where the last brace is the last byte, and every step goes forward. A step that begins before `end`
+// reads at most 65 bytes.
 struct Cursor {
   const char* at;
   const char* end;
@@ -66,6 +67,7 @@ struct Cursor {
     if (!take('[')) return false;
     if (!take(']')) {
       if (*at != '[') return false;
+      while (at < end && !closes_in_stride()) at += kStride;
       for (;; at += kBlock) {
         if (at >= end) return false;
         const unsigned closing = closing_in_block();
@@ -106,10 +108,18 @@ struct Cursor {
     const __m128i other = _mm_cmplt_epi8(bytes, _mm_set1_epi8(' '));
     return first_bit(_mm_or_si128(_mm_or_si128(quote, escape), other));
   }
-  // The first `]]` that begins in the block.
-  unsigned closing_in_block() const noexcept {
+  // Where in a block a `]]` begins.
+  static __m128i closings(const char* from) noexcept {
     const __m128i bracket = _mm_set1_epi8(']');
-    return first_bit(_mm_and_si128(_mm_cmpeq_epi8(load(at), bracket), _mm_cmpeq_epi8(load(at + 1), bracket)));
+    return _mm_and_si128(_mm_cmpeq_epi8(load(from), bracket), _mm_cmpeq_epi8(load(from + 1), bracket));
+  }
+  unsigned closing_in_block() const noexcept { return first_bit(closings(at)); }
+  // Of the deltas of a busy book nearly all strides hold none. Reads 65 bytes: the last is padding still.
+  static constexpr unsigned kStride = 64;
+  bool closes_in_stride() const noexcept {
+    const __m128i any = _mm_or_si128(_mm_or_si128(closings(at), closings(at + 16)),
+                                     _mm_or_si128(closings(at + 32), closings(at + 48)));
+    return _mm_movemask_epi8(any) != 0;
   }
 #else
   static constexpr unsigned kBlock = 1;
@@ -118,6 +128,8 @@ struct Cursor {
     return byte == '"' || byte == '\\' || byte < ' ' || byte >= 128 ? 0 : kBlock;
   }
   unsigned closing_in_block() const noexcept { return at[0] == ']' && at[1] == ']' ? 0 : kBlock; }
+  static constexpr unsigned kStride = 1;
+  bool closes_in_stride() const noexcept { return closing_in_block() == 0; }
 #endif
 };
 
@@ -129,16 +141,19 @@ bool mark(Fields& fields, std::uint64_t bit, std::uint64_t alternatives) noexcep
   fields.seen |= bit;
   return first;
 }
-bool text_field(Cursor& cursor, Fields& fields, Has bit, std::string_view& text) noexcept {
+// The small steps are inlined by order: a frame of 150 bytes takes about ten of them.
+[[gnu::always_inline]] inline bool text_field(Cursor& cursor, Fields& fields, Has bit,
+                                              std::string_view& text) noexcept {
   return mark(fields, bit, 0) && cursor.quoted(text);
 }
-bool integer_field(Cursor& cursor, Fields& fields, Has bit, std::uint64_t& value) noexcept {
+[[gnu::always_inline]] inline bool integer_field(Cursor& cursor, Fields& fields, Has bit,
+                                                 std::uint64_t& value) noexcept {
   return mark(fields, bit, 0) && cursor.integer(value);
 }
 
 // `b` and `a`: levels, a price or an id.
-bool side_field(Cursor& cursor, Fields& fields, Has levels, Has price, Has id, std::string_view& text,
-                std::uint64_t& number) noexcept {
+[[gnu::always_inline]] inline bool side_field(Cursor& cursor, Fields& fields, Has levels, Has price, Has id,
+                                              std::string_view& text, std::uint64_t& number) noexcept {
   const std::uint64_t all = std::uint64_t{levels} | price | id;
   if (*cursor.at == '[') return mark(fields, levels, all) && cursor.levels(text);
   if (*cursor.at == '"') return mark(fields, price, all) && cursor.quoted(text);

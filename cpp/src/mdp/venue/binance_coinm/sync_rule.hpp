@@ -12,6 +12,7 @@ inline constexpr core::SyncRule kSyncRule{
     .join = core::Join::AroundSnapshotId,
     .snapshot_source = core::SnapshotSource::Rest,
     .crossed = core::CrossedPolicy::Resync,
+    .trade_ids_grow = true,
 };
 
 }  // namespace mdp::venue::binance_coinm

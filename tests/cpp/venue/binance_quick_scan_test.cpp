@@ -1,0 +1,149 @@
+// Two readings of one frame: with the quick scan, and with the general one alone. They must come to the same.
+//
+// The general reading of any frame is had from the parser itself: white space in front of a frame is nothing
+// to JSON and too much for the quick scan.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "venue/binance_mutator.hpp"
+#include "venue/binance_support.hpp"
+
+namespace mdp::venue::binance {
+namespace {
+
+using core::ParseStatus;
+
+class BinanceQuickScan : public ParserFixture, public testing::WithParamInterface<VenueCase> {
+ protected:
+  BinanceQuickScan() : ParserFixture(GetParam().family) {
+    // The exponents of the venue's instruments, which the quick reading of numbers is made for.
+    for (const auto& [symbol, id] : {std::pair<const char*, core::SymbolId>{"BTCUSDT", kBtcUsdt},
+                                     {"BUSDTRY", kBusdTry},
+                                     {"DOTUSDT", kDotUsdt},
+                                     {"BTCUSD_PERP", kBtcUsdPerp}}) {
+      symbols.add(make_instrument(symbol, id));
+    }
+  }
+
+  struct Reading {
+    ParseStatus status;
+    std::vector<core::NormalizedMessage> messages;
+  };
+  Reading read(const std::string& text, std::string_view behind) {
+    const ParseStatus status = parse(text, behind);
+    return {status, sink.messages};
+  }
+
+  // True where both read it.
+  bool compare(const std::string& text, std::string_view behind = {}) {
+    const Reading quick = read(text, behind);
+    const Reading general = read(' ' + text, behind);
+    EXPECT_EQ(quick.status, general.status) << text;
+    // Leading chunks in front of an Invalidate count for nothing: one reading may have begun sooner.
+    const std::size_t skipped = core::is_error(quick.status) && !quick.messages.empty()
+                                    ? quick.messages.size() - general.messages.size()
+                                    : 0;
+    EXPECT_EQ(quick.messages.size() - skipped, general.messages.size()) << text;
+    if (testing::Test::HasFailure()) return false;
+    for (std::size_t i = 0; i < general.messages.size(); ++i) {
+      const core::NormalizedMessage& a = quick.messages[i + skipped];
+      const core::NormalizedMessage& b = general.messages[i];
+      EXPECT_EQ(a.used_bytes(), b.used_bytes()) << text;
+      EXPECT_EQ(std::memcmp(&a, &b, a.used_bytes()), 0) << text;
+    }
+    if (core::is_error(quick.status)) {
+      for (const core::NormalizedMessage& message : quick.messages) {
+        EXPECT_FALSE(message.has(core::kLast) && message.header.update_type == core::UpdateType::Delta);
+      }
+    }
+    return quick.status == ParseStatus::Ok;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Venues, BinanceQuickScan, testing::ValuesIn(venue_cases()), case_name);
+
+// A delta of `levels` levels with numbers of all lengths.
+std::string random_delta(std::mt19937_64& random, const VenueCase& venue, std::size_t levels) {
+  const auto number = [&](bool may_be_zero) {
+    std::string text = std::to_string(random() % (random() % 2 ? 100 : 100'000'000));
+    if (const std::uint64_t decimals = random() % 10; decimals != 0) {
+      text += '.';
+      for (std::uint64_t i = 0; i < decimals; ++i)
+        text += static_cast<char>('0' + (i < 8 ? random() % 10 : 0));
+    }
+    return may_be_zero || text.find_first_of("123456789") != std::string::npos ? text : std::string("1");
+  };
+  const auto side = [&](std::size_t count) {
+    std::string text = "[";
+    for (std::size_t i = 0; i < count; ++i) {
+      text.append(i ? "," : "").append("[\"").append(number(false)).append("\",\"");
+      text.append(number(true)).append("\"]");
+    }
+    return text + ']';
+  };
+  const std::string frame = payload(venue.depth, venue.folder);
+  const std::size_t split = random() % (levels + 1);
+  return frame.substr(0, frame.find("\"b\":") + 4) + side(split) + ",\"a\":" + side(levels - split) + "}}";
+}
+
+TEST_P(BinanceQuickScan, AgreesOnFramesAsTheVenueSendsThem) {
+  for (const std::string& text : frames_of(GetParam())) compare(text);
+  std::mt19937_64 random(from_environment("MDP_TEST_SEED", 1));
+  for (const std::size_t levels : {0, 1, 2, 7, 40, 255, 256, 257, 600}) {
+    for (int i = 0; i < 20; ++i) EXPECT_TRUE(compare(random_delta(random, GetParam(), levels))) << levels;
+  }
+}
+
+TEST_P(BinanceQuickScan, AgreesOnDamagedFrames) {
+  const std::uint64_t seed = from_environment("MDP_TEST_SEED", 20'261'122);
+  const std::uint64_t rounds = from_environment("MDP_TEST_ROUNDS", 100'000);
+  std::mt19937_64 random(seed);
+  std::vector<std::string> frames = frames_of(GetParam());
+  for (const std::size_t levels : {1, 3, 8}) frames.push_back(random_delta(random, GetParam(), levels));
+  Mutator mutator(frames, seed);
+  std::uint64_t read = 0;
+  for (std::uint64_t round = 0; round < rounds && !HasFailure(); ++round) {
+    const std::string text = mutator.next();
+    SCOPED_TRACE(::testing::Message() << "seed " << seed << " round " << round << ": " << text);
+    read += compare(text, mutator.behind());
+  }
+  EXPECT_GT(read, rounds / 50);
+}
+
+// Chunks have gone into the sink when the damage is met.
+TEST_P(BinanceQuickScan, AgreesOnDamageBehindManyLevels) {
+  const std::uint64_t seed = from_environment("MDP_TEST_SEED", 20'261'122);
+  std::mt19937_64 random(seed);
+  std::vector<std::string> frames;
+  for (int i = 0; i < 3; ++i) frames.push_back(random_delta(random, GetParam(), 700));
+  Mutator mutator(frames, seed);
+  std::uint64_t abandoned = 0;
+  for (int round = 0; round < 3'000 && !HasFailure(); ++round) {
+    const std::string text = mutator.next();
+    SCOPED_TRACE(::testing::Message() << "seed " << seed << " round " << round);
+    compare(text, mutator.behind());
+    parse(text);
+    abandoned +=
+        sink.messages.size() > 1 && sink.messages.back().header.update_type == core::UpdateType::Invalidate;
+  }
+  EXPECT_GT(abandoned, 100u);
+  // White space between the last brackets of a side hides its end from the quick scan.
+  const std::string whole = frames[0];
+  std::string text = whole;
+  text.insert(text.find("]]") + 1, " ");
+  EXPECT_TRUE(compare(text));
+}
+
+TEST_P(BinanceQuickScan, AgreesOnEveryTruncation) {
+  std::mt19937_64 random(3);
+  const std::string whole = random_delta(random, GetParam(), 3);
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    compare(whole.substr(0, size), std::string_view(whole).substr(size));
+  }
+}
+
+}  // namespace
+}  // namespace mdp::venue::binance

@@ -1,0 +1,46 @@
+"""docs/wire-format.md under full load: a reader written from it alone joins and follows."""
+
+from __future__ import annotations
+
+from python.wire_format_reader import LappedError, Segment
+from support.live import LivePublisher
+
+BOOK_DELTA = 1
+
+
+def follow(segment: Segment, symbol_id: int, deltas: int) -> int:
+    """Join an instrument, check its next deltas and every sequence number; return how many events."""
+    book = segment.book(symbol_id)
+    position, sequence, update_id = book.ring_position, book.next_sequence, book.update_id
+    followed = 0
+    while followed < deltas:
+        for event in segment.events(position):
+            assert event.sequence == sequence
+            sequence += 1
+            position = event.position + event.size
+            if (event.symbol_id, event.type) != (symbol_id, BOOK_DELTA):
+                continue
+            update_id += 1
+            assert event.update_id == update_id, "a gap or a duplicate behind the book"
+            assert all(level.quantity >= 0 for side in event.levels() for level in side)
+            followed += 1
+            if followed == deltas:
+                break
+    return sequence - book.next_sequence
+
+
+def test_reader_by_the_document_joins_a_working_publisher() -> None:
+    with LivePublisher(ring_bytes=64 << 20) as publisher:
+        publisher.load()
+        segment = Segment(publisher.segment)
+        joins = laps = events = 0
+        while joins < 100:
+            try:
+                events += follow(segment, joins % 3, 5)
+                joins += 1
+            except LappedError:  # this process was not scheduled for a while, and was told
+                laps += 1
+        assert segment.state == 1, "it is running"
+        publisher.rest()
+        segment.close()
+    print(f"{joins} joins by the document alone, {events} events, {laps} laps")
