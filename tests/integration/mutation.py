@@ -93,7 +93,8 @@ class Base:
             if event.get("e") != "depthUpdate":
                 continue
             symbol, last = event["s"], event["u"]
-            needed = last >= snapshots[symbol] + (0 if self.futures else 1)
+            # The one that ends at the snapshot is in it already.
+            needed = last > snapshots[symbol]
             self.depth[index] = Depth(symbol, last, needed, last=True)
             if symbol in seen:
                 self.depth[seen[symbol]] = replace(self.depth[seen[symbol]], last=False)

@@ -191,8 +191,10 @@ def test_a_book_that_is_wrong_at_perfect_ids_is_found_by_the_audit(
     # What else was wrong may lie deeper now, where no quote shows it.
     running.provider.resync(running.subscriber.instrument("BTCUSDT").symbol_id)
     running.model.advance(
-        lambda: running.model.book("BTCUSDT").states[-1] == (BookState.LIVE, StateReason.SYNCED)
-        and (BookState.STALE, StateReason.REQUESTED) in running.model.book("BTCUSDT").states,
+        lambda: (
+            running.model.book("BTCUSDT").states[-1] == (BookState.LIVE, StateReason.SYNCED)
+            and (BookState.STALE, StateReason.REQUESTED) in running.model.book("BTCUSDT").states
+        ),
         "LIVE again",
     )
     wait_live(running.provider)
