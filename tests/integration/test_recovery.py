@@ -158,7 +158,6 @@ def test_stall_is_waited_out(watch: Callable[..., Watched]) -> None:
         ("disconnect", {"mode": "abort"}),
         ("disconnect", {"mode": "close"}),
         ("truncate", {"mode": "frame", "stream": DEPTH_STREAM}),
-        ("shutdown_notice", {}),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value.values()),
 )

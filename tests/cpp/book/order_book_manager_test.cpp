@@ -527,6 +527,8 @@ TEST_F(Futures, RecordedExampleJoinsAndFollows) {
   EXPECT_EQ(bids(), (Levels{{100, 5}, {99, 5}, {91, 1}}));
   linked(5'123'107'853'551, 5'123'107'853'748, 5'123'107'856'210, {{92, 1}});
   linked(5'123'107'856'210, 5'123'107'856'267, 5'123'107'858'366, {{93, 1}});
+  // Events are linked without holes though the venue's ids skip.
+  EXPECT_EQ(sink.of(EventType::BookDelta).back().header.first_update_id, 5'123'107'856'211u);
   EXPECT_EQ(state(), BookState::Live);
   EXPECT_EQ(id(), 5'123'107'858'366u);
   EXPECT_EQ(bids().size(), 5u);

@@ -104,7 +104,7 @@ struct EventHeader {
   std::uint16_t ask_count;        //                                  BookState: the StateReason
   std::uint64_t sequence;         // number of this event in the ring, 0, 1, 2, ... without holes
   std::uint64_t update_id;        // venue's id of the book after this event; 0 where it has none
-  std::uint64_t first_update_id;  // first id the update covers
+  std::uint64_t first_update_id;  // first id the update covers: at most 1 above the update_id it follows
   std::int64_t exch_ts_ns;        // clock of the venue; 0 where it sends none
   std::int64_t recv_ts_ns;        // at the socket
   std::int64_t pub_ts_ns;         // at the ring commit

@@ -16,6 +16,13 @@ namespace {
 
 constexpr std::size_t kPoolChunkBlocks = (std::size_t{2} << 20) / sizeof(LevelBlock);  // a huge page
 
+// Where ids skip, because the venue shares them among its symbols, an update covers all from its predecessor on:
+// whoever reads the events can then check every venue's in one way.
+std::uint64_t first_covered(const core::SyncRule& rule, const MessageHeader& header) noexcept {
+  const bool linked = rule.continuity == core::Continuity::PrevEqualsLast && header.prev_update_id != 0;
+  return linked ? header.prev_update_id + 1 : header.first_update_id;
+}
+
 // An update of which not every chunk is there yet. Deltas and snapshots have one each: a snapshot comes from
 // the REST thread's queue, and deltas of the line are handled between its chunks.
 struct Assembly {
@@ -623,7 +630,7 @@ shm::EventHeader& OrderBookManager::begin_event(const Entry& entry, EventType ty
   event.ask_count = 0;
   event.sequence = 0;
   event.update_id = entry.book.update_id();
-  event.first_update_id = entry.last_header.first_update_id;
+  event.first_update_id = first_covered(*entry.rule, entry.last_header);
   event.exch_ts_ns = entry.last_header.exch_ts_ns;
   event.recv_ts_ns = entry.last_header.recv_ts_ns;
   event.pub_ts_ns = 0;
