@@ -30,6 +30,12 @@ _PRICES = frozenset(
 )
 _QUANTITIES = frozenset({"quantity", "bid_quantity", "ask_quantity", "filled_quantity"})
 _RATES = frozenset({"funding_rate"})
+_ROWS = {
+    "bbo": "bbo_rows",
+    "trades": "trade_rows",
+    "mark_prices": "mark_price_rows",
+    "liquidations": "liquidation_rows",
+}
 _KEYS = ("sequence", "symbol_id", "update_id", "exch_ts_ns", "recv_ts_ns", "pub_ts_ns")
 
 
@@ -150,22 +156,16 @@ class EventBatch(Sequence[Event]):
         SegmentError
             An instrument is no longer in the directory, so that its exponents are unknown.
         """
+        if what not in get_args(What):
+            allowed = ", ".join(f'"{name}"' for name in get_args(What))
+            raise ValueError(f"what: {what!r} is none of {allowed}")
         if what == "events":
             return {name: self.headers[name] for name in EVENT_DTYPE.names or () if name != "size_bytes"}
         if what == "levels":
             bodies = self.levels
             rows = np.repeat(np.arange(self._size), np.diff(self.level_offset))
-        elif what == "bbo":
-            bodies, rows = self.bbo, self.bbo_rows
-        elif what == "trades":
-            bodies, rows = self.trades, self.trade_rows
-        elif what == "mark_prices":
-            bodies, rows = self.mark_prices, self.mark_price_rows
-        elif what == "liquidations":
-            bodies, rows = self.liquidations, self.liquidation_rows
         else:
-            allowed = ", ".join(f'"{name}"' for name in get_args(What))
-            raise ValueError(f"what: {what!r} is none of {allowed}")
+            bodies, rows = getattr(self, what), getattr(self, _ROWS[what])
         headers = self.headers[rows]
         table: dict[str, Array] = {name: headers[name] for name in _KEYS}
         if what == "levels":

@@ -1,4 +1,4 @@
-"""All three Binance families in one provider: exact books, mark prices, liquidations, trades of both routes."""
+"""All three Binance families in one provider: books, mark prices, liquidations, trades of both routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The venue's limits, enforced by the exchange: many symbols come up without a refusal, and a refusal is obeyed."""
+"""The venue's limits, enforced: many symbols come up without a refusal, and a refusal is obeyed."""
 
 from __future__ import annotations
 

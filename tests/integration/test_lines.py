@@ -1,4 +1,4 @@
-"""Several lines: what one of them loses nobody misses, and a connection is replaced without a moment between."""
+"""Several lines: what one loses nobody misses, and a connection is replaced without a moment between."""
 
 from __future__ import annotations
 

@@ -31,6 +31,9 @@ struct Session {
   std::map<std::string, int> kinds;  // frames by the stream's name behind the symbol
 };
 
+// Names the test in ctest's list.
+void PrintTo(const Session& session, std::ostream* out) { *out << session.folder << '/' << session.file; }
+
 std::vector<Session> sessions() {
   return {
       {"binance",
