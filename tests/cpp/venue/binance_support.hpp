@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -118,6 +119,8 @@ struct VenueCase {
   core::SymbolId symbol;  // of its payloads
   std::string depth, trade, aggregate, quote;
 };
+// Names the test in ctest's list.
+inline void PrintTo(const VenueCase& venue, std::ostream* out) { *out << venue.folder; }
 inline std::vector<VenueCase> venue_cases() {
   return {{"binance_spot", Family::Spot, kBtcUsdt, "depth_update_both_sides_composed.json",
            "trade_2024_combined.json", "agg_trade_combined.json", "book_ticker_combined.json"},
