@@ -140,6 +140,7 @@ class RingBook:
     asks: dict[int, int] = field(default_factory=dict)
     update_id: int = 0
     states: list[tuple[BookState, StateReason]] = field(default_factory=list)
+    state_ids: list[int] = field(default_factory=list)
     book_bbo: tuple[tuple[int, int], tuple[int, int]] | None = None
     chunks: list[Event] = field(default_factory=list)
     largest_update: int = 0
@@ -226,6 +227,7 @@ class RingModel:
             book.take_levels(event)
         elif event.type == EventType.BOOK_STATE:
             book.states.append((event.book_state, event.reason))
+            book.state_ids.append(event.update_id)
         elif event.type == EventType.BBO:
             if event.flags & EventFlag.VENUE_QUOTE.value:
                 self.venue_quotes += 1

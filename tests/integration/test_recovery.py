@@ -20,6 +20,8 @@ from mdp.sim import SimProcess, start_sim_process
 
 STRUCK, OTHER = SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 DEPTH_STREAM = "btcusdt@depth@100ms"
+RECOVERY_UPDATES = 2000
+"""How many updates of the exchange's book a recovery may take, the longest being those from silence."""
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,23 @@ class Watched:
                 assert_ring_equals_table(self.model, book)
         self.model.catch_up()
         assert [self.states(symbol) for symbol in SYMBOLS] == [struck, other]
+        for symbol in SYMBOLS:
+            assert max(self.updates_missed(symbol), default=0) <= RECOVERY_UPDATES
+
+    def updates_missed(self, symbol: str) -> list[int]:
+        """How many updates of the exchange's book each recovery took, from the last LIVE id to the next."""
+        book = self.model.book(symbol)
+        live = [
+            id_
+            for (state, _), id_ in zip(book.states, book.state_ids, strict=True)
+            if state == BookState.LIVE
+        ]
+        stale = [
+            id_
+            for (state, reason), id_ in zip(book.states, book.state_ids, strict=True)
+            if state == BookState.STALE and reason != StateReason.STARTING
+        ]
+        return [back - left for left, back in zip(stale, live[1:], strict=False)]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -74,6 +75,8 @@ TEST(MpscQueue, ManyProducersKeepTheirOwnOrderAndLoseNothing) {
   }
   for (auto& producer : producers) producer.join();
   EXPECT_EQ(queue.size(), 0u);
+  std::printf("%llu items of %u producers through a queue of 64, each in its order\n",
+              0ULL + kProducers * kEach, kProducers);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <stdexcept>
 #include <thread>
@@ -67,6 +68,7 @@ TYPED_TEST(SpscQueueTest, TwoThreadsLoseAndReorderNothing) {
   }
   producer.join();
   EXPECT_TRUE(queue.empty());
+  std::printf("%llu values through a queue of 64, in order\n", 0ULL + kCount);
 }
 
 TEST(OwnSpscQueue, DestroysWhatIsLeft) {
@@ -121,6 +123,7 @@ TEST(SpscSlotQueue, NoSlotIsWrittenWhileTheConsumerReadsIt) {
     queue.pop();
   }
   producer.join();
+  std::printf("%llu slots of 32 words through 3, none torn\n", 0ULL + kCount);
 }
 
 }  // namespace
