@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from typing import Any, cast
 
 import aiohttp
 import pytest
 from mdp.sim import TLS_FLAVOURS, SimOptions, SimServer, create_tls, ensure_tls
-from mdp.sim.hub import Client
 
 
 async def _get_ping(server: SimServer, host: str) -> int:
@@ -97,18 +95,3 @@ def test_plain_server_needs_no_certificate():
                 assert response.status == 200
 
     asyncio.run(scenario())
-
-
-def test_client_that_both_ends_closed_has_nothing_unsent() -> None:
-    class ClosedTwice:
-        """What asyncio's TLS transport does once it was closed a second time."""
-
-        def is_closing(self) -> bool:
-            return True
-
-        def get_write_buffer_size(self) -> int:
-            raise AttributeError("'NoneType' object has no attribute '_get_write_buffer_size'")
-
-    client = Client(1, cast(Any, None), cast(Any, ClosedTwice()), combined=True, micro=False)
-    client.queue(b"abc")
-    assert client.unsent_bytes == 3
