@@ -38,6 +38,13 @@ std::string level(std::int64_t ticks, std::int64_t lots) {
       {"[\"", std::to_string(ticks / 100), ".", cents, "000000\",\"", std::to_string(lots), ".00000000\"]"});
 }
 
+// The frames of this bench are data.
+class NoReplies final : public engine::ReplyHandler {
+  void on_error(core::LineId) noexcept override { std::abort(); }
+  void on_reply(core::LineId, core::ParseStatus, const core::VenueReply&) noexcept override { std::abort(); }
+  void on_shutdown(core::LineId) noexcept override { std::abort(); }
+};
+
 // The stages of a lane on one segment in ordinary memory, with one LIVE book.
 class Road {
  public:
@@ -62,8 +69,7 @@ class Road {
     constexpr core::LineId kLines[] = {0};
     manager_->manager().add_symbol(0, instrument.exchange_id, kLines, venue_->sync_rule());
     sink_ = std::make_unique<engine::DirectMessageSink>(manager_->manager());
-    parse_ = std::make_unique<engine::ParseStage>(
-        *venue_, symbols_, core::LineId{0}, *sink_, control_, [] {}, [](std::int64_t) {});
+    parse_ = std::make_unique<engine::ParseStage>(*venue_, symbols_, *sink_, control_, no_replies_);
     send(delta_frame(kSnapshotId, kSnapshotId + 1, "", ""));
     std::string bids;
     std::string asks;
@@ -134,6 +140,7 @@ class Road {
   std::unique_ptr<publish::IPCPublisher> publisher_;
   std::unique_ptr<engine::ManagerStage> manager_;
   std::unique_ptr<engine::DirectMessageSink> sink_;
+  NoReplies no_replies_;
   std::unique_ptr<engine::ParseStage> parse_;
   std::mt19937_64 random_{1};
   std::uint64_t next_id_ = 0;
