@@ -73,6 +73,23 @@ TEST_F(Arbitration, BatchesCutElsewhereOverlapAndApply) {
   EXPECT_EQ(manager.counters().gaps.get(), 0u);
 }
 
+TEST_F(Arbitration, LeadIsMeasuredWhereTheLinesCutDifferently) {
+  both_live();
+  on(kA);
+  delta(11, 14, {{100, 7}});
+  now_ns += 70;
+  on(kB);
+  delta(13, 17, {{100, 9}});  // 14 came 70 ns later here
+  now_ns += 30;
+  on(kA);
+  delta(15, 18, {{100, 8}});  // and 17 came 30 ns later there
+  EXPECT_EQ(a.lead.count(), 1u);
+  EXPECT_EQ(a.lead.max_ns(), 70u);
+  EXPECT_EQ(b.lead.count(), 1u);
+  EXPECT_EQ(b.lead.max_ns(), 30u);
+  EXPECT_EQ(a.wins.get() + b.wins.get(), 3u);
+}
+
 TEST_F(Arbitration, AHoleIsFilledByTheOtherLine) {
   both_live();
   on(kA);

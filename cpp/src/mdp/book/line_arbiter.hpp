@@ -22,7 +22,7 @@ namespace mdp::book {
 struct LineCounters {
   core::Counter wins;           // book updates this line brought first
   core::Counter late;           // book updates another line had brought before
-  core::LatencyHistogram lead;  // by how much it was ahead, where the other's copy had the same last id
+  core::LatencyHistogram lead;  // from each update it brought first until another line had brought it too
 };
 
 // What is known of a line, whatever rides it.
@@ -63,24 +63,28 @@ class SeenIds {
   std::bitset<kWindow> seen_;  // bit i: newest_ - i was seen
 };
 
-// The last few updates applied to a book, to measure by how much their second copies are late.
+// The last few updates applied to a book, to measure by how much another line brought them later. Lines need
+// not cut their batches at the same ids: one has brought an update when it has brought its last id.
 class FirstCopies {
  public:
   struct Copy {
     std::uint64_t last_update_id = 0;
     std::int64_t recv_ts_ns = 0;
     core::LineId line = 0;
+    bool open = false;  // no other line has brought it yet
   };
 
   void note(const core::MessageHeader& applied) noexcept {
-    copies_[next_++ % kKept] = {applied.last_update_id, applied.recv_ts_ns, applied.line_id};
+    copies_[next_++ % kKept] = {applied.last_update_id, applied.recv_ts_ns, applied.line_id, true};
   }
-  // nullptr: not among the last ones, or the lines cut their batches at other ids.
-  const Copy* find(std::uint64_t last_update_id) const noexcept {
-    for (const Copy& copy : copies_) {
-      if (copy.last_update_id == last_update_id) return &copy;
+  // Calls `second(copy)` for each update of another line that `delta` catches up with.
+  template <class Second>
+  void catch_up(const core::MessageHeader& delta, Second&& second) noexcept {
+    for (Copy& copy : copies_) {
+      if (!copy.open || copy.line == delta.line_id || copy.last_update_id > delta.last_update_id) continue;
+      copy.open = false;
+      second(copy);
     }
-    return nullptr;
   }
 
  private:

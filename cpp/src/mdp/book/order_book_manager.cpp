@@ -352,7 +352,8 @@ void OrderBookManager::apply_live(Entry& entry, const Update& delta) noexcept {
   switch (check(entry, *delta.header)) {
     case SequenceVerdict::Old:
       counters_.duplicates.add();
-      return count_copy(entry, *delta.header);
+      if (entry.lines_up > 1) count_copy(entry, *delta.header, false);
+      return;
     case SequenceVerdict::Gap:
       return wait_behind_hole(entry, delta);
     case SequenceVerdict::Apply:
@@ -377,7 +378,7 @@ bool OrderBookManager::apply_next(Entry& entry, const Update& delta) noexcept {
     if (entry.state != BookState::Live) return false;
   }
   counters_.updates.add();
-  if (entry.lines_up > 1) count_first(entry, *delta.header);
+  if (entry.lines_up > 1) count_copy(entry, *delta.header, true);
   emit_delta(entry, delta);
   emit_top_when_due(entry);
   if (reached == 0) emit_bbo_if_changed(entry);
@@ -467,19 +468,17 @@ void OrderBookManager::gap(Entry& entry) noexcept {
   listener_.on_snapshot_wanted(entry.symbol, StateReason::Subscribed);
 }
 
-void OrderBookManager::count_first(Entry& entry, const MessageHeader& applied) noexcept {
-  entry.copies.note(applied);
-  if (LineCounters* counters = lines_[applied.line_id].counters) counters->wins.add();
-}
-
-// A second copy: its line was late, by this much.
-void OrderBookManager::count_copy(Entry& entry, const MessageHeader& late) noexcept {
-  if (entry.lines_up < 2) return;
-  if (LineCounters* counters = lines_[late.line_id].counters) counters->late.add();
-  const FirstCopies::Copy* first = entry.copies.find(late.last_update_id);
-  if (first == nullptr || first->line == late.line_id) return;
-  if (LineCounters* counters = lines_[first->line].counters)
-    counters->lead.record(late.recv_ts_ns - first->recv_ts_ns);
+// A delta of one of several lines that are up: the first copy, or a late one.
+void OrderBookManager::count_copy(Entry& entry, const MessageHeader& delta, bool first) noexcept {
+  if (LineCounters* counters = lines_[delta.line_id].counters) {
+    core::Counter& counter = first ? counters->wins : counters->late;
+    counter.add();
+  }
+  entry.copies.catch_up(delta, [&](const FirstCopies::Copy& copy) {
+    if (LineCounters* counters = lines_[copy.line].counters)
+      counters->lead.record(delta.recv_ts_ns - copy.recv_ts_ns);
+  });
+  if (first) entry.copies.note(delta);
 }
 
 // Builds the new book beside the old one: snapshot, then every buffered delta that follows it.

@@ -179,8 +179,7 @@ class OrderBookManager {
   bool covers(const EntryLine& line, std::int64_t now_ns) const noexcept;
   bool other_line_covers(const Entry& entry, const core::MessageHeader& cause) const noexcept;
   bool hole_may_be_filled(const Entry& entry) const noexcept;
-  void count_copy(Entry& entry, const core::MessageHeader& late) noexcept;
-  void count_first(Entry& entry, const core::MessageHeader& applied) noexcept;
+  void count_copy(Entry& entry, const core::MessageHeader& delta, bool first) noexcept;
 
   core::SequenceVerdict check(const Entry& entry, const core::MessageHeader& delta) const noexcept;
   bool apply_next(Entry& entry, const Update& delta) noexcept;
