@@ -85,7 +85,11 @@ class Mapping {
     return is_open() && heartbeat_age_ns() > heartbeat_limit_ns &&
            !detail::process_exists(view_.info().publisher_pid);
   }
-  std::int64_t heartbeat_age_ns() const noexcept { return detail::wall_clock_ns() - view_.heartbeat_ns(); }
+  std::int64_t heartbeat_age_ns() const noexcept {
+    // Unsigned: a corrupt heartbeat may be any number, and must not overflow.
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(detail::wall_clock_ns()) -
+                                     static_cast<std::uint64_t>(view_.heartbeat_ns()));
+  }
 
  private:
   void swap(Mapping& other) noexcept {

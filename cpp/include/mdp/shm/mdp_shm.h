@@ -262,7 +262,9 @@ MDP_SHM_API int mdp_shm_reattach(struct mdp_shm* shm) {
 
 /* How long the publisher has given no sign of life, ns; its reader is open. */
 MDP_SHM_API int64_t mdp_shm_heartbeat_age_ns(const struct mdp_shm* shm) {
-  return mdp_shm_os_wall_clock_ns() - (int64_t)mdp_shm_load(&mdp_shm_mapped_header(shm)->heartbeat_ns);
+  /* Unsigned: a corrupt heartbeat may be any number, and must not overflow. */
+  return (int64_t)((uint64_t)mdp_shm_os_wall_clock_ns() -
+                   mdp_shm_load(&mdp_shm_mapped_header(shm)->heartbeat_ns));
 }
 
 /* For when a poll is EMPTY: EMPTY (the publisher is alive, or left events to read), STOPPED, PUBLISHER_DEAD,
