@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <thread>
@@ -127,6 +128,17 @@ TEST_F(CSubscriber, SilentPublisherWhoseProcessLivesIsStale) {
   EXPECT_EQ(mdp_shm_poll(&feed, &event), MDP_SHM_READ_OK);
   (**publisher).stop();
   EXPECT_EQ(mdp_shm_check_publisher(&feed, 1), MDP_SHM_READ_STOPPED);
+}
+
+// The undefined-behaviour sanitizer watches: the age of such a heartbeat does not fit.
+TEST_F(CSubscriber, AnyHeartbeatIsJudged) {
+  for (const std::int64_t beat : {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1},
+                                  std::numeric_limits<std::int64_t>::max()}) {
+    publisher->segment().heartbeat(beat);
+    const int status = mdp_shm_check_publisher(&feed, 1'000'000'000);
+    EXPECT_TRUE(status == MDP_SHM_READ_EMPTY || status == MDP_SHM_READ_PUBLISHER_STALE)
+        << mdp_shm_read_text(status);
+  }
 }
 
 TEST_F(CSubscriber, FollowPassesOverOtherInstruments) {

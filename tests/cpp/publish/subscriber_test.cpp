@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <limits>
 #include <thread>
 
 #include "mdp/publish/ipc_publisher.hpp"
@@ -107,6 +108,16 @@ TEST_F(SubscriberTest, SilentPublisherWhoseProcessLivesIsStale) {
   EXPECT_EQ(feed.poll(event), ReadStatus::Ok);
   publisher.stop();
   EXPECT_EQ(feed.check_publisher(1), ReadStatus::Stopped);
+}
+
+// The undefined-behaviour sanitizer watches: the age of such a heartbeat does not fit.
+TEST_F(SubscriberTest, AnyHeartbeatIsJudged) {
+  for (const std::int64_t beat : {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1},
+                                  std::numeric_limits<std::int64_t>::max()}) {
+    segment.heartbeat(beat);
+    const ReadStatus status = feed.check_publisher(1'000'000'000);
+    EXPECT_TRUE(status == ReadStatus::Empty || status == ReadStatus::PublisherStale) << to_string(status);
+  }
 }
 
 TEST_F(SubscriberTest, FollowPassesOverOtherInstruments) {
