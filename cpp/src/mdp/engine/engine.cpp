@@ -2,9 +2,9 @@
 //
 // | step             | code                    | thread           | hands over                                |
 // |------------------|-------------------------|------------------|-------------------------------------------|
-// | wire, connector  | net/exchange_connector  | mdp-conn-<line>  | RawMessage                                |
+// | wire, connector  | net/exchange_connector  | mdp-conn-<lane>  | RawMessage                                |
 // | raw queue        | queue/spsc_queue        |                  | full: the connector waits (TCP window)    |
-// | parser           | venue/<name>/parser     | mdp-parse-<line> | 0..n NormalizedMessage into a sink        |
+// | parser           | venue/<name>/parser     | mdp-parse-<lane> | 0..n NormalizedMessage into a sink        |
 // | normalized queue | queue/spsc_slot_queue   |                  | full: the parser waits, counted           |
 // | book manager     | book/order_book_manager | mdp-book-<n>     | shm::Event: delta, BBO, trade, state      |
 // | event queue      | queue/mpsc_queue        |                  | full: the manager waits, counted          |

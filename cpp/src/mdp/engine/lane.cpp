@@ -127,7 +127,7 @@ void Lane::append_health(std::vector<LineHealth>& health) const {
     entry.line = line.id;
     entry.venue = venue_.name();
     entry.path = venue_.endpoint().ws_paths[route_];
-    // acquire: pairs with the release stores in confirm() and on_connected().
+    // acquire: pairs with the release store in mark_up().
     entry.up = line.up.load(std::memory_order_acquire);
     entry.in_use = &line == &lines_[active_];
     entry.last_traffic_ns = line.connector->last_traffic_ns();
