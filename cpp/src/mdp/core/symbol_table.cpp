@@ -34,10 +34,11 @@ void SymbolTable::publish() {
   index->mask = index->slots.size() - 1;
   index->shift = 64 - std::countr_zero(index->slots.size());
   for (const Instrument* instrument : listed_) {
-    const std::uint64_t hash = hash_of(instrument->venue_symbol);
-    std::uint64_t at = hash >> index->shift;
+    const Ends ends = ends_of(instrument->venue_symbol);
+    const std::size_t size = instrument->venue_symbol.size();
+    std::uint64_t at = hash_of(ends, size) >> index->shift;
     while (index->slots[at].instrument != nullptr) at = (at + 1) & index->mask;
-    index->slots[at] = {hash, instrument};
+    index->slots[at] = {ends, size, instrument};
   }
   // Kept first: if this throws, find() goes on with the index it has.
   indexes_.push_back(std::move(index));

@@ -33,8 +33,15 @@ class SymbolTable {
   void remove(std::string_view venue_symbol);
 
  private:
+  // The first and the last eight characters of a symbol, of a shorter one four, or all of three and less.
+  struct Ends {
+    std::uint64_t head = 0;
+    std::uint64_t tail = 0;
+    bool operator==(const Ends&) const = default;
+  };
   struct Slot {
-    std::uint64_t hash = 0;
+    Ends ends;
+    std::size_t size = 0;
     const Instrument* instrument = nullptr;
   };
   struct Index {
@@ -42,7 +49,8 @@ class SymbolTable {
     std::uint64_t mask = 0;
     int shift = 0;  // 64 - log2 of the size: a slot is chosen by the top bits of the hash
   };
-  static std::uint64_t hash_of(std::string_view text) noexcept;
+  static Ends ends_of(std::string_view text) noexcept;
+  static std::uint64_t hash_of(const Ends& ends, std::size_t size) noexcept;
   void publish();
 
   std::mutex change_;                   // one change at a time
@@ -52,31 +60,41 @@ class SymbolTable {
   std::atomic<const Index*> current_{nullptr};
 };
 
-inline std::uint64_t SymbolTable::hash_of(std::string_view text) noexcept {
-  // Two overlapping 8-byte reads cover the usual symbol; longer ones differ in the middle rarely, and then
-  // compare.
-  std::uint64_t head = 0;
-  std::uint64_t tail = 0;
-  if (text.size() >= 8) {
-    std::memcpy(&head, text.data(), 8);
-    std::memcpy(&tail, text.data() + text.size() - 8, 8);
-  } else if (!text.empty()) {  // memcpy must not see the null pointer of a default string_view
-    std::memcpy(&head, text.data(), text.size());
-  }
+// Two overlapping reads cover the usual symbol; longer ones differ in the middle rarely.
+inline SymbolTable::Ends SymbolTable::ends_of(std::string_view text) noexcept {
+  const auto read = [&]<class Word>(Word) {
+    Word head;
+    Word tail;
+    std::memcpy(&head, text.data(), sizeof(Word));
+    std::memcpy(&tail, text.data() + text.size() - sizeof(Word), sizeof(Word));
+    return Ends{head, tail};
+  };
+  if (text.size() >= sizeof(std::uint64_t)) return read(std::uint64_t{});
+  if (text.size() >= sizeof(std::uint32_t)) return read(std::uint32_t{});
+  Ends ends{};
+  for (const char c : text) ends.head = ends.head << 8 | static_cast<unsigned char>(c);
+  return ends;
+}
+
+inline std::uint64_t SymbolTable::hash_of(const Ends& ends, std::size_t size) noexcept {
   // Only the top bits of a product depend on every character: its low bits ignore the last ones, and symbols
   // differ in their last ones (USDT, USDC). So slots are chosen by the top bits.
-  return (head ^ (tail * 0x9E37'79B9'7F4A'7C15ULL) ^ text.size()) * 0xD6E8'FEB8'6659'FD93ULL;
+  return (ends.head ^ (ends.tail * 0x9E37'79B9'7F4A'7C15ULL) ^ size) * 0xD6E8'FEB8'6659'FD93ULL;
 }
 
 inline const Instrument* SymbolTable::find(std::string_view venue_symbol) const noexcept {
   // acquire: the index is whole; pairs with the release store in publish().
   const Index* index = current_.load(std::memory_order_acquire);
   if (index == nullptr) return nullptr;
-  const std::uint64_t hash = hash_of(venue_symbol);
+  const Ends ends = ends_of(venue_symbol);
+  const std::uint64_t hash = hash_of(ends, venue_symbol.size());
   for (std::uint64_t at = hash >> index->shift;; at = (at + 1) & index->mask) {
     const Slot& slot = index->slots[at];
     if (slot.instrument == nullptr) return nullptr;
-    if (slot.hash == hash && slot.instrument->venue_symbol == venue_symbol) return slot.instrument;
+    if (slot.ends != ends || slot.size != venue_symbol.size()) continue;
+    // Both reads together are the whole of a symbol of up to 16 characters.
+    if (slot.size <= 16 || slot.instrument->venue_symbol == venue_symbol) [[likely]]
+      return slot.instrument;
   }
 }
 
