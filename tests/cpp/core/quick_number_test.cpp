@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mdp/core/fixed_point.hpp"
@@ -14,6 +15,7 @@ namespace mdp::core {
 namespace {
 
 using Decimal = bool (*)(const char*, std::int64_t&, unsigned&) noexcept;
+using Pair = bool (*)(const char*, std::int64_t*, unsigned&) noexcept;
 using Integer = bool (*)(const char*, std::uint64_t&, unsigned&) noexcept;
 
 // As many bytes as are promised and not one more, so that the address sanitizer sees an overread.
@@ -79,6 +81,68 @@ TEST_P(QuickDecimal, RandomCharacters) {
   EXPECT_GT(read, 10'000);
 }
 
+class QuickDecimalPair : public testing::TestWithParam<Pair> {};
+
+// Both as parse_decimal() reads them, or nothing read; what stands behind them is not looked at.
+bool compare_pair(Pair quick, const std::string& text) {
+  const std::vector<char> buffer = buffer_of(text, 42);
+  std::int64_t numbers[2] = {};
+  unsigned length = 0;
+  if (!quick(buffer.data(), numbers, length) || buffer[length] != '"') return false;
+  const std::string read(buffer.data(), length);
+  const std::size_t middle = read.find("\",\"");
+  if (middle == std::string::npos) {
+    ADD_FAILURE() << text << " is no pair";
+    return false;
+  }
+  for (const auto& [part, number] :
+       {std::pair{read.substr(0, middle), numbers[0]}, std::pair{read.substr(middle + 3), numbers[1]}}) {
+    std::int64_t wanted = 0;
+    EXPECT_EQ(parse_decimal(part, kQuickExponent, wanted), NumberStatus::Ok) << text;
+    EXPECT_EQ(number, wanted) << text;
+  }
+  return true;
+}
+
+TEST_P(QuickDecimalPair, EveryPairOfShapes) {
+  std::vector<std::string> shapes;
+  for (std::size_t whole = 1; whole <= 9; ++whole) {
+    for (std::size_t decimals = 0; decimals <= 9; ++decimals) {
+      shapes.push_back(std::string("912345678").substr(0, whole));
+      if (decimals != 0) shapes.back().append(".").append(std::string("876543219").substr(0, decimals));
+    }
+  }
+  const auto is_quick = [](const std::string& shape) {  // the shapes both of the functions take
+    const std::size_t point = std::min(shape.find('.'), shape.size());
+    return point <= 7 && shape.size() - point <= 9 && shape.size() <= 15;
+  };
+  for (const std::string& first : shapes) {
+    for (const std::string& second : shapes) {
+      const bool read = compare_pair(GetParam(), first + "\",\"" + second + '"');
+      if (is_quick(first) && is_quick(second) && first.size() + 3 + second.size() <= 32) {
+        EXPECT_TRUE(read) << first << ' ' << second;
+      }
+    }
+  }
+}
+
+TEST_P(QuickDecimalPair, RandomCharacters) {
+  std::mt19937_64 random(8);
+  const std::string alphabet = "0123456789012345678901234567890123456789..\"\",-";
+  int read = 0;
+  for (int round = 0; round < 400'000 && !HasFailure(); ++round) {
+    std::string text;
+    const auto part = [&] {
+      for (std::uint64_t n = random() % 12; n > 0; --n) text += alphabet[random() % alphabet.size()];
+    };
+    part();
+    text += "\",\"";
+    part();
+    read += compare_pair(GetParam(), text + '"');
+  }
+  EXPECT_GT(read, 10'000);
+}
+
 class QuickInteger : public testing::TestWithParam<Integer> {};
 
 TEST_P(QuickInteger, UpToFifteenDigits) {
@@ -111,9 +175,11 @@ TEST_P(QuickInteger, WhatIsNoneIsRefusedAndWhatFollowsIsLeft) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Words, QuickDecimal, testing::Values(&detail::quick_decimal_by_words));
+INSTANTIATE_TEST_SUITE_P(Words, QuickDecimalPair, testing::Values(&detail::quick_decimal_pair_by_words));
 INSTANTIATE_TEST_SUITE_P(Words, QuickInteger, testing::Values(&detail::quick_integer_by_words));
 #ifdef __SSE4_1__
 INSTANTIATE_TEST_SUITE_P(Sixteen, QuickDecimal, testing::Values(&detail::quick_decimal_by_sixteen));
+INSTANTIATE_TEST_SUITE_P(Sixteen, QuickDecimalPair, testing::Values(&detail::quick_decimal_pair_by_sixteen));
 INSTANTIATE_TEST_SUITE_P(Sixteen, QuickInteger, testing::Values(&detail::quick_integer_by_sixteen));
 #endif
 

@@ -16,9 +16,6 @@ namespace mdp::core {
 
 inline constexpr int kQuickExponent = -8;
 
-// A bit for each right count of characters from the point on: none, or the point and one to eight digits.
-inline constexpr std::uint32_t kQuickFractions = 0b11'1111'1101;
-
 namespace detail {
 
 // Eight characters, the first in the lowest byte.
@@ -45,7 +42,7 @@ constexpr std::uint64_t join_eight(std::uint64_t values) noexcept {
   return fours * ((10'000ull << 32) + 1) >> 32;
 }
 
-// The two functions below for processors without SSE4.1, in words of eight bytes.
+// The functions below for processors without SSE4.1, in words of eight bytes.
 inline bool quick_decimal_by_words(const char* text, std::int64_t& mantissa, unsigned& length) noexcept {
   if constexpr (std::endian::native != std::endian::little) return false;
   const std::uint64_t whole = load_eight(text) ^ kEightZeros;
@@ -73,6 +70,19 @@ inline bool quick_integer_by_words(const char* text, std::uint64_t& value, unsig
   return length > 0 && length < 16 && (length == 1 || text[0] != '0');
 }
 
+inline bool quick_decimal_pair_by_words(const char* text, std::int64_t* numbers, unsigned& length) noexcept {
+  unsigned first_length = 0;
+  unsigned second_length = 0;
+  if (!quick_decimal_by_words(text, numbers[0], first_length)) return false;
+  const char* const middle = text + first_length;
+  if (std::memcmp(middle, "\",\"", 3) != 0 ||
+      !quick_decimal_by_words(middle + 3, numbers[1], second_length)) {
+    return false;
+  }
+  length = first_length + 3 + second_length;
+  return true;
+}
+
 #ifdef __SSE4_1__
 inline __m128i load_sixteen(const void* from) noexcept {
   return _mm_loadu_si128(static_cast<const __m128i*>(from));
@@ -95,65 +105,103 @@ inline __m128i join_two(__m128i first, __m128i second) noexcept {
 // Not zero where a digit value is above 9.
 inline __m128i above_nine(__m128i values) noexcept { return _mm_subs_epu8(values, _mm_set1_epi8(9)); }
 
-// The number of the lowest bit of sixteen, 16 where none is set.
-inline unsigned first_of(int bits) noexcept {
-  return static_cast<unsigned>(std::countr_zero(static_cast<unsigned>(bits) | 0x10000u));  // never of zero
-}
-
-// Row n puts the n digits in front of the point at the end of the first eight bytes, and what is behind the
-// point into the last eight. 128 gives a zero.
-struct PointShuffles {
-  alignas(16) std::uint8_t rows[9][16];
-};
-inline constexpr PointShuffles kPointShuffles = [] {
-  PointShuffles shuffles{};
-  for (int whole = 0; whole <= 8; ++whole) {
-    for (int i = 0; i < 8; ++i) {
-      const int from = whole - 8 + i;
-      shuffles.rows[whole][i] = static_cast<std::uint8_t>(from < 0 ? 128 : from);
-      shuffles.rows[whole][8 + i] = static_cast<std::uint8_t>(whole + 1 + i < 16 ? whole + 1 + i : 128);
-    }
-  }
-  return shuffles;
-}();
-
-// From byte 16 - n on: a mask of the first n bytes.
-inline constexpr std::uint8_t kFirstBytes[32] = {255, 255, 255, 255, 255, 255, 255, 255,
-                                                 255, 255, 255, 255, 255, 255, 255, 255};
 // From byte n on: a shuffle that puts the first n bytes last and zeros in front of them.
 inline constexpr std::uint8_t kToTheEnd[32] = {128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128,
                                                128, 128, 128, 128, 128, 0,   1,   2,   3,   4,   5,
                                                6,   7,   8,   9,   10,  11,  12,  13,  14,  15};
 
-// The digits of a decimal, eight in front of the point and eight behind it, as values: not yet seen to be
-// digits. False: no quote within 16 characters, or the point is not where it may be.
-inline bool spread_decimal(const char* text, __m128i& values, unsigned& length) noexcept {
-  const __m128i characters = load_sixteen(text);
-  const int quotes = _mm_movemask_epi8(_mm_cmpeq_epi8(characters, _mm_set1_epi8('"')));
-  const int points = _mm_movemask_epi8(_mm_cmpeq_epi8(characters, _mm_set1_epi8('.')));
-  length = first_of(quotes);
-  const unsigned whole = first_of(quotes | points);
-  if (whole - 1 >= 8 || (kQuickFractions >> (length - whole) & 1) == 0 || length == 16) return false;
-  const __m128i kept =
-      _mm_and_si128(_mm_sub_epi8(characters, _mm_set1_epi8('0')), load_sixteen(kFirstBytes + 16 - length));
-  values = _mm_shuffle_epi8(kept, load_sixteen(kPointShuffles.rows[whole]));
-  return true;
+// Where the digits of a decimal go, by `whole`, its digits in front of the point, and `rest`, its characters
+// from the point on: the former to the end of the first eight bytes, those behind the point to the beginning
+// of the last eight. 128 gives a zero. A row that can't be (none in front of the point or none behind it, more
+// than sixteen characters) takes the character at `whole`, which is no digit, and so shows as an error.
+inline constexpr unsigned kMostWhole = 8;
+inline constexpr unsigned kMostRest = 9;
+struct DecimalShuffles {
+  alignas(16) std::uint8_t rows[kMostWhole + 1][16][16];  // 16 for 10: the row is found by shifts
+};
+inline constexpr DecimalShuffles kDecimalShuffles = [] {
+  DecimalShuffles shuffles{};
+  for (unsigned whole = 0; whole <= kMostWhole; ++whole) {
+    for (unsigned rest = 0; rest < 16; ++rest) {
+      const bool possible = whole != 0 && rest != 1 && rest <= kMostRest && whole + rest <= 16;
+      for (unsigned i = 0; i < 8; ++i) {
+        const bool in_front = i + whole >= 8;
+        const bool behind = i + 1 < rest;
+        shuffles.rows[whole][rest][i] = static_cast<std::uint8_t>(!possible  ? whole
+                                                                  : in_front ? i + whole - 8
+                                                                             : 128);
+        shuffles.rows[whole][rest][8 + i] =
+            static_cast<std::uint8_t>(possible && behind ? whole + 1 + i : 128);
+      }
+    }
+  }
+  return shuffles;
+}();
+
+// The digits of a decimal of that shape as values, eight in front of the point and eight behind it: not yet
+// seen to be digits.
+inline __m128i spread_decimal(const char* text, unsigned whole, unsigned rest) noexcept {
+  const __m128i values = _mm_sub_epi8(load_sixteen(text), _mm_set1_epi8('0'));
+  return _mm_shuffle_epi8(values, load_sixteen(kDecimalShuffles.rows[whole][rest]));
+}
+inline bool may_be_decimal(unsigned whole, unsigned rest) noexcept {
+  return whole <= kMostWhole && rest <= kMostRest;
+}
+
+// A bit for every character that is `wanted`.
+inline unsigned places_of(char wanted, __m128i characters) noexcept {
+  return static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(characters, _mm_set1_epi8(wanted))));
+}
+inline unsigned first_of(std::uint64_t bits) noexcept {
+  return static_cast<unsigned>(std::countr_zero(bits));
 }
 
 inline bool quick_decimal_by_sixteen(const char* text, std::int64_t& mantissa, unsigned& length) noexcept {
-  __m128i values;
-  if (!spread_decimal(text, values, length)) return false;
+  const __m128i characters = load_sixteen(text);
+  const unsigned quotes = places_of('"', characters) | 1u << 16;
+  length = first_of(quotes);
+  const unsigned whole = first_of(quotes | places_of('.', characters));
+  if (!may_be_decimal(whole, length - whole) || length == 16) return false;
+  const __m128i values = spread_decimal(text, whole, length - whole);
   const __m128i fours = join_fours(values);
   mantissa = _mm_cvtsi128_si64(join_two(fours, fours));
   const __m128i wrong = above_nine(values);
   return _mm_testz_si128(wrong, wrong) != 0;
 }
 
+// Both numbers from one look for quotes and points in the first 32 characters. What would be a quote behind
+// them is taken for one here, and looked at like every other: by the comparison with `","` and by the caller.
+inline bool quick_decimal_pair_by_sixteen(const char* text, std::int64_t* numbers,
+                                          unsigned& length) noexcept {
+  const __m128i begin = load_sixteen(text);
+  const __m128i end = load_sixteen(text + 16);
+  const std::uint64_t quotes = ~0ull << 32 | places_of('"', end) << 16 | places_of('"', begin);
+  const std::uint64_t stops = quotes | places_of('.', end) << 16 | places_of('.', begin);
+  const unsigned first_length = first_of(quotes);
+  const unsigned first_whole = first_of(stops);
+  if (!may_be_decimal(first_whole, first_length - first_whole) ||
+      std::memcmp(text + first_length, "\",\"", 3) != 0) {
+    return false;
+  }
+  const unsigned second = first_length + 3;
+  const unsigned second_length = first_of(quotes >> second);
+  const unsigned second_whole = first_of(stops >> second);
+  if (!may_be_decimal(second_whole, second_length - second_whole)) return false;
+  const __m128i price = spread_decimal(text, first_whole, first_length - first_whole);
+  const __m128i quantity = spread_decimal(text + second, second_whole, second_length - second_whole);
+  const __m128i wrong = _mm_or_si128(above_nine(price), above_nine(quantity));
+  if (_mm_testz_si128(wrong, wrong) == 0) return false;
+  const __m128i both = join_two(join_fours(price), join_fours(quantity));
+  std::memcpy(numbers, &both, sizeof(both));
+  length = second + second_length;
+  return true;
+}
+
 inline bool quick_integer_by_sixteen(const char* text, std::uint64_t& value, unsigned& length) noexcept {
   const __m128i values = _mm_sub_epi8(load_sixteen(text), _mm_set1_epi8('0'));
   const __m128i nine = _mm_set1_epi8(9);
   const int digits = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(values, nine), nine));
-  length = first_of(~digits & 0xFFFF);
+  length = first_of(~static_cast<unsigned>(digits) | 1u << 16);
   if (length - 1 >= 15 || (length > 1 && text[0] == '0')) return false;
   const __m128i fours = join_fours(_mm_shuffle_epi8(values, load_sixteen(kToTheEnd + length)));
   value = static_cast<std::uint64_t>(_mm_cvtsi128_si64(join_two(fours, fours)));
@@ -175,33 +223,15 @@ inline bool quick_decimal(const char* text, std::int64_t& mantissa, unsigned& le
 #endif
 }
 
-// Reads `123.45","67.8"`: two decimals as quick_decimal() reads them, their mantissas into numbers[0] and
-// numbers[1]. `length` is up to the last quote. False: something else stands there, and what is in the
-// results means nothing. 42 bytes from `text` on are readable.
+// Reads `123.45","67.8`: two decimals as quick_decimal() reads them, or with 16 characters, their mantissas into
+// numbers[0] and numbers[1]. The caller looks for the quote behind them, at text[length]. False: something
+// else stands there, and what is in the results means nothing. 42 bytes from `text` on are readable.
 inline bool quick_decimal_pair(const char* text, std::int64_t* numbers, unsigned& length) noexcept {
-  unsigned first_length = 0;
-  unsigned second_length = 0;
 #ifdef __SSE4_1__
-  __m128i first;
-  __m128i second;
-  if (!detail::spread_decimal(text, first, first_length)) return false;
-  const char* const middle = text + first_length;
-  if (std::memcmp(middle, "\",\"", 3) != 0 || !detail::spread_decimal(middle + 3, second, second_length)) {
-    return false;
-  }
-  const __m128i wrong = _mm_or_si128(detail::above_nine(first), detail::above_nine(second));
-  if (_mm_testz_si128(wrong, wrong) == 0) return false;
-  const __m128i both = detail::join_two(detail::join_fours(first), detail::join_fours(second));
-  std::memcpy(numbers, &both, sizeof(both));
+  return detail::quick_decimal_pair_by_sixteen(text, numbers, length);
 #else
-  if (!quick_decimal(text, numbers[0], first_length)) return false;
-  const char* const middle = text + first_length;
-  if (std::memcmp(middle, "\",\"", 3) != 0 || !quick_decimal(middle + 3, numbers[1], second_length)) {
-    return false;
-  }
+  return detail::quick_decimal_pair_by_words(text, numbers, length);
 #endif
-  length = first_length + 3 + second_length;
-  return true;
 }
 
 // Reads an integer of one to 15 digits, as JSON writes it: without a zero in front. The caller looks at what
