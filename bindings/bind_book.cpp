@@ -98,8 +98,9 @@ class ManagerHarness final : book::BookListener {
     header.prev_update_id = prev;
     header.recv_ts_ns = ++clock_;
     core::LevelWriter writer(messages_, header);
-    for (const PriceLevel& level : to_levels(bids)) writer.add_bid(level);
-    for (const PriceLevel& level : to_levels(asks)) writer.add_ask(level);
+    for (const PriceLevel& level : to_levels(bids)) writer.add(level);
+    writer.begin_asks();
+    for (const PriceLevel& level : to_levels(asks)) writer.add(level);
     writer.finish();
   }
   shm::BookState state(core::SymbolId symbol) const { return manager_.state(symbol); }

@@ -112,8 +112,9 @@ class Round {
     header.first_update_id = first;
     header.last_update_id = last;
     core::LevelWriter writer(messages_, header);
-    for (const PriceLevel& level : bids) writer.add_bid(level);
-    for (const PriceLevel& level : asks) writer.add_ask(level);
+    for (const PriceLevel& level : bids) writer.add(level);
+    writer.begin_asks();
+    for (const PriceLevel& level : asks) writer.add(level);
     writer.finish();
   }
   OrderBookManager& manager_;

@@ -155,8 +155,9 @@ class ManagerTest : public testing::Test {
   }
   void write(const MessageHeader& head, const Levels& bids, const Levels& asks) {
     core::LevelWriter writer(messages, head);
-    for (const PriceLevel& level : bids) writer.add_bid(level);
-    for (const PriceLevel& level : asks) writer.add_ask(level);
+    for (const PriceLevel& level : bids) writer.add(level);
+    writer.begin_asks();
+    for (const PriceLevel& level : asks) writer.add(level);
     writer.finish();
   }
   void delta_of(core::SymbolId symbol, std::uint64_t first, std::uint64_t last,

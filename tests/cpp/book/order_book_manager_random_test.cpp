@@ -94,8 +94,9 @@ class FaultyStream : public testing::TestWithParam<Setting> {
     header.prev_update_id = update.prev;
     header.recv_ts_ns = ++now_ns_;
     core::LevelWriter writer(messages, header);
-    for (const PriceLevel& level : update.bids) writer.add_bid(level);
-    for (const PriceLevel& level : update.asks) writer.add_ask(level);
+    for (const PriceLevel& level : update.bids) writer.add(level);
+    writer.begin_asks();
+    for (const PriceLevel& level : update.asks) writer.add(level);
     writer.finish();
   }
   std::int64_t now_ns_ = 0;

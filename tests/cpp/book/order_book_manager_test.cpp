@@ -685,9 +685,11 @@ TEST_F(Manager, DeltasBetweenTheChunksOfASnapshotDoNotDisturbIt) {
     messages.between = std::move(between);
   };
   // The fixture's sink is used by both: the slot is written whole each time, so they can take turns.
-  core::LevelWriter writer(messages, header(UpdateType::Snapshot, 0, 10, 10, 0));
-  for (const PriceLevel& level : ladder(1000, -1, 700)) writer.add_bid(level);
-  for (const PriceLevel& level : ladder(1001, 1, 700)) writer.add_ask(level);
+  const MessageHeader head = header(UpdateType::Snapshot, 0, 10, 10, 0);
+  core::LevelWriter writer(messages, head);
+  for (const PriceLevel& level : ladder(1000, -1, 700)) writer.add(level);
+  writer.begin_asks();
+  for (const PriceLevel& level : ladder(1001, 1, 700)) writer.add(level);
   writer.finish();
   messages.between = nullptr;
   EXPECT_EQ(state(), BookState::Live);
@@ -756,8 +758,9 @@ INSTANTIATE_TEST_SUITE_P(First0Middle1Last3, LostChunk, testing::Values(0, 1, 2,
 TEST_F(Manager, AbandonedChunksAreForgotten) {
   make_live();
   states();
-  core::LevelWriter writer(messages, header(UpdateType::Delta, 0, 11, 12, 0));
-  for (const PriceLevel& level : ladder(98, -1, 300)) writer.add_bid(level);
+  const MessageHeader head = header(UpdateType::Delta, 0, 11, 12, 0);
+  core::LevelWriter writer(messages, head);
+  for (const PriceLevel& level : ladder(98, -1, 300)) writer.add(level);
   writer.abandon(StateReason::ParseError);
   EXPECT_EQ(states(), (Strings{stale(StateReason::ParseError)}));
   delta(13, 14, {{90, 8}});
@@ -768,8 +771,9 @@ TEST_F(Manager, AbandonedChunksAreForgotten) {
 
 TEST_F(Manager, LineDownInTheMiddleOfAChunkedDelta) {
   make_live();
-  core::LevelWriter writer(messages, header(UpdateType::Delta, 0, 11, 12, 0));
-  for (const PriceLevel& level : ladder(98, -1, 300)) writer.add_bid(level);
+  const MessageHeader head = header(UpdateType::Delta, 0, 11, 12, 0);
+  core::LevelWriter writer(messages, head);
+  for (const PriceLevel& level : ladder(98, -1, 300)) writer.add(level);
   line_is(LineState::Down);
   line_is(LineState::Up);
   delta(30, 31, {{90, 8}});

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/collecting_sink.hpp"
 #include "mdp/core/raw_message.hpp"
 
 namespace mdp::core {
@@ -28,6 +29,18 @@ struct Scan {
   std::vector<PriceLevel> levels;
 };
 
+// Of a text with readable bytes behind it.
+Scan scan_in(std::string_view text, const Instrument& instrument = kInstrument) {
+  CollectingSink sink;
+  const MessageHeader header{};
+  LevelWriter writer(sink, header);
+  Scan result;
+  result.status = scan_levels(text, instrument, writer);
+  writer.finish();
+  result.levels = join_chunks(sink.messages).bids;
+  return result;
+}
+
 // The text stands in a buffer of its own with a frame's padding behind it: an overread past that is seen by
 // the sanitizer. `behind` fills the padding: what an earlier frame left there must not matter. Its last byte
 // is no digit, as scan_levels() wants it.
@@ -35,10 +48,7 @@ Scan scan(std::string_view text, char behind = '\0') {
   std::vector<char> buffer(text.begin(), text.end());
   buffer.insert(buffer.end(), kFramePadding - 1, behind);
   buffer.push_back('\0');
-  Scan result;
-  result.status = scan_levels(std::string_view(buffer.data(), text.size()), kInstrument,
-                              [&](PriceLevel level) { result.levels.push_back(level); });
-  return result;
+  return scan_in({buffer.data(), text.size()});
 }
 
 std::optional<std::int64_t> number_by_model(std::string text, std::size_t decimals) {
@@ -197,8 +207,7 @@ TEST(LevelScanner, TruncatedAnywhereIsAnError) {
     // What an earlier, longer frame left behind the end: the rest of a valid text.
     std::vector<char> buffer(kValid.begin(), kValid.end());
     buffer.insert(buffer.end(), kFramePadding, '\0');
-    EXPECT_TRUE(is_error(scan_levels(std::string_view(buffer.data(), size), kInstrument, [](PriceLevel) {})))
-        << kValid.substr(0, size);
+    EXPECT_TRUE(is_error(scan_in({buffer.data(), size}).status)) << kValid.substr(0, size);
   }
 }
 

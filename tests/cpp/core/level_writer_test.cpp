@@ -40,11 +40,13 @@ class LevelWriterShapes : public testing::TestWithParam<Shape> {};
 TEST_P(LevelWriterShapes, ChunksHoldEveryLevelOnce) {
   const Shape shape = GetParam();
   CollectingSink sink;
-  LevelWriter writer(sink, header_of_update());
+  const MessageHeader header = header_of_update();
+  LevelWriter writer(sink, header);
   const auto bids = numbered(shape.bids, 1'000'000);
   const auto asks = numbered(shape.asks, 2'000'000);
-  for (const PriceLevel level : bids) writer.add_bid(level);
-  for (const PriceLevel level : asks) writer.add_ask(level);
+  for (const PriceLevel level : bids) writer.add(level);
+  writer.begin_asks();
+  for (const PriceLevel level : asks) writer.add(level);
   writer.finish();
   ASSERT_EQ(sink.messages.size(), shape.chunks);
   const Update update = join_chunks(sink.messages);
@@ -79,7 +81,7 @@ TEST(LevelWriter, ResetIsOnTheFirstChunkAlone) {
   MessageHeader header = header_of_update();
   header.flags = kReset;
   LevelWriter writer(sink, header);
-  for (const PriceLevel level : numbered(600, 1)) writer.add_bid(level);
+  for (const PriceLevel level : numbered(600, 1)) writer.add(level);
   writer.finish();
   ASSERT_EQ(sink.messages.size(), 3u);
   EXPECT_EQ(sink.messages[0].header.flags, kReset | kFirst);
@@ -90,8 +92,9 @@ TEST(LevelWriter, ResetIsOnTheFirstChunkAlone) {
 TEST(LevelWriter, AbandonHandsOnAnInvalidateInsteadOfTheLastChunk) {
   for (const std::size_t written : {0u, 1u, 256u, 257u, 700u}) {
     CollectingSink sink;
-    LevelWriter writer(sink, header_of_update());
-    for (const PriceLevel level : numbered(written, 1)) writer.add_bid(level);
+    const MessageHeader header = header_of_update();
+    LevelWriter writer(sink, header);
+    for (const PriceLevel level : numbered(written, 1)) writer.add(level);
     writer.abandon(shm::StateReason::ParseError);
     ASSERT_FALSE(sink.messages.empty());
     const MessageHeader& last = sink.messages.back().header;

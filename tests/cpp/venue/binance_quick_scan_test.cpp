@@ -1,14 +1,17 @@
-// Two readings of one frame: with the quick scan, and with the general one alone. They must come to the same.
+// Two readings of one frame: with the quick scan, and with the general one alone. They must come to the same;
+// and the frames venues send must be read by the quick one.
 //
 // The general reading of any frame is had from the parser itself: white space in front of a frame is nothing
 // to JSON and too much for the quick scan.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "mdp/venue/binance/quick_scan.hpp"
 #include "venue/binance_mutator.hpp"
 #include "venue/binance_support.hpp"
 
@@ -94,6 +97,94 @@ TEST_P(BinanceQuickScan, AgreesOnFramesAsTheVenueSendsThem) {
   std::mt19937_64 random(from_environment("MDP_TEST_SEED", 1));
   for (const std::size_t levels : {0, 1, 2, 7, 40, 255, 256, 257, 600}) {
     for (int i = 0; i < 20; ++i) EXPECT_TRUE(compare(random_delta(random, GetParam(), levels))) << levels;
+  }
+}
+
+// Bids where the quick scan comes through a delta whose arrays somebody else reads.
+QuickScan::Stop quick_stop(const std::string& text) {
+  const Frame frame(text);
+  Fields fields;
+  fields.reset();
+  QuickScan scan(frame.raw().data, frame.raw().size, fields);
+  const QuickScan::Stop stop = scan.begin();
+  if (stop != QuickScan::Stop::Bids) return stop;
+  const auto behind_array = [&] {
+    const std::string_view rest = frame.text().substr(static_cast<std::size_t>(scan.at() - frame.raw().data));
+    return scan.at() + (rest.starts_with("[]") ? 2 : rest.find("]]") + 2);
+  };
+  scan.go_on(behind_array());
+  if (!scan.asks_follow()) return QuickScan::Stop::Unusual;
+  scan.go_on(behind_array());
+  return scan.ends() ? QuickScan::Stop::Bids : QuickScan::Stop::Unusual;
+}
+
+TEST_P(BinanceQuickScan, ReadsWhatTheVenueSends) {
+  const VenueCase& venue = GetParam();
+  std::mt19937_64 random(2);
+  for (const std::size_t levels : {0, 1, 2, 40}) {
+    const std::string delta = random_delta(random, venue, levels);
+    EXPECT_EQ(quick_stop(delta), QuickScan::Stop::Bids) << delta;
+    EXPECT_EQ(quick_stop(raw_framing(delta)), QuickScan::Stop::Bids) << delta;
+  }
+  for (const std::string& name : {venue.trade, venue.aggregate, venue.quote}) {
+    EXPECT_EQ(quick_stop(payload(name, venue.folder)), QuickScan::Stop::End) << name;
+    EXPECT_EQ(quick_stop(raw_framing(payload(name, venue.folder))), QuickScan::Stop::End) << name;
+  }
+}
+
+// Keys in another order, keys nobody knows and keys behind the levels, as they come and go over the years.
+TEST_P(BinanceQuickScan, AgreesOnMembersInOtherPlaces) {
+  std::mt19937_64 random(4);
+  const std::string delta = random_delta(random, GetParam(), 5);
+  const auto with = [&](std::string_view at, std::string_view inserted) {
+    std::string text = delta;
+    text.insert(text.find(at), inserted);
+    return text;
+  };
+  const auto behind = [&](std::string_view members) { return with("}}", members); };
+  const struct {
+    std::string text;
+    bool quick;
+  } cases[] = {
+      {with("\"e\":", "\"st\":1,"), true},
+      {with("\"s\":", "\"x\":\"y\",\"st\":1,"), true},
+      {with("\"U\":", "\"z\":true,"), true},
+      {with("\"b\":", "\"nq\":\"1.5\","), true},
+      {with("\"b\":", "\"y\":[1],"), false},
+      {behind(",\"st\":1"), true},
+      {behind(",\"st\":1,\"ps\":\"BTCUSDT\""), true},
+      {behind(",\"y\":7"), false},
+      {behind(",\"T\":1723161255300"), false},
+      {behind(",\"E\":1723161255300"), false},
+      {behind(",\"pu\":5"), false},
+      {behind(",\"id\":5"), false},
+      {behind(",\"b\":[]"), false},
+      {behind(",\"a\":\"1\""), false},
+      {behind(","), false},
+      {with("\"b\":", "\"a\":\"1\","), false},
+      {with("\"b\":", "\"a\":[],"), false},
+      {with("\"b\":", "\"b\":7,"), false},
+      {with("\"b\":", "\"s\":\"DOTUSDT\","), false},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(quick_stop(c.text) == QuickScan::Stop::Bids, c.quick) << c.text;
+    compare(c.text);
+  }
+  // The members in front of the levels, in every order.
+  const std::size_t begin = delta.find("\"e\":");
+  std::vector<std::string> members;
+  for (std::size_t at = begin, end = 0; at < delta.find("\"b\":"); at = end + 1) {
+    end = delta.find(',', at);
+    members.push_back(delta.substr(at, end + 1 - at));
+  }
+  std::shuffle(members.begin(), members.end(), random);
+  for (int round = 0; round < 300; ++round) {
+    std::string text = delta.substr(0, begin);
+    for (const std::string& member : members) text += member;
+    text += delta.substr(delta.find("\"b\":"));
+    EXPECT_EQ(quick_stop(text), QuickScan::Stop::Bids) << text;
+    EXPECT_TRUE(compare(text));
+    std::shuffle(members.begin(), members.end(), random);
   }
 }
 

@@ -1,6 +1,6 @@
 // LevelWriter: writes one book update of any size into a sink, split into chunks where it exceeds a slot.
 //
-// Used by the parsers: bids first, then asks, then finish(). On an error abandon() tells the book manager to
+// Used by the parsers: bids, begin_asks(), asks, then finish(). On an error abandon() tells the book manager to
 // forget the chunks already handed on and to resync the symbol. While an update is written nobody else
 // commits to its sink: the writer keeps its place in the slot.
 #pragma once
@@ -12,24 +12,41 @@ namespace mdp::core {
 
 class LevelWriter {
  public:
-  // `header` carries everything but flags and counts; its kReset flag is kept. `handed_on` chunks of the same
-  // update have gone into the sink before: they are counted, not written once more.
+  // `header` carries everything but flags, counts and chunk; its kReset flag is kept. It must
+  // outlive the writer. `handed_on` chunks of the same update have gone into the sink before: they are counted,
+  // not written once more.
   LevelWriter(MessageSink& sink, const MessageHeader& header, std::uint16_t handed_on = 0) noexcept
-      : sink_(sink), header_(header), handed_on_(handed_on) {
-    header_.chunk = 0;
-    flags_ = static_cast<std::uint16_t>((header.flags & kReset) | kFirst);
+      : sink_(sink),
+        header_(header),
+        flags_(static_cast<std::uint16_t>((header.flags & kReset) | kFirst)),
+        handed_on_(handed_on) {
     begin_chunk();
   }
 
-  void add_bid(PriceLevel level) noexcept {
-    MDP_ASSERT(next_ == bids_end_);
-    put(level);
-    bids_end_ = next_;
+  void add(PriceLevel level) noexcept {
+    PriceLevel* const place = room();
+    *place = level;
+    wrote(place + 1);
   }
-  void add_ask(PriceLevel level) noexcept { put(level); }
+  void begin_asks() noexcept {
+    bids_end_ = next_;
+    in_asks_ = true;
+  }
+
+  // For who writes levels in place: from room() to room_end(), at least one; then wrote() up to where.
+  PriceLevel* room() noexcept {
+    if (next_ == end_) [[unlikely]]
+      commit_chunk(0);
+    return next_;
+  }
+  const PriceLevel* room_end() const noexcept { return end_; }
+  void wrote(PriceLevel* next) noexcept {
+    MDP_ASSERT(next_ <= next && next <= end_);
+    next_ = next;
+  }
 
   // Chunks handed on so far.
-  std::uint16_t chunks() const noexcept { return header_.chunk; }
+  std::uint16_t chunks() const noexcept { return chunk_; }
 
   // Hands on the last (usually the only) chunk.
   void finish() noexcept { commit_chunk(kLast); }
@@ -50,36 +67,36 @@ class LevelWriter {
   }
 
  private:
-  void put(PriceLevel level) noexcept {
-    if (next_ == end_) [[unlikely]] {
-      commit_chunk(0);
-    }
-    *next_++ = level;
-  }
   void begin_chunk() noexcept {
     next_ = bids_end_ = sink_.slot().levels;
     end_ = next_ + kMaxMessageLevels;
   }
   void commit_chunk(std::uint16_t last) noexcept {
-    header_.bid_count = static_cast<std::uint16_t>(bids_end_ - sink_.slot().levels);
-    header_.ask_count = static_cast<std::uint16_t>(next_ - bids_end_);
-    if (last != 0 || header_.chunk >= handed_on_) {
-      header_.flags = static_cast<std::uint16_t>(flags_ | last);
-      sink_.slot().header = header_;
+    if (last != 0 || chunk_ >= handed_on_) {
+      NormalizedMessage& slot = sink_.slot();
+      slot.header = header_;
+      slot.header.flags = static_cast<std::uint16_t>(flags_ | last);
+      const PriceLevel* const bids_end = in_asks_ ? bids_end_ : next_;
+      slot.header.bid_count = static_cast<std::uint16_t>(bids_end - slot.levels);
+      slot.header.ask_count = static_cast<std::uint16_t>(next_ - bids_end);
+      slot.header.chunk = chunk_;
       sink_.commit();
     }
     flags_ = 0;
-    ++header_.chunk;
+    ++chunk_;
     begin_chunk();
   }
 
   MessageSink& sink_;
-  MessageHeader header_;
-  // In the sink's slot: where the next level goes, where the bids of this chunk end, where the slot does.
+  const MessageHeader& header_;  // copied when it is long written: loads right behind the stores would wait
+  // In the sink's slot: where the next level goes, where the bids of this chunk end if asks have begun, where
+  // the slot does.
   PriceLevel* next_;
   PriceLevel* bids_end_;
   PriceLevel* end_;
+  bool in_asks_ = false;
   std::uint16_t flags_;
+  std::uint16_t chunk_ = 0;
   std::uint16_t handed_on_;
 };
 

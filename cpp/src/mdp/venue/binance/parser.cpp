@@ -1,5 +1,5 @@
-// quick_scan() or scan_document() has found where everything is; here the event named by `e` is built from
-// it. The text of the level arrays is read by core's own strict scanner.
+// QuickScan or scan_document() finds where everything is; here the event named by `e` is built from it. Level
+// arrays are read by core's own strict scanner.
 #include "mdp/venue/binance/parser.hpp"
 
 #include <algorithm>
@@ -43,10 +43,10 @@ ParseStatus read_number_from(std::int64_t least, std::string_view text, int expo
 
 ParseStatus scan_sides(std::string_view bids, std::string_view asks, const Instrument& instrument,
                        core::LevelWriter& writer) noexcept {
-  const ParseStatus status =
-      core::scan_levels(bids, instrument, [&](core::PriceLevel level) { writer.add_bid(level); });
+  const ParseStatus status = core::scan_levels(bids, instrument, writer);
   if (status != ParseStatus::Ok) return status;
-  return core::scan_levels(asks, instrument, [&](core::PriceLevel level) { writer.add_ask(level); });
+  writer.begin_asks();
+  return core::scan_levels(asks, instrument, writer);
 }
 
 // All of the update, or on an error an Invalidate.
@@ -80,13 +80,11 @@ class BinanceParser final : public core::Parser {
   ParseStatus parse(const core::RawMessage& raw, MessageSink& sink) noexcept override {
     handed_on_ = 0;
     fields_.reset();
-    if (quick_scan(raw.data, raw.size, fields_)) {
-      // Where arrays end was guessed. Levels that are read whole prove it; whatever else comes of them does
-      // not, and is decided by the general reading.
-      const bool has_arrays = (fields_.seen & (kBidLevels | kAskLevels)) != 0;
-      if (!has_arrays) return interpret(raw, fields_, true, sink);
-      if (try_depth(raw, fields_, sink)) return ParseStatus::Ok;
-    }
+    QuickScan scan(raw.data, raw.size, fields_);
+    const QuickScan::Stop stop = scan.begin();
+    if (stop == QuickScan::Stop::End) return interpret(raw, fields_, true, sink);
+    if (stop == QuickScan::Stop::Bids && try_depth(raw, fields_, scan, sink)) [[likely]]
+      return ParseStatus::Ok;
     fields_.reset();
     const bool whole = scan_document(json_, raw.data, raw.size, fields_);
     return interpret(raw, fields_, whole, sink);
@@ -121,16 +119,27 @@ class BinanceParser final : public core::Parser {
     return status;
   }
 
-  // The usual delta of a known symbol, read whole. False: it is something else or wrong, and what has gone into
-  // the sink are leading chunks (handed_on_) of what the general reading will find there too.
-  bool try_depth(const core::RawMessage& raw, const Fields& fields, MessageSink& sink) noexcept {
-    if (fields.event != "depthUpdate" || !is_whole_delta(fields)) return false;
+  // The usual delta of a known symbol, scanned up to its bids: they and the asks end it, but for members that
+  // mean nothing to us. False: it is something else or wrong, and what has gone into the sink are leading chunks
+  // (handed_on_) of what the general reading will find there too.
+  [[gnu::always_inline]] bool try_depth(const core::RawMessage& raw, const Fields& fields, QuickScan& scan,
+                                        MessageSink& sink) noexcept {
+    if (fields.event != "depthUpdate" || !is_delta(fields)) return false;
     const Instrument* const instrument = symbols_.find(fields.symbol);
     if (instrument == nullptr || is_of_other_book(fields)) return false;
     MessageHeader header = header_of(raw, fields, instrument);
     add_ids(fields, header);
     core::LevelWriter writer(sink, header);
-    if (scan_sides(fields.bids, fields.asks, *instrument, writer) != ParseStatus::Ok) {
+    const auto side = [&] {
+      const char* at = scan.at();
+      const ParseStatus status = core::scan_levels(at, raw.data + raw.size, *instrument, writer);
+      scan.go_on(at);
+      return status == ParseStatus::Ok;
+    };
+    bool whole = side() && scan.asks_follow();
+    writer.begin_asks();
+    whole = whole && side() && scan.ends();
+    if (!whole) [[unlikely]] {
       handed_on_ = writer.chunks();
       return false;
     }
@@ -138,9 +147,10 @@ class BinanceParser final : public core::Parser {
     return true;
   }
 
-  bool is_whole_delta(const Fields& fields) const noexcept {
-    return fields.has(kEventTime | kSymbol | kFirstId | kLastId | kBidLevels | kAskLevels) &&
-           fields.first_id <= fields.last_id && (family_ == Family::Spot || fields.has(kPrevId));
+  // Levels aside.
+  bool is_delta(const Fields& fields) const noexcept {
+    return fields.has(kEventTime | kSymbol | kFirstId | kLastId) && fields.first_id <= fields.last_id &&
+           (family_ == Family::Spot || fields.has(kPrevId));
   }
   bool is_of_other_book(const Fields& fields) const noexcept {
     return family_ == Family::Futures && is_other_book(fields.stream);
@@ -174,7 +184,7 @@ class BinanceParser final : public core::Parser {
   // Futures add "T":1618677448043 and "pu":335340581994, COIN-M also "ps":"BCHUSD".
   ParseStatus depth(const Fields& fields, const Instrument* instrument, MessageHeader& header,
                     MessageSink& sink) noexcept {
-    if (!is_whole_delta(fields)) return ParseStatus::MalformedFrame;
+    if (!is_delta(fields) || !fields.has(kBidLevels | kAskLevels)) return ParseStatus::MalformedFrame;
     if (instrument == nullptr || is_of_other_book(fields)) return ParseStatus::Ignored;
     add_ids(fields, header);
     core::LevelWriter writer(sink, header, handed_on_);

@@ -91,7 +91,11 @@ struct Fields {
   // as much as reading a number.
   void reset() noexcept {
     seen = 0;
-    stream = event = funding_rate = trade_kind = message = {};
+    stream = {};
+    event = {};
+    funding_rate = {};
+    trade_kind = {};
+    message = {};
     event_time = engine_time = prev_id = 0;
     reply_id = -1;
     code = 0;
