@@ -49,6 +49,17 @@ ParseStatus scan_sides(std::string_view bids, std::string_view asks, const Instr
   return core::scan_levels(asks, instrument, writer);
 }
 
+// One side of a quote; an empty one is all zero.
+ParseStatus read_best(std::string_view price, std::string_view quantity, const Instrument& instrument,
+                      core::PriceLevel& level) noexcept {
+  ParseStatus status = read_number_from(0, price, instrument.price_exponent, level.price);
+  if (status == ParseStatus::Ok) {
+    status = read_number_from(0, quantity, instrument.quantity_exponent, level.quantity);
+  }
+  return status == ParseStatus::Ok && level.price == 0 && level.quantity != 0 ? ParseStatus::BadNumber
+                                                                              : status;
+}
+
 // All of the update, or on an error an Invalidate.
 ParseStatus write_levels(std::string_view bids, std::string_view asks, const Instrument& instrument,
                          core::LevelWriter& writer) noexcept {
@@ -239,18 +250,11 @@ class BinanceParser final : public core::Parser {
                     MessageSink& sink) noexcept {
     if (!fields.has(kBidPrice | kBidQuantity | kAskPrice | kAskQuantity)) return ParseStatus::MalformedFrame;
     if (instrument == nullptr) return ParseStatus::Ignored;
-    core::PriceLevel sides[2] = {};
-    const std::string_view prices[2] = {fields.bids, fields.asks};
-    const std::string_view quantities[2] = {fields.bid_quantity, fields.ask_quantity};
-    for (std::size_t i = 0; i < 2; ++i) {
-      ParseStatus status = read_number_from(0, prices[i], instrument->price_exponent, sides[i].price);
-      if (status == ParseStatus::Ok) {
-        status = read_number_from(0, quantities[i], instrument->quantity_exponent, sides[i].quantity);
-      }
-      if (status != ParseStatus::Ok) return status;
-      // An empty side is all zero.
-      if (sides[i].price == 0 && sides[i].quantity != 0) return ParseStatus::BadNumber;
-    }
+    core::PriceLevel bid{};
+    core::PriceLevel ask{};
+    ParseStatus status = read_best(fields.bids, fields.bid_quantity, *instrument, bid);
+    if (status == ParseStatus::Ok) status = read_best(fields.asks, fields.ask_quantity, *instrument, ask);
+    if (status != ParseStatus::Ok) return status;
     header.update_type = UpdateType::Quote;
     header.first_update_id = fields.last_id;
     header.last_update_id = fields.last_id;
@@ -258,8 +262,8 @@ class BinanceParser final : public core::Parser {
     header.bid_count = 1;
     header.ask_count = 1;
     sink.slot().header = header;
-    sink.slot().levels[0] = sides[0];
-    sink.slot().levels[1] = sides[1];
+    sink.slot().levels[0] = bid;
+    sink.slot().levels[1] = ask;
     sink.commit();
     return ParseStatus::Ok;
   }
