@@ -22,6 +22,7 @@ class LevelWriter {
         handed_on_(handed_on) {
     begin_chunk();
   }
+  LevelWriter(MessageSink&, const MessageHeader&&, std::uint16_t = 0) = delete;
 
   void add(PriceLevel level) noexcept {
     PriceLevel* const place = room();
