@@ -204,6 +204,20 @@ TEST_P(BinanceQuickScan, AgreesOnDamagedFrames) {
   EXPECT_GT(read, rounds / 50);
 }
 
+// A string that hides the last brace, with what could complete the frame, and more, behind it.
+TEST_P(BinanceQuickScan, DoesNotGoOnInThePadding) {
+  std::mt19937_64 random(5);
+  const std::string whole = random_delta(random, GetParam(), 1);
+  for (std::size_t size = 1; size < whole.size(); ++size) {
+    for (const char* last : {"}", "}}", "\"}", "1}"}) {
+      const std::string text = whole.substr(0, size) + last;
+      compare(text, std::string_view(whole).substr(size));
+      compare(text, std::string(core::kFramePadding, '7'));
+      compare(text, "\",\"U\":999999999999999,\"u\":999999999999999,\"pu\":9999999999999,");
+    }
+  }
+}
+
 // Chunks have gone into the sink when the damage is met.
 TEST_P(BinanceQuickScan, AgreesOnDamageBehindManyLevels) {
   const std::uint64_t seed = from_environment("MDP_TEST_SEED", 20'261'122);

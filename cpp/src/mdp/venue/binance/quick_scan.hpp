@@ -21,14 +21,15 @@
 
 namespace mdp::venue::binance {
 
-// What a step reads beyond the end of the frame is padding and means nothing: the frame is taken only where its
-// last brace is the last byte, and every step goes forward. A step that begins before the end reads at most 40
-// bytes.
+// The last byte of a frame is a brace. Only a string could go beyond that, and must not; so every step begins in
+// the frame, and what it reads beyond, at most 40 bytes, is padding and decides nothing.
 class QuickScan {
  public:
   enum class Stop : std::uint8_t {
-    End,   // the frame is read, and `fields` is what scan_document() makes of it
-    Bids,  // before the level array of a `b`, which the caller reads; then asks_follow(), the array, ends()
+    End,  // the frame is read, and `fields` is what scan_document() makes of it
+    // Before the level array of a `b`, which the caller reads; then asks_follow(), the array, ends(). A number
+    // in there ends at the last brace at the latest.
+    Bids,
     Unusual,  // the frame is of another kind, and `fields` holds anything
   };
 
@@ -37,6 +38,7 @@ class QuickScan {
       : at_(data), end_(data + size), fields_(fields) {}
 
   [[gnu::always_inline]] Stop begin() noexcept {
+    if (at_ == end_ || end_[-1] != '}') return Stop::Unusual;
     combined_ = take_text("{\"stream\":\"");
     if (combined_) {
       seen_ = kStream | kCombined;
@@ -58,7 +60,7 @@ class QuickScan {
   // True where the frame ends, be it behind members that mean nothing to us (`st` of futures).
   bool ends() noexcept {
     while (take(',')) {
-      if (at_ >= end_ || !two_letters()) return false;
+      if (!two_letters()) return false;
     }
     return seen_ == fields_.seen && brace();
   }
@@ -82,13 +84,12 @@ class QuickScan {
   // Members in any order, up to levels or behind the last brace.
   [[gnu::always_inline]] Stop members() noexcept {
     do {
-      if (at_ >= end_) return Stop::Unusual;
       if (is_letter_key()) {
         const char key = at_[1];
         at_ += 4;
         if (*at_ == '[') {
           constexpr std::uint64_t kOtherSides = kBidPrice | kBidOrderId | kAskPrice | kAggregateId;
-          return key == 'b' && (seen_ & kOtherSides) == 0 && at_ < end_ ? Stop::Bids : Stop::Unusual;
+          return key == 'b' && (seen_ & kOtherSides) == 0 ? Stop::Bids : Stop::Unusual;
         }
         if (!letter(key)) return Stop::Unusual;
       } else if (!two_letters()) {
@@ -204,6 +205,7 @@ class QuickScan {
       const unsigned stop = stop_in_block();
       if (stop == kBlock) continue;
       at_ += stop;
+      if (at_ >= end_) return false;
       text = {begin, static_cast<std::size_t>(at_ - begin)};
       return take('"');
     }
