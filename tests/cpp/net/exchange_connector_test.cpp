@@ -697,7 +697,7 @@ TEST(ExchangeConnector, ImpossibleOptionsAreRefusedWithTheirName) {
   options.ws_url = "https://localhost";
   EXPECT_NE(message(options).find("scheme must be wss"), std::string::npos);
   options.ws_url = "wss://localhost/ws";
-  EXPECT_NE(message(options).find("belongs into ws_path"), std::string::npos);
+  EXPECT_NE(message(options).find("found a path"), std::string::npos);
   options.ws_url = "ws://stream.example.com";
   EXPECT_NE(message(options).find("loopback"), std::string::npos);
   options = quick_options("wss://localhost");

@@ -49,20 +49,6 @@ struct Request {
   bool retried = false;
 };
 
-Url checked_url(std::string_view text) {
-  auto url = parse_url(text);
-  if (!url) throw ConfigError("rest_url: " + url.error());
-  if (url->scheme != "https" && url->scheme != "http") {
-    throw ConfigError("rest_url '" + std::string(text) +
-                      "': scheme must be https (or http for a loopback host)");
-  }
-  if (!url->path.empty() && url->path != "/") {
-    throw ConfigError("rest_url '" + std::string(text) +
-                      "': found a path; it belongs into the request's target");
-  }
-  return *url;
-}
-
 RestResponse failure(std::string step, std::string error) {
   RestResponse response;
   response.failed_step = std::move(step);
@@ -129,7 +115,7 @@ struct RestClient::Impl : std::enable_shared_from_this<Impl> {
   Impl(IoLoop& io_loop, std::string_view base_url, RestOptions rest_options)
       : loop(io_loop),
         options(std::move(rest_options)),
-        url(checked_url(base_url)),
+        url(checked_endpoint("rest_url", base_url)),
         tls(make_tls_context(url, options.tls)) {
     if (options.max_connections == 0) throw ConfigError("rest: max_connections must be at least 1, found 0");
     dial.url = url;
