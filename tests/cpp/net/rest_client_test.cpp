@@ -122,6 +122,19 @@ TEST(RestClient, RefusalsAreAnswersWithTheirBody) {
   EXPECT_EQ(limited.retry_after_s(), 17);
 }
 
+TEST(RestClient, RetryAfterMayBeADate) {
+  FakeServer server(serve([](const std::string& request) {
+    const bool dated = target_of(request) == "/dated";
+    return answer(
+        "503 Service Unavailable", "{}",
+        dated ? "Date: Tue, 01 Jan 2030 00:00:00 GMT\r\nRetry-After: Tue, 01 Jan 2030 00:00:17 GMT\r\n"
+              : "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+  }));
+  RestRunner rest(server.rest_url());
+  EXPECT_EQ(rest.get("/dated").retry_after_s(), 17);
+  EXPECT_EQ(rest.get("/").retry_after_s(), 0) << "by our clock it is long over";
+}
+
 TEST(RestClient, ChunkedBodyIsPutTogether) {
   FakeServer server(serve([](const std::string&) {
     return std::string(

@@ -7,7 +7,6 @@
 #include <boost/asio/ssl/error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
-#include <charconv>
 #include <deque>
 #include <future>
 #include <optional>
@@ -16,6 +15,7 @@
 #include "mdp/core/error.hpp"
 #include "mdp/core/raw_message.hpp"
 #include "mdp/net/dialer.hpp"
+#include "mdp/net/retry_after.hpp"
 #include "mdp/net/transport.hpp"
 
 namespace mdp::net {
@@ -32,10 +32,7 @@ std::string_view RestResponse::header(std::string_view name) const noexcept {
 }
 
 std::int64_t RestResponse::retry_after_s() const noexcept {
-  const std::string_view text = header("retry-after");
-  std::int64_t seconds = -1;
-  const auto [end, status_code] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  return status_code == std::errc{} && end == text.data() + text.size() && seconds >= 0 ? seconds : -1;
+  return net::retry_after_s(header("retry-after"), header("date"), recv_ts_ns / 1'000'000'000);
 }
 
 namespace {
