@@ -702,7 +702,7 @@ TEST(ExchangeConnector, ImpossibleOptionsAreRefusedWithTheirName) {
   EXPECT_NE(message(options).find("loopback"), std::string::npos);
   options = quick_options("wss://localhost");
   options.tls.ca_file = "/no/such/file.pem";
-  EXPECT_NE(message(options).find("ca_file '/no/such/file.pem'"), std::string::npos) << message(options);
+  EXPECT_NE(message(options).find("tls.ca_file '/no/such/file.pem'"), std::string::npos) << message(options);
   options = quick_options("wss://localhost");
   options.pool.frame_count = 0;
   EXPECT_NE(message(options).find("frame_count"), std::string::npos);

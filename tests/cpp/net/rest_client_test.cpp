@@ -213,6 +213,17 @@ TEST(RestClient, SilenceTimesOutAndTheNextRequestWorks) {
   EXPECT_EQ(rest.get("/again").body(), "back");
 }
 
+TEST(RestClient, TimeOutNamesTheStepItWasIn) {
+  FakeServer server(
+      [](Connection& connection) { connection.read_request(); },
+      ServerOptions{.tls = false});  // takes what it is sent for a request, and waits for its end
+  RestRunner rest("https://localhost:" + std::to_string(server.port()));
+  const auto response = rest.get("/", milliseconds(100));
+  EXPECT_EQ(response.failed_step, "tls");
+  EXPECT_EQ(response.error,
+            "TLS handshake with localhost:" + std::to_string(server.port()) + ": no answer within 100 ms");
+}
+
 TEST(RestClient, ConnectionIsKeptAndUsedAgain) {
   FakeServer server(serve([](const std::string& request) { return answer("200 OK", target_of(request)); }));
   RestRunner rest(server.rest_url());

@@ -340,27 +340,26 @@ void Dialer::finish(DialResult result) {
   std::exchange(done_, nullptr)(std::move(result));
 }
 
-void Dialer::fail(bool timed_out, const std::string& what) {
+std::string Dialer::step_text() const {
   const std::string host = (options_.proxy ? "proxy " : "") + peer().authority();
-  std::string step;
   switch (step_) {
     case DialStep::Resolve:
-      step = "resolve " + host;
-      break;
+      return "resolve " + host;
     case DialStep::Connect:
-      step = "TCP connect to " + host;
-      break;
+      return "TCP connect to " + host;
     case DialStep::Proxy:
-      step = "CONNECT to " + options_.url.authority() + " through " + host;
-      break;
+      return "CONNECT to " + options_.url.authority() + " through " + host;
     case DialStep::Tls:
-      step = "TLS handshake with " + options_.url.authority();
-      break;
+      return "TLS handshake with " + options_.url.authority();
   }
+  return "connect to " + host;
+}
+
+void Dialer::fail(bool timed_out, const std::string& what) {
   give_up_attempts();
   transport_->close();
   resolver_.cancel();
-  finish({false, step_, timed_out, step + ": " + what});
+  finish({false, step_, timed_out, step_text() + ": " + what});
 }
 
 }  // namespace mdp::net

@@ -61,6 +61,10 @@ class Dialer : public std::enable_shared_from_this<Dialer> {
   // Drops `done` and closes the sockets.
   void cancel() noexcept;
 
+  // Where it is, for a caller with a time-out of its own: the step, and the words every failure of it begins with.
+  DialStep step() const noexcept { return step_; }
+  std::string step_text() const;
+
  private:
   // A TCP connection to one address. The first that comes about wins.
   struct Attempt {

@@ -241,9 +241,10 @@ void RestConnection::complete() {
 }
 
 void RestConnection::on_timeout() {
-  std::string step = step_;
-  if (dialer_ && !open_) dialer_->cancel();
-  fail(std::move(step), "no answer within " + std::to_string(request_->timeout.count()) + " ms");
+  const std::string what = "no answer within " + std::to_string(request_->timeout.count()) + " ms";
+  if (!dialer_ || open_) return fail(step_, what);
+  dialer_->cancel();
+  fail(std::string(to_string(dialer_->step())), dialer_->step_text() + ": " + what);
 }
 
 void RestConnection::fail(std::string step, const std::string& what) {
