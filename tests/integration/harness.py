@@ -119,10 +119,10 @@ def decimals(levels: list[Any]) -> Levels:
     return [(Decimal(price), Decimal(quantity)) for price, quantity in levels]
 
 
-def assert_book_is_true(sim: SimProcess, book: Book) -> None:
+def assert_book_is_true(sim: SimProcess, book: Book, venue: str | None = None) -> None:
     """Compare every level of a published book with what the exchange had at the same update id."""
     symbol = book.instrument.venue_symbol
-    truth = sim.truth(symbol, book.update_id, max(len(book.bids), len(book.asks)))
+    truth = sim.truth(symbol, book.update_id, max(len(book.bids), len(book.asks)), venue=venue)
     for side in ("bids", "asks"):
         found = decimals(book.levels(side))
         assert found, f"{symbol}: no {side}"
@@ -293,7 +293,9 @@ def assert_ring_is_true(sim: SimProcess, model: RingModel, symbol: str, depth: i
 class Mdp:
     """``mdp ...`` as a process of its own; its output is read while it runs."""
 
-    def __init__(self, *arguments: str | Path, cwd: Path | None = None) -> None:
+    def __init__(
+        self, *arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mdp", *map(str, arguments)],
             stdin=subprocess.DEVNULL,
@@ -301,7 +303,7 @@ class Mdp:
             stderr=subprocess.PIPE,
             text=True,
             cwd=cwd,
-            env={**os.environ, "COLUMNS": "200"},
+            env={**os.environ, "COLUMNS": "200", **(env or {})},
         )
         self._lines: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._readers = [
