@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from integration.harness import (
+    LIVE_ROAD,
     Mdp,
     RingModel,
     assert_book_is_true,
@@ -294,6 +295,74 @@ def test_name_that_resolves_again_brings_the_books_back(sim: SimProcess, run: St
     ended = running.ids()
     hosts.set(venue_test="127.0.0.1")
     running.assert_true_soon_after(ended)
+
+
+def test_venue_that_does_not_resolve_leaves_the_others_alone_and_joins_when_it_does(
+    start_sim: Callable[..., SimProcess],
+    start_mdp: Callable[..., Mdp],
+    hosts: Hosts,
+    tmp_path: Path,
+    segment: str,
+) -> None:
+    sim = start_sim(
+        families=["binance", "binance-usdm"], symbols=SYMBOLS, seed=32, rate=50, depth_interval_ms=50
+    )
+    books = {"binance": ("spot.test", "BTCUSDT"), "binance-usdm": ("usdm.test", "ETHUSDT")}
+    venues = []
+    for name, (host, symbol) in books.items():
+        there = by_name(sim, host, sim.venues[name]["port"]) | {"name": name, "symbols": [symbol]}
+        venues += settings(sim, segment, **there)["venues"]
+    config = settings(sim, segment) | {"venues": venues}
+    hosts.set(spot_test="127.0.0.1")
+    process = start_mdp("run", write_config(tmp_path / "config.yaml", config), env=hosts.environment)
+    running = Running(sim, process, segment, {"BTCUSDT": None})
+    failure = rf"resolve usdm\.test:{sim.venues['binance-usdm']['port']}: Host not found"
+    running.told(f"venue.unreachable venue=binance-usdm attempt=1 .*{failure}")
+    running.assert_true_soon_after(running.ids())
+    running.told(f"venue.unreachable venue=binance-usdm .*{failure}", times=2)
+
+    running.books = {"ETHUSDT": "binance-usdm"}
+    ended = running.ids()
+    hosts.set(spot_test="127.0.0.1", usdm_test="127.0.0.1")
+    running.assert_true_soon_after(ended)
+    hosts.set(spot_test="127.0.0.1")
+    sim.fault("disconnect", venue="binance-usdm", mode="reset")
+    running.told(rf"line.down .* reason=resolve_failed detail=\"{failure}")
+    ended = running.ids()
+    hosts.set(spot_test="127.0.0.1", usdm_test="127.0.0.1")
+    running.assert_true_soon_after(ended)
+
+    running.books = {"BTCUSDT": None}
+    running.assert_true()
+    assert running.model.book("BTCUSDT").states == LIVE_ROAD, "it was never disturbed"
+    running.stop()
+
+
+def test_symbol_that_a_late_venue_does_not_list_is_told_and_no_other_concerned(
+    start_sim: Callable[..., SimProcess],
+    start_mdp: Callable[..., Mdp],
+    hosts: Hosts,
+    tmp_path: Path,
+    segment: str,
+) -> None:
+    sim = start_sim(
+        families=["binance", "binance-usdm"], symbols=SYMBOLS, seed=33, rate=50, depth_interval_ms=50
+    )
+    late = by_name(sim, "usdm.test", sim.venues["binance-usdm"]["port"])
+    late |= {"name": "binance-usdm", "symbols": ["ETHUSTD", "ETHUSDT"]}
+    config = settings(sim, segment, symbols=["BTCUSDT"])
+    config["venues"] += settings(sim, segment, **late)["venues"]
+    file = write_config(tmp_path / "config.yaml", config)
+    running = Running(sim, start_mdp("run", file, env=hosts.environment), segment, {"BTCUSDT": None})
+    running.assert_true_soon_after(running.ids())
+    running.books = {"ETHUSDT": "binance-usdm"}
+    ended = running.ids()
+    hosts.set(usdm_test="127.0.0.1")
+    line = running.told("symbol.refused venue=binance-usdm symbol=ETHUSTD ")
+    assert "venues[1].symbols[0]: binance-usdm does not list 'ETHUSTD'; did you mean ETHUSDT" in line
+    running.assert_true_soon_after(ended)
+    running.books = {"BTCUSDT": None}
+    running.assert_true()
 
 
 # ---- IPv6 ----
