@@ -193,7 +193,10 @@ class Hosts:
         self.set()
 
     def set(self, **addresses: str | list[str]) -> None:
-        """Let each name, with "_" for ".", have one or several addresses, and no other name any."""
+        """Let each name, with "_" for ".", have one or several addresses, and no other name any.
+
+        "silence" for an address: the question is not answered before that is something else.
+        """
         lines = [
             f"{name.replace('_', '.')} {address}\n"
             for name, those in addresses.items()

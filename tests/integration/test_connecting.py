@@ -297,6 +297,30 @@ def test_name_that_resolves_again_brings_the_books_back(sim: SimProcess, run: St
     running.assert_true_soon_after(ended)
 
 
+def test_name_server_that_does_not_answer_is_waited_for_only_so_long(
+    sim: SimProcess, run: Start, hosts: Hosts
+) -> None:
+    hosts.set(venue_test="silence")
+    running = run(
+        env=hosts.environment, connect_timeout_ms=300, rest_timeout_ms=300, **by_name(sim, "venue.test")
+    )
+    at = f"venue.test:{sim.port}"
+    running.told(f"venue.unreachable venue=binance attempt=2 .*resolve {at}: no answer within 300 ms")
+    ended = running.ids()
+    hosts.set(venue_test="127.0.0.1")
+    running.assert_true_soon_after(ended)
+    hosts.set(venue_test="silence")
+    sim.fault("disconnect", mode="reset")
+    running.told(rf"line.down .* reason=timeout detail=\"resolve {at}: timed out after 300 ms", times=2)
+    ended = running.ids()
+    hosts.set(venue_test="127.0.0.1")
+    running.assert_true_soon_after(ended)
+    hosts.set(venue_test="silence")
+    sim.fault("disconnect", mode="reset")
+    running.told(r"line.down .* reason=timeout")
+    running.stop()  # and does not wait for an answer, which never comes
+
+
 def test_venue_that_does_not_resolve_leaves_the_others_alone_and_joins_when_it_does(
     start_sim: Callable[..., SimProcess],
     start_mdp: Callable[..., Mdp],
