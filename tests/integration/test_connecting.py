@@ -28,8 +28,9 @@ from mdp import BookState
 from mdp.sim import SimProcess, start_sim_process
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
-RECOVERY_UPDATES = 2000
-"""How many updates of the exchange's book may pass from the end of a fault to a LIVE book."""
+RECOVERY_UPDATES = 300
+"""How many updates of the exchange's book may pass from the end of a fault to a LIVE book: 20 were the most
+seen, the rest is room for a machine that is busy with other things."""
 NO_ROUTE = "ff0e::1"
 """An address that no connection can go to, with or without IPv6 outside: TCP knows no multicast."""
 
