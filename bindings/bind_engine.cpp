@@ -1,6 +1,7 @@
 // The engine for control. Calls that may block release the GIL; engine threads never call Python.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
@@ -8,6 +9,8 @@
 
 #include "bindings.hpp"
 #include "mdp/engine/engine.hpp"
+#include "mdp/net/proxy.hpp"
+#include "mdp/net/url.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -230,10 +233,27 @@ void bind_health(nb::module_& module) {
       .def_ro("lines", &EngineHealth::lines);
 }
 
+void check_url(std::string_view key, std::string_view text) {
+  if (key == "proxy") {
+    net::checked_proxy(text);
+  } else {
+    net::checked_endpoint(key, text);
+  }
+}
+
+void bind_urls(nb::module_& module) {
+  module.def("check_url", &check_url, "key"_a, "text"_a,
+             "Check the URL that stands in a configuration under `key`: ws_url, rest_url or proxy.\n\n"
+             "Raises\n------\nConfigError\n    It cannot be used; names the key and shows no user info.");
+  module.def("without_user_info", &net::without_user_info, "text"_a,
+             "Return a URL, or what was meant to be one, without user name and password.");
+}
+
 }  // namespace
 
 void bind_engine(nb::module_& module) {
   bind_config(module);
+  bind_urls(module);
   bind_control(module);
   bind_health(module);
   const auto unlocked = nb::call_guard<nb::gil_scoped_release>();

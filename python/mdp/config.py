@@ -6,7 +6,6 @@ Every error names the file, the line, the key, what was found and what is allowe
 from __future__ import annotations
 
 import difflib
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +17,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -197,6 +197,17 @@ class VenueSection(_Section):
             raise ValueError(f"unknown venue; allowed: {', '.join(known)}")
         return value
 
+    @field_validator("ws_url", "rest_url", "proxy")
+    @classmethod
+    def _usable_url(cls, value: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if text:
+            try:
+                _core.check_url(info.field_name or "", _utf8(text))
+            except ConfigError as error:
+                raise ValueError(str(error).removeprefix(f"{info.field_name}: ")) from None
+        return value
+
     @field_validator("symbols", "channels")
     @classmethod
     def _no_duplicates(cls, value: list[str]) -> list[str]:
@@ -334,9 +345,26 @@ def _explain(details: ErrorDetails, origin: Origin) -> str:
     if details["type"] == "missing":
         return f"{where}missing; it must be given"
     message = details["msg"].removeprefix("Value error, ")
-    # The credentials of a proxy are not for logs, wherever they were written.
-    found = "" if path == () else re.sub(r"//[^\s'\"]*@", "//***@", f" (found {details['input']!r})")
-    return f"{where}{message[:1].lower()}{message[1:]}{found}"
+    found = "" if path == () else f" (found {_shown(details['input'])!r})"
+    if message[1:2].islower():  # a sentence, not an abbreviation
+        message = message[:1].lower() + message[1:]
+    return f"{where}{message}{found}"
+
+
+def _utf8(text: str) -> str:
+    """Return a text that C++ can be given: YAML's escapes may name half of a surrogate pair."""
+    return text.encode(errors="replace").decode()
+
+
+def _shown(value: object) -> object:
+    """Return what was found as a message may show it: credentials are not for logs, wherever they stand."""
+    if isinstance(value, str):
+        return _core.without_user_info(_utf8(value))
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    if isinstance(value, dict):
+        return {_shown(key): _shown(item) for key, item in value.items()}
+    return value
 
 
 def _keys_at(path: tuple[str | int, ...]) -> list[str]:

@@ -46,12 +46,18 @@ class _Venue:
     path: tuple[str | int, ...]
     index: int
     scheduler: SnapshotScheduler
-    listed: dict[str, Instrument] = field(default_factory=dict)
+    listed: dict[str, Instrument] | None = None
+    """By the venue's names; None before it has told them."""
+    asked: threading.Event = field(default_factory=threading.Event)
+    """Set once the first request for its instruments was answered or failed."""
+    failure: Exception | None = None
+    """Why there will be no list of instruments."""
+    lister: threading.Thread | None = None
     up_since: float | None = None
 
     @property
     def exchange_id(self) -> int:
-        return next((instrument.exchange_id for instrument in self.listed.values()), 0)
+        return next((instrument.exchange_id for instrument in (self.listed or {}).values()), 0)
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ class Provider:
         self._stop = threading.Event()
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
+        self._started = False
         self._metrics: metrics.Server | None = None
 
     def __enter__(self) -> Provider:
@@ -101,7 +108,9 @@ class Provider:
     def start(self, *, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Create the segment, list the venues' instruments, subscribe and begin to publish.
 
-        Keeps retrying while a venue cannot be reached, until `cancelled` returns true or `stop` is called.
+        Keeps retrying while no venue can be reached, until `cancelled`, asked from any thread, returns true
+        or `stop` is called. A venue that cannot be reached while another can joins later; what it does not
+        list is logged then, for the others run already.
 
         Raises
         ------
@@ -123,11 +132,13 @@ class Provider:
             )
             for index, section in enumerate(self._config.venues):
                 self._add_venue(section, ("venues", index))
-            for venue in self._venues:
-                self._list_instruments(venue, cancelled)
-                for index, name in enumerate(venue.section.symbols):
-                    self._subscribe(venue, name, (*venue.path, "symbols", index))
-            self._engine.start()
+            self._wait_for_a_venue(cancelled)
+            with self._lock:
+                for venue in self._venues:
+                    if venue.listed is not None:
+                        self._subscribe_all(venue)
+                self._engine.start()
+                self._started = True
             self._serve_metrics()
         except BaseException:
             self.stop()
@@ -138,6 +149,9 @@ class Provider:
     def stop(self) -> None:
         """Stop intake, drain, mark the segment stopped, disconnect, unlink. May be called more than once."""
         self._stop.set()
+        for venue in self._venues:
+            if venue.lister is not None:
+                venue.lister.join()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
             self._thread = None
@@ -162,6 +176,8 @@ class Provider:
         ------
         ConfigError
             The provider has no such venue, the venue does not list the symbol, or it is subscribed already.
+        ConnectError
+            The venue could not be reached so far.
         """
         with self._lock:
             for candidate in self._venues:
@@ -246,7 +262,51 @@ class Provider:
         scheduler = SnapshotScheduler(budget, weight)
         self._venues.append(_Venue(section, path, index, scheduler))
 
-    def _list_instruments(self, venue: _Venue, cancelled: Callable[[], bool]) -> None:
+    def _wait_for_a_venue(self, cancelled: Callable[[], bool]) -> None:
+        """Ask every venue for its instruments, and return when all were asked and one has answered."""
+        for venue in self._venues:
+            venue.lister = threading.Thread(
+                target=self._join, args=(venue, cancelled), name=f"mdp-list-{venue.index}", daemon=True
+            )
+            venue.lister.start()
+        for venue in self._venues:
+            venue.asked.wait()
+        while True:
+            for venue in self._venues:
+                if venue.failure is not None:
+                    raise venue.failure
+            if any(venue.listed is not None for venue in self._venues):
+                return
+            time.sleep(_CONTROL_INTERVAL_S)
+
+    def _join(self, venue: _Venue, cancelled: Callable[[], bool]) -> None:
+        """List a venue's instruments, on a thread of its own, and subscribe where the others run already."""
+        try:
+            listed = self._list_instruments(venue, cancelled)
+        except ConnectError as error:  # given up, as cancelled() or stop() asked
+            venue.failure = error
+        except Exception as error:
+            venue.failure = error
+            if self._started:
+                log.error("venue.failed", venue=venue.section.name, error=error)
+        else:
+            with self._lock:
+                venue.listed = listed
+                if self._started and not self._stop.is_set():
+                    self._subscribe_all(venue)
+        finally:
+            venue.asked.set()
+
+    def _subscribe_all(self, venue: _Venue) -> None:
+        for index, name in enumerate(venue.section.symbols):
+            try:
+                self._subscribe(venue, name, (*venue.path, "symbols", index))
+            except ConfigError as error:
+                if not self._started:
+                    raise
+                log.error("symbol.refused", venue=venue.section.name, symbol=name, error=error)
+
+    def _list_instruments(self, venue: _Venue, cancelled: Callable[[], bool]) -> dict[str, Instrument]:
         backoff = venue.section.backoff
 
         def given_up(_: tenacity.RetryCallState) -> bool:
@@ -267,6 +327,7 @@ class Provider:
                 retry_in_ms=round(seconds * 1000),
                 error=failure,
             )
+            venue.asked.set()
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(ConnectError),
@@ -280,10 +341,12 @@ class Provider:
             reraise=True,
         )
         instruments = retrying(self._running_engine().fetch_instruments, venue.index)
-        venue.listed = {instrument.venue_symbol: instrument for instrument in instruments}
         log.info("venue.instruments", venue=venue.section.name, count=len(instruments))
+        return {instrument.venue_symbol: instrument for instrument in instruments}
 
     def _subscribe(self, venue: _Venue, name: str, path: tuple[str | int, ...]) -> int:
+        if venue.listed is None:
+            raise ConnectError(f"{venue.section.name} could not be reached yet; its symbols are not known")
         instrument = venue.listed.get(name)
         if instrument is None:
             close = difflib.get_close_matches(name.upper(), venue.listed, n=3)

@@ -135,8 +135,8 @@ def start_mdp(leak_check: None) -> Iterator[Callable[..., Mdp]]:
     """Start ``mdp ...`` processes that are gone after the test."""
     started: list[Mdp] = []
 
-    def start(*arguments: str | Path) -> Mdp:
-        started.append(Mdp(*arguments))
+    def start(*arguments: str | Path, env: dict[str, str] | None = None) -> Mdp:
+        started.append(Mdp(*arguments, env=env))
         return started[-1]
 
     yield start

@@ -190,6 +190,30 @@ def test_wrong_certificate_of_the_stream_alone_is_refused(
     assert segment not in shared_memory()
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file or directory"),
+        ("", "no certificate or crl found"),
+        ("no certificate\n", "no certificate or crl found"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "wrong tag"),
+    ],
+    ids=["missing", "empty", "not PEM", "damaged"],
+)
+def test_ca_file_of_no_use_is_told_at_start_with_what_to_do(
+    start_mdp: Callable[..., Mdp], tmp_path: Path, segment: str, content: str | None, reason: str
+) -> None:
+    ca_file = tmp_path / "authority.pem"
+    if content is not None:
+        ca_file.write_text(content)
+    venue = {"symbols": ["BTCUSDT"], "tls": {"ca_file": str(ca_file)}}
+    file = write_config(tmp_path / "config.yaml", settings(None, segment, **venue))
+    message = only_message(start_mdp("run", file))
+    assert f"venues[0]: tls.ca_file '{ca_file}': cannot be read as PEM certificates: {reason}" in message
+    assert "name a file of certificates in PEM form that this user may read" in message
+    assert segment not in shared_memory()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_unreachable_venue_is_named_and_tried_until_stopped(
     start_mdp: Callable[..., Mdp], tmp_path: Path, segment: str, number: int

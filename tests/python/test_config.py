@@ -189,6 +189,48 @@ def test_proxy_credentials_are_shown_nowhere() -> None:
         assert "user" not in message
 
 
+@pytest.mark.parametrize("key", ["ws_url", "rest_url", "proxy"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "wss://jane:secret@host",
+        "https://jane:secret@host",
+        "http://jane:secret@host",
+        "http://jane:secret@host:1/path",
+        "ftp://jane:secret@host:1",
+        "jane:secret@host:1",
+        "http://jane:sec/secret@host:1",
+        "ftp://jane:sec secret@host:1",
+        "http://jane:%secret@host:1",
+    ],
+)
+def test_url_that_cannot_be_used_is_told_by_line_and_key_without_user_info(key: str, url: str) -> None:
+    message = error_of(VENUES + f"    {key}: '{url}'\n")
+    assert message.startswith(f"file.yaml:4: venues[0].{key}: ")
+    assert "***@host" in message
+    assert "secret" not in message
+    assert "jane" not in message
+
+
+@pytest.mark.parametrize(
+    ("key", "url", "words"),
+    [
+        ("ws_url", "https://host", "scheme must be wss (or ws for a loopback host)"),
+        ("rest_url", "wss://host", "scheme must be https (or http for a loopback host)"),
+        ("ws_url", r"wss://\ud800", "the host is missing"),
+        ("ws_url", "wss://host/stream", "found a path, which is not part of the address"),
+        ("rest_url", "https://host/api", "found a path, which is not part of the address"),
+        ("rest_url", "https://", "the host is missing"),
+        ("proxy", "http://proxy", "the port is missing"),
+        ("proxy", "socks5://proxy:1080", "must be http://[user:password@]host:port"),
+    ],
+)
+def test_url_that_cannot_be_used_is_explained(key: str, url: str, words: str) -> None:
+    message = error_of(VENUES + f'    {key}: "{url}"\n')
+    assert words in message
+    assert url.replace(r"\ud800", "?") in message
+
+
 @pytest.mark.parametrize("value", ["-1", "2GiB", "lots"])
 def test_receive_buffer_out_of_range_is_refused(value: str) -> None:
     where = "file.yaml:4: venues[0].socket.receive_buffer: "

@@ -291,6 +291,15 @@ TEST(ProxyRest, RefusalIsAnErrorOfTheStepProxy) {
                 "for a user name and password, and none is configured");
 }
 
+TEST(ProxyRest, TimeOutNamesProxyAndStep) {
+  FakeProxy proxy(Then::Stall);
+  RestThroughProxy rest("https://venue.example.com", proxy.url());
+  const RestResponse response = rest.client.get_blocking("/depth", {}, milliseconds(100));
+  EXPECT_EQ(response.failed_step, "proxy");
+  EXPECT_EQ(response.error, "CONNECT to venue.example.com:443 through proxy 127.0.0.1:" +
+                                std::to_string(proxy.port()) + ": no answer within 100 ms");
+}
+
 TEST(ProxyRest, PlainConnectionThroughAProxyIsStillForLoopbackOnly) {
   IoLoop loop;
   EXPECT_THROW(RestClient(loop, "http://venue.example.com", RestThroughProxy::options("http://127.0.0.1:1")),

@@ -122,6 +122,19 @@ TEST(RestClient, RefusalsAreAnswersWithTheirBody) {
   EXPECT_EQ(limited.retry_after_s(), 17);
 }
 
+TEST(RestClient, RetryAfterMayBeADate) {
+  FakeServer server(serve([](const std::string& request) {
+    const bool dated = target_of(request) == "/dated";
+    return answer(
+        "503 Service Unavailable", "{}",
+        dated ? "Date: Tue, 01 Jan 2030 00:00:00 GMT\r\nRetry-After: Tue, 01 Jan 2030 00:00:17 GMT\r\n"
+              : "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+  }));
+  RestRunner rest(server.rest_url());
+  EXPECT_EQ(rest.get("/dated").retry_after_s(), 17);
+  EXPECT_EQ(rest.get("/").retry_after_s(), 0) << "by our clock it is long over";
+}
+
 TEST(RestClient, ChunkedBodyIsPutTogether) {
   FakeServer server(serve([](const std::string&) {
     return std::string(
@@ -198,6 +211,17 @@ TEST(RestClient, SilenceTimesOutAndTheNextRequestWorks) {
   EXPECT_NE(response.error.find("no answer within 500 ms"), std::string::npos) << response.error;
   silent = false;
   EXPECT_EQ(rest.get("/again").body(), "back");
+}
+
+TEST(RestClient, TimeOutNamesTheStepItWasIn) {
+  FakeServer server(
+      [](Connection& connection) { connection.read_request(); },
+      ServerOptions{.tls = false});  // takes what it is sent for a request, and waits for its end
+  RestRunner rest("https://localhost:" + std::to_string(server.port()));
+  const auto response = rest.get("/", milliseconds(100));
+  EXPECT_EQ(response.failed_step, "tls");
+  EXPECT_EQ(response.error,
+            "TLS handshake with localhost:" + std::to_string(server.port()) + ": no answer within 100 ms");
 }
 
 TEST(RestClient, ConnectionIsKeptAndUsedAgain) {

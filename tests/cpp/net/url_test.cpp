@@ -73,6 +73,21 @@ TEST(Url, MistakesAreNamed) {
   EXPECT_NE(error_of("").find("URL ''"), std::string::npos);
 }
 
+TEST(Url, UserInfoIsShownNowhere) {
+  EXPECT_EQ(without_user_info("wss://user:secret@host:1/path"), "wss://***@host:1/path");
+  EXPECT_EQ(without_user_info("wss://host:1/path"), "wss://host:1/path");
+  EXPECT_EQ(without_user_info("user:secret@host"), "***@host");
+  EXPECT_EQ(without_user_info("http://user:sec@ret/ @host"), "http://***@host");
+  EXPECT_EQ(without_user_info(""), "");
+  for (const char* url : {"wss://user:secret@host", "ftp://user:secret@host", "wss://user:secret @host",
+                          "user:secret@host", "wss://user:secret/@host", "wss://user:secret?@host",
+                          "wss://user:secret#@host", "wss://[secret@host"}) {
+    const std::string error = error_of(url);
+    EXPECT_NE(error.find("***@host"), std::string::npos) << error;
+    EXPECT_EQ(error.find("secret"), std::string::npos) << error;
+  }
+}
+
 TEST(Url, LoopbackHostsAreRecognized) {
   for (const char* host : {"localhost", "sim.localhost", "127.0.0.1", "127.255.0.9", "::1"}) {
     EXPECT_TRUE(is_loopback_host(host)) << host;

@@ -134,7 +134,7 @@ std::size_t Engine::add_venue(VenueConfig config) {
       throw ConfigError(config.name + " does not offer the channel " + core::to_string(channel));
     }
   }
-  if (auto url = net::parse_url(config.ws_url); !url) throw ConfigError("ws_url: " + url.error());
+  net::checked_endpoint("ws_url", config.ws_url);
   net::RestOptions rest;
   rest.tls = config.tls;
   rest.proxy = config.proxy;

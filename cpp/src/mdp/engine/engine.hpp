@@ -55,7 +55,7 @@ class Engine {
   // Before start(). Returns the venue's index. Throws ConfigError: unknown venue, bad URL or TLS settings.
   std::size_t add_venue(VenueConfig config);
 
-  // Blocks for the venue's list of instruments. Throws ConnectError naming what could not be reached or read.
+  // Blocks for the venue's list of instruments, on any thread. Throws ConnectError naming what could not be reached or read.
   std::vector<core::Instrument> fetch_instruments(std::size_t venue);
 
   // The venue's REST budget a minute (0: none) and what one snapshot takes of it.

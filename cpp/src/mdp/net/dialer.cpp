@@ -62,7 +62,7 @@ std::string_view to_string(DialStep step) noexcept {
 }
 
 Dialer::Dialer(IoLoop::Impl& loop, const DialOptions& options, Transport& transport)
-    : loop_(loop), options_(options), transport_(&transport), resolver_(loop.io), timer_(loop.io) {}
+    : loop_(loop), options_(options), transport_(&transport), timer_(loop.io) {}
 
 void Dialer::start(std::shared_ptr<void> owner, Done done) {
   owner_ = std::move(owner);
@@ -74,9 +74,9 @@ void Dialer::cancel() noexcept {
   if (!done_) return;
   done_ = nullptr;
   const auto keep = std::move(owner_);
+  lookup_.reset();
   try {
     timer_.cancel();
-    resolver_.cancel();
   } catch (...) {  // out of memory inside Asio: the handlers find done_ empty anyway
   }
   give_up_attempts();
@@ -100,19 +100,17 @@ void Dialer::resolve() {
   if (!not_an_address) options_.addresses = {tcp::endpoint(address, peer().port)};
   if (!options_.addresses.empty()) {
     // Through the loop: done() must not be called from within start().
-    asio::post(resolver_.get_executor(), [self = shared_from_this()] {
+    asio::post(loop_.io, [self = shared_from_this()] {
       if (self->done_) self->on_resolved({}, self->options_.addresses);
     });
     return;
   }
   arm_timer(options_.resolve_timeout);
-  resolver_.async_resolve(peer().host, std::to_string(peer().port), Resolver::numeric_service,
-                          [self = shared_from_this()](error_code ec, const Resolver::results_type& results) {
-                            if (!self->done_ || self->step_ != DialStep::Resolve) return;
-                            std::vector<tcp::endpoint> addresses;
-                            for (const auto& entry : results) addresses.push_back(entry.endpoint());
-                            self->on_resolved(ec, std::move(addresses));
-                          });
+  lookup_.emplace(loop_, peer().host, peer().port,
+                  [weak = weak_from_this()](error_code ec, std::vector<tcp::endpoint> addresses) {
+                    const auto self = weak.lock();
+                    if (self && self->done_) self->on_resolved(ec, std::move(addresses));
+                  });
 }
 
 void Dialer::on_resolved(error_code ec, std::vector<tcp::endpoint> addresses) {
@@ -340,27 +338,26 @@ void Dialer::finish(DialResult result) {
   std::exchange(done_, nullptr)(std::move(result));
 }
 
-void Dialer::fail(bool timed_out, const std::string& what) {
+std::string Dialer::step_text() const {
   const std::string host = (options_.proxy ? "proxy " : "") + peer().authority();
-  std::string step;
   switch (step_) {
     case DialStep::Resolve:
-      step = "resolve " + host;
-      break;
+      return "resolve " + host;
     case DialStep::Connect:
-      step = "TCP connect to " + host;
-      break;
+      return "TCP connect to " + host;
     case DialStep::Proxy:
-      step = "CONNECT to " + options_.url.authority() + " through " + host;
-      break;
+      return "CONNECT to " + options_.url.authority() + " through " + host;
     case DialStep::Tls:
-      step = "TLS handshake with " + options_.url.authority();
-      break;
+      return "TLS handshake with " + options_.url.authority();
   }
+  return "connect to " + host;
+}
+
+void Dialer::fail(bool timed_out, const std::string& what) {
   give_up_attempts();
   transport_->close();
-  resolver_.cancel();
-  finish({false, step_, timed_out, step + ": " + what});
+  lookup_.reset();
+  finish({false, step_, timed_out, step_text() + ": " + what});
 }
 
 }  // namespace mdp::net

@@ -14,13 +14,12 @@
 #include <string>
 #include <vector>
 
+#include "mdp/net/name_lookup.hpp"
 #include "mdp/net/proxy.hpp"
 #include "mdp/net/socket_options.hpp"
 #include "mdp/net/transport.hpp"
 
 namespace mdp::net {
-
-using Resolver = asio::ip::basic_resolver<tcp, asio::io_context::executor_type>;
 
 // One address, "1.2.3.4:443" or "[::1]:443".
 std::string to_string(const tcp::endpoint& endpoint);
@@ -61,6 +60,10 @@ class Dialer : public std::enable_shared_from_this<Dialer> {
   // Drops `done` and closes the sockets.
   void cancel() noexcept;
 
+  // Where it is, for a caller with a time-out of its own: the step, and the words every failure of it begins with.
+  DialStep step() const noexcept { return step_; }
+  std::string step_text() const;
+
  private:
   // A TCP connection to one address. The first that comes about wins.
   struct Attempt {
@@ -94,7 +97,7 @@ class Dialer : public std::enable_shared_from_this<Dialer> {
   IoLoop::Impl& loop_;
   DialOptions options_;
   Transport* transport_;
-  Resolver resolver_;
+  std::optional<NameLookup> lookup_;  // while a name is being resolved
   asio::steady_timer timer_;
   std::shared_ptr<void> owner_;  // until done or cancelled; then only operations under way hold it
   Done done_;

@@ -58,17 +58,10 @@ std::string_view to_string(LineReason reason) noexcept {
 namespace {
 
 Url checked_url(const ConnectorOptions& options) {
-  auto url = parse_url(options.ws_url);
-  if (!url) throw ConfigError("ws_url: " + url.error());
-  if (url->scheme != "wss" && url->scheme != "ws") {
-    throw ConfigError("ws_url '" + options.ws_url + "': scheme must be wss (or ws for a loopback host)");
-  }
-  if (!url->path.empty() && url->path != "/") {
-    throw ConfigError("ws_url '" + options.ws_url + "': found a path; it belongs into ws_path");
-  }
-  url->path = options.ws_path.empty() ? "/" : options.ws_path;
-  if (url->path.front() != '/') throw ConfigError("ws_path '" + options.ws_path + "': must start with '/'");
-  return *url;
+  Url url = checked_endpoint("ws_url", options.ws_url);
+  url.path = options.ws_path.empty() ? "/" : options.ws_path;
+  if (url.path.front() != '/') throw ConfigError("ws_path '" + options.ws_path + "': must start with '/'");
+  return url;
 }
 
 DialOptions dial_options(const Url& url, const ConnectorOptions& options) {

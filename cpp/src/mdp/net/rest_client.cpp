@@ -7,7 +7,6 @@
 #include <boost/asio/ssl/error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
-#include <charconv>
 #include <deque>
 #include <future>
 #include <optional>
@@ -16,6 +15,7 @@
 #include "mdp/core/error.hpp"
 #include "mdp/core/raw_message.hpp"
 #include "mdp/net/dialer.hpp"
+#include "mdp/net/retry_after.hpp"
 #include "mdp/net/transport.hpp"
 
 namespace mdp::net {
@@ -32,10 +32,7 @@ std::string_view RestResponse::header(std::string_view name) const noexcept {
 }
 
 std::int64_t RestResponse::retry_after_s() const noexcept {
-  const std::string_view text = header("retry-after");
-  std::int64_t seconds = -1;
-  const auto [end, status_code] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  return status_code == std::errc{} && end == text.data() + text.size() && seconds >= 0 ? seconds : -1;
+  return net::retry_after_s(header("retry-after"), header("date"), recv_ts_ns / 1'000'000'000);
 }
 
 namespace {
@@ -48,20 +45,6 @@ struct Request {
   milliseconds timeout{0};
   bool retried = false;
 };
-
-Url checked_url(std::string_view text) {
-  auto url = parse_url(text);
-  if (!url) throw ConfigError("rest_url: " + url.error());
-  if (url->scheme != "https" && url->scheme != "http") {
-    throw ConfigError("rest_url '" + std::string(text) +
-                      "': scheme must be https (or http for a loopback host)");
-  }
-  if (!url->path.empty() && url->path != "/") {
-    throw ConfigError("rest_url '" + std::string(text) +
-                      "': found a path; it belongs into the request's target");
-  }
-  return *url;
-}
 
 RestResponse failure(std::string step, std::string error) {
   RestResponse response;
@@ -129,7 +112,7 @@ struct RestClient::Impl : std::enable_shared_from_this<Impl> {
   Impl(IoLoop& io_loop, std::string_view base_url, RestOptions rest_options)
       : loop(io_loop),
         options(std::move(rest_options)),
-        url(checked_url(base_url)),
+        url(checked_endpoint("rest_url", base_url)),
         tls(make_tls_context(url, options.tls)) {
     if (options.max_connections == 0) throw ConfigError("rest: max_connections must be at least 1, found 0");
     dial.url = url;
@@ -258,9 +241,10 @@ void RestConnection::complete() {
 }
 
 void RestConnection::on_timeout() {
-  std::string step = step_;
-  if (dialer_ && !open_) dialer_->cancel();
-  fail(std::move(step), "no answer within " + std::to_string(request_->timeout.count()) + " ms");
+  const std::string what = "no answer within " + std::to_string(request_->timeout.count()) + " ms";
+  if (!dialer_ || open_) return fail(step_, what);
+  dialer_->cancel();
+  fail(std::string(to_string(dialer_->step())), dialer_->step_text() + ": " + what);
 }
 
 void RestConnection::fail(std::string step, const std::string& what) {

@@ -41,7 +41,7 @@ struct RestResponse {
   std::string_view body() const noexcept { return {padded_body.data(), body_bytes}; }
   // The value of the first header of this name (lower case), or empty.
   std::string_view header(std::string_view name) const noexcept;
-  // Seconds of Retry-After; -1 where it is absent or not a number of seconds.
+  // Seconds to stay away, as net::retry_after_s() reads them from the headers; -1: not asked to.
   std::int64_t retry_after_s() const noexcept;
   bool ok() const noexcept { return error.empty() && status >= 200 && status < 300; }
 

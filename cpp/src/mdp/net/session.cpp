@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/beast/http/field.hpp>
-#include <charconv>
 #include <cstring>
 #include <utility>
 
+#include "mdp/net/retry_after.hpp"
 #include "mdp/sys/clock.hpp"
 
 namespace mdp::net {
@@ -82,10 +82,13 @@ void Session::on_upgraded(error_code ec) {
     if (ec == websocket::error::upgrade_declined) {
       what += "HTTP " + std::to_string(upgrade_response_.result_int()) + " " +
               std::string(upgrade_response_.reason()) + " " + upgrade_response_.body().substr(0, 200);
-      const auto header = upgrade_response_[http::field::retry_after];
-      std::int64_t seconds = 0;
-      std::from_chars(header.data(), header.data() + header.size(), seconds);
-      if (seconds > 0) retry_after = std::chrono::seconds(std::min<std::int64_t>(seconds, 7 * 86'400));
+      const auto header = [&](http::field field) {
+        const auto value = upgrade_response_[field];
+        return std::string_view(value.data(), value.size());
+      };
+      const std::int64_t seconds = retry_after_s(header(http::field::retry_after), header(http::field::date),
+                                                 sys::now_ns() / 1'000'000'000);
+      retry_after = std::chrono::seconds(std::max<std::int64_t>(seconds, 0));
     } else {
       what += describe(ec);
     }

@@ -3,6 +3,7 @@
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -65,12 +66,16 @@ std::optional<asio::ssl::context> make_tls_context(const Url& url, const TlsOpti
   error_code ec;
   if (options.ca_file.empty()) {
     context->set_default_verify_paths(ec);
+    if (ec)
+      throw ConfigError("tls: the system's CA store cannot be read (" + describe(ec) + "); name a ca_file");
   } else {
     context->load_verify_file(options.ca_file, ec);
-  }
-  if (ec) {
-    throw ConfigError("ca_file '" + options.ca_file +
-                      "': cannot be read as PEM certificates: " + describe(ec));
+    if (ec) {
+      throw ConfigError(
+          "tls.ca_file '" + options.ca_file + "': cannot be read as PEM certificates: " + describe(ec) +
+          "; name a file of certificates in PEM form that this user may read, or leave it out for the " +
+          "system's CA store");
+    }
   }
   context->set_verify_mode(asio::ssl::verify_peer);
   return context;
@@ -78,8 +83,9 @@ std::optional<asio::ssl::context> make_tls_context(const Url& url, const TlsOpti
 
 std::string describe(const error_code& ec) {
   std::string text = ec.message();
-  const auto cut = text.find(" (SSL routines");
-  return cut == std::string::npos ? text : text.substr(0, cut);
+  // OpenSSL names the part of itself: "certificate verify failed (SSL routines)".
+  if (text.ends_with(" routines)")) text.resize(std::min(text.size(), text.rfind(" (")));
+  return text;
 }
 
 }  // namespace mdp::net

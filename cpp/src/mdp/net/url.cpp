@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cstdint>
 
+#include "mdp/core/error.hpp"
+
 namespace mdp::net {
 namespace {
 
@@ -59,7 +61,7 @@ std::string Url::host_header() const {
 
 core::Expected<Url, std::string> parse_url(std::string_view text) {
   const auto fail = [text](std::string_view what) {
-    return Failure{"URL '" + std::string(text) + "': " + std::string(what)};
+    return Failure{"URL '" + without_user_info(text) + "': " + std::string(what)};
   };
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -125,6 +127,35 @@ core::Expected<Url, std::string> parse_url(std::string_view text) {
     url.port = static_cast<std::uint16_t>(value);
   }
   return url;
+}
+
+Url checked_endpoint(std::string_view key, std::string_view text) {
+  const auto fail = [&](const std::string& what) {
+    throw ConfigError(std::string(key) + ": URL '" + without_user_info(text) + "': " + what);
+  };
+  auto url = parse_url(text);
+  if (!url) throw ConfigError(std::string(key) + ": " + url.error());
+  const bool stream = key == "ws_url";
+  const std::string_view secure = stream ? "wss" : "https";
+  const std::string_view plain = stream ? "ws" : "http";
+  if (url->scheme != secure && url->scheme != plain) {
+    fail(std::string("scheme must be ")
+             .append(secure)
+             .append(" (or ")
+             .append(plain)
+             .append(" for a loopback host)"));
+  }
+  if (!url->path.empty() && url->path != "/") fail("found a path, which is not part of the address");
+  return *url;
+}
+
+std::string without_user_info(std::string_view text) {
+  // The last '@' of all: a password that was not percent-encoded may hold any character, '/' and blanks too.
+  const std::size_t at = text.rfind('@');
+  if (at == std::string_view::npos) return std::string(text);
+  const std::size_t scheme_end = text.find("://");
+  const std::size_t begin = scheme_end < at ? scheme_end + 3 : 0;
+  return std::string(text.substr(0, begin)).append("***").append(text.substr(at));
 }
 
 bool is_loopback_host(std::string_view host) noexcept {
