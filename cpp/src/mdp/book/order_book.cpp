@@ -28,13 +28,6 @@ void OrderBook::reserve(std::size_t levels) {
   if (depth_cap_ != 0) cut_.reserve(2 * levels);
 }
 
-std::size_t OrderBook::apply_update(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks,
-                                    std::size_t count_to) {
-  const std::size_t reached = std::min(bids_.apply(bids, count_to), asks_.apply(asks, count_to));
-  if (depth_cap_ != 0) cut_to_cap();
-  return reached;
-}
-
 void OrderBook::apply_snapshot(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks) {
   bids_.assign(bids);
   asks_.assign(asks);

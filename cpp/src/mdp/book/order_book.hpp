@@ -11,6 +11,7 @@
 // take the far end for complete.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -104,5 +105,13 @@ class OrderBook {
   BookSide asks_;
 };
 static_assert(sizeof(OrderBook) == 3 * shm::kCacheLineSize);
+
+// Here because every delta passes: whether it is inlined shall not depend on the link.
+inline std::size_t OrderBook::apply_update(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks,
+                                           std::size_t count_to) {
+  const std::size_t reached = std::min(bids_.apply(bids, count_to), asks_.apply(asks, count_to));
+  if (depth_cap_ != 0) cut_to_cap();
+  return reached;
+}
 
 }  // namespace mdp::book
