@@ -15,6 +15,12 @@ namespace mdp::book {
 using shm::BookState;
 using shm::StateReason;
 
+// What a book was compared with.
+enum class AuditSource : std::uint8_t {
+  Quote,     // the venue's own best bid and ask at the same id
+  Snapshot,  // a snapshot over REST, brought to the same id
+};
+
 // What control needs to know. Called on the manager's thread, so it must not block or allocate.
 class BookListener {
  public:
@@ -22,9 +28,11 @@ class BookListener {
                              std::uint64_t update_id) noexcept = 0;
   // The book is SYNCING and waits for a snapshot. Comes again when the one that came could not be used.
   virtual void on_snapshot_wanted(core::SymbolId symbol, StateReason reason) noexcept = 0;
-  // The book's top is not what the venue's own stream says at this id. The book goes STALE after this.
-  virtual void on_audit_mismatch(core::SymbolId symbol, std::uint64_t update_id, const Bbo& book,
-                                 const Bbo& quote) noexcept = 0;
+  // At this id the book is not what the venue says. Quote: the tops of both. Snapshot: on each side the first
+  // level that differs; {0, 0} where a side ends before, and in both where it is equal. The book goes STALE
+  // after this.
+  virtual void on_audit_mismatch(core::SymbolId symbol, std::uint64_t update_id, AuditSource source,
+                                 const Bbo& book, const Bbo& venue) noexcept = 0;
 
  protected:
   ~BookListener() = default;
@@ -34,8 +42,9 @@ struct BookOptions {
   std::size_t depth_cap = 0;          // levels kept a side, 0 for all
   std::size_t table_levels = 20;      // best levels a side for the book table; at most kMaxEventLevels / 2
   std::size_t reserve_levels = 2048;  // room a side made when a symbol is added
-  std::size_t max_buffered_deltas =
-      4096;  // while SYNCING, a symbol; beyond: STALE, and the buffer starts anew
+  // While SYNCING, a symbol; beyond: STALE, and the buffer starts anew. Also of what a REST audit keeps; beyond:
+  // it is given up.
+  std::size_t max_buffered_deltas = 4096;
   std::size_t max_buffered_levels = 1 << 18;
   // The best table_levels a side into the ring, with the first update this long (by receive time) after the
   // last one; 0: never. For readers that join late or were lapped and want no more than the top.
@@ -58,6 +67,9 @@ struct BookCounters {
   core::Counter holes;   // deltas that had to wait for another line to bring what was missing before them
   core::Counter audits;  // times the venue's best bid and ask stood at an id of the book's
   core::Counter audit_mismatches;
+  core::Counter rest_audits;  // books compared with a snapshot over REST
+  core::Counter rest_audit_mismatches;
+  core::Counter rest_audits_dropped;  // without an outcome: the book left LIVE, or the snapshot did not fit
   core::Counter trades;
   core::Counter quotes;
   core::Counter mark_prices;

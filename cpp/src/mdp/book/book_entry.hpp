@@ -12,6 +12,7 @@
 #include "mdp/book/line_arbiter.hpp"
 #include "mdp/book/order_book.hpp"
 #include "mdp/book/quote_audit.hpp"
+#include "mdp/book/rest_audit.hpp"
 #include "mdp/core/normalized_message.hpp"
 #include "mdp/core/sync_rule.hpp"
 
@@ -59,9 +60,10 @@ struct BookEntry {
   Bbo published_bbo;
   std::size_t lines_up = 0;
   std::vector<EntryLine> lines;
-  std::unique_ptr<QuoteAudit> audit;  // made at the first quote that has an id
+  std::unique_ptr<QuoteAudit> audit;      // made at the first quote that has an id
+  std::unique_ptr<RestAudit> rest_audit;  // LIVE only, from begin_rest_audit() to its outcome
   OrderBook book;
-  OrderBook next;      // built while SYNCING, becomes `book` when it is right
+  OrderBook next;      // built while SYNCING, becomes `book` when it is right; LIVE: a REST audit's snapshot
   DeltaBuffer buffer;  // SYNCING: deltas that wait for the snapshot; LIVE: those behind a hole
   ChunkAssembly rest_chunks;
   FirstCopies copies;

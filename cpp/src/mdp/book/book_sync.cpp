@@ -14,8 +14,8 @@ using core::SequenceVerdict;
 //                 snapshot wanted; stream:       SYNCING anew                       Gap: waits for another line, or
 //                 dropped                                                           STALE, then as if STALE;
 //                                                                                   crossed, audit differs: STALE
-// Snapshot        rest: unused; stream: LIVE     joined: LIVE; older than the       rest: unused; stream: LIVE
-//                                                buffer or a hole in it: another    with the new book
+// Snapshot        rest: unused; stream: LIVE     joined: LIVE; older than the       rest: an audit's, or unused;
+//                                                buffer or a hole in it: another    stream: LIVE with the new book
 //                                                one wanted; crossed: STALE
 // BrokenSnapshot  -                              another one wanted                 rest: -; stream: STALE (Gap)
 // Distrust        reason changes                 STALE                              STALE
@@ -109,6 +109,10 @@ bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
     const QuoteAudit::Result result = entry.audit->on_book(entry.last_id, entry.book.bbo());
     if (result.verdict != QuoteAudit::Verdict::Unknown) audit(entry, result, entry.last_id);
     if (entry.state != BookState::Live) return false;
+  }
+  if (entry.rest_audit != nullptr) [[unlikely]] {
+    entry.rest_audit->on_delta(*delta.header, delta.bids, delta.asks);
+    if (rest_audit_disagrees(entry)) return false;
   }
   counters_.updates.add();
   if (entry.lines_up > 1) count_copy(entry, *delta.header, true);
@@ -280,8 +284,13 @@ void BookSync::stale_snapshot(BookEntry& entry, const BookUpdate& snapshot) noex
   join(entry, snapshot);
 }
 
-// A late answer to an old request, or an in-stream venue that starts anew.
+// What an audit waits for, a late answer to an old request, or an in-stream venue that starts anew.
 void BookSync::live_snapshot(BookEntry& entry, const BookUpdate& snapshot) noexcept {
+  if (entry.rest_audit != nullptr) {
+    entry.rest_audit->on_snapshot(snapshot.header->last_update_id, snapshot.bids, snapshot.asks, entry.next);
+    rest_audit_disagrees(entry);
+    return;
+  }
   // Another line's copy of what is applied already.
   const bool reset = (snapshot.header->flags & core::kReset) != 0;
   if (entry.lines_up > 1 && !reset && snapshot.header->last_update_id <= entry.last_id) {
@@ -296,6 +305,7 @@ void BookSync::want_another(BookEntry& entry, const BookUpdate&) noexcept {
 
 // A part of an answer nobody waits for says nothing about the book; a part of the stream does.
 void BookSync::live_broken_snapshot(BookEntry& entry, const BookUpdate& snapshot) noexcept {
+  if (entry.rest_audit != nullptr) return drop_rest_audit(entry);
   if (entry.rule->snapshot_source == core::SnapshotSource::Stream) distrust(entry, snapshot);
 }
 
@@ -327,8 +337,41 @@ void BookSync::audit(BookEntry& entry, const QuoteAudit::Result& result, std::ui
   counters_.audits.add();
   if (result.verdict == QuoteAudit::Verdict::Equal) return;
   counters_.audit_mismatches.add();
-  listener_.on_audit_mismatch(entry.symbol, update_id, result.book, result.quote);
+  listener_.on_audit_mismatch(entry.symbol, update_id, AuditSource::Quote, result.book, result.quote);
   go_stale(entry, StateReason::AuditMismatch);
+}
+
+void BookSync::begin_rest_audit(BookEntry& entry) noexcept {
+  const bool from_rest = entry.rule->snapshot_source == core::SnapshotSource::Rest &&
+                         entry.rule->continuity != core::Continuity::None;
+  if (entry.state != BookState::Live || !from_rest) return;
+  if (entry.rest_audit != nullptr) drop_rest_audit(entry);  // its snapshot never came
+  entry.rest_audit =
+      std::make_unique<RestAudit>(*entry.rule, options_.max_buffered_deltas, options_.max_buffered_levels);
+}
+
+// True: the book was wrong, and is STALE now.
+bool BookSync::rest_audit_disagrees(BookEntry& entry) noexcept {
+  const RestAudit::Result result = entry.rest_audit->compare(entry.book, entry.next);
+  if (result.verdict == RestAudit::Verdict::Open) return false;
+  if (result.verdict == RestAudit::Verdict::Unknown) {
+    drop_rest_audit(entry);
+    return false;
+  }
+  counters_.rest_audits.add();
+  entry.rest_audit.reset();
+  entry.next.clear();
+  if (result.verdict == RestAudit::Verdict::Equal) return false;
+  counters_.rest_audit_mismatches.add();
+  listener_.on_audit_mismatch(entry.symbol, entry.last_id, AuditSource::Snapshot, result.book, result.venue);
+  go_stale(entry, StateReason::AuditMismatch);
+  return true;
+}
+
+void BookSync::drop_rest_audit(BookEntry& entry) noexcept {
+  counters_.rest_audits_dropped.add();
+  entry.rest_audit.reset();
+  entry.next.clear();  // its blocks serve other books meanwhile
 }
 
 // ---- state -----------------------------------------------------------------------------------------------
@@ -339,6 +382,7 @@ void BookSync::start(BookEntry& entry) noexcept {
 }
 
 void BookSync::enter(BookEntry& entry, BookState state, StateReason reason) noexcept {
+  if (entry.rest_audit != nullptr && state != BookState::Live) drop_rest_audit(entry);
   entry.state = state;
   entry.reason = reason;
   events_.emit_state(entry);

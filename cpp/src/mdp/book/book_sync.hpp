@@ -7,7 +7,8 @@
 // A symbol may ride several lines (line_arbiter.hpp). The first copy of each update counts. A delta that begins
 // beyond what is applied is no gap as long as another line may still bring what is missing: it waits, and the
 // book stays LIVE as it is. Where the venue streams its own best bid and ask, the book's top is compared with
-// it at every update id the two share (quote_audit.hpp).
+// it at every update id the two share (quote_audit.hpp). Where control asks for it, the whole book is compared
+// with a snapshot over REST (rest_audit.hpp).
 //
 // Part of OrderBookManager, which owns the entries and routes to them. The manager's thread.
 #pragma once
@@ -55,6 +56,9 @@ class BookSync {
   // The venue's best bid and ask after update `header.last_update_id`, which is not 0.
   void on_quote(BookEntry& entry, const MessageHeader& header, const Bbo& quote) noexcept;
 
+  // The next snapshot of the entry, if it is LIVE now and its snapshots come over REST, is for an audit.
+  void begin_rest_audit(BookEntry& entry) noexcept;
+
   // What is known of a line; makes room for it. Valid until the next call for another one.
   LineStatus& line(core::LineId line);
   // One of the entry's lines, that of `cause`, is gone.
@@ -92,6 +96,9 @@ class BookSync {
   void apply_waiting(BookEntry& entry) noexcept;
   void gap(BookEntry& entry) noexcept;
   void audit(BookEntry& entry, const QuoteAudit::Result& result, std::uint64_t update_id) noexcept;
+
+  bool rest_audit_disagrees(BookEntry& entry) noexcept;
+  void drop_rest_audit(BookEntry& entry) noexcept;
 
   void enter(BookEntry& entry, BookState state, StateReason reason) noexcept;
   void go_stale(BookEntry& entry, StateReason reason) noexcept;

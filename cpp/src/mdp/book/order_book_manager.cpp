@@ -170,6 +170,10 @@ void OrderBookManager::begin_sync(core::SymbolId symbol) noexcept {
   if (BookEntry* entry = route(symbol)) sync_.handle(*entry, BookSync::Input::SyncRequest, {nullptr, {}, {}});
 }
 
+void OrderBookManager::begin_rest_audit(core::SymbolId symbol) noexcept {
+  if (BookEntry* entry = route(symbol)) sync_.begin_rest_audit(*entry);
+}
+
 // ---- what is no part of the book -------------------------------------------------------------------------
 
 void OrderBookManager::on_trade(BookEntry& entry, const NormalizedMessage& message) noexcept {

@@ -62,6 +62,10 @@ class OrderBookManager {
   // symbols). Does nothing while its line is down: a snapshot without deltas to follow would not stay right.
   void begin_sync(core::SymbolId symbol) noexcept;
 
+  // Control, on the manager's thread, before it asks for the snapshot of an audit: a LIVE book keeps what is
+  // applied from now on, and the next snapshot that comes is compared with it. Does nothing in another state.
+  void begin_rest_audit(core::SymbolId symbol) noexcept;
+
   // nullptr: not here.
   const OrderBook* book(core::SymbolId symbol) const noexcept;
   BookState state(core::SymbolId symbol) const noexcept;
