@@ -17,7 +17,8 @@ BIN := .venv/bin
 tree = $(shell find $(wildcard $(1)) \( -type d -o -name '*.[ch]pp' -o -name '*.h' -o -name '*.def' -o -name '*.cmake' \
   -o -name '*.in' -o -name CMakeLists.txt \) -not -name __pycache__ 2>/dev/null)
 CORE_SOURCES := CMakeLists.txt pyproject.toml $(call tree,cpp bindings cmake)
-TEST_SOURCES := tests/CMakeLists.txt $(call tree,tests/cpp tests/support)
+# (not the folder bench itself: that is the name of a target)
+TEST_SOURCES := tests/CMakeLists.txt $(call tree,tests/cpp tests/support) $(wildcard bench/CMakeLists.txt bench/*.[ch]pp)
 CXX_FILES = find cpp bindings bench tests \( -name '*.[ch]pp' -o -name '*.[ch]' \) -not -path '*/data/*' 2>/dev/null
 
 ##@ Everyday

@@ -158,7 +158,7 @@ class ManagerHarness final : book::BookListener {
   void on_snapshot_wanted(core::SymbolId symbol, shm::StateReason reason) noexcept override {
     wanted_.emplace_back(symbol, reason);
   }
-  void on_audit_mismatch(core::SymbolId, std::uint64_t, const book::Bbo&,
+  void on_audit_mismatch(core::SymbolId, std::uint64_t, book::AuditSource, const book::Bbo&,
                          const book::Bbo&) noexcept override {}
 
   EventKeeper kept_;

@@ -141,7 +141,8 @@ void bind_control(nb::module_& module) {
       .value("REPLY", ControlKind::Reply)
       .value("PARSE_ERROR", ControlKind::ParseError)
       .value("REJECTED", ControlKind::Rejected)
-      .value("AUDIT_MISMATCH", ControlKind::AuditMismatch);
+      .value("AUDIT_MISMATCH", ControlKind::AuditMismatch)
+      .value("AUDIT_SNAPSHOT", ControlKind::AuditSnapshot);
   nb::class_<ControlEvent>(module, "ControlEvent", "Something control should know; see engine/control.hpp.")
       .def_ro("kind", &ControlEvent::kind)
       .def_ro("symbol_id", &ControlEvent::symbol)
@@ -149,7 +150,9 @@ void bind_control(nb::module_& module) {
       .def_ro("channel", &ControlEvent::channel)
       .def_prop_ro(
           "book_top", [](const ControlEvent& self) { return top_of(self.book_top); },
-          "AUDIT_MISMATCH: bid price, bid quantity, ask price, ask quantity; mantissas.")
+          "AUDIT_MISMATCH: bid price, bid quantity, ask price, ask quantity; mantissas. The top, or where "
+          "`text` "
+          "says snapshot the first levels that differ.")
       .def_prop_ro(
           "venue_top", [](const ControlEvent& self) { return top_of(self.venue_top); }, "The same.")
       .def_ro("line", &ControlEvent::line)
@@ -214,6 +217,9 @@ void bind_health(nb::module_& module) {
       .def_ro("holes", &EngineHealth::holes)
       .def_ro("audits", &EngineHealth::audits)
       .def_ro("audit_mismatches", &EngineHealth::audit_mismatches)
+      .def_ro("rest_audits", &EngineHealth::rest_audits)
+      .def_ro("rest_audit_mismatches", &EngineHealth::rest_audit_mismatches)
+      .def_ro("rest_audits_dropped", &EngineHealth::rest_audits_dropped)
       .def_ro("resyncs", &EngineHealth::resyncs)
       .def_ro("crossed", &EngineHealth::crossed)
       .def_ro("lost_chunks", &EngineHealth::lost_chunks)
@@ -290,6 +296,10 @@ void bind_engine(nb::module_& module) {
            "Stop intake, drain, mark the segment stopped, end the threads, unlink the segment. Idempotent.")
       .def("fetch_snapshot", &Engine::fetch_snapshot, "symbol_id"_a, unlocked,
            "Fetch a snapshot in the background; its outcome comes as ControlKind.SNAPSHOT.")
+      .def(
+          "audit", &Engine::audit, "symbol_id"_a, unlocked,
+          "Fetch a snapshot in the background and compare the LIVE book with it; the outcome of the fetching "
+          "comes as ControlKind.AUDIT_SNAPSHOT.")
       .def("begin_sync", &Engine::begin_sync, "symbol_id"_a, unlocked,
            "Let a quiet symbol begin to sync without waiting for its first delta.")
       .def("request_resync", &Engine::request_resync, "symbol_id"_a, unlocked,

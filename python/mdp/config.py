@@ -186,6 +186,10 @@ class VenueSection(_Section):
     idle_timeout_ms: Annotated[int, Field(ge=1)] = 60_000
     """A line without a byte, pings included, for this long is dead."""
     rest_timeout_ms: Annotated[int, Field(ge=1)] = 10_000
+    rest_audit_s: Annotated[int, Field(ge=0, le=86_400)] = 0
+    """Between two audits, each of one LIVE book of the venue in its turn: it is compared, level by level,
+    with a snapshot fetched for it, and synced anew where they differ. 0: none, for each costs request
+    weight. Never delays a sync, and leaves half of the weight unspent."""
     quiet_sync_ms: Annotated[int, Field(ge=0)] = 2_000
     """A symbol without a delta for this long after its line came up is synced from the snapshot alone."""
 

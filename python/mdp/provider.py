@@ -27,7 +27,7 @@ from mdp._core import (
 )
 from mdp.config import Config, VenueSection
 from mdp.errors import ConfigError, ConnectError, MdpError
-from mdp.snapshots import RestBudget, SnapshotScheduler
+from mdp.snapshots import AuditScheduler, RestBudget, SnapshotScheduler
 
 _CONTROL_INTERVAL_S = 0.01
 
@@ -46,6 +46,7 @@ class _Venue:
     path: tuple[str | int, ...]
     index: int
     scheduler: SnapshotScheduler
+    audits: AuditScheduler
     listed: dict[str, Instrument] | None = None
     """By the venue's names; None before it has told them."""
     asked: threading.Event = field(default_factory=threading.Event)
@@ -194,6 +195,7 @@ class Provider:
                 return False
             self._stale_since.pop(symbol_id, None)
             symbol.venue.scheduler.forget(symbol_id)
+            symbol.venue.audits.forget(symbol_id)
             return self._engine.remove_symbol(symbol_id)
 
     def resync(self, symbol_id: int) -> None:
@@ -260,7 +262,8 @@ class Provider:
         key = (pool, urlsplit(section.rest_url).hostname)
         budget = self._budgets.setdefault(key, RestBudget(weight_per_minute))
         scheduler = SnapshotScheduler(budget, weight)
-        self._venues.append(_Venue(section, path, index, scheduler))
+        audits = AuditScheduler(scheduler, section.rest_audit_s)
+        self._venues.append(_Venue(section, path, index, scheduler, audits))
 
     def _wait_for_a_venue(self, cancelled: Callable[[], bool]) -> None:
         """Ask every venue for its instruments, and return when all were asked and one has answered."""
@@ -360,6 +363,7 @@ class Provider:
         with self._lock:
             symbol_id = self._running_engine().add_symbol(venue.index, instrument)
             self._symbols[symbol_id] = _Symbol(symbol_id, venue, instrument)
+            venue.audits.add(symbol_id)
         return symbol_id
 
     # ---- control thread ----
@@ -378,6 +382,11 @@ class Provider:
                     self._wake_quiet_symbols(engine, venue, now)
                     for symbol_id in venue.scheduler.take(now):
                         engine.fetch_snapshot(symbol_id)
+                    if (audited := venue.audits.take(now, self._is_live)) is not None:
+                        engine.audit(audited)
+
+    def _is_live(self, symbol_id: int) -> bool:
+        return self._running_engine().symbol_health(symbol_id).state == BookState.LIVE
 
     def _wake_quiet_symbols(self, engine: _core.Engine, venue: _Venue, now: float) -> None:
         """Let books that wait in vain for a first delta sync from the snapshot alone.
@@ -397,6 +406,8 @@ class Provider:
             self._on_book_state(event, now)
         elif event.kind == ControlKind.SNAPSHOT:
             self._on_snapshot(event, now)
+        elif event.kind == ControlKind.AUDIT_SNAPSHOT:
+            self._on_audit_snapshot(event, now)
         elif event.kind == ControlKind.LINE_STATE:
             self._on_line_state(event, now)
         elif event.kind == ControlKind.REPLY:
@@ -444,6 +455,14 @@ class Provider:
             retry_in_ms=round(delay * 1000),
         )
 
+    def _on_audit_snapshot(self, event: ControlEvent, now: float) -> None:
+        symbol = self._symbols.get(event.symbol_id)
+        if symbol is None:
+            return
+        symbol.venue.audits.done(event.symbol_id, now, event.retry_after_s, event.used_weight)
+        if event.text:
+            log.warning("audit.failed", symbol=symbol.instrument.canonical_symbol, error=event.text)
+
     def _on_rejected(self, event: ControlEvent) -> None:
         symbol = self._symbols.get(event.symbol_id)
         log.error(
@@ -470,6 +489,7 @@ class Provider:
             "book.audit_mismatch",
             symbol=instrument.canonical_symbol,
             update_id=event.update_id,
+            against=event.text,
             book=top(event.book_top),
             venue=top(event.venue_top),
         )

@@ -1,4 +1,4 @@
-"""Which snapshot is fetched when: a scheduler per venue, on a budget that venues of one pool share.
+"""Which snapshot is fetched when, for syncs and for audits, on a budget that venues of one pool share.
 
 Pure logic on a clock the caller gives; `Provider` feeds it wishes and outcomes and does what it decides.
 """
@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _WINDOW_S = 60.0
+_AUDIT_RESERVE = 0.5
+_AUDIT_LOST_S = 60.0  # an audit of which nothing was heard for so long does not hold up the next one
 
 
 @dataclass
@@ -30,8 +33,11 @@ class RestBudget:
     _spent: deque[tuple[float, int]] = field(default_factory=deque)
     _paused_until: float = 0.0
 
-    def affords(self, weight: int, now: float) -> bool:
-        """Whether a request of this weight may go out at `now` (seconds, monotonic)."""
+    def affords(self, weight: int, now: float, reserve: float = 0.0) -> bool:
+        """Whether a request of this weight may go out at `now` (seconds, monotonic).
+
+        `reserve`: the share of the budget it must leave, where that is more than the budget's own.
+        """
         if now < self._paused_until:
             return False
         if self.weight_per_minute <= 0:
@@ -39,7 +45,7 @@ class RestBudget:
         while self._spent and self._spent[0][0] <= now - _WINDOW_S:
             self._spent.popleft()
         spent = sum(weight for _, weight in self._spent)
-        return spent + weight <= self.weight_per_minute * (1.0 - self.reserve)
+        return spent + weight <= self.weight_per_minute * (1.0 - max(self.reserve, reserve))
 
     def spend(self, weight: int, now: float) -> None:
         """Note a request."""
@@ -142,6 +148,11 @@ class SnapshotScheduler:
         return delay
 
     @property
+    def idle(self) -> bool:
+        """Whether no book waits for a snapshot and none is on its way."""
+        return not self._waiting and not self._in_flight
+
+    @property
     def waiting(self) -> int:
         """How many symbols wait for their turn."""
         return len(self._waiting)
@@ -150,3 +161,64 @@ class SnapshotScheduler:
     def in_flight(self) -> int:
         """How many requests are under way."""
         return len(self._in_flight)
+
+
+@dataclass
+class AuditScheduler:
+    """Decides which LIVE book is compared with a snapshot next: one at a time, each in its turn.
+
+    Never in the way of a sync: only while no book of the venue waits for a snapshot and half of the budget is
+    unspent.
+
+    Parameters
+    ----------
+    snapshots
+        The venue's scheduler, whose budget and weight count.
+    interval_s
+        Between two audits of the venue; 0: none.
+    """
+
+    snapshots: SnapshotScheduler
+    interval_s: float
+
+    _turns: deque[int] = field(default_factory=deque)
+    _due: float | None = None
+    _began: float = 0.0
+    _under_way: int | None = None
+
+    def add(self, symbol_id: int) -> None:
+        """Give a symbol its turns."""
+        self._turns.append(symbol_id)
+
+    def forget(self, symbol_id: int) -> None:
+        """Take them away."""
+        if symbol_id in self._turns:
+            self._turns.remove(symbol_id)
+
+    def take(self, now: float, is_live: Callable[[int], bool]) -> int | None:
+        """Return the symbol to audit at `now` (seconds, monotonic), or None; `is_live` says who can be."""
+        if self._due is None:
+            self._due = now + self.interval_s
+        budget, weight = self.snapshots.budget, self.snapshots.weight
+        if self.interval_s <= 0 or now < self._due or not self.snapshots.idle:
+            return None
+        if not budget.affords(weight, now, reserve=_AUDIT_RESERVE):
+            return None
+        for _ in range(len(self._turns)):
+            self._turns.rotate(-1)
+            if is_live(self._turns[-1]):
+                budget.spend(weight, now)
+                self._under_way = self._turns[-1]
+                self._began = now
+                self._due = now + max(self.interval_s, _AUDIT_LOST_S)  # unless its end is told before
+                return self._under_way
+        return None
+
+    def done(self, symbol_id: int, now: float, retry_after_s: float = -1, used_weight: int = -1) -> None:
+        """Note the answer to an audit's request, whatever it was; the rest as `SnapshotScheduler.failed`."""
+        if retry_after_s >= 0:
+            self.snapshots.budget.pause(now + retry_after_s)
+        self.snapshots.budget.learn(used_weight, now)
+        if symbol_id == self._under_way:
+            self._under_way = None
+            self._due = self._began + self.interval_s

@@ -176,6 +176,14 @@ def test_proxy_and_socket_options_are_read() -> None:
     assert default.socket.receive_buffer == default.socket.busy_poll_us == 0
 
 
+def test_audits_against_rest_are_asked_for_by_the_second() -> None:
+    assert parse_config(VENUES).venues[0].rest_audit_s == 0
+    assert parse_config(VENUES + "    rest_audit_s: 30\n").venues[0].rest_audit_s == 30
+    for wrong in ("-1", "0.5", "86401"):
+        with pytest.raises(ConfigError, match=r"venues\[0\]\.rest_audit_s: "):
+            parse_config(VENUES + f"    rest_audit_s: {wrong}\n")
+
+
 def test_proxy_credentials_are_shown_nowhere() -> None:
     proxy = "    proxy: http://user:secret@proxy:3128\n"
     assert "secret" not in repr(parse_config(VENUES + proxy))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdp.snapshots import RestBudget, SnapshotScheduler
+from mdp.snapshots import AuditScheduler, RestBudget, SnapshotScheduler
 
 
 def scheduler(weight_per_minute: int = 6000, weight: int = 50, **options: Any) -> SnapshotScheduler:
@@ -231,3 +231,99 @@ def test_venues_of_one_pool_share_their_budget_and_its_pauses() -> None:
     assert one.failed(0, 1.0, retry_after_s=90.0) >= 90.0
     assert other.take(90.9) == []  # the budget is there again, but the venue said 90 s
     assert other.take(91.0) == [102, 103]
+
+
+def audits(interval_s: float = 10, symbols: tuple[int, ...] = (1, 2, 3), **options: Any) -> AuditScheduler:
+    a = AuditScheduler(scheduler(**options), interval_s)
+    for symbol_id in symbols:
+        a.add(symbol_id)
+    return a
+
+
+def anyone(_: int) -> bool:
+    return True
+
+
+def test_audits_go_round_at_the_interval_one_at_a_time() -> None:
+    a = audits(10)
+    assert a.take(100.0, anyone) is None, "the first is due an interval after the start"
+    assert a.take(109.9, anyone) is None
+    assert a.take(110.0, anyone) == 1
+    assert a.take(125.0, anyone) is None, "the one before has no answer yet"
+    a.done(1, 126.0)
+    assert a.take(126.0, anyone) == 2
+    a.done(2, 127.0)
+    assert a.take(135.9, anyone) is None
+    assert a.take(136.0, anyone) == 3
+    a.done(3, 136.5)
+    assert a.take(146.0, anyone) == 1
+
+
+def test_no_interval_no_audit() -> None:
+    a = audits(0)
+    assert all(a.take(float(now), anyone) is None for now in range(0, 1000, 50))
+
+
+def test_only_live_books_are_audited_and_the_turn_of_the_others_comes() -> None:
+    a = audits(1)
+    a.take(0.0, anyone)
+    assert a.take(1.0, lambda symbol_id: symbol_id == 3) == 3
+    a.done(3, 1.0)
+    assert a.take(2.0, lambda _: False) is None
+    assert a.take(2.5, anyone) == 1, "as soon as one is LIVE"
+    a.done(1, 2.5)
+    a.forget(2)
+    assert a.take(3.5, anyone) == 3
+
+
+def test_an_audit_waits_as_long_as_a_book_wants_a_snapshot() -> None:
+    a = audits(1)
+    a.take(0.0, anyone)
+    a.snapshots.want(9)
+    assert a.take(1.0, anyone) is None
+    assert a.snapshots.take(1.0) == [9]
+    assert a.take(1.0, anyone) is None, "it is on its way"
+    a.snapshots.succeeded(9, 1.5)
+    assert a.take(1.5, anyone) == 1
+    a.snapshots.want(8)
+    assert a.snapshots.take(1.5) == [8], "an audit under way holds up no sync"
+
+
+def test_audits_leave_half_of_the_weight() -> None:
+    a = audits(1, weight_per_minute=1000, weight=100)
+    a.take(0.0, anyone)
+    taken = 0
+    for second in range(1, 50):
+        if (symbol_id := a.take(float(second), anyone)) is not None:
+            taken += 1
+            a.done(symbol_id, float(second))
+    assert taken == 5
+    assert a.snapshots.budget.affords(400, 50.0), "what is left, but for the budget's own reserve"
+    assert not a.snapshots.budget.affords(401, 50.0)
+    assert a.take(61.5, anyone) is not None, "the first one's weight is free again"
+
+
+def test_an_audit_that_failed_is_not_repeated_and_the_venues_word_holds_for_all() -> None:
+    a = audits(10)
+    a.take(0.0, anyone)
+    assert a.take(10.0, anyone) == 1
+    a.done(1, 11.0, retry_after_s=30, used_weight=2000)
+    a.snapshots.want(5)
+    assert a.snapshots.take(40.9) == []
+    assert a.snapshots.take(41.0) == [5]
+    a.snapshots.succeeded(5, 41.0)
+    assert a.take(41.0, anyone) == 2
+    assert not a.snapshots.budget.affords(3400, 41.0), "the weight the venue told of counts"
+
+
+def test_a_lost_answer_does_not_end_the_audits() -> None:
+    a = audits(10, symbols=(1, 2))
+    a.take(0.0, anyone)
+    assert a.take(10.0, anyone) == 1
+    a.forget(1)
+    assert a.take(69.0, anyone) is None
+    assert a.take(70.0, anyone) == 2
+    a.done(1, 71.0)
+    assert a.take(80.0, anyone) is None, "late word of another one is not this one's"
+    a.done(2, 81.0)
+    assert a.take(81.0, anyone) == 2

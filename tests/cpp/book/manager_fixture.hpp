@@ -70,15 +70,16 @@ struct Listener final : BookListener {
   void on_snapshot_wanted(core::SymbolId symbol, StateReason reason) noexcept override {
     wanted.push_back({symbol, reason});
   }
-  void on_audit_mismatch(core::SymbolId symbol, std::uint64_t id, const Bbo& book,
-                         const Bbo& quote) noexcept override {
-    mismatches.push_back({symbol, id, book, quote});
+  void on_audit_mismatch(core::SymbolId symbol, std::uint64_t id, AuditSource source, const Bbo& book,
+                         const Bbo& venue) noexcept override {
+    mismatches.push_back({symbol, id, source, book, venue});
   }
   struct Mismatch {
     core::SymbolId symbol;
     std::uint64_t id;
+    AuditSource source;
     Bbo book;
-    Bbo quote;
+    Bbo venue;
   };
   std::vector<Mismatch> mismatches;
   std::size_t states = 0;

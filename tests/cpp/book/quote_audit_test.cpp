@@ -43,7 +43,7 @@ TEST_F(Audit, AQuoteAfterTheBookShowsAWrongTop) {
   ASSERT_EQ(listener.mismatches.size(), 1u);
   EXPECT_EQ(listener.mismatches[0].id, 10u);
   EXPECT_EQ(listener.mismatches[0].book.bid, (PriceLevel{100, 5}));
-  EXPECT_EQ(listener.mismatches[0].quote.bid, (PriceLevel{100, 4}));
+  EXPECT_EQ(listener.mismatches[0].venue.bid, (PriceLevel{100, 4}));
   EXPECT_EQ(manager.counters().audit_mismatches.get(), 1u);
   EXPECT_EQ(manager.counters().resyncs.get(), 1u);
   delta(11, 11);

@@ -74,7 +74,7 @@ enum class StateReason : std::uint8_t {
   Requested = 11,         // control asked for a resync
   Unsubscribed = 12,      // the symbol was removed
   ChecksumMismatch = 13,  // the venue's checksum disagrees
-  AuditMismatch = 14,     // the venue's own best bid and ask disagrees at the same update id
+  AuditMismatch = 14,     // the venue's best bid and ask, or its snapshot, disagrees at this id
   Stopped = 15,           // the publisher stopped
   Rejected = 16,          // the venue refused the subscription
 };

@@ -1,4 +1,4 @@
-// DeltaBuffer: the deltas of one symbol that wait for its snapshot. Flat storage, reused from sync to sync.
+// DeltaBuffer: the deltas of one symbol that wait for its snapshot, or are kept beside it. Flat storage, reused from sync to sync.
 #pragma once
 
 #include <algorithm>
@@ -19,6 +19,11 @@ class DeltaBuffer {
     std::size_t ask_count;
   };
 
+  // Room for so many without allocating.
+  void reserve(std::size_t deltas, std::size_t levels) {
+    deltas_.reserve(deltas);
+    levels_.reserve(levels);
+  }
   void push(const core::MessageHeader& header, std::span<const core::PriceLevel> bids,
             std::span<const core::PriceLevel> asks) {
     deltas_.push_back({header, levels_.size(), bids.size(), asks.size()});

@@ -7,7 +7,7 @@ namespace mdp::book {
 
 OrderBook::OrderBook(std::size_t depth_cap, BlockPool* pool)
     : own_pool_(pool == nullptr ? std::make_unique<BlockPool>() : nullptr),
-      depth_cap_(depth_cap),
+      depth_cap_(static_cast<std::uint32_t>(std::min<std::size_t>(depth_cap, UINT32_MAX))),
       bids_(BookSide::Best::Highest, pool == nullptr ? *own_pool_ : *pool),
       asks_(BookSide::Best::Lowest, pool == nullptr ? *own_pool_ : *pool) {}
 
@@ -15,6 +15,8 @@ OrderBook& OrderBook::operator=(OrderBook&& other) noexcept {
   std::swap(own_pool_, other.own_pool_);  // blocks stay with the pool they came from
   std::swap(depth_cap_, other.depth_cap_);
   std::swap(update_id_, other.update_id_);
+  std::swap(known_bid_, other.known_bid_);
+  std::swap(known_ask_, other.known_ask_);
   std::swap(cut_, other.cut_);
   std::swap(cut_bid_count_, other.cut_bid_count_);
   bids_ = std::move(other.bids_);  // a swap too
@@ -28,16 +30,13 @@ void OrderBook::reserve(std::size_t levels) {
   if (depth_cap_ != 0) cut_.reserve(2 * levels);
 }
 
-std::size_t OrderBook::apply_update(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks,
-                                    std::size_t count_to) {
-  const std::size_t reached = std::min(bids_.apply(bids, count_to), asks_.apply(asks, count_to));
-  if (depth_cap_ != 0) cut_to_cap();
-  return reached;
-}
-
 void OrderBook::apply_snapshot(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks) {
   bids_.assign(bids);
   asks_.assign(asks);
+  known_bid_ = kNoBid;
+  for (const PriceLevel& level : bids) known_bid_ = std::min(known_bid_, level.price);
+  known_ask_ = kNoAsk;
+  for (const PriceLevel& level : asks) known_ask_ = std::max(known_ask_, level.price);
   if (depth_cap_ != 0) cut_to_cap();
   cut_.clear();
   cut_bid_count_ = 0;
@@ -49,14 +48,19 @@ void OrderBook::clear() noexcept {
   cut_.clear();
   cut_bid_count_ = 0;
   update_id_ = 0;
+  known_bid_ = kNoBid;
+  known_ask_ = kNoAsk;
 }
 
 void OrderBook::cut_to_cap() {
-  const std::size_t most = depth_cap_ + depth_cap_ / 4;
+  const std::size_t most = depth_cap_ + std::size_t{depth_cap_} / 4;
   cut_.clear();
   if (bids_.level_count() > most) bids_.keep_best(depth_cap_, cut_);
-  cut_bid_count_ = cut_.size();
+  cut_bid_count_ = static_cast<std::uint32_t>(cut_.size());
   if (asks_.level_count() > most) asks_.keep_best(depth_cap_, cut_);
+  // A level that comes again beyond the cut may have neighbours that were cut.
+  for (const PriceLevel& level : cut_bids()) known_bid_ = std::max(known_bid_, level.price + 1);
+  for (const PriceLevel& level : cut_asks()) known_ask_ = std::min(known_ask_, level.price - 1);
 }
 
 }  // namespace mdp::book

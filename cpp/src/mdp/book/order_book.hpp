@@ -11,8 +11,10 @@
 // take the far end for complete.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -81,6 +83,12 @@ class OrderBook {
   std::size_t copy_bids(PriceLevel* out, std::size_t max) const noexcept { return bids_.copy_best(out, max); }
   std::size_t copy_asks(PriceLevel* out, std::size_t max) const noexcept { return asks_.copy_best(out, max); }
 
+  // Bids at this price or above it, and asks at this one or below, are all here; what lies beyond is here only
+  // as far as it changed. The far ends of the last apply_snapshot(), or what the depth cap left since. Of a side
+  // without levels nothing counts as known.
+  std::int64_t known_bid() const noexcept { return known_bid_; }
+  std::int64_t known_ask() const noexcept { return known_ask_; }
+
   // The venue's id of the state the levels are in; kept by the manager.
   std::uint64_t update_id() const noexcept { return update_id_; }
   void set_update_id(std::uint64_t id) noexcept { update_id_ = id; }
@@ -92,17 +100,30 @@ class OrderBook {
   }
 
  private:
+  static constexpr std::int64_t kNoBid = std::numeric_limits<std::int64_t>::max();
+  static constexpr std::int64_t kNoAsk = std::numeric_limits<std::int64_t>::min();
+
   void cut_to_cap();
 
   // Three cache lines: this one and one a side.
   std::unique_ptr<BlockPool> own_pool_;  // where none was given; before the sides, which give back to it
-  std::size_t depth_cap_;
-  std::uint64_t update_id_ = 0;
+  std::uint32_t depth_cap_;
+  std::uint32_t cut_bid_count_ = 0;
   std::vector<PriceLevel> cut_;  // bids, then asks
-  std::size_t cut_bid_count_ = 0;
+  std::uint64_t update_id_ = 0;
+  std::int64_t known_bid_ = kNoBid;
+  std::int64_t known_ask_ = kNoAsk;
   BookSide bids_;
   BookSide asks_;
 };
 static_assert(sizeof(OrderBook) == 3 * shm::kCacheLineSize);
+
+// Here because every delta passes: whether it is inlined shall not depend on the link.
+inline std::size_t OrderBook::apply_update(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks,
+                                           std::size_t count_to) {
+  const std::size_t reached = std::min(bids_.apply(bids, count_to), asks_.apply(asks, count_to));
+  if (depth_cap_ != 0) cut_to_cap();
+  return reached;
+}
 
 }  // namespace mdp::book

@@ -23,9 +23,12 @@ enum class ControlKind : std::uint8_t {
   LineState = 2,  // line, line_state, text
   Snapshot = 3,  // symbol, code: HTTP status or 0, retry_after_s, used_weight, text: empty or what went wrong
   Reply = 4,     // line, code: the venue's number or 0, request_id, text: the venue's words
-  ParseError = 5,     // line, parse_status, text: the beginning of the frame
-  Rejected = 6,       // line, symbol, channel, code, text: the venue's words. The channel is given up
-  AuditMismatch = 7,  // symbol, update_id, book_top, venue_top
+  ParseError = 5,  // line, parse_status, text: the beginning of the frame
+  Rejected = 6,    // line, symbol, channel, code, text: the venue's words. The channel is given up
+  // symbol, update_id, text: "quote" or "snapshot", whatever the book was compared with; book_top, venue_top: the
+  // tops, or against a snapshot the first levels that differ
+  AuditMismatch = 7,
+  AuditSnapshot = 8,  // as Snapshot, of one asked for by audit()
 };
 
 struct ControlEvent {

@@ -504,18 +504,30 @@ void Engine::stop_threads(std::vector<std::thread>& threads) noexcept {
 
 // ---- control ---------------------------------------------------------------------------------------------
 
-void Engine::fetch_snapshot(core::SymbolId id) {
+void Engine::fetch_snapshot(core::SymbolId id) { fetch(symbol_at(id), ControlKind::Snapshot); }
+
+void Engine::audit(core::SymbolId id) {
   SymbolRuntime& symbol = symbol_at(id);
+  if (symbol.manager != nullptr) {
+    command(*symbol.manager, [id](book::OrderBookManager& books) { books.begin_rest_audit(id); });
+  }
+  fetch(symbol, ControlKind::AuditSnapshot);
+}
+
+void Engine::fetch(SymbolRuntime& symbol, ControlKind outcome) {
   if (!running_ || !symbol.placed())
     throw ConfigError(symbol.instrument.canonical_symbol + " is not subscribed");
   const core::RestRequest request = symbol.venue->venue->snapshot_request(
       symbol.instrument.venue_symbol, symbol.venue->config.snapshot_depth);
   symbol.bundles.front()->lanes.front()->fetch_snapshot(
-      request.target, [this, &symbol](const net::RestResponse& response) { on_snapshot(symbol, response); });
+      request.target, [this, &symbol, outcome](const net::RestResponse& response) {
+        on_snapshot(symbol, response, outcome);
+      });
 }
 
 // REST thread.
-void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response) noexcept {
+void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response,
+                         ControlKind outcome) noexcept {
   const core::Venue& venue = *symbol.venue->venue;
   std::string problem = response.error;
   if (problem.empty() && response.status != 200) {
@@ -530,7 +542,7 @@ void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& respons
                 "): " + std::string(response.body().substr(0, 80));
     }
   }
-  control_.tell(ControlKind::Snapshot, [&](ControlEvent& event) {
+  control_.tell(outcome, [&](ControlEvent& event) {
     event.symbol = symbol.instrument.symbol_id;
     event.code = response.status;
     event.retry_after_s = response.retry_after_s();
@@ -614,6 +626,9 @@ EngineHealth Engine::health() const {
     health.holes += counters.holes.get();
     health.audits += counters.audits.get();
     health.audit_mismatches += counters.audit_mismatches.get();
+    health.rest_audits += counters.rest_audits.get();
+    health.rest_audit_mismatches += counters.rest_audit_mismatches.get();
+    health.rest_audits_dropped += counters.rest_audits_dropped.get();
     health.resyncs += counters.resyncs.get();
     health.crossed += counters.crossed.get();
     health.lost_chunks += counters.lost_chunks.get();

@@ -37,6 +37,7 @@ struct EngineHealth {
   std::uint64_t events, table_writes, rejected_events, control_dropped;
   std::uint64_t updates, duplicates, trades, quotes, mark_prices, liquidations;
   std::uint64_t gaps, holes, resyncs, crossed, audits, audit_mismatches, lost_chunks, buffer_overflows;
+  std::uint64_t rest_audits, rest_audit_mismatches, rest_audits_dropped;
   std::uint64_t snapshots_applied, snapshots_too_old, snapshots_unused;
   std::uint64_t event_queue_depth, message_waits, event_waits;
   std::uint64_t latency_count, p50_ns, p90_ns, p99_ns, p999_ns, max_ns;  // socket receive to ring commit
@@ -80,6 +81,9 @@ class Engine {
   // Asynchronous: the outcome comes as ControlKind::Snapshot, the book itself takes its own way into the
   // manager.
   void fetch_snapshot(core::SymbolId symbol);
+  // Likewise, for an audit of the book against it; the outcome is ControlKind::AuditSnapshot. A LIVE book that
+  // differs goes STALE, and tells by ControlKind::AuditMismatch; of one in another state nothing is said.
+  void audit(core::SymbolId symbol);
   // A quiet symbol need not wait for its first delta.
   void begin_sync(core::SymbolId symbol);
   void request_resync(core::SymbolId symbol);
@@ -120,7 +124,8 @@ class Engine {
   void run_manager(ManagerThread& manager) noexcept;
   void run_housekeeping() noexcept;
   void command(ManagerThread& manager, ManagerStage::Command command);
-  void on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response) noexcept;
+  void fetch(SymbolRuntime& symbol, ControlKind outcome);
+  void on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response, ControlKind outcome) noexcept;
   SymbolRuntime& symbol_at(core::SymbolId symbol) const;
 
   EngineConfig config_;

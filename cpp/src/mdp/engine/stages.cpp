@@ -115,13 +115,14 @@ void ManagerStage::on_book_state(core::SymbolId symbol, shm::BookState state, sh
   });
 }
 
-void ManagerStage::on_audit_mismatch(core::SymbolId symbol, std::uint64_t update_id, const book::Bbo& book,
-                                     const book::Bbo& quote) noexcept {
+void ManagerStage::on_audit_mismatch(core::SymbolId symbol, std::uint64_t update_id, book::AuditSource source,
+                                     const book::Bbo& book, const book::Bbo& venue) noexcept {
   control_.tell(ControlKind::AuditMismatch, [&](ControlEvent& event) {
     event.symbol = symbol;
     event.update_id = update_id;
     event.book_top = {book.bid, book.ask};
-    event.venue_top = {quote.bid, quote.ask};
+    event.venue_top = {venue.bid, venue.ask};
+    event.set_text(source == book::AuditSource::Quote ? "quote" : "snapshot");
   });
 }
 

@@ -1,0 +1,88 @@
+// What control and the book manager have between them: the options, what control is told, and what is counted.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory_resource>
+
+#include "mdp/book/order_book.hpp"
+#include "mdp/core/counters.hpp"
+#include "mdp/core/ids.hpp"
+#include "mdp/shm/event.hpp"
+
+namespace mdp::book {
+
+using shm::BookState;
+using shm::StateReason;
+
+// What a book was compared with.
+enum class AuditSource : std::uint8_t {
+  Quote,     // the venue's own best bid and ask at the same id
+  Snapshot,  // a snapshot over REST, brought to the same id
+};
+
+// What control needs to know. Called on the manager's thread, so it must not block or allocate.
+class BookListener {
+ public:
+  virtual void on_book_state(core::SymbolId symbol, BookState state, StateReason reason,
+                             std::uint64_t update_id) noexcept = 0;
+  // The book is SYNCING and waits for a snapshot. Comes again when the one that came could not be used.
+  virtual void on_snapshot_wanted(core::SymbolId symbol, StateReason reason) noexcept = 0;
+  // At this id the book is not what the venue says. Quote: the tops of both. Snapshot: on each side the first
+  // level that differs; {0, 0} where a side ends before, and in both where it is equal. The book goes STALE
+  // after this.
+  virtual void on_audit_mismatch(core::SymbolId symbol, std::uint64_t update_id, AuditSource source,
+                                 const Bbo& book, const Bbo& venue) noexcept = 0;
+
+ protected:
+  ~BookListener() = default;
+};
+
+struct BookOptions {
+  std::size_t depth_cap = 0;          // levels kept a side, 0 for all
+  std::size_t table_levels = 20;      // best levels a side for the book table; at most kMaxEventLevels / 2
+  std::size_t reserve_levels = 2048;  // room a side made when a symbol is added
+  // While SYNCING, a symbol; beyond: STALE, and the buffer starts anew. Also of what a REST audit keeps; beyond:
+  // it is given up.
+  std::size_t max_buffered_deltas = 4096;
+  std::size_t max_buffered_levels = 1 << 18;
+  // The best table_levels a side into the ring, with the first update this long (by receive time) after the
+  // last one; 0: never. For readers that join late or were lapped and want no more than the top.
+  std::int64_t snapshot_interval_ns = 0;
+  bool self_audit = true;  // compare with the venue's best bid and ask where it comes
+  // A delta behind a hole waits for another line this long (by receive time), and with so many others at most.
+  std::int64_t max_hole_ns = 1'000'000'000;
+  std::size_t max_deltas_behind_hole = 256;
+  // A line that is up for so long brings every symbol it carries, even those that have been quiet.
+  std::int64_t line_settle_ns = 1'000'000'000;
+  // Where the levels of all books lie; outlives the manager. Huge pages pay from some hundred books on.
+  std::pmr::memory_resource* memory = std::pmr::new_delete_resource();
+};
+
+struct BookCounters {
+  core::Counter updates;         // deltas applied to a LIVE book
+  core::Counter updates_joined;  // buffered deltas applied to the snapshot they waited for
+  core::Counter
+      duplicates;        // what came again: deltas that ended within what was applied, trades, quotes, ...
+  core::Counter holes;   // deltas that had to wait for another line to bring what was missing before them
+  core::Counter audits;  // times the venue's best bid and ask stood at an id of the book's
+  core::Counter audit_mismatches;
+  core::Counter rest_audits;  // books compared with a snapshot over REST
+  core::Counter rest_audit_mismatches;
+  core::Counter rest_audits_dropped;  // without an outcome: the book left LIVE, or the snapshot did not fit
+  core::Counter trades;
+  core::Counter quotes;
+  core::Counter mark_prices;
+  core::Counter liquidations;
+  core::Counter gaps;         // holes in the sequence, in LIVE books and among buffered deltas
+  core::Counter lost_chunks;  // snapshots and deltas of which a part was missing
+  core::Counter resyncs;      // times a book left LIVE, other than by its removal
+  core::Counter crossed;
+  core::Counter snapshots_applied;
+  core::Counter snapshots_too_old;
+  core::Counter snapshots_unused;  // came for a book that did not wait for one
+  core::Counter buffer_overflows;
+  core::Counter unroutable;  // messages for a symbol this manager doesn't have
+};
+
+}  // namespace mdp::book

@@ -1,0 +1,106 @@
+// BookEntry: all that the book manager knows of one symbol. The manager's thread alone touches it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "mdp/book/book_control.hpp"
+#include "mdp/book/delta_buffer.hpp"
+#include "mdp/book/line_arbiter.hpp"
+#include "mdp/book/order_book.hpp"
+#include "mdp/book/quote_audit.hpp"
+#include "mdp/book/rest_audit.hpp"
+#include "mdp/core/normalized_message.hpp"
+#include "mdp/core/sync_rule.hpp"
+
+namespace mdp::book {
+
+using core::MessageHeader;
+
+// One whole book update, its chunks joined.
+struct BookUpdate {
+  const core::MessageHeader* header;
+  std::span<const PriceLevel> bids;
+  std::span<const PriceLevel> asks;
+};
+
+// An update of which not every chunk is there yet. Deltas and snapshots have one each: a snapshot comes from
+// the REST thread's queue, and deltas of the line are handled between its chunks.
+struct ChunkAssembly {
+  MessageHeader header{};
+  std::vector<PriceLevel> bids;
+  std::vector<PriceLevel> asks;
+  std::uint16_t next_chunk = 0;
+  bool active = false;
+  bool skipping = false;  // a chunk of header.last_update_id was missing: the rest of it is of no use
+};
+
+// One of the lines a symbol rides.
+struct EntryLine {
+  core::LineId id;
+  bool proven = false;   // brought an update of this symbol since it is up
+  ChunkAssembly chunks;  // of what the line brings, which is one update after the other
+};
+
+// One symbol: its book, where its sync stands, and what tells copies. Owned by OrderBookManager, which routes to
+// it; BookSync alone changes its state and its book.
+struct BookEntry {
+  core::SymbolId symbol;
+  core::ExchangeId exchange;
+  const core::SyncRule* rule;
+  BookState state = BookState::Stale;
+  StateReason reason = StateReason::None;
+  bool joined = false;           // a delta followed the snapshot: from now on check_next() holds
+  std::uint64_t last_id = 0;     // applied so far; the snapshot's id until joined
+  std::int64_t next_top_ns = 0;  // when the next snapshot of the top is due
+  MessageHeader last_header{};   // of the message being handled: ids and times of what is emitted
+  Bbo published_bbo;
+  std::size_t lines_up = 0;
+  std::vector<EntryLine> lines;
+  std::unique_ptr<QuoteAudit> audit;      // made at the first quote that has an id
+  std::unique_ptr<RestAudit> rest_audit;  // LIVE only, from begin_rest_audit() to its outcome
+  OrderBook book;
+  OrderBook next;      // built while SYNCING, becomes `book` when it is right; LIVE: a REST audit's snapshot
+  DeltaBuffer buffer;  // SYNCING: deltas that wait for the snapshot; LIVE: those behind a hole
+  ChunkAssembly rest_chunks;
+  FirstCopies copies;
+  SeenIds trades;
+  SeenIds aggregates;
+  MessageHeader last_quote{};
+  Bbo last_quote_bbo;
+  std::int64_t last_mark_ts_ns = 0;
+  MessageHeader last_liquidation{};
+  shm::LiquidationBody last_liquidation_body{};
+
+  // Starts to fetch what every delta needs, all lines at once: with many books none of them is near.
+  void prefetch() const noexcept {
+    const char* const end = reinterpret_cast<const char*>(&next);
+    for (auto* at = reinterpret_cast<const char*>(this); at < end; at += shm::kCacheLineSize) {
+      __builtin_prefetch(at);
+    }
+  }
+
+  BookEntry(core::SymbolId symbol_, core::ExchangeId exchange_, std::span<const core::LineId> line_ids,
+            const core::SyncRule& rule_, const BookOptions& options, BlockPool& pool)
+      : symbol(symbol_),
+        exchange(exchange_),
+        rule(&rule_),
+        book(options.depth_cap, &pool),
+        next(options.depth_cap, &pool) {
+    book.reserve(options.reserve_levels);
+    next.reserve(options.reserve_levels);
+    for (const core::LineId id : line_ids) lines.push_back({id, false, {}});
+  }
+
+  EntryLine* line(core::LineId id) noexcept {
+    for (EntryLine& line : lines) {
+      if (line.id == id) return &line;
+    }
+    return nullptr;
+  }
+};
+
+}  // namespace mdp::book

@@ -1,0 +1,176 @@
+#include "mdp/book/book_events.hpp"
+
+#include <algorithm>
+
+namespace mdp::book {
+
+using core::NormalizedMessage;
+using shm::EventType;
+
+namespace {
+
+// Where ids skip, because the venue shares them among its symbols, an update covers all from its predecessor on:
+// whoever reads the events can then check every venue's in one way.
+std::uint64_t first_covered(const core::SyncRule& rule, const MessageHeader& header) noexcept {
+  const bool linked = rule.continuity == core::Continuity::PrevEqualsLast && header.prev_update_id != 0;
+  return linked ? header.prev_update_id + 1 : header.first_update_id;
+}
+
+}  // namespace
+
+shm::EventHeader& BookEvents::begin(const BookEntry& entry, EventType type, std::uint8_t flags) noexcept {
+  shm::EventHeader& event = sink_.slot().header;
+  event.size_bytes = 0;  // size, sequence and pub_ts_ns are the publisher's
+  event.type = type;
+  event.flags = flags;
+  event.exchange_id = entry.exchange;
+  event.symbol_id = entry.symbol;
+  event.bid_count = 0;
+  event.ask_count = 0;
+  event.sequence = 0;
+  event.update_id = entry.book.update_id();
+  event.first_update_id = first_covered(*entry.rule, entry.last_header);
+  event.exch_ts_ns = entry.last_header.exch_ts_ns;
+  event.recv_ts_ns = entry.last_header.recv_ts_ns;
+  event.pub_ts_ns = 0;
+  return event;
+}
+
+void BookEvents::emit_instrument(const BookEntry& entry) noexcept {
+  begin(entry, EventType::Instrument, shm::kFlagFirst | shm::kFlagLast);
+  sink_.commit();
+}
+
+void BookEvents::emit_state(const BookEntry& entry) noexcept {
+  shm::EventHeader& event = begin(entry, EventType::BookState, shm::kFlagFirst | shm::kFlagLast);
+  event.bid_count = static_cast<std::uint16_t>(entry.state);
+  event.ask_count = static_cast<std::uint16_t>(entry.reason);
+  sink_.commit();
+}
+
+// ---- of the book's levels ---------------------------------------------------------------------------------
+
+// One record, or several where the update is larger than one; bids before asks.
+void BookEvents::emit_levels(const BookEntry& entry, EventType type, std::span<const PriceLevel> bids,
+                             std::span<const PriceLevel> asks) noexcept {
+  std::uint8_t flags = shm::kFlagFirst;
+  for (;;) {
+    const std::size_t bid_count = std::min(bids.size(), shm::kMaxEventLevels);
+    const std::size_t ask_count = std::min(asks.size(), shm::kMaxEventLevels - bid_count);
+    const bool last = bid_count == bids.size() && ask_count == asks.size();
+    if (last) flags |= shm::kFlagLast;
+    shm::EventHeader& event = begin(entry, type, flags);
+    event.bid_count = static_cast<std::uint16_t>(bid_count);
+    event.ask_count = static_cast<std::uint16_t>(ask_count);
+    PriceLevel* const levels = sink_.slot().levels;
+    std::copy_n(bids.data(), bid_count, levels);
+    std::copy_n(asks.data(), ask_count, levels + bid_count);
+    sink_.commit();
+    if (last) return;
+    bids = bids.subspan(bid_count);
+    asks = asks.subspan(ask_count);
+    flags = 0;
+  }
+}
+
+void BookEvents::emit_bbo_if_changed(BookEntry& entry) noexcept {
+  const Bbo bbo = entry.book.bbo();
+  if (bbo == entry.published_bbo) return;
+  entry.published_bbo = bbo;
+  begin(entry, EventType::Bbo, shm::kFlagFirst | shm::kFlagLast);
+  sink_.slot().bbo = {bbo.bid, bbo.ask};
+  sink_.commit();
+}
+
+void BookEvents::emit_book(const BookEntry& entry) noexcept {
+  const std::size_t bid_count = entry.book.bid_count();
+  scratch_.resize(bid_count + entry.book.ask_count());
+  entry.book.copy_bids(scratch_.data(), bid_count);
+  entry.book.copy_asks(scratch_.data() + bid_count, entry.book.ask_count());
+  const std::span all(scratch_);
+  emit_levels(entry, EventType::BookSnapshot, all.first(bid_count), all.subspan(bid_count));
+}
+
+// What the depth cap cut goes with the update that made it: a reader's book is cut as this one is.
+void BookEvents::emit_delta(const BookEntry& entry, const BookUpdate& delta) noexcept {
+  const std::span cut_bids = entry.book.cut_bids();
+  const std::span cut_asks = entry.book.cut_asks();
+  if (cut_bids.empty() && cut_asks.empty()) {
+    return emit_levels(entry, EventType::BookDelta, delta.bids, delta.asks);
+  }
+  scratch_.assign(delta.bids.begin(), delta.bids.end());
+  scratch_.insert(scratch_.end(), cut_bids.begin(), cut_bids.end());
+  const std::size_t bid_count = scratch_.size();
+  scratch_.insert(scratch_.end(), delta.asks.begin(), delta.asks.end());
+  scratch_.insert(scratch_.end(), cut_asks.begin(), cut_asks.end());
+  const std::span all(scratch_);
+  emit_levels(entry, EventType::BookDelta, all.first(bid_count), all.subspan(bid_count));
+}
+
+void BookEvents::emit_best(const BookEntry& entry, std::uint8_t flags) noexcept {
+  shm::EventHeader& event = begin(entry, EventType::BookSnapshot, flags);
+  PriceLevel* const levels = sink_.slot().levels;
+  event.bid_count = static_cast<std::uint16_t>(entry.book.copy_bids(levels, options_.table_levels));
+  event.ask_count =
+      static_cast<std::uint16_t>(entry.book.copy_asks(levels + event.bid_count, options_.table_levels));
+  sink_.commit();
+}
+
+void BookEvents::emit_table(const BookEntry& entry, bool same_levels) noexcept {
+  constexpr std::uint8_t kFlags = shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop | shm::kFlagTableOnly;
+  if (!same_levels) return emit_best(entry, kFlags);
+  begin(entry, EventType::BookSnapshot, kFlags | shm::kFlagSameLevels);
+  sink_.commit();
+}
+
+// ---- of messages that are no part of the book -------------------------------------------------------------
+
+void BookEvents::begin_market(const BookEntry& entry, EventType type, std::uint8_t flags,
+                              const MessageHeader& header) noexcept {
+  shm::EventHeader& event = begin(entry, type, shm::kFlagFirst | shm::kFlagLast | flags);
+  event.update_id = header.last_update_id;
+  event.first_update_id = header.first_update_id;
+  event.exch_ts_ns = header.exch_ts_ns;
+  event.recv_ts_ns = header.recv_ts_ns;
+}
+
+void BookEvents::emit_trade(const BookEntry& entry, const NormalizedMessage& message) noexcept {
+  const std::uint8_t flags = message.has(core::kAggregate) ? shm::kFlagAggregate : 0;
+  begin_market(entry, EventType::Trade, flags, message.header);
+  sink_.slot().trade = {
+      message.trade.price, message.trade.quantity, message.trade.trade_id, message.trade.side, {}};
+  sink_.commit();
+}
+
+void BookEvents::emit_quote(const BookEntry& entry, const NormalizedMessage& message) noexcept {
+  begin_market(entry, EventType::Bbo, shm::kFlagVenueQuote, message.header);
+  sink_.slot().bbo = {message.levels[0], message.levels[1]};
+  sink_.commit();
+}
+
+void BookEvents::emit_mark_price(const BookEntry& entry, const NormalizedMessage& message) noexcept {
+  begin_market(entry, EventType::MarkPrice, 0, message.header);
+  sink_.slot().mark_price = message.mark_price;
+  sink_.commit();
+}
+
+void BookEvents::emit_liquidation(const BookEntry& entry, const NormalizedMessage& message) noexcept {
+  begin_market(entry, EventType::Liquidation, 0, message.header);
+  sink_.slot().liquidation = message.liquidation;
+  sink_.commit();
+}
+
+void BookEvents::emit_line(const MessageHeader& line) noexcept {
+  shm::EventHeader& event = sink_.slot().header;
+  event = {};
+  event.type = EventType::ConnectionStatus;
+  event.flags = shm::kFlagFirst | shm::kFlagLast;
+  event.exchange_id = line.exchange_id;
+  event.symbol_id = shm::kNoSymbol;
+  event.bid_count = line.reason;
+  event.ask_count = line.line_id;
+  event.recv_ts_ns = line.recv_ts_ns;
+  sink_.commit();
+}
+
+}  // namespace mdp::book

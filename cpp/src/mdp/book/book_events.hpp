@@ -1,0 +1,60 @@
+// BookEvents: writes what the manager has to say as shm::Event into the sink, a function for each kind.
+//
+// What is emitted when is told in order_book_manager.hpp. Ids and times come from entry.last_header, the message
+// being handled, unless said otherwise. The manager's thread; does not allocate once grown.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "mdp/book/book_control.hpp"
+#include "mdp/book/book_entry.hpp"
+#include "mdp/core/sinks.hpp"
+
+namespace mdp::book {
+
+class BookEvents {
+ public:
+  // Both outlive this.
+  BookEvents(core::EventSink& sink, const BookOptions& options) : sink_(sink), options_(options) {}
+
+  void emit_instrument(const BookEntry& entry) noexcept;
+  void emit_state(const BookEntry& entry) noexcept;  // the state and reason it is in
+
+  // Of the book's levels. A delta takes with it what the depth cap cut at its application.
+  void emit_book(const BookEntry& entry) noexcept;
+  void emit_delta(const BookEntry& entry, const BookUpdate& delta) noexcept;
+  void emit_top_when_due(BookEntry& entry) noexcept;
+  void emit_bbo_if_changed(BookEntry& entry) noexcept;
+  // For the book table. `same_levels`: the best table_levels a side are those of the last time.
+  void emit_table(const BookEntry& entry, bool same_levels) noexcept;
+
+  // Of the message itself, with its own ids and times.
+  void emit_trade(const BookEntry& entry, const core::NormalizedMessage& message) noexcept;
+  void emit_quote(const BookEntry& entry, const core::NormalizedMessage& message) noexcept;
+  void emit_mark_price(const BookEntry& entry, const core::NormalizedMessage& message) noexcept;
+  void emit_liquidation(const BookEntry& entry, const core::NormalizedMessage& message) noexcept;
+  void emit_line(const MessageHeader& line) noexcept;
+
+ private:
+  shm::EventHeader& begin(const BookEntry& entry, shm::EventType type, std::uint8_t flags) noexcept;
+  void begin_market(const BookEntry& entry, shm::EventType type, std::uint8_t flags,
+                    const MessageHeader& header) noexcept;
+  void emit_levels(const BookEntry& entry, shm::EventType type, std::span<const PriceLevel> bids,
+                   std::span<const PriceLevel> asks) noexcept;
+  void emit_best(const BookEntry& entry, std::uint8_t flags) noexcept;
+
+  core::EventSink& sink_;
+  const BookOptions& options_;
+  std::vector<PriceLevel> scratch_;  // a whole book, or a delta with what was cut
+};
+
+inline void BookEvents::emit_top_when_due(BookEntry& entry) noexcept {
+  const std::int64_t now_ns = entry.last_header.recv_ts_ns;
+  if (options_.snapshot_interval_ns == 0 || now_ns < entry.next_top_ns) return;
+  entry.next_top_ns = now_ns + options_.snapshot_interval_ns;
+  emit_best(entry, shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop);
+}
+
+}  // namespace mdp::book

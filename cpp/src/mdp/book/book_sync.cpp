@@ -1,0 +1,426 @@
+#include "mdp/book/book_sync.hpp"
+
+#include <algorithm>
+
+namespace mdp::book {
+
+using core::SequenceVerdict;
+
+// "rest" and "stream" say where the venue's rule gets snapshots from. A message for a symbol without a book is
+// counted as unroutable.
+//
+//                 STALE                          SYNCING                            LIVE
+// Delta           rest: SYNCING, buffered,       buffered; buffer full: STALE,      Old: dropped; follows: applied;
+//                 snapshot wanted; stream:       SYNCING anew                       Gap: waits for another line, or
+//                 dropped                                                           STALE, then as if STALE;
+//                                                                                   crossed, audit differs: STALE
+// Snapshot        rest: unused; stream: LIVE     joined: LIVE; older than the       rest: an audit's, or unused;
+//                                                buffer or a hole in it: another    stream: LIVE with the new book
+//                                                one wanted; crossed: STALE
+// BrokenSnapshot  -                              another one wanted                 rest: -; stream: STALE (Gap)
+// Distrust        reason changes                 STALE                              STALE
+// LineDown        reason changes                 STALE                              STALE
+//                 (only when no other line covers the symbol; the same for Distrust of what one line brought)
+// SyncRequest     line up, rest: SYNCING,        -                                  -
+//                 snapshot wanted
+// Remove          STALE, no book                 STALE, no book                     STALE, no book
+//
+// Distrust is a parser's Invalidate, a broken delta, or request_resync() of control, which goes on with a
+// SyncRequest.
+const BookSync::Action BookSync::kTransitions[kStates][kInputs] = {
+    // STALE
+    {&BookSync::start_buffering, &BookSync::stale_snapshot, &BookSync::ignore, &BookSync::distrust,
+     &BookSync::distrust, &BookSync::start_empty, &BookSync::remove},
+    // SYNCING
+    {&BookSync::buffer, &BookSync::join, &BookSync::want_another, &BookSync::distrust, &BookSync::distrust,
+     &BookSync::ignore, &BookSync::remove},
+    // LIVE
+    {&BookSync::apply_live, &BookSync::live_snapshot, &BookSync::live_broken_snapshot, &BookSync::distrust,
+     &BookSync::distrust, &BookSync::ignore, &BookSync::remove},
+};
+
+// ---- actions of the table --------------------------------------------------------------------------------
+
+void BookSync::ignore(BookEntry&, const BookUpdate&) noexcept {}
+
+// Only now is a snapshot asked for: one that is older than the first delta could not be joined.
+void BookSync::start_buffering(BookEntry& entry, const BookUpdate& delta) noexcept {
+  if (entry.rule->snapshot_source == core::SnapshotSource::Rest) {
+    begin_syncing(entry, StateReason::Subscribed);
+    buffer(entry, delta);
+  }
+}
+
+void BookSync::start_empty(BookEntry& entry, const BookUpdate&) noexcept {
+  if (entry.lines_up != 0 && entry.rule->snapshot_source == core::SnapshotSource::Rest) {
+    begin_syncing(entry, StateReason::Subscribed);
+  }
+}
+
+void BookSync::buffer(BookEntry& entry, const BookUpdate& delta) noexcept {
+  // Sequence numbers start anew: what is buffered belongs to another sequence.
+  if ((delta.header->flags & core::kReset) != 0) entry.buffer.clear();
+  const std::size_t levels = entry.buffer.level_count() + delta.bids.size() + delta.asks.size();
+  if (entry.buffer.delta_count() == options_.max_buffered_deltas || levels > options_.max_buffered_levels) {
+    counters_.buffer_overflows.add();
+    go_stale(entry, StateReason::BufferOverflow);
+    begin_syncing(entry, StateReason::BufferOverflow);
+  }
+  entry.buffer.push(*delta.header, delta.bids, delta.asks);
+}
+
+SequenceVerdict BookSync::check(const BookEntry& entry, const MessageHeader& delta) const noexcept {
+  return entry.joined ? entry.rule->check_next(entry.last_id, delta)
+                      : entry.rule->check_first(entry.last_id, delta);
+}
+
+void BookSync::apply_live(BookEntry& entry, const BookUpdate& delta) noexcept {
+  entry.book.prefetch_top();
+  // Sequence numbers start anew: nothing says that this one follows.
+  if ((delta.header->flags & core::kReset) != 0) {
+    counters_.gaps.add();
+    go_stale(entry, StateReason::Gap);
+    return handle(entry, Input::Delta, delta);  // the first of the next sync
+  }
+  switch (check(entry, *delta.header)) {
+    case SequenceVerdict::Old:
+      counters_.duplicates.add();
+      if (entry.lines_up > 1) count_copy(entry, *delta.header, false);
+      return;
+    case SequenceVerdict::Gap:
+      return wait_behind_hole(entry, delta);
+    case SequenceVerdict::Apply:
+      if (apply_next(entry, delta) && entry.buffer.delta_count() != 0) apply_waiting(entry);
+  }
+}
+
+// False: the book is not LIVE any more.
+bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
+  const std::size_t reached = entry.book.apply_update(delta.bids, delta.asks, options_.table_levels);
+  entry.joined = true;
+  entry.last_id = delta.header->last_update_id;
+  entry.book.set_update_id(entry.last_id);
+  if (entry.rule->crossed == core::CrossedPolicy::Resync && entry.book.crossed()) {
+    counters_.crossed.add();
+    go_stale(entry, StateReason::Crossed);
+    return false;
+  }
+  if (entry.audit != nullptr) {
+    const QuoteAudit::Result result = entry.audit->on_book(entry.last_id, entry.book.bbo());
+    if (result.verdict != QuoteAudit::Verdict::Unknown) audit(entry, result, entry.last_id);
+    if (entry.state != BookState::Live) return false;
+  }
+  if (entry.rest_audit != nullptr) [[unlikely]] {
+    entry.rest_audit->on_delta(*delta.header, delta.bids, delta.asks);
+    if (rest_audit_disagrees(entry)) return false;
+  }
+  counters_.updates.add();
+  if (entry.lines_up > 1) count_copy(entry, *delta.header, true);
+  events_.emit_delta(entry, delta);
+  events_.emit_top_when_due(entry);
+  if (reached == 0) events_.emit_bbo_if_changed(entry);
+  events_.emit_table(entry, reached >= options_.table_levels);
+  return true;
+}
+
+// ---- several lines ---------------------------------------------------------------------------------------
+
+LineStatus& BookSync::line(core::LineId line) {
+  if (line >= lines_.size()) lines_.resize(line + std::size_t{1});
+  return lines_[line];
+}
+
+void BookSync::on_line_down(BookEntry& entry, EntryLine& lost, const MessageHeader& cause) noexcept {
+  lost.proven = false;
+  lost.chunks.active = false;  // the rest of a chunked update will not come
+  if (!other_line_covers(entry, cause)) {
+    handle(entry, Input::LineDown, {&cause, {}, {}});
+  } else if (entry.state == BookState::Live && !hole_may_be_filled(entry)) {
+    entry.last_header = cause;
+    gap(entry);
+  }
+}
+
+// Whether whatever happens to the symbol from now on comes on this line.
+bool BookSync::covers(const EntryLine& line, std::int64_t now_ns) const noexcept {
+  const LineStatus& status = lines_[line.id];
+  return status.up && (line.proven || now_ns - status.up_since_ns >= options_.line_settle_ns);
+}
+
+bool BookSync::other_line_covers(const BookEntry& entry, const MessageHeader& cause) const noexcept {
+  return std::any_of(entry.lines.begin(), entry.lines.end(), [&](const EntryLine& line) {
+    return line.id != cause.line_id && covers(line, cause.recv_ts_ns);
+  });
+}
+
+// Whether a line is up that has not shown yet that it goes on behind the hole. Each line brings its updates in
+// order, so one that has a delta waiting can't bring what is before it any more.
+bool BookSync::hole_may_be_filled(const BookEntry& entry) const noexcept {
+  const std::span<const DeltaBuffer::Delta> waiting = entry.buffer.deltas();
+  if (waiting.empty()) return true;
+  return std::any_of(entry.lines.begin(), entry.lines.end(), [&](const EntryLine& line) {
+    return lines_[line.id].up &&
+           std::none_of(waiting.begin(), waiting.end(), [&](const DeltaBuffer::Delta& delta) {
+             return delta.header.line_id == line.id && check(entry, delta.header) == SequenceVerdict::Gap;
+           });
+  });
+}
+
+void BookSync::wait_behind_hole(BookEntry& entry, const BookUpdate& delta) noexcept {
+  entry.buffer.push(*delta.header, delta.bids, delta.asks);
+  const std::int64_t oldest_ns = entry.buffer.deltas().front().header.recv_ts_ns;
+  if (entry.lines_up < 2 || !hole_may_be_filled(entry) ||
+      entry.buffer.delta_count() > options_.max_deltas_behind_hole ||
+      delta.header->recv_ts_ns - oldest_ns > options_.max_hole_ns) {
+    return gap(entry);
+  }
+  counters_.holes.add();
+}
+
+// The hole before what waits was filled, or a part of it. Not the usual path.
+void BookSync::apply_waiting(BookEntry& entry) noexcept {
+  entry.buffer.sort();
+  bool more = false;
+  for (std::size_t i = 0; i < entry.buffer.delta_count(); ++i) {
+    const DeltaBuffer::Delta& delta = entry.buffer.deltas()[i];
+    const SequenceVerdict verdict = check(entry, delta.header);
+    if (verdict == SequenceVerdict::Old) {
+      counters_.duplicates.add();
+    } else if (verdict == SequenceVerdict::Apply) {
+      entry.last_header = delta.header;
+      if (!apply_next(entry, {&delta.header, entry.buffer.bids(delta), entry.buffer.asks(delta)})) return;
+    } else {
+      more = true;
+    }
+  }
+  if (!more) return entry.buffer.clear();
+  entry.buffer.erase_until(
+      [&](const MessageHeader& header) { return check(entry, header) == SequenceVerdict::Gap; });
+  if (!hole_may_be_filled(entry)) gap(entry);
+}
+
+// Something is missing and no line will bring it. What waits behind the hole begins the next sync.
+void BookSync::gap(BookEntry& entry) noexcept {
+  counters_.gaps.add();
+  counters_.resyncs.add();
+  entry.joined = false;
+  if (entry.audit != nullptr) entry.audit->forget_books();
+  enter(entry, BookState::Stale, StateReason::Gap);
+  if (entry.rule->snapshot_source != core::SnapshotSource::Rest) return entry.buffer.clear();
+  enter(entry, BookState::Syncing, StateReason::Subscribed);
+  listener_.on_snapshot_wanted(entry.symbol, StateReason::Subscribed);
+}
+
+// A delta of one of several lines that are up: the first copy, or a late one.
+void BookSync::count_copy(BookEntry& entry, const MessageHeader& delta, bool first) noexcept {
+  if (LineCounters* counters = lines_[delta.line_id].counters) {
+    core::Counter& counter = first ? counters->wins : counters->late;
+    counter.add();
+  }
+  entry.copies.catch_up(delta, [&](const FirstCopies::Copy& copy) {
+    if (LineCounters* counters = lines_[copy.line].counters)
+      counters->lead.record(delta.recv_ts_ns - copy.recv_ts_ns);
+  });
+  if (first) entry.copies.note(delta);
+}
+
+// Builds the new book beside the old one: snapshot, then every buffered delta that follows it.
+void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
+  // First whether they join at all: the numbers say so without building anything. Lines bring copies of one
+  // sequence, each in order, not all in one.
+  if (entry.lines_up > 1 && entry.rule->continuity != core::Continuity::None) entry.buffer.sort();
+  const std::span<const DeltaBuffer::Delta> deltas = entry.buffer.deltas();
+  std::uint64_t last_id = snapshot.header->last_update_id;
+  std::size_t first_applied = deltas.size();
+  for (std::size_t i = 0; i < deltas.size(); ++i) {
+    const MessageHeader& header = deltas[i].header;
+    const bool joined = first_applied != deltas.size();
+    const SequenceVerdict verdict =
+        joined ? entry.rule->check_next(last_id, header) : entry.rule->check_first(last_id, header);
+    if (verdict == SequenceVerdict::Old) continue;
+    if (verdict == SequenceVerdict::Apply) {
+      if (!joined) first_applied = i;
+      last_id = header.last_update_id;
+      continue;
+    }
+    if (!joined) {  // older than what is buffered
+      counters_.snapshots_too_old.add();
+      return listener_.on_snapshot_wanted(entry.symbol, StateReason::SnapshotTooOld);
+    }
+    // A hole among the buffered deltas themselves. They stay: a snapshot from behind the hole joins those
+    // behind it.
+    counters_.gaps.add();
+    enter(entry, BookState::Stale, StateReason::Gap);
+    enter(entry, BookState::Syncing, StateReason::Gap);
+    return listener_.on_snapshot_wanted(entry.symbol, StateReason::Gap);
+  }
+
+  OrderBook& next = entry.next;
+  next.apply_snapshot(snapshot.bids, snapshot.asks);
+  std::uint64_t applied_id = snapshot.header->last_update_id;
+  std::uint64_t applied = 0;
+  for (std::size_t i = first_applied; i < deltas.size(); ++i) {
+    const DeltaBuffer::Delta& delta = deltas[i];
+    if (i != first_applied && entry.rule->check_next(applied_id, delta.header) == SequenceVerdict::Old)
+      continue;
+    next.apply_update(entry.buffer.bids(delta), entry.buffer.asks(delta));
+    ++applied;
+    applied_id = delta.header.last_update_id;
+    entry.last_header = delta.header;
+  }
+  if (entry.rule->crossed == core::CrossedPolicy::Resync && next.crossed()) {
+    counters_.crossed.add();
+    return go_stale(entry, StateReason::Crossed);
+  }
+  counters_.snapshots_applied.add();
+  counters_.updates_joined.add(applied);
+  entry.joined = first_applied != deltas.size();
+  entry.last_id = applied_id;
+  install(entry, snapshot);
+}
+
+void BookSync::stale_snapshot(BookEntry& entry, const BookUpdate& snapshot) noexcept {
+  if (entry.rule->snapshot_source == core::SnapshotSource::Rest) return counters_.snapshots_unused.add();
+  join(entry, snapshot);
+}
+
+// What an audit waits for, a late answer to an old request, or an in-stream venue that starts anew.
+void BookSync::live_snapshot(BookEntry& entry, const BookUpdate& snapshot) noexcept {
+  if (entry.rest_audit != nullptr) {
+    entry.rest_audit->on_snapshot(snapshot.header->last_update_id, snapshot.bids, snapshot.asks, entry.next);
+    rest_audit_disagrees(entry);
+    return;
+  }
+  // Another line's copy of what is applied already.
+  const bool reset = (snapshot.header->flags & core::kReset) != 0;
+  if (entry.lines_up > 1 && !reset && snapshot.header->last_update_id <= entry.last_id) {
+    return counters_.duplicates.add();
+  }
+  stale_snapshot(entry, snapshot);
+}
+
+void BookSync::want_another(BookEntry& entry, const BookUpdate&) noexcept {
+  listener_.on_snapshot_wanted(entry.symbol, StateReason::SnapshotFailed);
+}
+
+// A part of an answer nobody waits for says nothing about the book; a part of the stream does.
+void BookSync::live_broken_snapshot(BookEntry& entry, const BookUpdate& snapshot) noexcept {
+  if (entry.rest_audit != nullptr) return drop_rest_audit(entry);
+  if (entry.rule->snapshot_source == core::SnapshotSource::Stream) distrust(entry, snapshot);
+}
+
+void BookSync::distrust(BookEntry& entry, const BookUpdate& cause) noexcept {
+  if (cause.header->update_type ==
+      core::UpdateType::Invalidate) {  // in place of the chunks that are still out
+    entry.rest_chunks.active = false;
+  }
+  const auto reason = static_cast<StateReason>(cause.header->reason);
+  if (entry.state == BookState::Stale && entry.reason == reason) return;
+  go_stale(entry, reason);
+}
+
+void BookSync::remove(BookEntry& entry, const BookUpdate&) noexcept {
+  enter(entry, BookState::Stale, StateReason::Unsubscribed);
+}
+
+// ---- self-audit ------------------------------------------------------------------------------------------
+
+void BookSync::on_quote(BookEntry& entry, const MessageHeader& header, const Bbo& quote) noexcept {
+  if (entry.audit == nullptr) entry.audit = std::make_unique<QuoteAudit>();
+  const QuoteAudit::Result result = entry.audit->on_quote(header.last_update_id, quote);
+  if (result.verdict == QuoteAudit::Verdict::Unknown) return;
+  entry.last_header = header;
+  audit(entry, result, header.last_update_id);
+}
+
+void BookSync::audit(BookEntry& entry, const QuoteAudit::Result& result, std::uint64_t update_id) noexcept {
+  counters_.audits.add();
+  if (result.verdict == QuoteAudit::Verdict::Equal) return;
+  counters_.audit_mismatches.add();
+  listener_.on_audit_mismatch(entry.symbol, update_id, AuditSource::Quote, result.book, result.quote);
+  go_stale(entry, StateReason::AuditMismatch);
+}
+
+void BookSync::begin_rest_audit(BookEntry& entry) noexcept {
+  const bool from_rest = entry.rule->snapshot_source == core::SnapshotSource::Rest &&
+                         entry.rule->continuity != core::Continuity::None;
+  if (entry.state != BookState::Live || !from_rest) return;
+  if (entry.rest_audit != nullptr) drop_rest_audit(entry);  // its snapshot never came
+  entry.rest_audit =
+      std::make_unique<RestAudit>(*entry.rule, options_.max_buffered_deltas, options_.max_buffered_levels);
+}
+
+// True: the book was wrong, and is STALE now.
+bool BookSync::rest_audit_disagrees(BookEntry& entry) noexcept {
+  const RestAudit::Result result = entry.rest_audit->compare(entry.book, entry.next);
+  if (result.verdict == RestAudit::Verdict::Open) return false;
+  if (result.verdict == RestAudit::Verdict::Unknown) {
+    drop_rest_audit(entry);
+    return false;
+  }
+  counters_.rest_audits.add();
+  entry.rest_audit.reset();
+  entry.next.clear();
+  if (result.verdict == RestAudit::Verdict::Equal) return false;
+  counters_.rest_audit_mismatches.add();
+  listener_.on_audit_mismatch(entry.symbol, entry.last_id, AuditSource::Snapshot, result.book, result.venue);
+  go_stale(entry, StateReason::AuditMismatch);
+  return true;
+}
+
+void BookSync::drop_rest_audit(BookEntry& entry) noexcept {
+  counters_.rest_audits_dropped.add();
+  entry.rest_audit.reset();
+  entry.next.clear();  // its blocks serve other books meanwhile
+}
+
+// ---- state -----------------------------------------------------------------------------------------------
+
+void BookSync::start(BookEntry& entry) noexcept {
+  for (const EntryLine& ridden : entry.lines) entry.lines_up += line(ridden.id).up ? 1 : 0;
+  enter(entry, BookState::Stale, StateReason::Starting);
+}
+
+void BookSync::enter(BookEntry& entry, BookState state, StateReason reason) noexcept {
+  if (entry.rest_audit != nullptr && state != BookState::Live) drop_rest_audit(entry);
+  entry.state = state;
+  entry.reason = reason;
+  events_.emit_state(entry);
+  listener_.on_book_state(entry.symbol, state, reason, entry.book.update_id());
+}
+
+void BookSync::go_stale(BookEntry& entry, StateReason reason) noexcept {
+  if (entry.state == BookState::Live) counters_.resyncs.add();
+  entry.buffer.clear();
+  entry.joined = false;
+  if (entry.audit != nullptr) entry.audit->forget_books();
+  enter(entry, BookState::Stale, reason);
+}
+
+void BookSync::begin_syncing(BookEntry& entry, StateReason reason) noexcept {
+  entry.buffer.clear();
+  enter(entry, BookState::Syncing, reason);
+  listener_.on_snapshot_wanted(entry.symbol, reason);
+}
+
+// The book in `next` is right: it replaces the old one, readers get it whole, then hear that it is LIVE.
+void BookSync::install(BookEntry& entry, const BookUpdate& snapshot) noexcept {
+  std::swap(entry.book, entry.next);
+  entry.next.clear();  // its blocks serve other books meanwhile
+  entry.book.set_update_id(entry.last_id);
+  entry.buffer.clear();
+  entry.last_header.first_update_id = snapshot.header->last_update_id;
+  entry.last_header.last_update_id = entry.last_id;
+  // The buffered deltas waited for the snapshot: what is published now began with its arrival.
+  entry.last_header.recv_ts_ns = std::max(entry.last_header.recv_ts_ns, snapshot.header->recv_ts_ns);
+  events_.emit_book(entry);
+  entry.next_top_ns = entry.last_header.recv_ts_ns + options_.snapshot_interval_ns;
+  events_.emit_bbo_if_changed(entry);
+  events_.emit_table(entry, false);
+  enter(entry, BookState::Live, StateReason::Synced);
+  if (entry.audit == nullptr) return;
+  const QuoteAudit::Result result = entry.audit->on_book(entry.last_id, entry.book.bbo());
+  if (result.verdict != QuoteAudit::Verdict::Unknown) audit(entry, result, entry.last_id);
+}
+
+}  // namespace mdp::book

@@ -1,0 +1,115 @@
+// BookSync: brings books into sync and keeps them so; the one place that changes an entry's state and levels.
+//
+// Each symbol is STALE (not usable, with a reason), SYNCING (deltas are buffered until a snapshot joins them)
+// or LIVE. What each input does in each state is the table kTransitions in the source. The old book stays
+// readable, marked STALE, until the new one is LIVE.
+//
+// A symbol may ride several lines (line_arbiter.hpp). The first copy of each update counts. A delta that begins
+// beyond what is applied is no gap as long as another line may still bring what is missing: it waits, and the
+// book stays LIVE as it is. Where the venue streams its own best bid and ask, the book's top is compared with
+// it at every update id the two share (quote_audit.hpp). Where control asks for it, the whole book is compared
+// with a snapshot over REST (rest_audit.hpp).
+//
+// Part of OrderBookManager, which owns the entries and routes to them. The manager's thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "mdp/book/book_control.hpp"
+#include "mdp/book/book_entry.hpp"
+#include "mdp/book/book_events.hpp"
+#include "mdp/book/line_arbiter.hpp"
+
+namespace mdp::book {
+
+class BookSync {
+ public:
+  enum class Input : std::uint8_t {
+    Delta,
+    Snapshot,
+    BrokenSnapshot,
+    Distrust,
+    LineDown,
+    SyncRequest,
+    Remove
+  };
+
+  // All outlive this.
+  BookSync(BookEvents& events, BookListener& listener, const BookOptions& options, BookCounters& counters)
+      : events_(events), listener_(listener), options_(options), counters_(counters) {}
+
+  // A new entry: STALE (Starting).
+  void start(BookEntry& entry) noexcept;
+
+  // `update.header` is nullptr where no message is behind the input.
+  void handle(BookEntry& entry, Input input, const BookUpdate& update) noexcept {
+    // A request of control has no message behind it, and so no receive time to measure a latency from.
+    entry.last_header = update.header != nullptr ? *update.header : MessageHeader{};
+    // Two steps: in one, g++ 12 with -fsanitize=bounds checks an index it has not computed.
+    const Action action =
+        kTransitions[static_cast<std::size_t>(entry.state)][static_cast<std::size_t>(input)];
+    (this->*action)(entry, update);
+  }
+
+  // The venue's best bid and ask after update `header.last_update_id`, which is not 0.
+  void on_quote(BookEntry& entry, const MessageHeader& header, const Bbo& quote) noexcept;
+
+  // The next snapshot of the entry, if it is LIVE now and its snapshots come over REST, is for an audit.
+  void begin_rest_audit(BookEntry& entry) noexcept;
+
+  // What is known of a line; makes room for it. Valid until the next call for another one.
+  LineStatus& line(core::LineId line);
+  // One of the entry's lines, that of `cause`, is gone.
+  void on_line_down(BookEntry& entry, EntryLine& lost, const MessageHeader& cause) noexcept;
+  // Whether the symbol has another line than that of `cause`, so that nothing is lost with what `cause` tells.
+  bool other_line_covers(const BookEntry& entry, const MessageHeader& cause) const noexcept;
+
+ private:
+  static constexpr std::size_t kInputs = 7;
+  static constexpr std::size_t kStates = 3;
+  using Action = void (BookSync::*)(BookEntry&, const BookUpdate&) noexcept;
+  static const Action kTransitions[kStates][kInputs];
+
+  // Actions of the table.
+  void ignore(BookEntry&, const BookUpdate&) noexcept;
+  void start_buffering(BookEntry&, const BookUpdate& delta) noexcept;
+  void buffer(BookEntry&, const BookUpdate& delta) noexcept;
+  void apply_live(BookEntry&, const BookUpdate& delta) noexcept;
+  void join(BookEntry&, const BookUpdate& snapshot) noexcept;
+  void stale_snapshot(BookEntry&, const BookUpdate& snapshot) noexcept;
+  void live_snapshot(BookEntry&, const BookUpdate& snapshot) noexcept;
+  void want_another(BookEntry&, const BookUpdate& snapshot) noexcept;
+  void live_broken_snapshot(BookEntry&, const BookUpdate& snapshot) noexcept;
+  void distrust(BookEntry&, const BookUpdate& cause) noexcept;  // header.reason says why
+  void start_empty(BookEntry&, const BookUpdate&) noexcept;
+  void remove(BookEntry&, const BookUpdate&) noexcept;
+
+  bool covers(const EntryLine& line, std::int64_t now_ns) const noexcept;
+  bool hole_may_be_filled(const BookEntry& entry) const noexcept;
+  void count_copy(BookEntry& entry, const MessageHeader& delta, bool first) noexcept;
+
+  core::SequenceVerdict check(const BookEntry& entry, const MessageHeader& delta) const noexcept;
+  bool apply_next(BookEntry& entry, const BookUpdate& delta) noexcept;
+  void wait_behind_hole(BookEntry& entry, const BookUpdate& delta) noexcept;
+  void apply_waiting(BookEntry& entry) noexcept;
+  void gap(BookEntry& entry) noexcept;
+  void audit(BookEntry& entry, const QuoteAudit::Result& result, std::uint64_t update_id) noexcept;
+
+  bool rest_audit_disagrees(BookEntry& entry) noexcept;
+  void drop_rest_audit(BookEntry& entry) noexcept;
+
+  void enter(BookEntry& entry, BookState state, StateReason reason) noexcept;
+  void go_stale(BookEntry& entry, StateReason reason) noexcept;
+  void begin_syncing(BookEntry& entry, StateReason reason) noexcept;
+  void install(BookEntry& entry, const BookUpdate& snapshot) noexcept;
+
+  BookEvents& events_;
+  BookListener& listener_;
+  const BookOptions& options_;
+  BookCounters& counters_;
+  std::vector<LineStatus> lines_;  // by line_id
+};
+
+}  // namespace mdp::book
