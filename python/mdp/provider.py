@@ -243,7 +243,7 @@ class Provider:
         # Counted by address: the venue's own and a stand-in at another one have nothing to share.
         key = (pool, urlsplit(section.rest_url).hostname)
         budget = self._budgets.setdefault(key, RestBudget(weight_per_minute))
-        scheduler = SnapshotScheduler(budget, weight)
+        scheduler = SnapshotScheduler(budget, weight, lost_after_s=2 * section.rest_timeout_ms / 1000 + 1)
         self._venues.append(_Venue(section, path, index, scheduler))
 
     def _list_instruments(self, venue: _Venue, cancelled: Callable[[], bool]) -> None:
@@ -303,6 +303,10 @@ class Provider:
 
     def _run(self) -> None:
         engine = self._running_engine()
+
+        def syncing(symbol_id: int) -> bool:
+            return engine.symbol_health(symbol_id).state == BookState.SYNCING
+
         while not self._stop.wait(_CONTROL_INTERVAL_S):
             now = time.monotonic()
             with self._lock:
@@ -313,7 +317,7 @@ class Provider:
                         symbol.venue.scheduler.want(symbol_id)
                 for venue in self._venues:
                     self._wake_quiet_symbols(engine, venue, now)
-                    for symbol_id in venue.scheduler.take(now):
+                    for symbol_id in venue.scheduler.take(now, syncing):
                         engine.fetch_snapshot(symbol_id)
 
     def _wake_quiet_symbols(self, engine: _core.Engine, venue: _Venue, now: float) -> None:

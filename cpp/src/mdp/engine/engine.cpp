@@ -564,9 +564,10 @@ void Engine::renew(core::LineId line) { lane_of(line).renew(); }
 std::vector<core::SymbolId> Engine::take_snapshots_wanted() {
   std::vector<core::SymbolId> wanted;
   for (core::SymbolId id = 0; id < symbols_.size(); ++id) {
-    // relaxed, both: the mark orders nothing; partner is on_snapshot_wanted().
+    // relaxed: only whether to look closer. acquire: with the mark comes the state; pairs with
+    // on_snapshot_wanted().
     std::atomic<bool>& mark = symbol_status_[id].snapshot_wanted;
-    if (mark.load(std::memory_order_relaxed) && mark.exchange(false, std::memory_order_relaxed))
+    if (mark.load(std::memory_order_relaxed) && mark.exchange(false, std::memory_order_acquire))
       wanted.push_back(id);
   }
   return wanted;
