@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -119,10 +119,10 @@ def decimals(levels: list[Any]) -> Levels:
     return [(Decimal(price), Decimal(quantity)) for price, quantity in levels]
 
 
-def assert_book_is_true(sim: SimProcess, book: Book) -> None:
+def assert_book_is_true(sim: SimProcess, book: Book, venue: str | None = None) -> None:
     """Compare every level of a published book with what the exchange had at the same update id."""
     symbol = book.instrument.venue_symbol
-    truth = sim.truth(symbol, book.update_id, max(len(book.bids), len(book.asks)))
+    truth = sim.truth(symbol, book.update_id, max(len(book.bids), len(book.asks)), venue=venue)
     for side in ("bids", "asks"):
         found = decimals(book.levels(side))
         assert found, f"{symbol}: no {side}"
@@ -140,7 +140,9 @@ class RingBook:
     asks: dict[int, int] = field(default_factory=dict)
     update_id: int = 0
     states: list[tuple[BookState, StateReason]] = field(default_factory=list)
-    state_ids: list[int] = field(default_factory=list)
+    recoveries: list[tuple[int, int]] = field(default_factory=list)
+    """Update ids of the book when it left LIVE, and when it was LIVE again."""
+    left_live_at: int | None = None
     book_bbo: tuple[tuple[int, int], tuple[int, int]] | None = None
     chunks: list[Event] = field(default_factory=list)
     largest_update: int = 0
@@ -159,6 +161,15 @@ class RingBook:
     def state(self) -> BookState:
         """The newest state."""
         return self.states[-1][0] if self.states else BookState.STALE
+
+    def take_state(self, event: Event) -> None:
+        """Note a change of state."""
+        if self.state == BookState.LIVE and event.book_state != BookState.LIVE:
+            self.left_live_at = self.update_id
+        elif event.book_state == BookState.LIVE and self.left_live_at is not None:
+            self.recoveries.append((self.left_live_at, event.update_id))
+            self.left_live_at = None
+        self.states.append((event.book_state, event.reason))
 
     def take_levels(self, event: Event) -> None:
         """Apply a book update once its last record is there, all of it or nothing."""
@@ -226,8 +237,7 @@ class RingModel:
         if event.type in (EventType.BOOK_DELTA, EventType.BOOK_SNAPSHOT):
             book.take_levels(event)
         elif event.type == EventType.BOOK_STATE:
-            book.states.append((event.book_state, event.reason))
-            book.state_ids.append(event.update_id)
+            book.take_state(event)
         elif event.type == EventType.BBO:
             if event.flags & EventFlag.VENUE_QUOTE.value:
                 self.venue_quotes += 1
@@ -285,6 +295,175 @@ def assert_ring_is_true(sim: SimProcess, model: RingModel, symbol: str, depth: i
             for price, quantity in ring.side(side, depth)
         ]
         assert found == decimals(truth[side]), f"{symbol} {side} at update {ring.update_id}"
+
+
+# ---- what a fault costs, in events of the exchange ----
+
+ROOM_S = 3.0
+"""What a recovery may take beyond the waits that the fault and the configuration impose: room for a slow
+machine, and less than any time-out nobody should wait for (connect 5 s, REST and subscribe 10 s)."""
+
+SNAPSHOT_PAUSE_S = 0.5
+"""Of `mdp.snapshots`: from one snapshot of a book to its next at most, doubled with each failure."""
+
+UPDATES_PER_EVENT = 1.1
+"""Of the synthetic market; 1.05 on the average."""
+
+
+def updates_in(rate: float, seconds: float) -> int:
+    """Return how many updates of one book an exchange of that rate makes in `seconds`, at most.
+
+    A sim that is starved makes fewer, never more, so this bound is kinder to a slow machine than one in time.
+    """
+    return round(rate * UPDATES_PER_EVENT * seconds)
+
+
+def doubling_s(first_s: float, times: int, cap_s: float = float("inf")) -> float:
+    """Return the sum of so many waits, each twice the one before, at most the cap."""
+    return sum(min(first_s * 2**number, cap_s) for number in range(times))
+
+
+def strike(sim: SimProcess, kind: str, times: int = 1, **params: Any) -> int:
+    """Arm a fault, wait until it has struck so often, and return its number."""
+    number = int(sim.fault(kind, **params)["id"])
+    wait_fired(sim, number, times)
+    return number
+
+
+def wait_fired(sim: SimProcess, number: int, times: int = 1) -> None:
+    """Wait until an armed fault has struck."""
+
+    def fired() -> bool:
+        return any(fault["id"] == number and fault["fired"] >= times for fault in sim.faults())
+
+    wait_for(fired, lambda: f"fault {number} to strike {times} times: {sim.faults()}")
+
+
+class Watched:
+    """A provider whose books are LIVE, its ring read up to now, and what it had asked of the exchange so far.
+
+    From here on all is counted in events of the exchange: updates of its books, connections, snapshots.
+
+    Parameters
+    ----------
+    rate
+        Of the sim: events per second and symbol.
+    venue
+        The family that is watched; None for the first.
+    """
+
+    def __init__(
+        self, sim: SimProcess, provider: Provider, segment: str, *, rate: float, venue: str | None = None
+    ) -> None:
+        self.sim, self.provider, self.rate, self.venue = sim, provider, rate, venue
+        self.subscriber = Subscriber(segment)
+        self.model = RingModel(segment)
+        wait_live(provider)
+        self.ids = {
+            entry.venue_symbol: entry.symbol_id
+            for entry in self.subscriber.instruments
+            if venue in (None, entry.canonical_symbol.partition(":")[0])
+        }
+        self.model.advance(
+            lambda: all(self.model.books[id_].state == BookState.LIVE for id_ in self.ids.values()), "LIVE"
+        )
+        assert [self.model.books[id_].states for id_ in self.ids.values()] == [LIVE_ROAD] * len(self.ids)
+        self._asked_before = self._asked()
+
+    def _asked(self) -> tuple[int, Counter[str]]:
+        status = self.sim.status(self.venue)
+        return status["connections"], Counter(status["snapshots"])
+
+    def strike(self, kind: str, times: int = 1, **params: Any) -> int:
+        """Arm a fault of the family and wait until it has struck."""
+        return strike(self.sim, kind, times, venue=self.venue or "*", **params)
+
+    def arm(self, kind: str, **params: Any) -> int:
+        """Arm a fault of the family and return its number."""
+        return int(self.sim.fault(kind, venue=self.venue or "*", **params)["id"])
+
+    def lines(self) -> list[int]:
+        """Return the lines that are up."""
+        return [line.line for line in self.provider.health().engine.lines if line.up]
+
+    def states(self, symbol: str) -> list[tuple[BookState, StateReason]]:
+        """Return the states since the book was LIVE first."""
+        return self.model.books[self.ids[symbol]].states[len(LIVE_ROAD) :]
+
+    def updates(self, count: int, *symbols: str) -> None:
+        """Wait until these books, or all, have moved on `count` times."""
+        for id_ in [self.ids[symbol] for symbol in symbols or self.ids]:
+            for _ in range(count):
+                at = self.subscriber.book(id_).update_id
+                wait_for(lambda id_=id_, at=at: self.subscriber.book(id_).update_id > at, f"symbol {id_}")
+
+    def check(
+        self,
+        roads: dict[str, list[tuple[BookState, StateReason]]] | None = None,
+        *,
+        wait_s: float = 0.0,
+        connections: int = 0,
+        more_snapshots: int = 0,
+    ) -> None:
+        """Wait until each book went exactly its way, then hold them against the truth and count what it took.
+
+        Parameters
+        ----------
+        roads
+            States by symbol since the book was LIVE first. One that is not named must not have left LIVE: no
+            state in the ring, and `RingBook` has seen that each update followed the one before.
+        wait_s
+            What fault and configuration make a recovery wait beside `SNAPSHOT_PAUSE_S`, for the last snapshot
+            may have been just now. With `ROOM_S` they bound the updates of the exchange's book from the last
+            id the book was LIVE at to the first one it is LIVE at again.
+        connections
+            How many the exchange has accepted since, exactly.
+        more_snapshots
+            How many it was asked for, exactly, beside one for each time a book became LIVE.
+        """
+        roads = {symbol: (roads or {}).get(symbol, []) for symbol in self.ids}
+        self.model.advance(
+            lambda: all(len(self.states(symbol)) >= len(states) for symbol, states in roads.items()),
+            lambda: f"{roads}, not { ({symbol: self.states(symbol) for symbol in self.ids}) }",
+        )
+        if self.rate:
+            for _ in range(2):
+                self.updates(1)
+                self.assert_true()
+        self.assert_true()
+        self.model.catch_up()
+        assert {symbol: self.states(symbol) for symbol in self.ids} == roads
+        self.assert_over_within(wait_s)
+        asked, before = self._asked(), self._asked_before
+        assert asked[0] - before[0] == connections, "connections"
+        live = Counter({symbol: states.count(LIVE_ROAD[-1]) for symbol, states in roads.items()})
+        assert (asked[1] - before[1]).total() == live.total() + more_snapshots, (
+            f"snapshots: {asked[1] - before[1]}"
+        )
+        assert not (asked[1] - before[1]).keys() - (+live).keys(), "a snapshot of a book that was LIVE"
+
+    def assert_true(self) -> None:
+        """Hold every book, which must be LIVE, against the exchange's, and the ring's against the table's."""
+        for id_ in self.ids.values():
+            book = self.subscriber.book(id_, require_live=True)
+            assert_book_is_true(self.sim, book, self.venue)
+            assert_ring_equals_table(self.model, book)
+
+    def assert_over_within(self, wait_s: float) -> None:
+        """Bound what each recovery in the ring took."""
+        for symbol in self.ids:
+            taken = self.updates_missed(symbol)
+            bound = updates_in(self.rate, wait_s + SNAPSHOT_PAUSE_S + ROOM_S)
+            assert max(taken, default=0) <= bound, f"{symbol}: updates missed {taken}, bound {bound}"
+
+    def updates_missed(self, symbol: str) -> list[int]:
+        """Return how many updates of the exchange's book each recovery took."""
+
+        def changes(update_id: int) -> int:
+            return int(self.sim.truth(symbol, update_id, 1, venue=self.venue)["changes"])
+
+        recoveries = self.model.books[self.ids[symbol]].recoveries
+        return [changes(back) - changes(left) for left, back in recoveries]
 
 
 # ---- processes ----
