@@ -248,6 +248,16 @@ class Provider:
 
     def _list_instruments(self, venue: _Venue, cancelled: Callable[[], bool]) -> None:
         backoff = venue.section.backoff
+        own_wait = tenacity.wait_exponential(
+            multiplier=backoff.initial_ms / 1000, max=backoff.max_ms / 1000, exp_base=backoff.multiplier
+        ) + tenacity.wait_random(0, backoff.jitter * backoff.initial_ms / 1000)
+
+        def delay(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            retry_after_s = error.retry_after_s if isinstance(error, ConnectError) else -1
+            if retry_after_s > 0:  # for whatever else is asked of the venues of the pool, too
+                venue.scheduler.budget.pause(time.monotonic() + retry_after_s)
+            return max(own_wait(state), retry_after_s)
 
         def given_up(_: tenacity.RetryCallState) -> bool:
             return cancelled() or self._stop.is_set()
@@ -270,10 +280,7 @@ class Provider:
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(ConnectError),
-            wait=tenacity.wait_exponential(
-                multiplier=backoff.initial_ms / 1000, max=backoff.max_ms / 1000, exp_base=backoff.multiplier
-            )
-            + tenacity.wait_random(0, backoff.jitter * backoff.initial_ms / 1000),
+            wait=delay,
             stop=given_up,
             sleep=wait,
             before_sleep=tell,

@@ -57,6 +57,24 @@ def test_five_hundred_symbols_come_up_and_come_back(
 
 
 @pytest.mark.parametrize("status", [429, 418])
+def test_retry_after_of_the_first_request_is_obeyed(
+    start_sim: Callable[..., SimProcess],
+    start_provider: Callable[..., Provider],
+    segment: str,
+    status: int,
+) -> None:
+    sim = start_sim(symbols=["BTCUSDT"], seed=23, rate=50)
+    sim.fault("rest_error", status=status, retry_after=2)
+    provider = start_provider(settings(sim, segment, topology="fused"))
+    wait_live(provider)
+    (refusal,) = sim.counters()["refusals"]
+    # The list of instruments again, then the snapshot.
+    assert len(refusal["requestsAfter"]) == 2, refusal
+    assert refusal["requestsAfter"][0] >= 2.0, refusal
+    assert "early_request" not in sim.counters()["violations"]
+
+
+@pytest.mark.parametrize("status", [429, 418])
 def test_retry_after_is_obeyed_to_the_second(
     start_sim: Callable[..., SimProcess],
     start_provider: Callable[..., Provider],

@@ -155,8 +155,9 @@ std::vector<core::Instrument> Engine::fetch_instruments(std::size_t venue) {
   if (!response.error.empty()) throw ConnectError(where + response.error);
   if (response.status != 200) {
     const std::string words = runtime.venue->describe_rest_error(response.body());
-    throw ConnectError(where + "HTTP " + std::to_string(response.status) +
-                       (words.empty() ? "" : ", " + words));
+    throw ConnectError(
+        where + "HTTP " + std::to_string(response.status) + (words.empty() ? "" : ", " + words),
+        response.retry_after_s());
   }
   auto instruments = runtime.venue->parse_instruments(response.body());
   if (!instruments) throw ConnectError(where + instruments.error());
