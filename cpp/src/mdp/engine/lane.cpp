@@ -305,6 +305,8 @@ void Lane::hand_on(const core::RawMessage& raw) noexcept {
 void Lane::consume(const core::RawMessage& raw) noexcept {
   Line& line = line_of(raw.line_id);
   if (raw.kind == core::RawKind::Line) return tell_road(line, raw.line_state);
+  // Books go by what comes before the line is confirmed, too: if it is lost now, they must hear of it.
+  if (line.told == shm::LineState::Down) line.told = shm::LineState::Connecting;
   parse_.handle(raw);
   line.connector->release(raw);
 }
