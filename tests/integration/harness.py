@@ -143,6 +143,8 @@ class RingBook:
     recoveries: list[tuple[int, int]] = field(default_factory=list)
     """Update ids of the book when it left LIVE, and when it was LIVE again."""
     left_live_at: int | None = None
+    live_at: int | None = None
+    """Update id at which it was LIVE first."""
     book_bbo: tuple[tuple[int, int], tuple[int, int]] | None = None
     chunks: list[Event] = field(default_factory=list)
     largest_update: int = 0
@@ -169,6 +171,8 @@ class RingBook:
         elif event.book_state == BookState.LIVE and self.left_live_at is not None:
             self.recoveries.append((self.left_live_at, event.update_id))
             self.left_live_at = None
+        if event.book_state == BookState.LIVE and self.live_at is None:
+            self.live_at = event.update_id
         self.states.append((event.book_state, event.reason))
 
     def take_levels(self, event: Event) -> None:
@@ -273,6 +277,12 @@ class RingModel:
         """Return the book of a venue symbol."""
         return self.books[self.subscriber.instrument(symbol).symbol_id]
 
+    def book_when_live(self, symbol: str) -> RingBook:
+        """Take events until the book of a venue symbol is LIVE, and return it."""
+        book = self.book(symbol)
+        self.advance(lambda: book.state == BookState.LIVE, lambda: book.states)
+        return book
+
 
 def assert_ring_equals_table(model: RingModel, table: Book) -> None:
     """Advance the ring to the table's update, then compare all levels the table shows."""
@@ -321,6 +331,24 @@ def updates_in(rate: float, seconds: float) -> int:
 def doubling_s(first_s: float, times: int, cap_s: float = float("inf")) -> float:
     """Return the sum of so many waits, each twice the one before, at most the cap."""
     return sum(min(first_s * 2**number, cap_s) for number in range(times))
+
+
+def assert_soon_live(
+    sim: SimProcess,
+    symbol: str,
+    recoveries: list[tuple[int, int]],
+    rate: float,
+    wait_s: float,
+    venue: str | None = None,
+) -> None:
+    """Bound the updates of the exchange's book between these pairs of update ids: see `Watched.check`."""
+
+    def changes(update_id: int) -> int:
+        return int(sim.truth(symbol, update_id, 1, venue=venue)["changes"])
+
+    missed = [changes(back) - changes(left) for left, back in recoveries]
+    bound = updates_in(rate, wait_s + SNAPSHOT_PAUSE_S + ROOM_S)
+    assert max(missed, default=0) <= bound, f"{symbol}: updates missed {missed}, at most {bound} allowed"
 
 
 def strike(sim: SimProcess, kind: str, times: int = 1, **params: Any) -> int:
@@ -455,18 +483,8 @@ class Watched:
     def assert_over_within(self, wait_s: float) -> None:
         """Bound what each recovery in the ring took."""
         for symbol in self.ids:
-            taken = self.updates_missed(symbol)
-            bound = updates_in(self.rate, wait_s + SNAPSHOT_PAUSE_S + ROOM_S)
-            assert max(taken, default=0) <= bound, f"{symbol}: updates missed {taken}, bound {bound}"
-
-    def updates_missed(self, symbol: str) -> list[int]:
-        """Return how many updates of the exchange's book each recovery took."""
-
-        def changes(update_id: int) -> int:
-            return int(self.sim.truth(symbol, update_id, 1, venue=self.venue)["changes"])
-
-        recoveries = self.model.books[self.ids[symbol]].recoveries
-        return [changes(back) - changes(left) for left, back in recoveries]
+            recoveries = self.model.books[self.ids[symbol]].recoveries
+            assert_soon_live(self.sim, symbol, recoveries, self.rate, wait_s, self.venue)
 
 
 # ---- processes ----

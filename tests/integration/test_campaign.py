@@ -15,11 +15,14 @@ from typing import Any
 
 import pytest
 from integration.harness import (
+    SNAPSHOT_PAUSE_S,
     RingModel,
     all_live,
     assert_book_is_true,
     assert_ring_is_true,
+    assert_soon_live,
     descriptors,
+    doubling_s,
     threads,
     wait_for,
     wait_live,
@@ -29,6 +32,8 @@ from mdp.sim import SimProcess
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT"]
 LEVELS = 5
+RATE = 150
+IDLE_TIMEOUT_S = 1.5
 CI_SCENARIOS = 6  # in each topology: a dozen
 STRESS_SCENARIOS = int(os.environ.get("MDP_CAMPAIGN_SCENARIOS", "150"))  # in each topology
 STRESS_SEED = int(os.environ.get("MDP_CAMPAIGN_SEED", "1000"))
@@ -71,6 +76,27 @@ def random_fault(rng: random.Random) -> dict[str, Any]:
     )
 
 
+def wait_s(script: list[dict[str, Any]]) -> float:
+    """How long the faults of a script may keep a book from LIVE, all of them one after another."""
+    failed = sum(
+        fault["kind"] in ("snapshot_error", "snapshot_truncate", "snapshot_stale") for fault in script
+    )
+    attempts = sum(1 + fault.get("count", 1) for fault in script if fault["kind"] == "refuse_connect")
+    seconds = doubling_s(SNAPSHOT_PAUSE_S, failed) + 0.2 * (attempts + len(script))  # longest backoff: 200 ms
+    for fault in script:
+        if fault["kind"] in ("stall", "snapshot_delay_ms"):
+            seconds += fault["ms"] / 1000
+        elif fault["kind"] == "half_open":
+            seconds += IDLE_TIMEOUT_S
+        elif fault["kind"] == "snapshot_error":
+            seconds += fault["retry_after"]
+        elif fault["kind"] == "oversized":
+            seconds += fault["levels"] / RATE  # updates as well
+        # Each may strike while the one before is being recovered from: a snapshot more.
+        seconds += SNAPSHOT_PAUSE_S
+    return seconds
+
+
 def resident_kib() -> int:
     """Return the memory of this process that is in use."""
     with open("/proc/self/statm") as file:
@@ -89,6 +115,8 @@ class Campaign:
         self.looks = 0
         self.faults = 0
         self.fired: set[str] = set()
+        self.bounded = dict.fromkeys(SYMBOLS, 0)  # recoveries whose length has been looked at
+        self.wait_s = 0.0  # of the scenario before: its faults may still be under way
         sim.status()  # our own connection to the sim is open from here on
         self.threads = len(threads())
         self.descriptors = len(descriptors())
@@ -113,7 +141,18 @@ class Campaign:
             assert_book_is_true(self.sim, book)
             self.model.catch_up()
             assert_ring_is_true(self.sim, self.model, symbol, LEVELS)
+        self.each_was_soon_over(script)
         self.no_leak()
+
+    def each_was_soon_over(self, script: list[dict[str, Any]]) -> None:
+        """Bound each recovery since the last scenario in updates of the exchange's book."""
+        own_s = wait_s(script)
+        for symbol in SYMBOLS:
+            recoveries = self.model.book(symbol).recoveries
+            new = recoveries[self.bounded[symbol] :]
+            self.bounded[symbol] = len(recoveries)
+            assert_soon_live(self.sim, symbol, new, RATE, self.wait_s + own_s)
+        self.wait_s = own_s
 
     def look(self) -> None:
         before = self.provider.health().engine.events
@@ -153,10 +192,12 @@ def campaign(
     start_sim: Callable[..., SimProcess], provider_for: Callable[..., Provider], segment: str
 ) -> Callable[[], Campaign]:
     def start() -> Campaign:
-        sim = start_sim(symbols=SYMBOLS, seed=7, rate=150, weight_limit=1_000_000)
+        sim = start_sim(symbols=SYMBOLS, seed=7, rate=RATE, weight_limit=1_000_000)
         # Small snapshots cost little of the minute's budget, and are deep enough for what is compared.
         over = {"segment": {"levels": LEVELS}}
-        return Campaign(sim, provider_for(sim, snapshot_depth=100, idle_timeout_ms=1500, over=over), segment)
+        idle_timeout_ms = round(IDLE_TIMEOUT_S * 1000)
+        provider = provider_for(sim, snapshot_depth=100, idle_timeout_ms=idle_timeout_ms, over=over)
+        return Campaign(sim, provider, segment)
 
     return start
 
