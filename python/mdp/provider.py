@@ -21,7 +21,6 @@ from mdp._core import (
     ControlKind,
     EngineHealth,
     Instrument,
-    LineState,
     StateReason,
     format_decimal,
 )
@@ -47,11 +46,6 @@ class _Venue:
     index: int
     scheduler: SnapshotScheduler
     listed: dict[str, Instrument] = field(default_factory=dict)
-    up_since: float | None = None
-
-    @property
-    def exchange_id(self) -> int:
-        return next((instrument.exchange_id for instrument in self.listed.values()), 0)
 
 
 @dataclass(frozen=True)
@@ -332,11 +326,11 @@ class Provider:
 
         Not sooner after their line came up than their subscription takes, or deltas would be missed.
         """
-        if venue.up_since is None:
-            return
         quiet_s = venue.section.quiet_sync_ms / 1000
         for symbol_id, since in self._stale_since.items():
-            if self._symbols[symbol_id].venue is venue and now >= max(since, venue.up_since) + quiet_s:
+            if self._symbols[symbol_id].venue is not venue or now < since + quiet_s:
+                continue
+            if engine.up_for_ns(symbol_id) >= quiet_s * 1e9:
                 self._stale_since[symbol_id] = now  # asked again if nothing comes of it
                 engine.begin_sync(symbol_id)
 
@@ -346,7 +340,7 @@ class Provider:
         elif event.kind == ControlKind.SNAPSHOT:
             self._on_snapshot(event, now)
         elif event.kind == ControlKind.LINE_STATE:
-            self._on_line_state(event, now)
+            pass  # the connector logs it, with address and cause
         elif event.kind == ControlKind.REPLY:
             told = log.warning if event.is_venue_error else log.debug
             name = "venue.refused" if event.is_venue_error else "venue.ack"
@@ -421,13 +415,6 @@ class Provider:
             book=top(event.book_top),
             venue=top(event.venue_top),
         )
-
-    def _on_line_state(self, event: ControlEvent, now: float) -> None:
-        # The connector logs the change itself, with address and cause.
-        if event.line_state == LineState.UP:
-            for venue in self._venues:
-                if venue.exchange_id == event.exchange_id:
-                    venue.up_since = now
 
 
 def _engine_config(config: Config) -> _core.EngineConfig:

@@ -580,6 +580,14 @@ std::vector<ControlEvent> Engine::take_control_events(std::size_t max) {
   return events;
 }
 
+std::int64_t Engine::up_for_ns(core::SymbolId id) const {
+  std::int64_t longest = -1;
+  const SymbolRuntime& symbol = symbol_at(id);
+  if (!symbol.placed()) return longest;
+  for (const Lane* lane : symbol.bundles.front()->lanes) longest = std::max(longest, lane->up_for_ns());
+  return longest;
+}
+
 SymbolHealth Engine::symbol_health(core::SymbolId id) const {
   symbol_at(id);
   const SymbolStatus& status = symbol_status_[id];

@@ -118,6 +118,17 @@ void Lane::fetch_snapshot(std::string target, net::RestClient::Callback callback
   active().connector->fetch_snapshot(std::move(target), venue_config_.rest_timeout, std::move(callback));
 }
 
+std::int64_t Lane::up_for_ns() const noexcept {
+  std::int64_t longest = -1;
+  const std::int64_t now_ns = sys::monotonic_ns();
+  for (const Line& line : lines_) {
+    // acquire: pairs with the release store in mark_up(). relaxed: a time.
+    if (!line.up.load(std::memory_order_acquire)) continue;
+    longest = std::max(longest, now_ns - line.up_since_ns.load(std::memory_order_relaxed));
+  }
+  return longest;
+}
+
 void Lane::append_health(std::vector<LineHealth>& health) const {
   const std::lock_guard lock(lines_mutex_);
   for (const Line& line : lines_) {
@@ -225,7 +236,7 @@ net::Requests Lane::on_connected(Line& line) {
 void Lane::mark_up(Line& line) noexcept {
   // relaxed: a time.
   line.up_since_ns.store(sys::monotonic_ns(), std::memory_order_relaxed);
-  // release: pairs with the acquire loads in append_health() and tend_renewal().
+  // release: pairs with the acquire loads in append_health(), up_for_ns() and tend_renewal().
   line.up.store(true, std::memory_order_release);
 }
 
@@ -329,7 +340,7 @@ void Lane::on_line_state(Line& line, shm::LineState state, net::LineReason reaso
     const std::lock_guard lock(subscriptions_mutex_);
     line.connected = false;
     line.pending.clear();
-    // release: pairs with the acquire loads in append_health() and tend_renewal().
+    // release: pairs with the acquire loads in append_health(), up_for_ns() and tend_renewal().
     line.up.store(false, std::memory_order_release);
   }
   tell_control(line, state, detail.empty() ? net::to_string(reason) : detail);
