@@ -39,8 +39,9 @@ struct Assembly {
 // One of the lines a symbol rides.
 struct OrderBookManager::EntryLine {
   core::LineId id;
-  bool proven = false;  // brought an update of this symbol since it is up
-  Assembly chunks;      // of what the line brings, which is one update after the other
+  bool proven = false;    // brought an update of this symbol since it is up
+  bool rejected = false;  // the venue refuses the symbol's book on it
+  Assembly chunks;        // of what the line brings, which is one update after the other
 };
 
 struct OrderBookManager::Entry {
@@ -87,7 +88,7 @@ struct OrderBookManager::Entry {
         next(options.depth_cap, &pool) {
     book.reserve(options.reserve_levels);
     next.reserve(options.reserve_levels);
-    for (const core::LineId id : line_ids) lines.push_back({id, false, {}});
+    for (const core::LineId id : line_ids) lines.push_back({id, false, false, {}});
   }
 
   EntryLine* line(core::LineId id) noexcept {
@@ -113,8 +114,8 @@ struct OrderBookManager::Entry {
 // Distrust        reason changes                 STALE                              STALE
 // LineDown        reason changes                 STALE                              STALE
 //                 (only when no other line covers the symbol; the same for Distrust of what one line brought)
-// SyncRequest     line up, rest: SYNCING,        -                                  -
-//                 snapshot wanted
+// SyncRequest     line up that brings it, rest:  -                                  -
+//                 SYNCING, snapshot wanted
 // Remove          STALE, no book                 STALE, no book                     STALE, no book
 //
 // Distrust is a parser's Invalidate, a broken delta, or request_resync() of control, which goes on with a
@@ -192,7 +193,10 @@ void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
     case UpdateType::Liquidation:
       return on_liquidation(*entry, message);
     case UpdateType::Invalidate:
-      if (EntryLine* line = entry->line(header.line_id)) line->chunks.active = false;
+      if (EntryLine* line = entry->line(header.line_id)) {
+        line->chunks.active = false;
+        if (static_cast<StateReason>(header.reason) == StateReason::Rejected) line->rejected = true;
+      }
       if (other_line_covers(*entry, header)) return;  // it brings what could not be read here
       return dispatch(*entry, Input::Distrust, {&header, {}, {}});
     case UpdateType::Line:
@@ -208,7 +212,10 @@ void OrderBookManager::on_book_chunk(Entry& entry, const NormalizedMessage& chun
   const bool rides_line = delta || entry.rule->snapshot_source == core::SnapshotSource::Stream;
   EntryLine* const line = rides_line ? entry.line(header.line_id) : nullptr;
   if (rides_line && line == nullptr) return counters_.unroutable.add();
-  if (line != nullptr) line->proven = true;
+  if (line != nullptr) {
+    line->proven = true;
+    line->rejected = false;
+  }
   Assembly& assembly = line != nullptr ? line->chunks : entry.rest_chunks;
   const std::span bids(chunk.bids(), header.bid_count);
   const std::span asks(chunk.asks(), header.ask_count);
@@ -319,7 +326,11 @@ void OrderBookManager::start_buffering(Entry& entry, const Update& delta) noexce
 }
 
 void OrderBookManager::start_empty(Entry& entry, const Update&) noexcept {
-  if (entry.lines_up != 0 && entry.rule->snapshot_source == core::SnapshotSource::Rest) {
+  // A line that was refused the symbol brings nothing to follow a snapshot.
+  const bool carried = std::any_of(entry.lines.begin(), entry.lines.end(), [this](const EntryLine& line) {
+    return lines_[line.id].up && !line.rejected;
+  });
+  if (carried && entry.rule->snapshot_source == core::SnapshotSource::Rest) {
     begin_syncing(entry, StateReason::Subscribed);
   }
 }
@@ -400,7 +411,8 @@ void OrderBookManager::set_line_counters(core::LineId line, LineCounters& counte
 // Whether whatever happens to the symbol from now on comes on this line.
 bool OrderBookManager::covers(const EntryLine& line, std::int64_t now_ns) const noexcept {
   const LineStatus& status = lines_[line.id];
-  return status.up && (line.proven || now_ns - status.up_since_ns >= options_.line_settle_ns);
+  return status.up && !line.rejected &&
+         (line.proven || now_ns - status.up_since_ns >= options_.line_settle_ns);
 }
 
 // Whether the symbol has another line than that of `cause`, so that nothing is lost with what `cause` tells.
@@ -416,7 +428,7 @@ bool OrderBookManager::hole_may_be_filled(const Entry& entry) const noexcept {
   const std::span<const DeltaBuffer::Delta> waiting = entry.buffer.deltas();
   if (waiting.empty()) return true;
   return std::any_of(entry.lines.begin(), entry.lines.end(), [&](const EntryLine& line) {
-    return lines_[line.id].up &&
+    return lines_[line.id].up && !line.rejected &&
            std::none_of(waiting.begin(), waiting.end(), [&](const DeltaBuffer::Delta& delta) {
              return delta.header.line_id == line.id && check(entry, delta.header) == SequenceVerdict::Gap;
            });

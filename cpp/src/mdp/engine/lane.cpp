@@ -286,15 +286,18 @@ void Lane::reject(const Line& line, const core::Subscription& subscription,
     event.set_text(reply.text);
   });
   if (instrument == nullptr || subscription.channel != core::Channel::Depth) return;
-  core::MessageHeader& header = sink_->slot().header;
-  header = {};
-  header.update_type = core::UpdateType::Invalidate;
-  header.reason = static_cast<std::uint8_t>(shm::StateReason::Rejected);
-  header.symbol_id = instrument->symbol_id;
-  header.exchange_id = venue_.exchange_id();
-  header.line_id = line.id;
-  header.recv_ts_ns = sys::now_ns();
-  sink_->commit();
+  // The connection that replaces this one some day will not ask for it either.
+  for (const Line& each : lines_) {
+    core::MessageHeader& header = sink_->slot().header;
+    header = {};
+    header.update_type = core::UpdateType::Invalidate;
+    header.reason = static_cast<std::uint8_t>(shm::StateReason::Rejected);
+    header.symbol_id = instrument->symbol_id;
+    header.exchange_id = venue_.exchange_id();
+    header.line_id = each.id;
+    header.recv_ts_ns = sys::now_ns();
+    sink_->commit();
+  }
 }
 
 // Parser thread.
