@@ -11,6 +11,7 @@ from integration.harness import (
     RingModel,
     Watched,
     assert_book_is_true,
+    assert_soon_live,
     recovery,
     settings,
     strike,
@@ -204,6 +205,35 @@ def test_a_refused_subscription_affects_its_symbol_alone(
         if connections == 1:
             strike(sim, "disconnect", mode="reset")
             model.advance(lambda: model.lines == ["UP", "DOWN", "UP"], lambda: model.lines)
+
+
+def test_a_stream_that_is_acknowledged_and_silent_is_found_out(
+    sim: SimProcess, start_provider: Callable[..., Provider], segment: str
+) -> None:
+    silence_s = 5.0  # BookOptions::max_silence_ns
+    sim.fault("subscribe_silent", stream="btcusdt@depth*", count=0)
+    # At first the book is taken for a quiet one.
+    provider = start_provider(settings(sim, segment, topology="fused", quiet_sync_ms=100))
+    watched = Watched(sim, provider, segment, rate=RATE)
+    book = watched.model.book("BTCUSDT")
+    watched.model.advance(lambda: book.state == BookState.STALE, lambda: book.states)
+    now = sim.truth("BTCUSDT", depth=1)["updateId"]
+    assert_soon_live(sim, "BTCUSDT", [(book.left_live_at, now)], RATE, silence_s)
+    # As long as only quotes come it stays so; the other book, on the same line, never knows.
+    watched.updates(2 * RATE // 5, "ETHUSDT")
+    watched.model.catch_up()
+    assert watched.states("BTCUSDT") == [(BookState.STALE, StateReason.GAP)]
+    assert watched.states("ETHUSDT") == []
+    # A connection on which it speaks brings the book back.
+    sim.clear_faults()
+    watched.strike("disconnect", mode="reset")
+    lost = recovery(StateReason.DISCONNECTED)
+    watched.model.advance(
+        lambda: watched.states("BTCUSDT") == [(BookState.STALE, StateReason.GAP), *lost],
+        lambda: watched.states("BTCUSDT"),
+    )
+    watched.model.advance(lambda: watched.states("ETHUSDT") == lost, lambda: watched.states("ETHUSDT"))
+    watched.assert_true()
 
 
 def test_a_request_without_an_answer_makes_the_connection_anew(

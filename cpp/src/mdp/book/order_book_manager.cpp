@@ -41,7 +41,10 @@ struct OrderBookManager::EntryLine {
   core::LineId id;
   bool proven = false;    // brought an update of this symbol since it is up
   bool rejected = false;  // the venue refuses the symbol's book on it
+  bool silent = false;    // the venue sends quotes of the symbol, and no update, on this connection
   Assembly chunks;        // of what the line brings, which is one update after the other
+
+  bool brings() const noexcept { return !rejected && !silent; }
 };
 
 struct OrderBookManager::Entry {
@@ -67,6 +70,7 @@ struct OrderBookManager::Entry {
   SeenIds aggregates;
   MessageHeader last_quote{};
   Bbo last_quote_bbo;
+  std::int64_t behind_ns = 0;  // how long quotes have been ahead of the LIVE book without an update
   std::int64_t last_mark_ts_ns = 0;
   MessageHeader last_liquidation{};
   shm::LiquidationBody last_liquidation_body{};
@@ -88,7 +92,7 @@ struct OrderBookManager::Entry {
         next(options.depth_cap, &pool) {
     book.reserve(options.reserve_levels);
     next.reserve(options.reserve_levels);
-    for (const core::LineId id : line_ids) lines.push_back({id, false, false, {}});
+    for (const core::LineId id : line_ids) lines.push_back({id, false, false, false, {}});
   }
 
   EntryLine* line(core::LineId id) noexcept {
@@ -214,7 +218,7 @@ void OrderBookManager::on_book_chunk(Entry& entry, const NormalizedMessage& chun
   if (rides_line && line == nullptr) return counters_.unroutable.add();
   if (line != nullptr) {
     line->proven = true;
-    line->rejected = false;
+    line->rejected = line->silent = false;
   }
   Assembly& assembly = line != nullptr ? line->chunks : entry.rest_chunks;
   const std::span bids(chunk.bids(), header.bid_count);
@@ -282,7 +286,7 @@ void OrderBookManager::on_line(const MessageHeader& line) noexcept {
     if (up && !was_up) ++entry->lines_up;
     if (!up && was_up) --entry->lines_up;
     if (up) continue;
-    lost->proven = false;
+    lost->proven = lost->silent = false;
     lost->chunks.active = false;  // the rest of a chunked update will not come
     if (!other_line_covers(*entry, line)) {
       dispatch(*entry, Input::LineDown, {&cause, {}, {}});
@@ -326,9 +330,9 @@ void OrderBookManager::start_buffering(Entry& entry, const Update& delta) noexce
 }
 
 void OrderBookManager::start_empty(Entry& entry, const Update&) noexcept {
-  // A line that was refused the symbol brings nothing to follow a snapshot.
+  // A line that does not bring the symbol brings nothing to follow a snapshot.
   const bool carried = std::any_of(entry.lines.begin(), entry.lines.end(), [this](const EntryLine& line) {
-    return lines_[line.id].up && !line.rejected;
+    return lines_[line.id].up && line.brings();
   });
   if (carried && entry.rule->snapshot_source == core::SnapshotSource::Rest) {
     begin_syncing(entry, StateReason::Subscribed);
@@ -376,6 +380,7 @@ void OrderBookManager::apply_live(Entry& entry, const Update& delta) noexcept {
 bool OrderBookManager::apply_next(Entry& entry, const Update& delta) noexcept {
   const std::size_t reached = entry.book.apply_update(delta.bids, delta.asks, options_.table_levels);
   entry.joined = true;
+  entry.behind_ns = 0;
   entry.last_id = delta.header->last_update_id;
   entry.book.set_update_id(entry.last_id);
   if (entry.rule->crossed == core::CrossedPolicy::Resync && entry.book.crossed()) {
@@ -411,7 +416,7 @@ void OrderBookManager::set_line_counters(core::LineId line, LineCounters& counte
 // Whether whatever happens to the symbol from now on comes on this line.
 bool OrderBookManager::covers(const EntryLine& line, std::int64_t now_ns) const noexcept {
   const LineStatus& status = lines_[line.id];
-  return status.up && !line.rejected &&
+  return status.up && line.brings() &&
          (line.proven || now_ns - status.up_since_ns >= options_.line_settle_ns);
 }
 
@@ -428,7 +433,7 @@ bool OrderBookManager::hole_may_be_filled(const Entry& entry) const noexcept {
   const std::span<const DeltaBuffer::Delta> waiting = entry.buffer.deltas();
   if (waiting.empty()) return true;
   return std::any_of(entry.lines.begin(), entry.lines.end(), [&](const EntryLine& line) {
-    return lines_[line.id].up && !line.rejected &&
+    return lines_[line.id].up && line.brings() &&
            std::none_of(waiting.begin(), waiting.end(), [&](const DeltaBuffer::Delta& delta) {
              return delta.header.line_id == line.id && check(entry, delta.header) == SequenceVerdict::Gap;
            });
@@ -606,6 +611,7 @@ void OrderBookManager::install(Entry& entry, const Update& snapshot) noexcept {
   std::swap(entry.book, entry.next);
   entry.next.clear();  // its blocks serve other books meanwhile
   entry.book.set_update_id(entry.last_id);
+  entry.behind_ns = 0;
   entry.buffer.clear();
   const std::size_t bid_count = entry.book.bid_count();
   scratch_.resize(bid_count + entry.book.ask_count());
@@ -754,15 +760,31 @@ void OrderBookManager::on_quote(Entry& entry, const NormalizedMessage& message) 
   if (id != 0 && (id < last || (id == last && quote == entry.last_quote_bbo))) {
     return counters_.duplicates.add();
   }
+  const std::int64_t step_ns = message.header.recv_ts_ns - entry.last_quote.recv_ts_ns;
   entry.last_quote = message.header;
   entry.last_quote_bbo = quote;
   emit_quote(entry, message);
+  if (entry.state == BookState::Live && id > entry.last_id) {
+    // Quotes run ahead of the batch that holds their id. A held-up line brings both late: its pause counts as
+    // one short step, for the batch comes with the next frames.
+    entry.behind_ns += std::clamp<std::int64_t>(step_ns, 0, options_.max_silence_ns / 10);
+    if (entry.behind_ns > options_.max_silence_ns) return silent(entry, message.header);
+  }
   if (!options_.self_audit || id == 0) return;
   if (entry.audit == nullptr) entry.audit = std::make_unique<QuoteAudit>();
   const QuoteAudit::Result result = entry.audit->on_quote(id, quote);
   if (result.verdict == QuoteAudit::Verdict::Unknown) return;
   entry.last_header = message.header;
   audit(entry, result, id);
+}
+
+// The venue said yes to the subscription and sends nothing: the book is not right any more, and would not be for
+// long with another snapshot. Until a line brings an update, or is made anew, it is STALE.
+void OrderBookManager::silent(Entry& entry, const MessageHeader& quote) noexcept {
+  for (EntryLine& line : entry.lines) line.silent = lines_[line.id].up;
+  entry.last_header = quote;
+  counters_.gaps.add();
+  go_stale(entry, StateReason::Gap);
 }
 
 void OrderBookManager::audit(Entry& entry, const QuoteAudit::Result& result,

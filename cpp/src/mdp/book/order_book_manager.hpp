@@ -77,6 +77,9 @@ struct BookOptions {
   std::size_t max_deltas_behind_hole = 256;
   // A line that is up for so long brings every symbol it carries, even those that have been quiet.
   std::int64_t line_settle_ns = 1'000'000'000;
+  // A LIVE book that the venue's quotes have been ahead of for so long (by receive time, a pause between two of
+  // them counting a tenth of it at most) without one update is STALE (Gap): its stream is silent.
+  std::int64_t max_silence_ns = 5'000'000'000;
   // Where the levels of all books lie; outlives the manager. Huge pages pay from some hundred books on.
   std::pmr::memory_resource* memory = std::pmr::new_delete_resource();
 };
@@ -186,6 +189,7 @@ class OrderBookManager {
   void wait_behind_hole(Entry& entry, const Update& delta) noexcept;
   void apply_waiting(Entry& entry) noexcept;
   void gap(Entry& entry) noexcept;
+  void silent(Entry& entry, const core::MessageHeader& quote) noexcept;
   void audit(Entry& entry, const QuoteAudit::Result& result, std::uint64_t update_id) noexcept;
 
   Entry* route(core::SymbolId symbol) noexcept { return symbol < routes_.size() ? routes_[symbol] : nullptr; }
