@@ -312,6 +312,8 @@ void bind_engine(nb::module_& module) {
            "Return the symbol_ids that began to wait for a snapshot since the last call.")
       .def("take_control_events", &Engine::take_control_events, "max"_a = 1024, unlocked,
            "Return up to `max` events, oldest first.")
+      .def("up_for_ns", &Engine::up_for_ns, "symbol_id"_a,
+           "How long a line that carries the symbol's book has been up, the longest of them; -1: none is.")
       .def("symbol_health", &Engine::symbol_health, "symbol_id"_a)
       .def("health", &Engine::health)
       .def_prop_ro("topology", &Engine::topology, "What AUTO came to.")

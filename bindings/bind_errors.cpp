@@ -22,7 +22,10 @@ void translate(const std::exception_ptr& pointer, void*) {
   } catch (const ConfigError& error) {
     raise("ConfigError", error);
   } catch (const ConnectError& error) {
-    raise("ConnectError", error);
+    const nb::object type = nb::module_::import_("mdp.errors").attr("ConnectError");
+    const nb::object made = type(error.what());
+    made.attr("retry_after_s") = error.retry_after_s();
+    PyErr_SetObject(type.ptr(), made.ptr());
   } catch (const SegmentError& error) {
     raise("SegmentError", error);
   } catch (const Error& error) {

@@ -12,7 +12,15 @@ class ConfigError(MdpError):
 
 
 class ConnectError(MdpError):
-    """A venue that could not be reached or gave an unusable answer."""
+    """A venue that could not be reached or gave an unusable answer.
+
+    Attributes
+    ----------
+    retry_after_s : int
+        Seconds the venue wants to be left alone for; -1 where it does not say.
+    """
+
+    retry_after_s: int = -1
 
 
 class SegmentError(MdpError):

@@ -21,7 +21,6 @@ from mdp._core import (
     ControlKind,
     EngineHealth,
     Instrument,
-    LineState,
     StateReason,
     format_decimal,
 )
@@ -54,11 +53,6 @@ class _Venue:
     failure: Exception | None = None
     """Why there will be no list of instruments."""
     lister: threading.Thread | None = None
-    up_since: float | None = None
-
-    @property
-    def exchange_id(self) -> int:
-        return next((instrument.exchange_id for instrument in (self.listed or {}).values()), 0)
 
 
 @dataclass(frozen=True)
@@ -261,7 +255,7 @@ class Provider:
         # Counted by address: the venue's own and a stand-in at another one have nothing to share.
         key = (pool, urlsplit(section.rest_url).hostname)
         budget = self._budgets.setdefault(key, RestBudget(weight_per_minute))
-        scheduler = SnapshotScheduler(budget, weight)
+        scheduler = SnapshotScheduler(budget, weight, lost_after_s=2 * section.rest_timeout_ms / 1000 + 1)
         audits = AuditScheduler(scheduler, section.rest_audit_s)
         self._venues.append(_Venue(section, path, index, scheduler, audits))
 
@@ -311,6 +305,16 @@ class Provider:
 
     def _list_instruments(self, venue: _Venue, cancelled: Callable[[], bool]) -> dict[str, Instrument]:
         backoff = venue.section.backoff
+        own_wait = tenacity.wait_exponential(
+            multiplier=backoff.initial_ms / 1000, max=backoff.max_ms / 1000, exp_base=backoff.multiplier
+        ) + tenacity.wait_random(0, backoff.jitter * backoff.initial_ms / 1000)
+
+        def delay(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            retry_after_s = error.retry_after_s if isinstance(error, ConnectError) else -1
+            if retry_after_s > 0:  # for whatever else is asked of the venues of the pool, too
+                venue.scheduler.budget.pause(time.monotonic() + retry_after_s)
+            return max(own_wait(state), retry_after_s)
 
         def given_up(_: tenacity.RetryCallState) -> bool:
             return cancelled() or self._stop.is_set()
@@ -334,10 +338,7 @@ class Provider:
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(ConnectError),
-            wait=tenacity.wait_exponential(
-                multiplier=backoff.initial_ms / 1000, max=backoff.max_ms / 1000, exp_base=backoff.multiplier
-            )
-            + tenacity.wait_random(0, backoff.jitter * backoff.initial_ms / 1000),
+            wait=delay,
             stop=given_up,
             sleep=wait,
             before_sleep=tell,
@@ -370,6 +371,10 @@ class Provider:
 
     def _run(self) -> None:
         engine = self._running_engine()
+
+        def syncing(symbol_id: int) -> bool:
+            return engine.symbol_health(symbol_id).state == BookState.SYNCING
+
         while not self._stop.wait(_CONTROL_INTERVAL_S):
             now = time.monotonic()
             with self._lock:
@@ -380,7 +385,7 @@ class Provider:
                         symbol.venue.scheduler.want(symbol_id)
                 for venue in self._venues:
                     self._wake_quiet_symbols(engine, venue, now)
-                    for symbol_id in venue.scheduler.take(now):
+                    for symbol_id in venue.scheduler.take(now, syncing):
                         engine.fetch_snapshot(symbol_id)
                     if (audited := venue.audits.take(now, self._is_live)) is not None:
                         engine.audit(audited)
@@ -393,11 +398,11 @@ class Provider:
 
         Not sooner after their line came up than their subscription takes, or deltas would be missed.
         """
-        if venue.up_since is None:
-            return
         quiet_s = venue.section.quiet_sync_ms / 1000
         for symbol_id, since in self._stale_since.items():
-            if self._symbols[symbol_id].venue is venue and now >= max(since, venue.up_since) + quiet_s:
+            if self._symbols[symbol_id].venue is not venue or now < since + quiet_s:
+                continue
+            if engine.up_for_ns(symbol_id) >= quiet_s * 1e9:
                 self._stale_since[symbol_id] = now  # asked again if nothing comes of it
                 engine.begin_sync(symbol_id)
 
@@ -409,7 +414,7 @@ class Provider:
         elif event.kind == ControlKind.AUDIT_SNAPSHOT:
             self._on_audit_snapshot(event, now)
         elif event.kind == ControlKind.LINE_STATE:
-            self._on_line_state(event, now)
+            pass  # the connector logs it, with address and cause
         elif event.kind == ControlKind.REPLY:
             told = log.warning if event.is_venue_error else log.debug
             name = "venue.refused" if event.is_venue_error else "venue.ack"
@@ -493,13 +498,6 @@ class Provider:
             book=top(event.book_top),
             venue=top(event.venue_top),
         )
-
-    def _on_line_state(self, event: ControlEvent, now: float) -> None:
-        # The connector logs the change itself, with address and cause.
-        if event.line_state == LineState.UP:
-            for venue in self._venues:
-                if venue.exchange_id == event.exchange_id:
-                    venue.up_since = now
 
 
 def _engine_config(config: Config) -> _core.EngineConfig:

@@ -74,6 +74,9 @@ class SnapshotScheduler:
         What one snapshot costs.
     max_in_flight
         Requests under way at once.
+    lost_after_s
+        A request that nothing was heard of for so long has failed: more than its own time-out, so that only
+        word of it that was lost within the program is given up.
     rng
         Source of the jitter.
     """
@@ -81,30 +84,40 @@ class SnapshotScheduler:
     budget: RestBudget
     weight: int
     max_in_flight: int = 4
+    lost_after_s: float = 60.0
     initial_retry_s: float = 0.5
     max_retry_s: float = 30.0
     rng: random.Random = field(default_factory=random.Random)
 
     _waiting: deque[int] = field(default_factory=deque)
-    _in_flight: set[int] = field(default_factory=set)
+    _in_flight: dict[int, float] = field(default_factory=dict)  # when it went out
+    _again: set[int] = field(default_factory=set)  # wanted once more while one was under way
     _not_before: dict[int, float] = field(default_factory=dict)
     _failures: dict[int, int] = field(default_factory=dict)
 
     def want(self, symbol_id: int) -> None:
-        """Note that a book waits for a snapshot. Does nothing if one is on its way or waiting."""
-        if symbol_id not in self._in_flight and symbol_id not in self._waiting:
+        """Note that a book waits for a snapshot. One under way may be too old for it: then it is another."""
+        if symbol_id in self._in_flight:
+            self._again.add(symbol_id)
+        elif symbol_id not in self._waiting:
             self._waiting.append(symbol_id)
 
     def forget(self, symbol_id: int) -> None:
         """Drop a symbol that is no longer subscribed to."""
         if symbol_id in self._waiting:
             self._waiting.remove(symbol_id)
-        self._in_flight.discard(symbol_id)
+        self._in_flight.pop(symbol_id, None)
+        self._again.discard(symbol_id)
         self._not_before.pop(symbol_id, None)
         self._failures.pop(symbol_id, None)
 
-    def take(self, now: float) -> list[int]:
-        """Return the symbols to fetch at `now` (seconds, monotonic); they count as under way from here on."""
+    def take(self, now: float, still_wanted: Callable[[int], bool] = lambda _: True) -> list[int]:
+        """Return the symbols to fetch at `now` (seconds, monotonic); they count as under way from here on.
+
+        Those that are not `still_wanted` when their turn comes are dropped.
+        """
+        for symbol_id in [id_ for id_, since in self._in_flight.items() if now - since > self.lost_after_s]:
+            self.failed(symbol_id, now)
         chosen: list[int] = []
         for _ in range(len(self._waiting)):
             if len(self._in_flight) >= self.max_in_flight or not self.budget.affords(self.weight, now):
@@ -113,7 +126,9 @@ class SnapshotScheduler:
             if now < self._not_before.get(symbol_id, 0.0):
                 self._waiting.append(symbol_id)
                 continue
-            self._in_flight.add(symbol_id)
+            if not still_wanted(symbol_id):
+                continue
+            self._in_flight[symbol_id] = now
             self.budget.spend(self.weight, now)
             chosen.append(symbol_id)
         return chosen
@@ -124,17 +139,21 @@ class SnapshotScheduler:
         The same book may want another at once (the snapshot was older than its deltas): it waits a moment,
         since each costs weight.
         """
-        self._in_flight.discard(symbol_id)
+        self._in_flight.pop(symbol_id, None)
         self._failures.pop(symbol_id, None)
         self._not_before[symbol_id] = now + self.initial_retry_s * self.rng.uniform(0.5, 1.0)
         self.budget.learn(used_weight, now)
+        if symbol_id in self._again:
+            self._again.remove(symbol_id)
+            self.want(symbol_id)
 
     def failed(self, symbol_id: int, now: float, retry_after_s: float = -1, used_weight: int = -1) -> float:
         """Note a failure and return how long until the next attempt, in seconds.
 
         `retry_after_s` is the venue's own word (429, 418): nothing at all is fetched before.
         """
-        self._in_flight.discard(symbol_id)
+        self._in_flight.pop(symbol_id, None)
+        self._again.discard(symbol_id)
         failures = self._failures.get(symbol_id, 0)
         self._failures[symbol_id] = failures + 1
         step = min(self.max_retry_s, self.initial_retry_s * 2.0 ** min(failures, 30))

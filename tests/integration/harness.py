@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -140,11 +140,17 @@ class RingBook:
     asks: dict[int, int] = field(default_factory=dict)
     update_id: int = 0
     states: list[tuple[BookState, StateReason]] = field(default_factory=list)
-    state_ids: list[int] = field(default_factory=list)
+    recoveries: list[tuple[int, int]] = field(default_factory=list)
+    """Update ids of the book when it left LIVE, and when it was LIVE again."""
+    left_live_at: int | None = None
+    live_at: int | None = None
+    """Update id at which it was LIVE first."""
     book_bbo: tuple[tuple[int, int], tuple[int, int]] | None = None
     chunks: list[Event] = field(default_factory=list)
     snapshot_is_last: bool = False
     largest_update: int = 0
+    marks: int = 0
+    """Mark prices so far: where nothing else happens they are the clock."""
 
     def best(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return the best (price, quantity) of both sides."""
@@ -160,6 +166,17 @@ class RingBook:
     def state(self) -> BookState:
         """The newest state."""
         return self.states[-1][0] if self.states else BookState.STALE
+
+    def take_state(self, event: Event) -> None:
+        """Note a change of state."""
+        if self.state == BookState.LIVE and event.book_state != BookState.LIVE:
+            self.left_live_at = self.update_id
+        elif event.book_state == BookState.LIVE and self.left_live_at is not None:
+            self.recoveries.append((self.left_live_at, event.update_id))
+            self.left_live_at = None
+        if event.book_state == BookState.LIVE and self.live_at is None:
+            self.live_at = event.update_id
+        self.states.append((event.book_state, event.reason))
 
     def take_levels(self, event: Event) -> None:
         """Apply a book update once its last record is there, all of it or nothing."""
@@ -229,8 +246,9 @@ class RingModel:
         if event.type in (EventType.BOOK_DELTA, EventType.BOOK_SNAPSHOT):
             book.take_levels(event)
         elif event.type == EventType.BOOK_STATE:
-            book.states.append((event.book_state, event.reason))
-            book.state_ids.append(event.update_id)
+            book.take_state(event)
+        elif event.type == EventType.MARK_PRICE:
+            book.marks += 1
         elif event.type == EventType.BBO:
             if event.flags & EventFlag.VENUE_QUOTE.value:
                 self.venue_quotes += 1
@@ -266,6 +284,12 @@ class RingModel:
         """Return the book of a venue symbol."""
         return self.books[self.subscriber.instrument(symbol).symbol_id]
 
+    def book_when_live(self, symbol: str) -> RingBook:
+        """Take events until the book of a venue symbol is LIVE, and return it."""
+        book = self.book(symbol)
+        self.advance(lambda: book.state == BookState.LIVE, lambda: book.states)
+        return book
+
 
 def assert_ring_equals_table(model: RingModel, table: Book) -> None:
     """Advance the ring to the table's update, then compare all levels the table shows."""
@@ -288,6 +312,186 @@ def assert_ring_is_true(sim: SimProcess, model: RingModel, symbol: str, depth: i
             for price, quantity in ring.side(side, depth)
         ]
         assert found == decimals(truth[side]), f"{symbol} {side} at update {ring.update_id}"
+
+
+# ---- what a fault costs, in events of the exchange ----
+
+ROOM_S = 3.0
+"""What a recovery may take beyond the waits that the fault and the configuration impose: room for a slow
+machine, and less than any time-out nobody should wait for (connect 5 s, REST and subscribe 10 s)."""
+
+SNAPSHOT_PAUSE_S = 0.5
+"""Of `mdp.snapshots`: from one snapshot of a book to its next at most, doubled with each failure."""
+
+UPDATES_PER_EVENT = 1.1
+"""Of the synthetic market; 1.05 on the average."""
+
+
+def updates_in(rate: float, seconds: float) -> int:
+    """Return how many updates of one book an exchange of that rate makes in `seconds`, at most.
+
+    A sim that is starved makes fewer, never more, so this bound is kinder to a slow machine than one in time.
+    """
+    return round(rate * UPDATES_PER_EVENT * seconds)
+
+
+def doubling_s(first_s: float, times: int, cap_s: float = float("inf")) -> float:
+    """Return the sum of so many waits, each twice the one before, at most the cap."""
+    return sum(min(first_s * 2**number, cap_s) for number in range(times))
+
+
+def assert_soon_live(
+    sim: SimProcess,
+    symbol: str,
+    recoveries: list[tuple[int, int]],
+    rate: float,
+    wait_s: float,
+    venue: str | None = None,
+) -> None:
+    """Bound the updates of the exchange's book between these pairs of update ids: see `Watched.check`."""
+
+    def changes(update_id: int) -> int:
+        return int(sim.truth(symbol, update_id, 1, venue=venue)["changes"])
+
+    missed = [changes(back) - changes(left) for left, back in recoveries]
+    bound = updates_in(rate, wait_s + SNAPSHOT_PAUSE_S + ROOM_S)
+    assert max(missed, default=0) <= bound, f"{symbol}: updates missed {missed}, at most {bound} allowed"
+
+
+def strike(sim: SimProcess, kind: str, times: int = 1, **params: Any) -> int:
+    """Arm a fault, wait until it has struck so often, and return its number."""
+    number = int(sim.fault(kind, **params)["id"])
+    wait_fired(sim, number, times)
+    return number
+
+
+def wait_fired(sim: SimProcess, number: int, times: int = 1) -> None:
+    """Wait until an armed fault has struck."""
+
+    def fired() -> bool:
+        return any(fault["id"] == number and fault["fired"] >= times for fault in sim.faults())
+
+    wait_for(fired, lambda: f"fault {number} to strike {times} times: {sim.faults()}")
+
+
+class Watched:
+    """A provider whose books are LIVE, its ring read up to now, and what it had asked of the exchange so far.
+
+    From here on all is counted in events of the exchange: updates of its books, connections, snapshots.
+
+    Parameters
+    ----------
+    rate
+        Of the sim: events per second and symbol.
+    venue
+        The family that is watched; None for the first.
+    """
+
+    def __init__(
+        self, sim: SimProcess, provider: Provider, segment: str, *, rate: float, venue: str | None = None
+    ) -> None:
+        self.sim, self.provider, self.rate, self.venue = sim, provider, rate, venue
+        self.subscriber = Subscriber(segment)
+        self.model = RingModel(segment)
+        wait_live(provider)
+        self.ids = {
+            entry.venue_symbol: entry.symbol_id
+            for entry in self.subscriber.instruments
+            if venue in (None, entry.canonical_symbol.partition(":")[0])
+        }
+        self.model.advance(
+            lambda: all(self.model.books[id_].state == BookState.LIVE for id_ in self.ids.values()), "LIVE"
+        )
+        assert [self.model.books[id_].states for id_ in self.ids.values()] == [LIVE_ROAD] * len(self.ids)
+        self.start_counting()
+
+    def start_counting(self) -> None:
+        """Forget what was asked of the exchange before."""
+        self._asked_before = self._asked()
+
+    def _asked(self) -> tuple[int, Counter[str]]:
+        status = self.sim.status(self.venue)
+        return status["connections"], Counter(status["snapshots"])
+
+    def strike(self, kind: str, times: int = 1, **params: Any) -> int:
+        """Arm a fault of the family and wait until it has struck."""
+        return strike(self.sim, kind, times, venue=self.venue or "*", **params)
+
+    def arm(self, kind: str, **params: Any) -> int:
+        """Arm a fault of the family and return its number."""
+        return int(self.sim.fault(kind, venue=self.venue or "*", **params)["id"])
+
+    def lines(self) -> list[int]:
+        """Return the lines that are up."""
+        return [line.line for line in self.provider.health().engine.lines if line.up]
+
+    def states(self, symbol: str) -> list[tuple[BookState, StateReason]]:
+        """Return the states since the book was LIVE first."""
+        return self.model.books[self.ids[symbol]].states[len(LIVE_ROAD) :]
+
+    def updates(self, count: int, *symbols: str) -> None:
+        """Wait until these books, or all, have moved on `count` times."""
+        for id_ in [self.ids[symbol] for symbol in symbols or self.ids]:
+            for _ in range(count):
+                at = self.subscriber.book(id_).update_id
+                wait_for(lambda id_=id_, at=at: self.subscriber.book(id_).update_id > at, f"symbol {id_}")
+
+    def check(
+        self,
+        roads: dict[str, list[tuple[BookState, StateReason]]] | None = None,
+        *,
+        wait_s: float = 0.0,
+        connections: int | None = 0,
+        more_snapshots: int | None = 0,
+    ) -> None:
+        """Wait until each book went exactly its way, then hold them against the truth and count what it took.
+
+        Parameters
+        ----------
+        roads
+            States by symbol since the book was LIVE first. One that is not named must not have left LIVE: no
+            state in the ring, and `RingBook` has seen that each update followed the one before.
+        wait_s
+            What fault and configuration make a recovery wait beside `SNAPSHOT_PAUSE_S`, for the last snapshot
+            may have been just now. With `ROOM_S` they bound the updates of the exchange's book from the last
+            id the book was LIVE at to the first one it is LIVE at again.
+        connections
+            How many the exchange has accepted since, exactly; None where the test cannot know.
+        more_snapshots
+            How many it was asked for, exactly, beside one for each time a book became LIVE; None as above.
+        """
+        roads = {symbol: (roads or {}).get(symbol, []) for symbol in self.ids}
+        self.model.advance(
+            lambda: all(len(self.states(symbol)) >= len(states) for symbol, states in roads.items()),
+            lambda: f"{roads}, not { ({symbol: self.states(symbol) for symbol in self.ids}) }",
+        )
+        if self.rate:
+            for _ in range(2):
+                self.updates(1)
+                self.assert_true()
+        self.assert_true()
+        self.model.catch_up()
+        assert {symbol: self.states(symbol) for symbol in self.ids} == roads
+        self.assert_over_within(wait_s)
+        now, before = self._asked(), self._asked_before
+        assert connections in (None, now[0] - before[0]), f"{now[0] - before[0]} connections"
+        live = Counter({symbol: states.count(LIVE_ROAD[-1]) for symbol, states in roads.items()})
+        snapshots = now[1] - before[1]
+        assert not snapshots.keys() - (+live).keys(), f"a book that was LIVE: {snapshots}"
+        assert more_snapshots in (None, (snapshots - live).total()), f"snapshots {snapshots}, LIVE {live}"
+
+    def assert_true(self) -> None:
+        """Hold every book, which must be LIVE, against the exchange's, and the ring's against the table's."""
+        for id_ in self.ids.values():
+            book = self.subscriber.book(id_, require_live=True)
+            assert_book_is_true(self.sim, book, self.venue)
+            assert_ring_equals_table(self.model, book)
+
+    def assert_over_within(self, wait_s: float) -> None:
+        """Bound what each recovery in the ring took."""
+        for symbol in self.ids:
+            recoveries = self.model.books[self.ids[symbol]].recoveries
+            assert_soon_live(self.sim, symbol, recoveries, self.rate, wait_s, self.venue)
 
 
 # ---- processes ----

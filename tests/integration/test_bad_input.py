@@ -11,15 +11,19 @@ from pathlib import Path
 
 import pytest
 from integration.harness import (
+    LIVE_ROAD,
     Mdp,
+    RingModel,
     assert_book_is_true,
+    assert_soon_live,
+    recovery,
     settings,
     shared_memory,
     wait_for,
     wait_live,
     write_config,
 )
-from mdp import ConfigError, ConnectError, Provider, SegmentError, Subscriber
+from mdp import ConfigError, ConnectError, Provider, SegmentError, StateReason, Subscriber
 from mdp._core import ReadStatus
 from mdp.sim import SimProcess
 
@@ -118,8 +122,15 @@ def test_segment_of_a_killed_publisher_is_replaced(
         pass
     wait_for(lambda: reader.publisher_status() == ReadStatus.PUBLISHER_DEAD, "its death to be noticed")
 
+    asked_before = sim.status()
     provider = start_provider(config)
     wait_live(provider)
+    book = RingModel(segment).book_when_live("BTCUSDT")
+    started_at = asked_before["symbols"]["BTCUSDT"]["updateId"]
+    assert_soon_live(sim, "BTCUSDT", [(started_at, book.live_at)], 100, wait_s=0.0)
+    asked = sim.status()
+    for what, times in (("connections", 1), ("restRequests", 2)):
+        assert asked[what] - asked_before[what] == times, what
     assert reader.reattach(), "the reader goes over to the new publisher"
     assert reader.publisher_pid == os.getpid()
     assert_book_is_true(sim, reader.book("BTCUSDT", require_live=True))
@@ -136,11 +147,17 @@ def test_malformed_frame_is_counted_logged_and_survived(
     config = settings(sim, segment, topology=topology)
     process = start_mdp("run", write_config(tmp_path / "config.yaml", config))
     process.wait_for_text("book.live")
+    model = RingModel(segment)
     sim.fault("corrupt", stream="btcusdt@depth@100ms")
     process.wait_for_text("frame.unreadable")
     process.wait_for_text("reason=parse_error")
     wait_for(lambda: process.stderr.count("book.live") == 2, lambda: process.stderr)
-    assert_book_is_true(sim, Subscriber(segment).book("BTCUSDT", require_live=True))
+    assert_book_is_true(sim, model.subscriber.book("BTCUSDT", require_live=True))
+    book = model.book("BTCUSDT")
+    model.advance(lambda: book.recoveries, lambda: book.states)
+    assert book.states == [*LIVE_ROAD, *recovery(StateReason.PARSE_ERROR)]
+    assert_soon_live(sim, "BTCUSDT", book.recoveries, 100, wait_s=0.0)
+    assert (sim.status()["connections"], sim.status()["snapshots"]) == (1, {"BTCUSDT": 2})
     process.signal(signal.SIGTERM)
     assert process.wait() == 0
 

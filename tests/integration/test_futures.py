@@ -8,14 +8,14 @@ from decimal import Decimal
 from integration.harness import (
     LIVE_ROAD,
     RingModel,
+    assert_book_is_true,
     assert_ring_equals_table,
-    decimals,
     merged,
     settings,
     wait_for,
     wait_live,
 )
-from mdp import Book, EventType, Provider, Subscriber
+from mdp import EventType, Provider, Subscriber
 from mdp._core import FUNDING_RATE_EXPONENT, InstrumentKind, Side, format_decimal
 from mdp.sim import SimProcess
 
@@ -25,15 +25,6 @@ CHANNELS = {
     "binance-usdm": ["depth", "trade", "aggregate_trade", "quote", "mark_price", "liquidation"],
     "binance-coinm": ["depth", "aggregate_trade", "quote", "mark_price", "liquidation"],
 }
-
-
-def assert_true(sim: SimProcess, venue: str, book: Book) -> None:
-    depth = max(len(book.bids), len(book.asks))
-    truth = sim.truth(book.instrument.venue_symbol, book.update_id, depth, venue=venue)
-    for side in ("bids", "asks"):
-        found = decimals(book.levels(side))
-        assert found
-        assert found == decimals(truth[side]), f"{book.instrument.canonical_symbol} at {book.update_id}"
 
 
 def test_three_families_in_one_provider(
@@ -77,7 +68,7 @@ def test_three_families_in_one_provider(
             at = subscriber.book(entry.symbol_id).update_id
             wait_for(lambda entry=entry, at=at: subscriber.book(entry.symbol_id).update_id > at, entry)
             book = subscriber.book(entry.symbol_id, require_live=True)
-            assert_true(sim, venue, book)
+            assert_book_is_true(sim, book, venue)
             assert_ring_equals_table(model, book)
         assert model.books[entry.symbol_id].states == LIVE_ROAD
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from integration.harness import merged, settings, wait_for, wait_live
+from integration.harness import (
+    RingModel,
+    assert_soon_live,
+    merged,
+    settings,
+    wait_fired,
+    wait_for,
+    wait_live,
+)
 from mdp import Provider
 from mdp.sim import SimProcess
 
@@ -25,6 +32,12 @@ def bring_up(
     return provider
 
 
+def asked(sim: SimProcess) -> tuple[int, int]:
+    """How many connections and REST requests the exchange has had."""
+    status = sim.status()
+    return status["connections"], status["restRequests"]
+
+
 def assert_no_limit_was_touched(sim: SimProcess) -> None:
     counters = sim.counters()
     assert counters["violations"] == {}, counters
@@ -38,6 +51,7 @@ def test_many_symbols_come_up_within_the_limits(
     sim = start_sim(symbols=60, seed=21, rate=4, strict=True, weight_limit=400)
     bring_up(sim, start_provider, segment, snapshot_depth=100)
     assert_no_limit_was_touched(sim)
+    assert asked(sim) == (1, 1 + 60), "one connection; the list of instruments, and each snapshot once"
 
 
 @pytest.mark.stress
@@ -47,13 +61,33 @@ def test_five_hundred_symbols_come_up_and_come_back(
     sim = start_sim(symbols=500, seed=22, rate=1, strict=True)
     provider = bring_up(sim, start_provider, segment, snapshot_depth=100)
     assert_no_limit_was_touched(sim)
-    reconnects = sum(line.reconnects for line in provider.health().engine.lines)
+    lines = len(provider.health().engine.lines)
+    assert asked(sim) == (lines, 1 + 500)
     sim.fault("disconnect", mode="reset")
     wait_for(
-        lambda: sum(line.reconnects for line in provider.health().engine.lines) > reconnects, "the lines lost"
+        lambda: sum(line.reconnects for line in provider.health().engine.lines) == lines, "the lines lost"
     )
     wait_for(lambda: provider.health().live == 500, lambda: provider.health().live, timeout_s=300)
     assert_no_limit_was_touched(sim)
+    assert asked(sim) == (2 * lines, 1 + 2 * 500), "no attempt and no snapshot more than it takes"
+
+
+@pytest.mark.parametrize("status", [429, 418])
+def test_retry_after_of_the_first_request_is_obeyed(
+    start_sim: Callable[..., SimProcess],
+    start_provider: Callable[..., Provider],
+    segment: str,
+    status: int,
+) -> None:
+    sim = start_sim(symbols=["BTCUSDT"], seed=23, rate=50)
+    sim.fault("rest_error", status=status, retry_after=2)
+    provider = start_provider(settings(sim, segment, topology="fused"))
+    wait_live(provider)
+    (refusal,) = sim.counters()["refusals"]
+    # The list of instruments again, then the snapshot.
+    assert len(refusal["requestsAfter"]) == 2, refusal
+    assert refusal["requestsAfter"][0] >= 2.0, refusal
+    assert "early_request" not in sim.counters()["violations"]
 
 
 @pytest.mark.parametrize("status", [429, 418])
@@ -64,16 +98,20 @@ def test_retry_after_is_obeyed_to_the_second(
     status: int,
 ) -> None:
     sim = start_sim(symbols=["BTCUSDT", "ETHUSDT", "BNBUSDT"], seed=23, rate=50)
-    sim.fault("snapshot_error", status=status, retry_after=3)
+    number = sim.fault("snapshot_error", status=status, retry_after=3)["id"]
     provider = start_provider(settings(sim, segment, topology="fused"))
-    began = time.monotonic()
+    wait_fired(sim, number)
+    refused_at = {symbol: row["updateId"] for symbol, row in sim.status()["symbols"].items()}
     wait_live(provider)
-    assert time.monotonic() - began >= 3.0
     (refusal,) = sim.counters()["refusals"]
     assert refusal["status"] == status
     # What was under way when the refusal came is not held against us.
     after = [seconds for seconds in refusal["requestsAfter"] if seconds > 0.5]
     assert after, refusal
     assert min(after) >= 3.0, refusal
-    # In venue events: nothing but the three snapshots, the refused one again, and the list of instruments.
-    assert len(refusal["requestsAfter"]) <= 4, refusal
+    # In venue events: nothing but the list of instruments, the three snapshots, and the refused one again.
+    assert asked(sim) == (1, 1 + 3 + 1)
+    model = RingModel(segment)
+    for symbol in sim.symbols:
+        book = model.book_when_live(symbol)
+        assert_soon_live(sim, symbol, [(refused_at[symbol], book.live_at)], 50, wait_s=3.0)

@@ -7,26 +7,32 @@ from typing import Any
 
 import pytest
 from integration.harness import (
-    LIVE_ROAD,
-    RingModel,
-    assert_book_is_true,
-    assert_ring_equals_table,
+    SNAPSHOT_PAUSE_S,
+    Watched,
+    doubling_s,
     recovery,
+    settings,
+    wait_fired,
     wait_for,
     wait_live,
 )
-from mdp import BookState, Provider, StateReason, Subscriber
+from mdp import BookState, Provider, StateReason
 from mdp.sim import SimProcess, start_sim_process
 
 STRUCK, OTHER = SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 DEPTH_STREAM = "btcusdt@depth@100ms"
-RECOVERY_UPDATES = 2000
-"""How many updates of the exchange's book a recovery may take, the longest being those from silence."""
+RATE = 100
+IDLE_TIMEOUT_S = 1.0
+
+
+def backoff_s(attempts: int) -> float:
+    """How long that many attempts to connect wait in all, at most: `backoff` of `settings`."""
+    return doubling_s(0.02, attempts, 0.2)
 
 
 @pytest.fixture(scope="module")
 def sim() -> Iterator[SimProcess]:
-    with start_sim_process(symbols=SYMBOLS, seed=5, rate=100, depth_interval_ms=50) as sim:
+    with start_sim_process(symbols=SYMBOLS, seed=5, rate=RATE, depth_interval_ms=50) as sim:
         sim.status()  # the handle's connection is there before any test counts descriptors
         yield sim
 
@@ -36,82 +42,26 @@ def _no_old_faults(sim: SimProcess, leak_check: None) -> None:
     sim.clear_faults()
 
 
-class Watched:
-    """A provider whose books are LIVE, and its ring read up to now."""
-
-    def __init__(self, sim: SimProcess, provider: Provider, segment: str) -> None:
-        self.sim, self.provider = sim, provider
-        self.subscriber = Subscriber(segment)
-        self.ids = {symbol: self.subscriber.instrument(symbol).symbol_id for symbol in SYMBOLS}
-        self.model = RingModel(segment)
-        wait_live(provider)
-        self.model.advance(
-            lambda: all(self.model.books[id_].state == BookState.LIVE for id_ in self.ids.values()), "LIVE"
-        )
-        assert [self.model.book(symbol).states for symbol in SYMBOLS] == [LIVE_ROAD, LIVE_ROAD]
-
-    def strike(self, kind: str, **params: Any) -> None:
-        """Arm a fault and wait until it has struck."""
-        number = self.sim.fault(kind, **params)["id"]
-        self.wait_fired(number)
-
-    def wait_fired(self, number: int, times: int = 1) -> None:
-        def fired() -> bool:
-            return any(fault["id"] == number and fault["fired"] >= times for fault in self.sim.faults())
-
-        wait_for(fired, lambda: f"fault {number} to strike: {self.sim.faults()}")
-
-    def states(self, symbol: str) -> list[tuple[BookState, StateReason]]:
-        """The states since the book was LIVE first."""
-        return self.model.book(symbol).states[len(LIVE_ROAD) :]
-
-    def check(self, struck: list[Any], other: list[Any]) -> None:
-        """Wait until each book went exactly this way, then compare both with the truth, twice."""
-
-        def over() -> bool:
-            return all(
-                len(self.states(symbol)) >= len(states)
-                for symbol, states in ((STRUCK, struck), (OTHER, other))
-            )
-
-        self.model.advance(over, lambda: f"{struck} and {other}, not {[*map(self.states, SYMBOLS)]}")
-        for _ in range(2):
-            for symbol in SYMBOLS:
-                at = self.subscriber.book(symbol).update_id
-                wait_for(lambda symbol=symbol, at=at: self.subscriber.book(symbol).update_id > at, symbol)
-                book = self.subscriber.book(symbol, require_live=True)
-                assert_book_is_true(self.sim, book)
-                assert_ring_equals_table(self.model, book)
-        self.model.catch_up()
-        assert [self.states(symbol) for symbol in SYMBOLS] == [struck, other]
-        for symbol in SYMBOLS:
-            assert max(self.updates_missed(symbol), default=0) <= RECOVERY_UPDATES
-
-    def updates_missed(self, symbol: str) -> list[int]:
-        """How many updates of the exchange's book each recovery took, from the last LIVE id to the next."""
-        book = self.model.book(symbol)
-        live = [
-            id_
-            for (state, _), id_ in zip(book.states, book.state_ids, strict=True)
-            if state == BookState.LIVE
-        ]
-        stale = [
-            id_
-            for (state, reason), id_ in zip(book.states, book.state_ids, strict=True)
-            if state == BookState.STALE and reason != StateReason.STARTING
-        ]
-        return [back - left for left, back in zip(stale, live[1:], strict=False)]
-
-
 @pytest.fixture
 def watch(sim: SimProcess, provider_for: Callable[..., Provider], segment: str) -> Callable[..., Watched]:
-    return lambda **venue: Watched(sim, provider_for(sim, **venue), segment)
+    # Snapshots of this size cost little: all tests here share the address's weight of a minute.
+    def start(**venue: Any) -> Watched:
+        return Watched(sim, provider_for(sim, snapshot_depth=100, **venue), segment, rate=RATE)
+
+    return start
 
 
 GAP = recovery(StateReason.GAP)
 LOST_LINE = recovery(StateReason.DISCONNECTED)
 UNREADABLE = recovery(StateReason.PARSE_ERROR)
 REQUESTED = recovery(StateReason.REQUESTED)
+CROSSED = recovery(StateReason.CROSSED)
+AUDIT_MISMATCH = recovery(StateReason.AUDIT_MISMATCH)
+
+
+def both(states: list[Any]) -> dict[str, list[Any]]:
+    """The same road for both books."""
+    return dict.fromkeys(SYMBOLS, states)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +72,7 @@ REQUESTED = recovery(StateReason.REQUESTED)
         ("corrupt", {}, UNREADABLE, 1),
         # A frame without its end names no symbol: the book is right until the next one shows the hole.
         ("truncate", {"mode": "json"}, GAP, 1),
-        ("wrong_level", {"mode": "crossed"}, recovery(StateReason.CROSSED), 0),
+        ("wrong_level", {"mode": "crossed"}, CROSSED, 0),
     ],
     ids=["drop", "reorder", "corrupt", "truncate", "crossed"],
 )
@@ -131,7 +81,7 @@ def test_bad_frame_resyncs_its_symbol_alone(
 ) -> None:
     watched = watch()
     watched.strike(kind, stream=DEPTH_STREAM, **params)
-    watched.check(states, [])
+    watched.check({STRUCK: states})
     health = watched.provider.health().engine
     assert health.resyncs == 1
     assert health.gaps == (states is GAP)
@@ -143,7 +93,7 @@ def test_duplicate_frame_changes_nothing(watch: Callable[..., Watched]) -> None:
     watched = watch()
     watched.strike("duplicate", stream=DEPTH_STREAM, count=3)
     wait_for(lambda: watched.provider.health().engine.duplicates >= 1, "a duplicate to be counted")
-    watched.check([], [])
+    watched.check()
     assert watched.provider.health().engine.resyncs == 0
 
 
@@ -151,22 +101,22 @@ def test_duplicate_frame_changes_nothing(watch: Callable[..., Watched]) -> None:
 def test_lost_trade_or_quote_is_no_gap_of_the_book(watch: Callable[..., Watched], stream: str) -> None:
     watched = watch()
     watched.strike("drop", stream=stream)
-    watched.check([], [])
+    watched.check()
     assert watched.provider.health().engine.gaps == 0
 
 
 def test_huge_delta_is_published_whole(watch: Callable[..., Watched]) -> None:
     watched = watch()
-    watched.sim.fault("oversized", symbol=STRUCK, levels=6000)
+    watched.arm("oversized", symbol=STRUCK, levels=6000)
     book = watched.model.book(STRUCK)
     watched.model.advance(lambda: book.largest_update > 3000, "thousands of levels in one update")
-    watched.check([], [])
+    watched.check()
 
 
 def test_stall_is_waited_out(watch: Callable[..., Watched]) -> None:
     watched = watch()
-    watched.sim.fault("stall", ms=400)
-    watched.check([], [])
+    watched.strike("stall", ms=400)
+    watched.check()
     assert sum(line.reconnects for line in watched.provider.health().engine.lines) == 0
 
 
@@ -177,6 +127,7 @@ def test_stall_is_waited_out(watch: Callable[..., Watched]) -> None:
         ("disconnect", {"mode": "abort"}),
         ("disconnect", {"mode": "close"}),
         ("truncate", {"mode": "frame", "stream": DEPTH_STREAM}),
+        ("oversized_header", {"stream": DEPTH_STREAM}),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value.values()),
 )
@@ -184,76 +135,127 @@ def test_lost_line_resyncs_all_its_books(
     watch: Callable[..., Watched], kind: str, params: dict[str, str]
 ) -> None:
     watched = watch()
-    watched.sim.fault(kind, **params)
-    watched.check(LOST_LINE, LOST_LINE)
+    watched.strike(kind, **params)
+    watched.check(both(LOST_LINE), wait_s=backoff_s(1), connections=1)
     assert watched.model.lines == ["UP", "DOWN", "UP"]
     health = watched.provider.health().engine
     assert [line.reconnects for line in health.lines] == [1]
     assert (health.gaps, health.resyncs) == (0, 2)
 
 
-def test_mute_line_is_noticed_and_replaced(watch: Callable[..., Watched]) -> None:
-    watched = watch(idle_timeout_ms=1000)
-    watched.sim.fault("half_open")
-    watched.check(LOST_LINE, LOST_LINE)
+@pytest.mark.parametrize("mode", ["mute", "deaf"])
+def test_half_open_line_is_noticed_and_replaced(watch: Callable[..., Watched], mode: str) -> None:
+    watched = watch(idle_timeout_ms=round(IDLE_TIMEOUT_S * 1000))
+    watched.strike("half_open", mode=mode)
+    watched.check(both(LOST_LINE), wait_s=IDLE_TIMEOUT_S + backoff_s(1), connections=1)
     assert watched.model.lines == ["UP", "DOWN", "UP"]
 
 
-def test_refused_handshakes_are_tried_again(watch: Callable[..., Watched]) -> None:
+@pytest.mark.parametrize(
+    ("status", "retry_after", "count"), [(503, 0, 3), (429, 1, 1), (418, 1, 1)], ids=["503", "429", "418"]
+)
+def test_refused_handshakes_are_tried_again(
+    watch: Callable[..., Watched], status: int, retry_after: int, count: int
+) -> None:
     watched = watch()
-    number = watched.sim.fault("refuse_connect", status=503, count=3)["id"]
-    watched.sim.fault("disconnect", mode="reset")
-    watched.wait_fired(number, 3)
-    watched.check(LOST_LINE, LOST_LINE)
+    number = watched.arm("refuse_connect", status=status, retry_after=retry_after, count=count)
+    watched.strike("disconnect", mode="reset")
+    wait_fired(watched.sim, number, count)
+    watched.check(both(LOST_LINE), wait_s=retry_after + backoff_s(1 + count), connections=1)
     assert watched.model.lines == ["UP", "DOWN", "UP"], "only what changes is told"
 
 
+def test_line_comes_back_once_the_certificate_is_right_again(watch: Callable[..., Watched]) -> None:
+    watched = watch()
+    number = watched.arm("tls_certificate", flavour="expired", count=2)
+    watched.strike("disconnect", mode="reset")
+    wait_fired(watched.sim, number, 2)
+    # The exchange counts handshakes of WebSocket: to the two impostors nothing was said.
+    watched.check(both(LOST_LINE), wait_s=backoff_s(3), connections=1)
+    assert watched.model.lines == ["UP", "DOWN", "UP"]
+
+
 @pytest.mark.parametrize(
-    ("kind", "params"),
+    ("kind", "params", "wait_s", "more"),
     [
-        ("snapshot_error", {"status": 500}),
-        ("snapshot_error", {"status": 500, "html": True}),
-        ("snapshot_error", {"status": 429, "retry_after": 1}),
-        ("snapshot_error", {"status": 418, "retry_after": 1}),
-        ("snapshot_truncate", {}),
-        ("snapshot_stale", {"updates": 1000}),
-        ("snapshot_delay_ms", {"ms": 500}),
+        ("snapshot_error", {"status": 500}, SNAPSHOT_PAUSE_S, 1),
+        ("snapshot_error", {"status": 500, "html": True}, SNAPSHOT_PAUSE_S, 1),
+        ("snapshot_error", {"status": 500, "count": 2}, doubling_s(SNAPSHOT_PAUSE_S, 2), 2),
+        ("snapshot_error", {"status": 429, "retry_after": 1}, 1.0, 1),
+        ("snapshot_error", {"status": 418, "retry_after": 1}, 1.0, 1),
+        ("snapshot_truncate", {}, SNAPSHOT_PAUSE_S, 1),
+        ("snapshot_stale", {"updates": 1000}, SNAPSHOT_PAUSE_S, 1),
+        ("snapshot_delay_ms", {"ms": 500}, 0.5, 0),
     ],
-    ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value.values())),
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else str(value),
 )
 def test_bad_snapshot_is_fetched_again(
-    watch: Callable[..., Watched], kind: str, params: dict[str, Any]
+    watch: Callable[..., Watched], kind: str, params: dict[str, Any], wait_s: float, more: int
 ) -> None:
     watched = watch()
-    number = watched.sim.fault(kind, symbol=STRUCK, **params)["id"]
+    number = watched.arm(kind, symbol=STRUCK, **params)
     watched.provider.resync(watched.ids[STRUCK])
-    watched.wait_fired(number)
-    watched.check(REQUESTED, [])
+    wait_fired(watched.sim, number, params.get("count", 1))
+    watched.check({STRUCK: REQUESTED}, wait_s=wait_s, more_snapshots=more)
     health = watched.provider.health().engine
-    assert (health.snapshots_too_old >= 1) == (kind == "snapshot_stale")
+    assert health.snapshots_too_old == (kind == "snapshot_stale")
     assert health.resyncs == 1
+
+
+def test_levels_under_a_false_id_are_found_out(watch: Callable[..., Watched]) -> None:
+    watched = watch()
+    watched.arm("snapshot_mislabeled", symbol=STRUCK, updates=300)
+    watched.provider.resync(watched.ids[STRUCK])
+    # Levels that are gone at the venue stay in this book: sooner or later one is its top, or crosses it.
+    roads = (
+        [*REQUESTED, *AUDIT_MISMATCH],
+        [*REQUESTED, *CROSSED],
+        [*REQUESTED[:2], *CROSSED],  # at once, when it was joined
+    )
+    watched.model.advance(lambda: watched.states(STRUCK) in roads, lambda: watched.states(STRUCK))
+    road = watched.states(STRUCK)
+    watched.check({STRUCK: road}, more_snapshots=road == roads[2])
+
+
+def test_instruments_that_fail_are_listed_again(
+    sim: SimProcess, start_provider: Callable[..., Provider], segment: str, topology: str
+) -> None:
+    before = sim.status()["restRequests"]
+    sim.fault("rest_error", status=503, count=2)
+    sim.fault("rest_error", status=502, html=True)
+    provider = start_provider(settings(sim, segment, topology=topology))
+    wait_live(provider)
+    # Four times the list, then a snapshot of each book.
+    assert sim.status()["restRequests"] - before == 4 + len(SYMBOLS)
 
 
 def test_gap_while_the_snapshot_is_under_way_starts_over(watch: Callable[..., Watched]) -> None:
     watched = watch()
-    number = watched.sim.fault("snapshot_delay_ms", symbol=STRUCK, ms=1000)["id"]
+    number = watched.arm("snapshot_delay_ms", symbol=STRUCK, ms=1000)
     watched.provider.resync(watched.ids[STRUCK])
-    watched.wait_fired(number)
+    wait_fired(watched.sim, number)
     # Two frames pass first. One alone may end where the snapshot does, and then nothing has joined it: a hole
     # behind it only makes the snapshot too old.
     watched.strike("drop", stream=DEPTH_STREAM, skip=2)
     # The hole lies among the deltas that wait for the snapshot and is found when it is joined. Those behind
     # it begin the next sync at once.
     again = (BookState.SYNCING, StateReason.GAP)
-    watched.check([*REQUESTED[:2], GAP[0], again, GAP[2]], [])
+    road = [*REQUESTED[:2], GAP[0], again, GAP[2]]
+    watched.check({STRUCK: road}, wait_s=1.0 + SNAPSHOT_PAUSE_S, more_snapshots=1)
     assert watched.provider.health().engine.gaps == 1
 
 
 def test_line_lost_while_the_snapshot_is_under_way_starts_over(watch: Callable[..., Watched]) -> None:
     watched = watch()
-    number = watched.sim.fault("snapshot_delay_ms", symbol=STRUCK, ms=500)["id"]
+    number = watched.arm("snapshot_delay_ms", symbol=STRUCK, updates=RATE)
     watched.provider.resync(watched.ids[STRUCK])
-    watched.wait_fired(number)
-    watched.model.advance(lambda: len(watched.states(STRUCK)) == 2, "SYNCING")
-    watched.sim.fault("disconnect", mode="abort")
-    watched.check([*REQUESTED[:2], *LOST_LINE], LOST_LINE)
+    wait_fired(watched.sim, number)
+    # Two batches are cut before the line is lost: what the new one brings begins behind that snapshot.
+    watched.updates(2, OTHER)
+    watched.strike("disconnect", mode="abort")
+    watched.check(
+        {STRUCK: [*REQUESTED[:2], *LOST_LINE], OTHER: LOST_LINE},
+        wait_s=1.0 + SNAPSHOT_PAUSE_S + backoff_s(1),
+        connections=1,
+        more_snapshots=1,
+    )

@@ -10,11 +10,18 @@ from integration.harness import (
     RingModel,
     assert_book_is_true,
     assert_ring_is_true,
+    assert_soon_live,
     wait_for,
     wait_live,
 )
 from mdp import BookState, ConfigError, Provider, SegmentError, StateReason, Subscriber
 from mdp.sim import SimProcess
+
+
+def asked(sim: SimProcess) -> tuple[int, dict[str, int]]:
+    """How many connections and snapshots the exchange was asked for."""
+    status = sim.status()
+    return status["connections"], status["snapshots"]
 
 
 def test_symbol_comes_and_goes_without_touching_another(
@@ -25,8 +32,11 @@ def test_symbol_comes_and_goes_without_touching_another(
     wait_live(provider)
     subscriber, model = Subscriber(segment), RingModel(segment)
 
+    asked_at = sim.truth("BNBUSDT")["updateId"]
     added = provider.subscribe("binance", "BNBUSDT")
     wait_live(provider)
+    book = model.book_when_live("BNBUSDT")
+    assert_soon_live(sim, "BNBUSDT", [(asked_at, book.live_at)], 100, wait_s=0.0)
     assert_book_is_true(sim, subscriber.book("BNBUSDT", require_live=True))
     assert subscriber.instrument("BNBUSDT").symbol_id == added
     with pytest.raises(ConfigError, match="BNBUSDT was added already"):
@@ -67,6 +77,7 @@ def test_symbol_comes_and_goes_without_touching_another(
         assert states == [*LIVE_ROAD, (BookState.STALE, StateReason.UNSUBSCRIBED)]
     assert model.lines == ["UP"]
     assert provider.health().engine.gaps == 0
+    assert asked(sim) == (1, {"BTCUSDT": 1, "ETHUSDT": 1, "BNBUSDT": 2})
 
 
 def test_unknown_venue_or_symbol_is_refused_while_running(
@@ -91,6 +102,7 @@ def test_quiet_symbols_become_live(
     subscriber = Subscriber(segment)
     for symbol in sim.symbols:
         assert_book_is_true(sim, subscriber.book(symbol, require_live=True))
+    assert asked(sim) == (1, dict.fromkeys(sim.symbols, 1)), "nothing was asked for twice"
     # Once something happens it follows.
     before = subscriber.book(added).update_id
     sim.fault("oversized", symbol="BNBUSDT", levels=50)
@@ -110,6 +122,7 @@ def test_quiet_symbol_becomes_live_again_after_a_lost_line(
     model.advance(lambda: model.lines == ["UP", "DOWN", "UP"], lambda: model.lines)
     wait_live(provider)
     assert_book_is_true(sim, Subscriber(segment).book("BTCUSDT", require_live=True))
+    assert asked(sim) == (2, {"BTCUSDT": 2}), "one attempt to connect and one snapshot"
 
 
 def test_quiet_symbol_becomes_live_after_a_resync(
@@ -125,3 +138,4 @@ def test_quiet_symbol_becomes_live_after_a_resync(
         lambda: model.books[0].states,
     )
     assert_book_is_true(sim, Subscriber(segment).book("BTCUSDT", require_live=True))
+    assert asked(sim) == (1, {"BTCUSDT": 2})

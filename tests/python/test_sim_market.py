@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from mdp.sim.instruments import select_instruments, text_e8
-from mdp.sim.market import ASK, BID, AggTrade, Market, OutsideHistoryError, Top, Trade
+from mdp.sim.market import ASK, BID, AggTrade, Market, OutsideHistoryError, SharedIds, Top, Trade
 
 ALL = select_instruments(18)
 
@@ -41,6 +41,21 @@ def test_market_knows_the_book_at_every_update_id_across_checkpoints():
     for update_id, book in list(seen.items())[::37]:
         assert market.depth_at(update_id, 30) == book
     assert market.depth_at(market.update_id, 5000) == market.depth(5000)
+
+
+@pytest.mark.parametrize("shared", [None, SharedIds(5_000_000, 7, 3)], ids=["dense", "shared"])
+def test_market_knows_how_often_it_had_changed_at_every_update_id(shared):
+    market = Market(ALL[1], seed=5, shared_ids=shared)
+    ids = [market.update_id]
+    for _ in range(9000):
+        before = market.changes
+        market.advance(1)
+        assert market.changes_at(market.update_id) == market.changes
+        ids += [market.update_id] * (market.changes - before == 1)
+    for update_id in ids[::37]:
+        changes = market.changes_at(update_id)
+        assert market.id_before(market.changes - changes) == update_id
+    assert market.changes_at(ids[0]) == 0
 
 
 def test_market_forgets_and_says_so():

@@ -237,6 +237,7 @@ def test_truth_reaches_back_and_names_its_limits():
             assert json.loads(body) == {
                 "symbol": "BTCUSDT",
                 "updateId": start,
+                "changes": 0,
                 "bids": [[spec.price_text(p), spec.quantity_text(q)] for p, q in old[0]],
                 "asks": [[spec.price_text(p), spec.quantity_text(q)] for p, q in old[1]],
             }
@@ -287,5 +288,9 @@ def test_status_names_update_ids():
             assert status["symbols"]["ETHUSDT"]["updateId"] == server.market("ETHUSDT").update_id
             assert status["symbols"]["ETHUSDT"]["changes"] == 0
             assert status["clients"] == [] and status["replay"] is None and status["framesSent"] == 0
+            assert status["snapshots"] == {}
+            await get("/api/v3/depth", params={"symbol": "ETHUSDT"})
+            await get("/api/v3/depth", params={"symbol": "ETHUSDT", "limit": "5"})
+            assert json.loads((await get("/sim/status"))[2])["snapshots"] == {"ETHUSDT": 2}
 
     run(scenario)

@@ -22,11 +22,44 @@ def test_wish_is_fulfilled_once() -> None:
     s.want(7)
     assert (s.waiting, s.in_flight) == (1, 0)
     assert s.take(0.0) == [7]
-    s.want(7)
     assert s.take(0.0) == [], "it is on its way already"
     assert (s.waiting, s.in_flight) == (0, 1)
     s.succeeded(7, 1.0)
     assert (s.waiting, s.in_flight) == (0, 0)
+
+
+def test_wish_made_while_one_is_under_way_is_not_lost() -> None:
+    # The one under way may have been asked for before what the wish is about: a lost line, a hole.
+    s = scheduler(initial_retry_s=0.5)
+    s.want(7)
+    assert s.take(0.0) == [7]
+    s.want(7)
+    s.want(7)
+    assert s.take(0.0) == []
+    s.succeeded(7, 1.0)
+    assert s.take(1.5) == [7]
+    s.succeeded(7, 2.0)
+    assert s.take(9.0) == [], "once"
+
+
+def test_wish_that_was_fulfilled_meanwhile_is_dropped_unspent() -> None:
+    s = scheduler(weight_per_minute=100, weight=100, reserve=0.0)
+    s.want(1)
+    s.want(2)
+    assert s.take(0.0, lambda symbol_id: symbol_id != 1) == [2]
+    assert (s.waiting, s.in_flight) == (0, 1)
+    s.want(1)
+    assert s.take(61.0) == [1], "a later wish is another one"
+
+
+def test_request_nothing_was_heard_of_is_given_up_in_the_end() -> None:
+    s = scheduler(lost_after_s=20.0, initial_retry_s=0.5, max_in_flight=1)
+    s.want(1)
+    assert s.take(0.0) == [1]
+    assert s.take(20.0) == []
+    assert s.take(20.1) == [], "failed: its backoff begins"
+    assert s.in_flight == 0
+    assert s.take(20.7) == [1]
 
 
 def test_first_come_first_served_within_the_bound_in_flight() -> None:

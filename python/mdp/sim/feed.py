@@ -349,6 +349,7 @@ class SyntheticFeed:
         return {
             "symbol": symbol,
             "updateId": at,
+            "changes": market.changes_at(at),
             "bids": [[spec.price_text(price), spec.quantity_text(lots)] for price, lots in bids],
             "asks": [[spec.price_text(price), spec.quantity_text(lots)] for price, lots in asks],
         }

@@ -244,6 +244,15 @@ class Market:
             changes -= len(segment.ids)
         return self.oldest_update_id
 
+    def changes_at(self, update_id: int) -> int:
+        """Return how many changes there were from the start up to `update_id`, which is in the history."""
+        after = 0
+        for segment in reversed(self._segments):
+            after += len(segment.prices) - segment.count_until(update_id)
+            if segment.base_id <= update_id:
+                break
+        return self.changes - after
+
     # ------------------------------------------------------------------ moving
 
     def advance(self, events: int) -> list[MarketEvent]:

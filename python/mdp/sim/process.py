@@ -133,7 +133,8 @@ class SimProcess:
         Returns
         -------
         dict
-            ``symbol``, ``updateId``, ``bids``, ``asks``; levels are pairs of decimal strings, best first.
+            ``symbol``, ``updateId``, ``changes`` (of the book since the start, up to that id; ids may skip),
+            ``bids``, ``asks``; levels are pairs of decimal strings, best first.
 
         Raises
         ------
@@ -191,7 +192,7 @@ class SimProcess:
         return int(self._json("POST", "/sim/step", body, venue)["updateId"])
 
     def status(self, venue: str | None = None) -> dict[str, Any]:
-        """Return a family's clients, subscriptions, frames sent, update ids, replay state, counters."""
+        """Return a family's clients, frames sent, REST requests, snapshots, update ids, replay, counters."""
         result: dict[str, Any] = self._json("GET", "/sim/status", venue=venue)
         return result
 

@@ -88,6 +88,11 @@ class Rest:
         Budget, shared by families of one pool.
     counters : Counters
         What clients did.
+
+    Attributes
+    ----------
+    requests : int
+        Since the start, refused ones included.
     """
 
     def __init__(
@@ -100,6 +105,11 @@ class Rest:
         self._counters = counters
         self._snapshots: Counter[str] = Counter()  # by symbol; the empty one is the total
         self.requests = 0
+
+    @property
+    def snapshots(self) -> dict[str, int]:
+        """How many depth snapshots were asked for, by symbol; those refused for their weight do not count."""
+        return {symbol: count for symbol, count in self._snapshots.items() if symbol}
 
     def routes(self) -> list[tuple[str, Handler]]:
         """Return path and handler of every GET."""

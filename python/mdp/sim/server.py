@@ -261,6 +261,7 @@ class SimServer:
                     "framesSent": hub.frames_sent,
                     "slowDisconnects": hub.slow_disconnects,
                     "restRequests": venue.rest.requests,
+                    "snapshots": venue.rest.snapshots,
                     "counters": self.counters.report(),
                     **venue.feed.status(),
                 }

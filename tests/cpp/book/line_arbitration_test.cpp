@@ -90,6 +90,30 @@ TEST_F(Arbitration, LeadIsMeasuredWhereTheLinesCutDifferently) {
   EXPECT_EQ(a.wins.get() + b.wins.get(), 3u);
 }
 
+TEST_F(Arbitration, ALineThatWasRefusedTheSymbolCoversNothing) {
+  both_live();
+  on(kB);
+  invalidate(0, StateReason::Rejected);
+  EXPECT_EQ(state(), BookState::Live);  // the other one goes on
+  now_ns += 5 * kSecond;                // as long as any line needs to be trusted
+  line_is(LineState::Down, kA);
+  EXPECT_EQ(states(), (Strings{stale(StateReason::Disconnected)}));
+  manager.begin_sync(0);
+  EXPECT_EQ(state(), BookState::Stale);  // nothing would follow the snapshot
+  line_is(LineState::Up, kA);
+  manager.begin_sync(0);
+  EXPECT_EQ(state(), BookState::Syncing);
+}
+
+TEST_F(Arbitration, ALineThatBringsTheSymbolAfterAllCoversIt) {
+  both_live();
+  on(kB);
+  invalidate(0, StateReason::Rejected);
+  delta(11, 11, {{100, 7}});
+  line_is(LineState::Down, kA);
+  EXPECT_EQ(state(), BookState::Live);
+}
+
 TEST_F(Arbitration, AHoleIsFilledByTheOtherLine) {
   both_live();
   on(kA);

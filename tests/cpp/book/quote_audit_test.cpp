@@ -106,6 +106,62 @@ TEST_F(Audit, ABookThatIsNotLiveIsNotCompared) {
   EXPECT_TRUE(listener.mismatches.empty());
 }
 
+class Silence : public Audit {
+ protected:
+  static constexpr std::int64_t kMs = 1'000'000;
+  Silence() {
+    line_is(LineState::Up);
+    make_live();
+    states();
+  }
+  // So many quotes ahead of the book.
+  void ahead(std::size_t count, std::int64_t step_ns) {
+    for (std::size_t i = 0; i < count; ++i) {
+      now_ns += step_ns;
+      quote(next_id_++, {100, 5}, {110, 5});
+    }
+  }
+  std::uint64_t next_id_ = 1000;
+};
+
+TEST_F(Silence, ABookTheQuotesLeaveBehindIsStaleUntilItsStreamSpeaks) {
+  ahead(50, 100 * kMs);
+  EXPECT_TRUE(states().empty());
+  ahead(1, 100 * kMs);
+  EXPECT_EQ(states(), Strings{stale(StateReason::Gap)});
+  EXPECT_EQ(manager.counters().resyncs.get(), 1u);
+  manager.begin_sync(0);  // a snapshot that nothing follows would be wrong as soon
+  ahead(100, 100 * kMs);
+  EXPECT_TRUE(states().empty());
+  delta(1200, 1201);
+  EXPECT_EQ(state(), BookState::Syncing);
+}
+
+TEST_F(Silence, ANewConnectionMaySpeakAgain) {
+  ahead(60, 100 * kMs);
+  line_is(LineState::Down);
+  line_is(LineState::Up);
+  manager.begin_sync(0);
+  EXPECT_EQ(state(), BookState::Syncing);
+}
+
+TEST_F(Silence, AnyUpdateEndsIt) {
+  for (std::uint64_t id = 11; id < 31; ++id) {
+    ahead(40, 100 * kMs);
+    delta(id, id);
+  }
+  EXPECT_TRUE(states().empty());
+}
+
+TEST_F(Silence, APauseOfTheLineIsNone) {
+  for (std::uint64_t id = 11; id < 31; ++id) {
+    ahead(1, 60'000 * kMs);  // held up for a minute: quotes come first, then the batch
+    ahead(50, 1000);
+    delta(id, id);
+  }
+  EXPECT_TRUE(states().empty());
+}
+
 class NoAudit : public ManagerTest {
  protected:
   static BookOptions options() {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -88,6 +89,21 @@ TEST(RestClient, AnswerArrivesWithHeadersAndPadding) {
   EXPECT_EQ(response.header("absent"), "");
   EXPECT_EQ(response.retry_after_s(), -1);
   EXPECT_GT(response.recv_ts_ns, 1'600'000'000'000'000'000);
+}
+
+TEST(RestClient, AConnectionThatIsIdleTooLongIsClosedWithoutAnotherRequest) {
+  std::promise<void> closed;
+  FakeServer server([&](Connection& connection) {
+    if (!connection.handshake()) return;
+    connection.read_request();
+    connection.write(answer("200 OK", "{}"));
+    if (connection.read_request().empty()) closed.set_value();
+  });
+  RestOptions options = quick_rest();
+  options.keep_alive = milliseconds(20);
+  RestRunner rest(server.rest_url(), options);
+  EXPECT_TRUE(rest.get("/x").ok());
+  EXPECT_EQ(closed.get_future().wait_for(kLong), std::future_status::ready);
 }
 
 TEST(RestClient, RequestNamesHostTargetAndOwnHeaders) {

@@ -21,8 +21,8 @@ using core::SequenceVerdict;
 // Distrust        reason changes                 STALE                              STALE
 // LineDown        reason changes                 STALE                              STALE
 //                 (only when no other line covers the symbol; the same for Distrust of what one line brought)
-// SyncRequest     line up, rest: SYNCING,        -                                  -
-//                 snapshot wanted
+// SyncRequest     line up that brings it, rest:  -                                  -
+//                 SYNCING, snapshot wanted
 // Remove          STALE, no book                 STALE, no book                     STALE, no book
 //
 // Distrust is a parser's Invalidate, a broken delta, or request_resync() of control, which goes on with a
@@ -52,7 +52,11 @@ void BookSync::start_buffering(BookEntry& entry, const BookUpdate& delta) noexce
 }
 
 void BookSync::start_empty(BookEntry& entry, const BookUpdate&) noexcept {
-  if (entry.lines_up != 0 && entry.rule->snapshot_source == core::SnapshotSource::Rest) {
+  // A line that does not bring the symbol brings nothing to follow a snapshot.
+  const bool carried = std::any_of(entry.lines.begin(), entry.lines.end(), [this](const EntryLine& line) {
+    return lines_[line.id].up && line.brings();
+  });
+  if (carried && entry.rule->snapshot_source == core::SnapshotSource::Rest) {
     begin_syncing(entry, StateReason::Subscribed);
   }
 }
@@ -98,6 +102,7 @@ void BookSync::apply_live(BookEntry& entry, const BookUpdate& delta) noexcept {
 bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
   const std::size_t reached = entry.book.apply_update(delta.bids, delta.asks, options_.table_levels);
   entry.joined = true;
+  entry.behind_ns = 0;
   entry.last_id = delta.header->last_update_id;
   entry.book.set_update_id(entry.last_id);
   if (entry.rule->crossed == core::CrossedPolicy::Resync && entry.book.crossed()) {
@@ -131,7 +136,7 @@ LineStatus& BookSync::line(core::LineId line) {
 }
 
 void BookSync::on_line_down(BookEntry& entry, EntryLine& lost, const MessageHeader& cause) noexcept {
-  lost.proven = false;
+  lost.proven = lost.silent = false;
   lost.chunks.active = false;  // the rest of a chunked update will not come
   if (!other_line_covers(entry, cause)) {
     handle(entry, Input::LineDown, {&cause, {}, {}});
@@ -144,7 +149,8 @@ void BookSync::on_line_down(BookEntry& entry, EntryLine& lost, const MessageHead
 // Whether whatever happens to the symbol from now on comes on this line.
 bool BookSync::covers(const EntryLine& line, std::int64_t now_ns) const noexcept {
   const LineStatus& status = lines_[line.id];
-  return status.up && (line.proven || now_ns - status.up_since_ns >= options_.line_settle_ns);
+  return status.up && line.brings() &&
+         (line.proven || now_ns - status.up_since_ns >= options_.line_settle_ns);
 }
 
 bool BookSync::other_line_covers(const BookEntry& entry, const MessageHeader& cause) const noexcept {
@@ -159,7 +165,7 @@ bool BookSync::hole_may_be_filled(const BookEntry& entry) const noexcept {
   const std::span<const DeltaBuffer::Delta> waiting = entry.buffer.deltas();
   if (waiting.empty()) return true;
   return std::any_of(entry.lines.begin(), entry.lines.end(), [&](const EntryLine& line) {
-    return lines_[line.id].up &&
+    return lines_[line.id].up && line.brings() &&
            std::none_of(waiting.begin(), waiting.end(), [&](const DeltaBuffer::Delta& delta) {
              return delta.header.line_id == line.id && check(entry, delta.header) == SequenceVerdict::Gap;
            });
@@ -325,12 +331,29 @@ void BookSync::remove(BookEntry& entry, const BookUpdate&) noexcept {
 
 // ---- self-audit ------------------------------------------------------------------------------------------
 
-void BookSync::on_quote(BookEntry& entry, const MessageHeader& header, const Bbo& quote) noexcept {
+void BookSync::on_quote(BookEntry& entry, const MessageHeader& header, const Bbo& quote,
+                        std::int64_t step_ns) noexcept {
+  if (entry.state == BookState::Live && header.last_update_id > entry.last_id) {
+    // Quotes run ahead of the batch that holds their id. A held-up line brings both late: its pause counts as
+    // one short step, for the batch comes with the next frames.
+    entry.behind_ns += std::clamp<std::int64_t>(step_ns, 0, options_.max_silence_ns / 10);
+    if (entry.behind_ns > options_.max_silence_ns) return silent(entry, header);
+  }
+  if (!options_.self_audit) return;
   if (entry.audit == nullptr) entry.audit = std::make_unique<QuoteAudit>();
   const QuoteAudit::Result result = entry.audit->on_quote(header.last_update_id, quote);
   if (result.verdict == QuoteAudit::Verdict::Unknown) return;
   entry.last_header = header;
   audit(entry, result, header.last_update_id);
+}
+
+// The venue said yes to the subscription and sends nothing: the book is not right any more, and would not be for
+// long with another snapshot. Until a line brings an update, or is made anew, it is STALE.
+void BookSync::silent(BookEntry& entry, const MessageHeader& quote) noexcept {
+  for (EntryLine& line : entry.lines) line.silent = lines_[line.id].up;
+  entry.last_header = quote;
+  counters_.gaps.add();
+  go_stale(entry, StateReason::Gap);
 }
 
 void BookSync::audit(BookEntry& entry, const QuoteAudit::Result& result, std::uint64_t update_id) noexcept {
@@ -408,6 +431,7 @@ void BookSync::install(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   std::swap(entry.book, entry.next);
   entry.next.clear();  // its blocks serve other books meanwhile
   entry.book.set_update_id(entry.last_id);
+  entry.behind_ns = 0;
   entry.buffer.clear();
   entry.last_header.first_update_id = snapshot.header->last_update_id;
   entry.last_header.last_update_id = entry.last_id;

@@ -53,8 +53,10 @@ class BookSync {
     (this->*action)(entry, update);
   }
 
-  // The venue's best bid and ask after update `header.last_update_id`, which is not 0.
-  void on_quote(BookEntry& entry, const MessageHeader& header, const Bbo& quote) noexcept;
+  // The venue's best bid and ask after update `header.last_update_id`, which is not 0; `step_ns`: since the one
+  // before.
+  void on_quote(BookEntry& entry, const MessageHeader& header, const Bbo& quote,
+                std::int64_t step_ns) noexcept;
 
   // The next snapshot of the entry, if it is LIVE now and its snapshots come over REST, is for an audit.
   void begin_rest_audit(BookEntry& entry) noexcept;
@@ -95,6 +97,7 @@ class BookSync {
   void wait_behind_hole(BookEntry& entry, const BookUpdate& delta) noexcept;
   void apply_waiting(BookEntry& entry) noexcept;
   void gap(BookEntry& entry) noexcept;
+  void silent(BookEntry& entry, const MessageHeader& quote) noexcept;
   void audit(BookEntry& entry, const QuoteAudit::Result& result, std::uint64_t update_id) noexcept;
 
   bool rest_audit_disagrees(BookEntry& entry) noexcept;

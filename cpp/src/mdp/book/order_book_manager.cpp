@@ -80,7 +80,10 @@ void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
     case UpdateType::Liquidation:
       return on_liquidation(*entry, message);
     case UpdateType::Invalidate:
-      if (EntryLine* line = entry->line(header.line_id)) line->chunks.active = false;
+      if (EntryLine* line = entry->line(header.line_id)) {
+        line->chunks.active = false;
+        if (static_cast<StateReason>(header.reason) == StateReason::Rejected) line->rejected = true;
+      }
       if (sync_.other_line_covers(*entry, header)) return;  // it brings what could not be read here
       return sync_.handle(*entry, BookSync::Input::Distrust, {&header, {}, {}});
     case UpdateType::Line:
@@ -96,7 +99,10 @@ void OrderBookManager::on_book_chunk(BookEntry& entry, const NormalizedMessage& 
   const bool rides_line = delta || entry.rule->snapshot_source == core::SnapshotSource::Stream;
   EntryLine* const line = rides_line ? entry.line(header.line_id) : nullptr;
   if (rides_line && line == nullptr) return counters_.unroutable.add();
-  if (line != nullptr) line->proven = true;
+  if (line != nullptr) {
+    line->proven = true;
+    line->rejected = line->silent = false;
+  }
   ChunkAssembly& assembly = line != nullptr ? line->chunks : entry.rest_chunks;
   const std::span bids(chunk.bids(), header.bid_count);
   const std::span asks(chunk.asks(), header.ask_count);
@@ -191,11 +197,12 @@ void OrderBookManager::on_quote(BookEntry& entry, const NormalizedMessage& messa
   if (id != 0 && (id < last || (id == last && quote == entry.last_quote_bbo))) {
     return counters_.duplicates.add();
   }
+  const std::int64_t step_ns = message.header.recv_ts_ns - entry.last_quote.recv_ts_ns;
   entry.last_quote = message.header;
   entry.last_quote_bbo = quote;
   counters_.quotes.add();
   events_.emit_quote(entry, message);
-  if (options_.self_audit && id != 0) sync_.on_quote(entry, message.header, quote);
+  if (id != 0) sync_.on_quote(entry, message.header, quote, step_ns);
 }
 
 void OrderBookManager::on_mark_price(BookEntry& entry, const NormalizedMessage& message) noexcept {

@@ -56,7 +56,7 @@ struct ControlEvent {
 
 // Any thread of the engine tells, the one control thread takes. Telling never waits: when control is so far
 // behind that the queue is full, the event is dropped and counted. What would be lost with it is in
-// SymbolStatus as well.
+// SymbolStatus as well; a Snapshot's outcome is given up by time (SnapshotScheduler).
 class ControlQueue {
  public:
   explicit ControlQueue(std::size_t capacity) : queue_(capacity) {}
@@ -107,7 +107,8 @@ inline void ControlEvent::set_text(std::string_view words) noexcept {
   text[length] = '\0';
 }
 
-// Written by the symbol's manager, read by control. relaxed throughout: each word stands for itself.
+// Written by the symbol's manager, read by control. relaxed: each word stands for itself, but the mark, which
+// comes with the state it was set in.
 struct alignas(64) SymbolStatus {
   std::atomic<shm::BookState> state{shm::BookState::Stale};
   std::atomic<shm::StateReason> reason{shm::StateReason::Starting};

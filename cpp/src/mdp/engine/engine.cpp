@@ -155,8 +155,9 @@ std::vector<core::Instrument> Engine::fetch_instruments(std::size_t venue) {
   if (!response.error.empty()) throw ConnectError(where + response.error);
   if (response.status != 200) {
     const std::string words = runtime.venue->describe_rest_error(response.body());
-    throw ConnectError(where + "HTTP " + std::to_string(response.status) +
-                       (words.empty() ? "" : ", " + words));
+    throw ConnectError(
+        where + "HTTP " + std::to_string(response.status) + (words.empty() ? "" : ", " + words),
+        response.retry_after_s());
   }
   auto instruments = runtime.venue->parse_instruments(response.body());
   if (!instruments) throw ConnectError(where + instruments.error());
@@ -576,9 +577,10 @@ void Engine::renew(core::LineId line) { lane_of(line).renew(); }
 std::vector<core::SymbolId> Engine::take_snapshots_wanted() {
   std::vector<core::SymbolId> wanted;
   for (core::SymbolId id = 0; id < symbols_.size(); ++id) {
-    // relaxed, both: the mark orders nothing; partner is on_snapshot_wanted().
+    // relaxed: only whether to look closer. acquire: with the mark comes the state; pairs with
+    // on_snapshot_wanted().
     std::atomic<bool>& mark = symbol_status_[id].snapshot_wanted;
-    if (mark.load(std::memory_order_relaxed) && mark.exchange(false, std::memory_order_relaxed))
+    if (mark.load(std::memory_order_relaxed) && mark.exchange(false, std::memory_order_acquire))
       wanted.push_back(id);
   }
   return wanted;
@@ -588,6 +590,14 @@ std::vector<ControlEvent> Engine::take_control_events(std::size_t max) {
   std::vector<ControlEvent> events;
   control_.take(events, max);
   return events;
+}
+
+std::int64_t Engine::up_for_ns(core::SymbolId id) const {
+  std::int64_t longest = -1;
+  const SymbolRuntime& symbol = symbol_at(id);
+  if (!symbol.placed()) return longest;
+  for (const Lane* lane : symbol.bundles.front()->lanes) longest = std::max(longest, lane->up_for_ns());
+  return longest;
 }
 
 SymbolHealth Engine::symbol_health(core::SymbolId id) const {

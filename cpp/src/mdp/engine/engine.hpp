@@ -95,6 +95,8 @@ class Engine {
   // Symbols that wait for a snapshot and have not been asked about since; clears the marks.
   std::vector<core::SymbolId> take_snapshots_wanted();
   std::vector<ControlEvent> take_control_events(std::size_t max);
+  // How long a line that carries the symbol's book has been up, the longest of them; -1: none is.
+  std::int64_t up_for_ns(core::SymbolId symbol) const;
   SymbolHealth symbol_health(core::SymbolId symbol) const;
   EngineHealth health() const;
 

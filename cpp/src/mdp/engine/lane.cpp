@@ -118,6 +118,17 @@ void Lane::fetch_snapshot(std::string target, net::RestClient::Callback callback
   active().connector->fetch_snapshot(std::move(target), venue_config_.rest_timeout, std::move(callback));
 }
 
+std::int64_t Lane::up_for_ns() const noexcept {
+  std::int64_t longest = -1;
+  const std::int64_t now_ns = sys::monotonic_ns();
+  for (const Line& line : lines_) {
+    // acquire: pairs with the release store in mark_up(). relaxed: a time.
+    if (!line.up.load(std::memory_order_acquire)) continue;
+    longest = std::max(longest, now_ns - line.up_since_ns.load(std::memory_order_relaxed));
+  }
+  return longest;
+}
+
 void Lane::append_health(std::vector<LineHealth>& health) const {
   const std::lock_guard lock(lines_mutex_);
   for (const Line& line : lines_) {
@@ -225,7 +236,7 @@ net::Requests Lane::on_connected(Line& line) {
 void Lane::mark_up(Line& line) noexcept {
   // relaxed: a time.
   line.up_since_ns.store(sys::monotonic_ns(), std::memory_order_relaxed);
-  // release: pairs with the acquire loads in append_health() and tend_renewal().
+  // release: pairs with the acquire loads in append_health(), up_for_ns() and tend_renewal().
   line.up.store(true, std::memory_order_release);
 }
 
@@ -275,15 +286,18 @@ void Lane::reject(const Line& line, const core::Subscription& subscription,
     event.set_text(reply.text);
   });
   if (instrument == nullptr || subscription.channel != core::Channel::Depth) return;
-  core::MessageHeader& header = sink_->slot().header;
-  header = {};
-  header.update_type = core::UpdateType::Invalidate;
-  header.reason = static_cast<std::uint8_t>(shm::StateReason::Rejected);
-  header.symbol_id = instrument->symbol_id;
-  header.exchange_id = venue_.exchange_id();
-  header.line_id = line.id;
-  header.recv_ts_ns = sys::now_ns();
-  sink_->commit();
+  // The connection that replaces this one some day will not ask for it either.
+  for (const Line& each : lines_) {
+    core::MessageHeader& header = sink_->slot().header;
+    header = {};
+    header.update_type = core::UpdateType::Invalidate;
+    header.reason = static_cast<std::uint8_t>(shm::StateReason::Rejected);
+    header.symbol_id = instrument->symbol_id;
+    header.exchange_id = venue_.exchange_id();
+    header.line_id = each.id;
+    header.recv_ts_ns = sys::now_ns();
+    sink_->commit();
+  }
 }
 
 // Parser thread.
@@ -305,6 +319,8 @@ void Lane::hand_on(const core::RawMessage& raw) noexcept {
 void Lane::consume(const core::RawMessage& raw) noexcept {
   Line& line = line_of(raw.line_id);
   if (raw.kind == core::RawKind::Line) return tell_road(line, raw.line_state);
+  // Books go by what comes before the line is confirmed, too: if it is lost now, they must hear of it.
+  if (line.told == shm::LineState::Down) line.told = shm::LineState::Connecting;
   parse_.handle(raw);
   line.connector->release(raw);
 }
@@ -327,7 +343,7 @@ void Lane::on_line_state(Line& line, shm::LineState state, net::LineReason reaso
     const std::lock_guard lock(subscriptions_mutex_);
     line.connected = false;
     line.pending.clear();
-    // release: pairs with the acquire loads in append_health() and tend_renewal().
+    // release: pairs with the acquire loads in append_health(), up_for_ns() and tend_renewal().
     line.up.store(false, std::memory_order_release);
   }
   tell_control(line, state, detail.empty() ? net::to_string(reason) : detail);

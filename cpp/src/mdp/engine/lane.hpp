@@ -105,6 +105,8 @@ class Lane final : private ReplyHandler {
   std::array<core::LineId, kLinesOfALane> line_ids() const noexcept { return {lines_[0].id, lines_[1].id}; }
   book::LineCounters& line_counters(std::size_t i) noexcept { return lines_[i].arbitration; }
   std::size_t number() const noexcept { return lane_; }
+  // Any thread. How long the line that is up longest has been up; -1: none is.
+  std::int64_t up_for_ns() const noexcept;
   // Any thread. One entry for each line that was ever connected.
   void append_health(std::vector<LineHealth>& health) const;
 

@@ -127,8 +127,9 @@ void ManagerStage::on_audit_mismatch(core::SymbolId symbol, std::uint64_t update
 }
 
 void ManagerStage::on_snapshot_wanted(core::SymbolId symbol, shm::StateReason) noexcept {
-  // relaxed: control looks again soon; nothing else is read because of it.
-  symbols_[symbol].snapshot_wanted.store(true, std::memory_order_relaxed);
+  // release: whoever takes the mark sees the state that goes with it, or a later one; pairs with
+  // take_snapshots_wanted().
+  symbols_[symbol].snapshot_wanted.store(true, std::memory_order_release);
 }
 
 }  // namespace mdp::engine

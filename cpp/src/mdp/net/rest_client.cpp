@@ -83,6 +83,7 @@ struct RestConnection : std::enable_shared_from_this<RestConnection> {
   void read_body();
   void on_timeout();
   void complete();
+  void watch_idle(const RestClient::Impl& client);
   void fail_too_long();
   void fail(std::string step, const std::string& what);
   // Before any byte of the answer: a connection that served before was most likely closed meanwhile.
@@ -281,8 +282,19 @@ void RestConnection::answer(RestResponse response, bool keep) {
   idle_since_ = Clock::now();
   if (!keep) shut();
   if (!client) return;
+  if (keep) watch_idle(*client);  // before another request may take the timer
   client->finished(self);
   callback(std::move(response));
+}
+
+// What will not be reused is not kept open either.
+void RestConnection::watch_idle(const RestClient::Impl& client) {
+  timer_.expires_after(client.options.keep_alive);
+  timer_.async_wait([weak = weak_from_this()](error_code ec) {
+    const auto self = weak.lock();
+    const auto owner = self && !ec ? self->client_.lock() : nullptr;
+    if (owner) owner->pump();
+  });
 }
 
 void RestConnection::shut() noexcept {
@@ -309,7 +321,7 @@ void RestClient::Impl::submit(Request request) {
   pump();
 }
 
-// Hands waiting requests to idle connections, then to new ones.
+// Closes connections that were idle too long, and hands waiting requests to idle ones, then to new ones.
 void RestClient::Impl::pump() {
   const auto now = Clock::now();
   std::erase_if(connections, [&](const auto& connection) {

@@ -25,7 +25,7 @@ struct RestOptions {
   std::size_t max_connections = 4;                // open at a time; further requests wait in order
   std::size_t max_waiting = 4096;                 // a request beyond is answered with an error at once
   std::size_t max_body_bytes = 64 * 1024 * 1024;  // a longer body is an error of step "body"
-  std::chrono::milliseconds keep_alive{30'000};   // an idle connection older than this is not reused
+  std::chrono::milliseconds keep_alive{30'000};   // an idle connection older than this is closed
   std::string user_agent = "mdp";
 };
 
