@@ -74,7 +74,8 @@ void bind_record_enums(nb::module_& module) {
       .value("CHECKSUM_MISMATCH", shm::StateReason::ChecksumMismatch)
       .value("AUDIT_MISMATCH", shm::StateReason::AuditMismatch)
       .value("STOPPED", shm::StateReason::Stopped)
-      .value("REJECTED", shm::StateReason::Rejected);
+      .value("REJECTED", shm::StateReason::Rejected)
+      .value("SILENT", shm::StateReason::Silent);
   nb::enum_<shm::InstrumentKind>(module, "InstrumentKind", "What is traded.")
       .value("SPOT", shm::InstrumentKind::Spot)
       .value("PERPETUAL", shm::InstrumentKind::Perpetual)

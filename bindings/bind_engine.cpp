@@ -308,6 +308,8 @@ void bind_engine(nb::module_& module) {
            "Drop the connection of a line's lane and make it anew.")
       .def("renew", &Engine::renew, "line"_a, unlocked,
            "Replace the connection of a line's lane by a new one, without a moment between.")
+      .def("renew_lines_of", &Engine::renew_lines_of, "symbol_id"_a, unlocked,
+           "The same for all lines that carry the symbol's book.")
       .def("take_snapshots_wanted", &Engine::take_snapshots_wanted, unlocked,
            "Return the symbol_ids that began to wait for a snapshot since the last call.")
       .def("take_control_events", &Engine::take_control_events, "max"_a = 1024, unlocked,

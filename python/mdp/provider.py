@@ -29,6 +29,7 @@ from mdp.errors import ConfigError, ConnectError, MdpError
 from mdp.snapshots import AuditScheduler, RestBudget, SnapshotScheduler
 
 _CONTROL_INTERVAL_S = 0.01
+_SILENCE_RENEWAL_S = 600.0
 
 
 @dataclass
@@ -37,6 +38,8 @@ class _Symbol:
     venue: _Venue
     instrument: Instrument
     synced_once: bool = False
+    renew_not_before: float = 0.0
+    """Monotonic seconds: the next time a silent book may have its lines made anew."""
 
 
 @dataclass
@@ -443,6 +446,11 @@ class Provider:
             log.debug("book.syncing", symbol=name, reason=reason)
         elif symbol.synced_once:
             log.warning("book.stale", symbol=name, reason=reason, update_id=event.update_id)
+        if event.reason == StateReason.SILENT and now >= symbol.renew_not_before:
+            # What was subscribed to in vain may be heard on a new connection. If not, the others on this one
+            # are not to be moved for it again and again.
+            symbol.renew_not_before = now + _SILENCE_RENEWAL_S
+            self._running_engine().renew_lines_of(event.symbol_id)
 
     def _on_snapshot(self, event: ControlEvent, now: float) -> None:
         symbol = self._symbols.get(event.symbol_id)

@@ -207,30 +207,52 @@ def test_a_refused_subscription_affects_its_symbol_alone(
             model.advance(lambda: model.lines == ["UP", "DOWN", "UP"], lambda: model.lines)
 
 
-def test_a_stream_that_is_acknowledged_and_silent_is_found_out(
-    sim: SimProcess, start_provider: Callable[..., Provider], segment: str
-) -> None:
-    silence_s = 5.0  # BookOptions::max_silence_ns
-    sim.fault("subscribe_silent", stream="btcusdt@depth*", count=0)
+SILENT = (BookState.STALE, StateReason.SILENT)
+SILENCE_S = 5.0
+"""BookOptions::max_silence_ns"""
+
+
+def watch_silent_stream(
+    sim: SimProcess, start_provider: Callable[..., Provider], segment: str, count: int
+) -> Watched:
+    """Start with a depth stream of BTCUSDT that is acknowledged `count` times (0: always) in vain."""
+    sim.fault("subscribe_silent", stream="btcusdt@depth*", count=count)
     # At first the book is taken for a quiet one.
-    provider = start_provider(settings(sim, segment, topology="fused", quiet_sync_ms=100))
+    provider = start_provider(settings(sim, segment, topology="fused", quiet_sync_ms=100, overlap_ms=100))
     watched = Watched(sim, provider, segment, rate=RATE)
     book = watched.model.book("BTCUSDT")
     watched.model.advance(lambda: book.state == BookState.STALE, lambda: book.states)
     now = sim.truth("BTCUSDT", depth=1)["updateId"]
-    assert_soon_live(sim, "BTCUSDT", [(book.left_live_at, now)], RATE, silence_s)
-    # As long as only quotes come it stays so; the other book, on the same line, never knows.
+    assert_soon_live(sim, "BTCUSDT", [(book.left_live_at, now)], RATE, SILENCE_S)
+    return watched
+
+
+def test_a_stream_that_is_acknowledged_and_silent_gets_a_new_connection(
+    sim: SimProcess, start_provider: Callable[..., Provider], segment: str
+) -> None:
+    watched = watch_silent_stream(sim, start_provider, segment, count=1)
+    back = [SILENT, *recovery(StateReason.SILENT)[1:]]
+    watched.model.advance(lambda: watched.states("BTCUSDT") == back, lambda: watched.states("BTCUSDT"))
+    watched.assert_over_within(SILENCE_S)
+    assert watched.states("ETHUSDT") == []
+    watched.assert_true()
+
+
+def test_a_stream_that_stays_silent_is_not_believed_again(
+    sim: SimProcess, start_provider: Callable[..., Provider], segment: str
+) -> None:
+    watched = watch_silent_stream(sim, start_provider, segment, count=0)
+    # As long as only quotes come it stays so, on the new connection too; the other book never knows.
     watched.updates(2 * RATE // 5, "ETHUSDT")
     watched.model.catch_up()
-    assert watched.states("BTCUSDT") == [(BookState.STALE, StateReason.GAP)]
+    assert watched.states("BTCUSDT") == [SILENT]
     assert watched.states("ETHUSDT") == []
     # A connection on which it speaks brings the book back.
     sim.clear_faults()
     watched.strike("disconnect", mode="reset")
     lost = recovery(StateReason.DISCONNECTED)
     watched.model.advance(
-        lambda: watched.states("BTCUSDT") == [(BookState.STALE, StateReason.GAP), *lost],
-        lambda: watched.states("BTCUSDT"),
+        lambda: watched.states("BTCUSDT") == [SILENT, *lost], lambda: watched.states("BTCUSDT")
     )
     watched.model.advance(lambda: watched.states("ETHUSDT") == lost, lambda: watched.states("ETHUSDT"))
     watched.assert_true()

@@ -105,6 +105,21 @@ TEST_F(Arbitration, ALineThatWasRefusedTheSymbolCoversNothing) {
   EXPECT_EQ(state(), BookState::Syncing);
 }
 
+TEST_F(Arbitration, ASilentBookStaysSoWhileItsConnectionsAreReplaced) {
+  both_live();
+  states();
+  on(kA);
+  for (std::uint64_t id = 100; id < 160; ++id) {
+    now_ns += kSecond / 10;
+    quote(id, {100, 5}, {110, 5});
+  }
+  EXPECT_EQ(states(), (Strings{stale(StateReason::Silent)}));
+  line_is(LineState::Down, kA);
+  EXPECT_TRUE(states().empty());
+  line_is(LineState::Down, kB);
+  EXPECT_EQ(states(), (Strings{stale(StateReason::Disconnected)}));
+}
+
 TEST_F(Arbitration, ALineThatBringsTheSymbolAfterAllCoversIt) {
   both_live();
   on(kB);

@@ -161,6 +161,14 @@ class ManagerTest : public testing::Test {
     for (const PriceLevel& level : asks) writer.add(level);
     writer.finish();
   }
+  // The venue's best bid and ask after update `id`.
+  void quote(std::uint64_t id, PriceLevel bid, PriceLevel ask) {
+    core::NormalizedMessage& message = *scratch;
+    message.header = header(UpdateType::Quote, 0, 0, id, 0);
+    message.levels[0] = bid;
+    message.levels[1] = ask;
+    manager.on_message(message);
+  }
   void delta_of(core::SymbolId symbol, std::uint64_t first, std::uint64_t last,
                 const Levels& bids = {{100, 1}}, const Levels& asks = {}, std::uint64_t prev = 0) {
     write(header(UpdateType::Delta, symbol, first, last, prev), bids, asks);

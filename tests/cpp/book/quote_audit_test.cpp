@@ -15,13 +15,6 @@ class Audit : public ManagerTest {
     quote(1, {1, 1}, {2, 1});  // books are noted from the first quote on
     sink.events.clear();
   }
-  void quote(std::uint64_t id, PriceLevel bid, PriceLevel ask) {
-    NormalizedMessage& message = *scratch;
-    message.header = header(UpdateType::Quote, 0, 0, id, 0);
-    message.levels[0] = bid;
-    message.levels[1] = ask;
-    manager.on_message(message);
-  }
   std::uint64_t audits() const { return manager.counters().audits.get(); }
 };
 
@@ -128,7 +121,7 @@ TEST_F(Silence, ABookTheQuotesLeaveBehindIsStaleUntilItsStreamSpeaks) {
   ahead(50, 100 * kMs);
   EXPECT_TRUE(states().empty());
   ahead(1, 100 * kMs);
-  EXPECT_EQ(states(), Strings{stale(StateReason::Gap)});
+  EXPECT_EQ(states(), Strings{stale(StateReason::Silent)});
   EXPECT_EQ(manager.counters().resyncs.get(), 1u);
   manager.begin_sync(0);  // a snapshot that nothing follows would be wrong as soon
   ahead(100, 100 * kMs);
@@ -137,12 +130,16 @@ TEST_F(Silence, ABookTheQuotesLeaveBehindIsStaleUntilItsStreamSpeaks) {
   EXPECT_EQ(state(), BookState::Syncing);
 }
 
-TEST_F(Silence, ANewConnectionMaySpeakAgain) {
+TEST_F(Silence, ANewConnectionIsNotBelievedBeforeItSpeaks) {
   ahead(60, 100 * kMs);
   line_is(LineState::Down);
   line_is(LineState::Up);
   manager.begin_sync(0);
+  EXPECT_EQ(state(), BookState::Stale);
+  delta(1200, 1201);
   EXPECT_EQ(state(), BookState::Syncing);
+  snapshot(1200);
+  EXPECT_EQ(state(), BookState::Live);
 }
 
 TEST_F(Silence, AnyUpdateEndsIt) {

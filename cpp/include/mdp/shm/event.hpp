@@ -77,6 +77,7 @@ enum class StateReason : std::uint8_t {
   AuditMismatch = 14,     // the venue's best bid and ask, or its snapshot, disagrees at this id
   Stopped = 15,           // the publisher stopped
   Rejected = 16,          // the venue refused the subscription
+  Silent = 17,            // the venue confirmed the subscription; its quotes go on, and no update comes
 };
 
 enum class LineState : std::uint8_t { Down = 0, Connecting = 1, Up = 2 };

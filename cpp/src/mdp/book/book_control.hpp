@@ -56,7 +56,7 @@ struct BookOptions {
   // A line that is up for so long brings every symbol it carries, even those that have been quiet.
   std::int64_t line_settle_ns = 1'000'000'000;
   // A LIVE book that the venue's quotes have been ahead of for so long (by receive time, a pause between two of
-  // them counting a tenth of it at most) without one update is STALE (Gap): its stream is silent.
+  // them counting a tenth of it at most) without one update is STALE (Silent).
   std::int64_t max_silence_ns = 5'000'000'000;
   // Where the levels of all books lie; outlives the manager. Huge pages pay from some hundred books on.
   std::pmr::memory_resource* memory = std::pmr::new_delete_resource();

@@ -43,10 +43,7 @@ struct EntryLine {
   core::LineId id;
   bool proven = false;    // brought an update of this symbol since it is up
   bool rejected = false;  // the venue refuses the symbol's book on it
-  bool silent = false;    // the venue sends quotes of the symbol, and no update, on this connection
   ChunkAssembly chunks;   // of what the line brings, which is one update after the other
-
-  bool brings() const noexcept { return !rejected && !silent; }
 };
 
 // One symbol: its book, where its sync stands, and what tells copies. Owned by OrderBookManager, which routes to
@@ -58,6 +55,7 @@ struct BookEntry {
   BookState state = BookState::Stale;
   StateReason reason = StateReason::None;
   bool joined = false;           // a delta followed the snapshot: from now on check_next() holds
+  bool silent = false;           // STALE for that: no snapshot makes it LIVE before an update has come
   std::uint64_t last_id = 0;     // applied so far; the snapshot's id until joined
   std::int64_t next_top_ns = 0;  // when the next snapshot of the top is due
   std::int64_t behind_ns = 0;    // how long quotes have been ahead of the LIVE book without an update
@@ -97,7 +95,7 @@ struct BookEntry {
         next(options.depth_cap, &pool) {
     book.reserve(options.reserve_levels);
     next.reserve(options.reserve_levels);
-    for (const core::LineId id : line_ids) lines.push_back({id, false, false, false, {}});
+    for (const core::LineId id : line_ids) lines.push_back({id, false, false, {}});
   }
 
   EntryLine* line(core::LineId id) noexcept {

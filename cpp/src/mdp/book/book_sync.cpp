@@ -21,8 +21,9 @@ using core::SequenceVerdict;
 // Distrust        reason changes                 STALE                              STALE
 // LineDown        reason changes                 STALE                              STALE
 //                 (only when no other line covers the symbol; the same for Distrust of what one line brought)
-// SyncRequest     line up that brings it, rest:  -                                  -
-//                 SYNCING, snapshot wanted
+// SyncRequest     line up that brings it, rest,  -                                  -
+//                 not Silent: SYNCING, snapshot
+//                 wanted
 // Remove          STALE, no book                 STALE, no book                     STALE, no book
 //
 // Distrust is a parser's Invalidate, a broken delta, or request_resync() of control, which goes on with a
@@ -54,9 +55,9 @@ void BookSync::start_buffering(BookEntry& entry, const BookUpdate& delta) noexce
 void BookSync::start_empty(BookEntry& entry, const BookUpdate&) noexcept {
   // A line that does not bring the symbol brings nothing to follow a snapshot.
   const bool carried = std::any_of(entry.lines.begin(), entry.lines.end(), [this](const EntryLine& line) {
-    return lines_[line.id].up && line.brings();
+    return lines_[line.id].up && !line.rejected;
   });
-  if (carried && entry.rule->snapshot_source == core::SnapshotSource::Rest) {
+  if (carried && !entry.silent && entry.rule->snapshot_source == core::SnapshotSource::Rest) {
     begin_syncing(entry, StateReason::Subscribed);
   }
 }
@@ -136,8 +137,9 @@ LineStatus& BookSync::line(core::LineId line) {
 }
 
 void BookSync::on_line_down(BookEntry& entry, EntryLine& lost, const MessageHeader& cause) noexcept {
-  lost.proven = lost.silent = false;
-  lost.chunks.active = false;  // the rest of a chunked update will not come
+  lost.proven = false;
+  lost.chunks.active = false;                       // the rest of a chunked update will not come
+  if (entry.silent && entry.lines_up != 0) return;  // made anew for that: the reason it is STALE stays
   if (!other_line_covers(entry, cause)) {
     handle(entry, Input::LineDown, {&cause, {}, {}});
   } else if (entry.state == BookState::Live && !hole_may_be_filled(entry)) {
@@ -149,7 +151,7 @@ void BookSync::on_line_down(BookEntry& entry, EntryLine& lost, const MessageHead
 // Whether whatever happens to the symbol from now on comes on this line.
 bool BookSync::covers(const EntryLine& line, std::int64_t now_ns) const noexcept {
   const LineStatus& status = lines_[line.id];
-  return status.up && line.brings() &&
+  return status.up && !line.rejected &&
          (line.proven || now_ns - status.up_since_ns >= options_.line_settle_ns);
 }
 
@@ -165,7 +167,7 @@ bool BookSync::hole_may_be_filled(const BookEntry& entry) const noexcept {
   const std::span<const DeltaBuffer::Delta> waiting = entry.buffer.deltas();
   if (waiting.empty()) return true;
   return std::any_of(entry.lines.begin(), entry.lines.end(), [&](const EntryLine& line) {
-    return lines_[line.id].up && line.brings() &&
+    return lines_[line.id].up && !line.rejected &&
            std::none_of(waiting.begin(), waiting.end(), [&](const DeltaBuffer::Delta& delta) {
              return delta.header.line_id == line.id && check(entry, delta.header) == SequenceVerdict::Gap;
            });
@@ -348,12 +350,12 @@ void BookSync::on_quote(BookEntry& entry, const MessageHeader& header, const Bbo
 }
 
 // The venue said yes to the subscription and sends nothing: the book is not right any more, and would not be for
-// long with another snapshot. Until a line brings an update, or is made anew, it is STALE.
+// long with another snapshot. Until a line brings an update it is STALE; control has its lines made anew.
 void BookSync::silent(BookEntry& entry, const MessageHeader& quote) noexcept {
-  for (EntryLine& line : entry.lines) line.silent = lines_[line.id].up;
+  entry.silent = true;
+  for (EntryLine& line : entry.lines) line.proven = false;
   entry.last_header = quote;
-  counters_.gaps.add();
-  go_stale(entry, StateReason::Gap);
+  go_stale(entry, StateReason::Silent);
 }
 
 void BookSync::audit(BookEntry& entry, const QuoteAudit::Result& result, std::uint64_t update_id) noexcept {

@@ -101,7 +101,7 @@ void OrderBookManager::on_book_chunk(BookEntry& entry, const NormalizedMessage& 
   if (rides_line && line == nullptr) return counters_.unroutable.add();
   if (line != nullptr) {
     line->proven = true;
-    line->rejected = line->silent = false;
+    line->rejected = entry.silent = false;
   }
   ChunkAssembly& assembly = line != nullptr ? line->chunks : entry.rest_chunks;
   const std::span bids(chunk.bids(), header.bid_count);

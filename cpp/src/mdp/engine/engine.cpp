@@ -574,6 +574,12 @@ void Engine::reconnect(core::LineId line, std::string reason) { lane_of(line).re
 
 void Engine::renew(core::LineId line) { lane_of(line).renew(); }
 
+void Engine::renew_lines_of(core::SymbolId id) {
+  const SymbolRuntime& symbol = symbol_at(id);
+  if (!symbol.placed()) return;
+  for (Lane* lane : symbol.bundles.front()->lanes) lane->renew();
+}
+
 std::vector<core::SymbolId> Engine::take_snapshots_wanted() {
   std::vector<core::SymbolId> wanted;
   for (core::SymbolId id = 0; id < symbols_.size(); ++id) {

@@ -91,6 +91,8 @@ class Engine {
   void reconnect(core::LineId line, std::string reason);
   // Replaces the connection of the line's lane by a new one, without a moment between.
   void renew(core::LineId line);
+  // The same for all lines that carry the symbol's book.
+  void renew_lines_of(core::SymbolId symbol);
 
   // Symbols that wait for a snapshot and have not been asked about since; clears the marks.
   std::vector<core::SymbolId> take_snapshots_wanted();

@@ -41,6 +41,8 @@ std::string_view to_text(shm::StateReason reason) noexcept {
       return "stopped";
     case shm::StateReason::Rejected:
       return "rejected";
+    case shm::StateReason::Silent:
+      return "silent";
   }
   return "unknown";
 }
