@@ -287,4 +287,22 @@ class RebuiltBooks {
   Levels bids_, asks_;
 };
 
+// The symbol 0, announced.
+class Manager : public ManagerTest {
+ protected:
+  void SetUp() override {
+    add(0);
+    states();
+  }
+};
+
+inline const std::string kLive = "LIVE " + std::to_string(static_cast<int>(StateReason::Synced));
+
+inline Levels ladder(std::int64_t from, std::int64_t step, std::size_t count, std::int64_t quantity = 1) {
+  Levels out;
+  for (std::size_t i = 0; i < count; ++i)
+    out.push_back({from + step * static_cast<std::int64_t>(i), quantity});
+  return out;
+}
+
 }  // namespace mdp::book::test
