@@ -60,30 +60,35 @@ void ManagerStage::post(Command command) {
     const std::lock_guard lock(commands_mutex_);
     commands_.push_back(std::move(command));
   }
-  // release: the command is in the list; pairs with the acquire load in run_once().
+  // release: the command is in the list; pairs with the acquire load in run_commands().
   has_commands_.store(true, std::memory_order_release);
   wake_.notify();
 }
 
+bool ManagerStage::run_commands() noexcept {
+  // acquire: pairs with the release store in post().
+  if (!has_commands_.load(std::memory_order_acquire)) return false;
+  std::vector<Command> commands;
+  {
+    const std::lock_guard lock(commands_mutex_);
+    commands.swap(commands_);
+    // relaxed: under the lock that post() takes before it sets the flag again.
+    has_commands_.store(false, std::memory_order_relaxed);
+  }
+  for (const Command& command : commands) command(manager_);
+  return true;
+}
+
 bool ManagerStage::run_once() noexcept {
   constexpr std::size_t kBurst = 32;  // of one queue, before the next one is looked at
-  bool worked = false;
-  // acquire: pairs with the release store in post().
-  if (has_commands_.load(std::memory_order_acquire)) {
-    std::vector<Command> commands;
-    {
-      const std::lock_guard lock(commands_mutex_);
-      commands.swap(commands_);
-      // relaxed: under the lock that post() takes before it sets the flag again.
-      has_commands_.store(false, std::memory_order_relaxed);
-    }
-    for (const Command& command : commands) command(manager_);
-    worked = true;
-  }
-  for (MessageQueue* input : inputs_) {
+  bool worked = run_commands();
+  for (std::size_t at = 0; at < inputs_.size(); ++at) {  // a command may add one
+    MessageQueue* const input = inputs_[at];
     for (std::size_t i = 0; i < kBurst; ++i) {
       const core::NormalizedMessage* message = input->front();
       if (message == nullptr) break;
+      // What was posted before this message was made comes before it: it may be of a symbol just added.
+      run_commands();
       manager_.on_message(*message);
       input->pop();
       worked = true;

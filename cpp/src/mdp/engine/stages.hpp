@@ -139,6 +139,7 @@ class ManagerStage final : public book::BookListener {
   queue::WakeSignal& wake_signal() noexcept { return wake_; }
 
  private:
+  bool run_commands() noexcept;
   void on_book_state(core::SymbolId symbol, shm::BookState state, shm::StateReason reason,
                      std::uint64_t update_id) noexcept override;
   void on_snapshot_wanted(core::SymbolId symbol, shm::StateReason reason) noexcept override;
