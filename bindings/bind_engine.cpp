@@ -1,5 +1,6 @@
 // The engine for control. Calls that may block release the GIL; engine threads never call Python.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
@@ -106,7 +107,8 @@ void bind_config(nb::module_& module) {
   def_ms(backoff, "stable_after_ms", &net::BackoffOptions::stable_after);
   nb::class_<core::VenueOptions>(module, "VenueOptions", "How the venue is to send its data.")
       .def(nb::init<>())
-      .def_rw("depth_interval_ms", &core::VenueOptions::depth_interval_ms, "0: the venue's fastest.")
+      .def_rw("depth_interval_ms", &core::VenueOptions::depth_interval_ms,
+              "As the venue offers it; None: its fastest documented.")
       .def_rw("microsecond_times", &core::VenueOptions::microsecond_times);
   nb::class_<VenueConfig> venue(module, "VenueConfig", "One venue of an Engine.");
   venue.def(nb::init<>())

@@ -160,8 +160,9 @@ class VenueSection(_Section):
     channels: Annotated[list[ChannelName], Field(min_length=1)] = ["depth", "trade", "quote"]
     lines: Annotated[int, Field(ge=1, le=4)] = 1
     """Connections that carry each symbol. The first copy of each update counts; losing one loses nothing."""
-    depth_interval_ms: Annotated[int, Field(ge=0)] = 0
-    """Between two depth updates, as the venue offers it; 0: its fastest documented."""
+    depth_interval_ms: Annotated[int, Field(ge=0)] | None = None
+    """Between two depth updates, as the venue offers it; left out: its fastest documented. 0 is the futures'
+    undocumented ``@depth@0ms``."""
     microsecond_times: bool = False
     """Ask the venue for times in microseconds, where it offers them."""
     ws_url: str = ""

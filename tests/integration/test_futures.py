@@ -25,6 +25,8 @@ CHANNELS = {
     "binance-usdm": ["depth", "trade", "aggregate_trade", "quote", "mark_price", "liquidation"],
     "binance-coinm": ["depth", "aggregate_trade", "quote", "mark_price", "liquidation"],
 }
+DEPTH_INTERVALS_MS = {"binance": None, "binance-usdm": 250, "binance-coinm": 0}
+"""The default, one by name, and the undocumented one."""
 
 
 def test_three_families_in_one_provider(
@@ -46,6 +48,7 @@ def test_three_families_in_one_provider(
                     "rest_url": own["rest_url"],
                     "symbols": own["symbols"],
                     "channels": CHANNELS[family],
+                    "depth_interval_ms": DEPTH_INTERVALS_MS[family],
                 },
             )
         )

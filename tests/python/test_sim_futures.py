@@ -95,6 +95,7 @@ def formats(family, classic):
         "depth": depth,
         "depth@100ms": depth,
         "depth@500ms": depth,
+        "depth@0ms": depth,
         "depth5@100ms": depth,
         "bookTicker": (
             rf'\{{{head},{symbol}{always},"b":"{price}","B":"{quantity}","a":"{price}","A":"{quantity}",'
@@ -153,7 +154,7 @@ def decimals(levels):
     return [[Decimal(price), Decimal(quantity)] for price, quantity in levels]
 
 
-@pytest.mark.parametrize("speed", ["", "@100ms", "@500ms"])
+@pytest.mark.parametrize("speed", ["", "@100ms", "@500ms", "@0ms"])
 @pytest.mark.parametrize("family", FUTURES)
 def test_joined_book_and_book_ticker_equal_the_truth(family, speed):
     async def scenario():

@@ -79,7 +79,9 @@ def is_depth(stream: str) -> bool:
 
 _FUTURES_WEIGHTS = ((50, 2), (100, 5), (500, 10), (1000, 20))
 _FUTURES_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
-_FUTURES_DEPTH_MS = {"@100ms": 100, "": 250, "@500ms": 500}
+# The interval of @depth@0ms is not documented: about what was recorded in 2024.
+_USDM_DEPTH_MS = {"@100ms": 100, "": 250, "@500ms": 500, "@0ms": 50}
+_COINM_DEPTH_MS = {**_USDM_DEPTH_MS, "@0ms": 10}
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -106,7 +108,7 @@ FAMILIES: dict[str, Family] = {
             name="binance-usdm",
             rest_bases=("/fapi/v1",),
             routes=("/public", "/market"),
-            depth_ms=_FUTURES_DEPTH_MS,
+            depth_ms=_USDM_DEPTH_MS,
             futures=True,
             product=1,
             depth_weights=_FUTURES_WEIGHTS,
@@ -124,7 +126,7 @@ FAMILIES: dict[str, Family] = {
             name="binance-coinm",
             rest_bases=("/dapi/v1",),
             routes=("",),
-            depth_ms=_FUTURES_DEPTH_MS,
+            depth_ms=_COINM_DEPTH_MS,
             futures=True,
             product=2,
             depth_weights=_FUTURES_WEIGHTS,

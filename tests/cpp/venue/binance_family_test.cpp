@@ -37,15 +37,17 @@ TEST(BinanceFamily, DepthSpeeds) {
     EXPECT_EQ(depth_stream(name, {.depth_interval_ms = 100}), "@depth@100ms");
     EXPECT_EQ(depth_stream(name, {.depth_interval_ms = 250}), "@depth");
     EXPECT_EQ(depth_stream(name, {.depth_interval_ms = 500}), "@depth@500ms");
+    EXPECT_EQ(depth_stream(name, {.depth_interval_ms = 0}), "@depth@0ms");
   }
 }
 
 TEST(BinanceFamily, ASpeedThatIsNotOfferedIsToldTheOffered) {
   EXPECT_EQ(refusal("binance", {.depth_interval_ms = 250}),
-            "venue binance: depth_interval_ms 250 is not offered, only 100, 1000 (0: the first)");
+            "venue binance: depth_interval_ms 250 is not offered, only 100, 1000 (left out: the first)");
+  EXPECT_NE(refusal("binance", {.depth_interval_ms = 0}).find("only 100, 1000"), std::string::npos);
   for (const int wrong : {-1, 1, 1000}) {
     const std::string what = refusal("binance-coinm", {.depth_interval_ms = wrong});
-    EXPECT_NE(what.find("only 100, 250, 500"), std::string::npos) << what;
+    EXPECT_NE(what.find("only 100, 250, 500, 0"), std::string::npos) << what;
   }
 }
 

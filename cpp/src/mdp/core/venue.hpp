@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,7 +37,8 @@ struct Subscription {
 
 // What a user may choose of how the venue sends its data.
 struct VenueOptions {
-  int depth_interval_ms = 0;       // between depth updates, as the venue offers it; 0: its fastest documented
+  // Between depth updates, as the venue offers it; none: its fastest documented.
+  std::optional<int> depth_interval_ms = std::nullopt;
   bool microsecond_times = false;  // where the venue offers it
 };
 

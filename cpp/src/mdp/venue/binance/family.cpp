@@ -1,5 +1,6 @@
 #include "mdp/venue/binance/family.hpp"
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,15 +11,16 @@
 namespace mdp::venue::binance {
 namespace {
 
-std::string_view depth_stream(const Profile& profile, int interval_ms) {
-  if (interval_ms == 0) return profile.depth_speeds.front().stream;
+std::string_view depth_stream(const Profile& profile, std::optional<int> interval_ms) {
+  if (!interval_ms) return profile.depth_speeds.front().stream;
   std::string offered;
   for (const DepthSpeed& speed : profile.depth_speeds) {
     if (speed.interval_ms == interval_ms) return speed.stream;
     offered.append(offered.empty() ? "" : ", ").append(std::to_string(speed.interval_ms));
   }
   throw ConfigError("venue " + std::string(profile.name) + ": depth_interval_ms " +
-                    std::to_string(interval_ms) + " is not offered, only " + offered + " (0: the first)");
+                    std::to_string(*interval_ms) + " is not offered, only " + offered +
+                    " (left out: the first)");
 }
 
 void check_times(const Profile& profile, const core::VenueOptions& options) {

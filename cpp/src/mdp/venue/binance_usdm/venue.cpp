@@ -6,8 +6,9 @@
 namespace mdp::venue::binance_usdm {
 namespace {
 
+// @depth@0ms is recorded but not documented: for those who ask for it by name, never the default.
 constexpr binance::DepthSpeed kDepthSpeeds[] = {
-    {100, "@depth@100ms"}, {250, "@depth"}, {500, "@depth@500ms"}};
+    {100, "@depth@100ms"}, {250, "@depth"}, {500, "@depth@500ms"}, {0, "@depth@0ms"}};
 constexpr binance::DepthLimit kDepthLimits[] = {{5, 2},   {10, 2},   {20, 2},   {50, 2},
                                                 {100, 5}, {500, 10}, {1000, 20}};
 
