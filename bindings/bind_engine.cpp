@@ -279,6 +279,8 @@ void bind_engine(nb::module_& module) {
       .def("fetch_instruments", &Engine::fetch_instruments, "venue"_a, unlocked,
            "Block for the venue's list of instruments.\n\nRaises\n------\nConnectError\n    What could not "
            "be reached or read.")
+      .def("cancel_requests", &Engine::cancel_requests, unlocked,
+           "End REST requests under way and refuse later ones: before stop(), for who waits for an answer.")
       .def(
           "rest_limits",
           [](const Engine& self, std::size_t venue) {

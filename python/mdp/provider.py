@@ -147,6 +147,8 @@ class Provider:
     def stop(self) -> None:
         """Stop intake, drain, mark the segment stopped, disconnect, unlink. May be called more than once."""
         self._stop.set()
+        if self._engine is not None:
+            self._engine.cancel_requests()
         for venue in self._venues:
             if venue.lister is not None:
                 venue.lister.join()
@@ -269,13 +271,14 @@ class Provider:
                 target=self._join, args=(venue, cancelled), name=f"mdp-list-{venue.index}", daemon=True
             )
             venue.lister.start()
-        for venue in self._venues:
-            venue.asked.wait()
         while True:
+            if cancelled() or self._stop.is_set():
+                self._running_engine().cancel_requests()
             for venue in self._venues:
                 if venue.failure is not None:
                     raise venue.failure
-            if any(venue.listed is not None for venue in self._venues):
+            asked = all(venue.asked.is_set() for venue in self._venues)
+            if asked and any(venue.listed is not None for venue in self._venues):
                 return
             time.sleep(_CONTROL_INTERVAL_S)
 

@@ -33,6 +33,7 @@ RECOVERY_UPDATES = 300
 seen, the rest is room for a machine that is busy with other things."""
 NO_ROUTE = "ff0e::1"
 """An address that no connection can go to, with or without IPv6 outside: TCP knows no multicast."""
+LONGER_THAN_ANY_TEST_MS = 3_600_000
 
 
 @pytest.fixture(scope="module")
@@ -492,3 +493,41 @@ def test_time_out_of_each_step_to_the_stream_is_told(
     ended = running.ids()
     sim.clear_faults()
     running.assert_true_soon_after(ended)
+
+
+# ---- a stop waits for nobody ----
+
+
+def test_stop_does_not_wait_for_the_only_venue_to_answer(
+    run: Start, roadside: Callable[..., Roadside]
+) -> None:
+    way = roadside(Behaviour.SILENT)
+    running = run(rest_url=f"https://127.0.0.1:{way.port}", rest_timeout_ms=LONGER_THAN_ANY_TEST_MS)
+    wait_for(lambda: way.accepted, "a request")
+    running.stop()
+
+
+def test_stop_does_not_wait_for_a_late_venue_to_answer(
+    sim: SimProcess,
+    start_mdp: Callable[..., Mdp],
+    roadside: Callable[..., Roadside],
+    tmp_path: Path,
+    segment: str,
+) -> None:
+    way = roadside(Behaviour.SILENT)
+    way.leave()
+    late = settings(
+        sim,
+        segment,
+        name="binance-usdm",
+        rest_url=f"https://127.0.0.1:{way.port}",
+        rest_timeout_ms=LONGER_THAN_ANY_TEST_MS,
+    )
+    config = settings(sim, segment)
+    config["venues"] += late["venues"]
+    file = write_config(tmp_path / "config.yaml", config)
+    running = Running(sim, start_mdp("run", file), segment, dict.fromkeys(SYMBOLS))
+    running.assert_true_soon_after(running.ids())
+    way.listen()
+    wait_for(lambda: way.accepted, "a request")
+    running.stop()

@@ -371,6 +371,42 @@ TEST(RestClient, TargetThatWouldForgeHeadersIsRefused) {
   EXPECT_EQ(rest.get("/x", kLong, {{"A", "b\r\nc: d"}}).failed_step, "queue");
 }
 
+TEST(RestClient, CancelAnswersWhatIsUnderWayWhatWaitsAndWhatComesLater) {
+  FakeServer server([](Connection& connection) {
+    if (connection.handshake()) connection.read_request();
+    connection.read_request();
+  });
+  auto options = quick_rest();
+  options.max_connections = 1;
+  RestRunner rest(server.rest_url(), options);
+  std::mutex mutex;
+  std::vector<std::string> steps;
+  for (const char* target : {"/under-way", "/waits"}) {
+    rest.client.get(target, {}, kLong, [&](const RestResponse& response) {
+      const std::lock_guard lock(mutex);
+      steps.push_back(response.failed_step);
+    });
+  }
+  EXPECT_TRUE(eventually([&] { return server.accepted() == 1; }));
+  rest.client.cancel();
+  const auto later = rest.get("/later");
+  EXPECT_EQ(later.failed_step, "cancelled");
+  EXPECT_EQ(later.error, "GET /later at localhost:" + std::to_string(server.port()) + ": cancelled");
+  const std::lock_guard lock(mutex);  // the later one was answered after these, on the same thread
+  EXPECT_EQ(steps, (std::vector<std::string>{"cancelled", "cancelled"}));
+}
+
+TEST(RestClient, CancelEndsAHandshakeToo) {
+  FakeServer server([](Connection& connection) { connection.read_request(); }, ServerOptions{.tls = false});
+  RestRunner rest("https://localhost:" + std::to_string(server.port()));
+  std::atomic<bool> cancelled{false};
+  rest.client.get("/", {}, kLong,
+                  [&](const RestResponse& response) { cancelled = response.failed_step == "cancelled"; });
+  EXPECT_TRUE(eventually([&] { return server.accepted() == 1; }));
+  rest.client.cancel();
+  EXPECT_TRUE(eventually([&] { return cancelled.load(); }));
+}
+
 TEST(RestClient, DestroyedWithARequestUnderWayLeavesNothingBehind) {
   FakeServer server([](Connection& connection) {
     if (connection.handshake()) connection.read_request();

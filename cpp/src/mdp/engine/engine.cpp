@@ -164,6 +164,12 @@ std::vector<core::Instrument> Engine::fetch_instruments(std::size_t venue) {
   return std::move(instruments).value();
 }
 
+void Engine::cancel_requests() {
+  for (const auto& venue : venues_) {
+    if (venue->rest) venue->rest->cancel();
+  }
+}
+
 Engine::RestLimits Engine::rest_limits(std::size_t venue) const {
   const VenueRuntime& runtime = *venues_.at(venue);
   return {runtime.venue->endpoint().rest_weight_pool, runtime.venue->endpoint().rest_weight_per_minute,

@@ -59,6 +59,9 @@ class Engine {
   // Blocks for the venue's list of instruments, on any thread. Throws ConnectError naming what could not be reached or read.
   std::vector<core::Instrument> fetch_instruments(std::size_t venue);
 
+  // Ends requests under way and refuses later ones, so that nobody blocked above keeps a stop waiting.
+  void cancel_requests();
+
   // The venue's REST budget a minute (0: none) and what one snapshot takes of it.
   struct RestLimits {
     std::string pool;  // venues of the same pool share one budget

@@ -73,6 +73,7 @@ struct RestConnection : std::enable_shared_from_this<RestConnection> {
 
   void serve(Request request);
   void shut() noexcept;
+  void cancel();
   bool busy() const noexcept { return request_.has_value(); }
   // Idle, open, and the server is not known to be about to close it.
   bool reusable(Clock::time_point now) const noexcept;
@@ -122,6 +123,8 @@ struct RestClient::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void submit(Request request);
+  void cancel();
+  RestResponse cancellation(const Request& request) const;
   void pump();
   void finished(const std::shared_ptr<RestConnection>& connection);
   void watch_waiting();
@@ -135,6 +138,7 @@ struct RestClient::Impl : std::enable_shared_from_this<Impl> {
   std::deque<Request> waiting;
   std::vector<std::shared_ptr<RestConnection>> connections;
   std::optional<asio::steady_timer> waiting_timer;
+  bool cancelled = false;
 };
 
 // ---------------------------------------------------------------- RestConnection
@@ -248,6 +252,11 @@ void RestConnection::on_timeout() {
   fail(std::string(to_string(dialer_->step())), dialer_->step_text() + ": " + what);
 }
 
+void RestConnection::cancel() {
+  const auto client = client_.lock();
+  if (client && busy()) answer(client->cancellation(*request_), false);
+}
+
 void RestConnection::fail(std::string step, const std::string& what) {
   const auto client = client_.lock();
   const std::string where = client ? client->url.authority() : std::string();
@@ -311,6 +320,7 @@ void RestConnection::shut() noexcept {
 // ---------------------------------------------------------------- RestClient::Impl
 
 void RestClient::Impl::submit(Request request) {
+  if (cancelled) return request.callback(cancellation(request));
   if (waiting.size() >= options.max_waiting) {
     request.callback(failure("queue", "GET " + request.target + " at " + url.authority() + ": " +
                                           std::to_string(waiting.size()) +
@@ -319,6 +329,19 @@ void RestClient::Impl::submit(Request request) {
   }
   waiting.push_back(std::move(request));
   pump();
+}
+
+void RestClient::Impl::cancel() {
+  cancelled = true;
+  const std::deque<Request> dropped = std::exchange(waiting, {});
+  watch_waiting();
+  for (const Request& request : dropped) request.callback(cancellation(request));
+  const auto under_way = connections;  // each takes itself out
+  for (const auto& connection : under_way) connection->cancel();
+}
+
+RestResponse RestClient::Impl::cancellation(const Request& request) const {
+  return failure("cancelled", "GET " + request.target + " at " + url.authority() + ": cancelled");
 }
 
 // Closes connections that were idle too long, and hands waiting requests to idle ones, then to new ones.
@@ -419,6 +442,12 @@ void RestClient::get(std::string target, HttpHeaders headers, milliseconds timeo
       return;
     }
     impl->submit(std::move(request));
+  });
+}
+
+void RestClient::cancel() {
+  impl_->loop.post([weak = std::weak_ptr<Impl>(impl_)] {
+    if (const auto impl = weak.lock()) impl->cancel();
   });
 }
 

@@ -34,7 +34,7 @@ struct RestResponse {
   HttpHeaders headers;  // as received; names in lower case
   std::string error;    // empty, or what failed, naming step, host and port; a 4xx is an answer, not an error
   std::string
-      failed_step;  // resolve, connect, proxy, tls, write, headers, body, queue, loop; empty without error
+      failed_step;  // resolve, connect, proxy, tls, write, headers, body, queue, loop, cancelled; empty without error
   std::int64_t recv_ts_ns = 0;  // when the socket handed over the last bytes of the answer
 
   // core::kFramePadding readable zero bytes follow it. Valid as long as this object.
@@ -69,6 +69,9 @@ class RestClient {
 
   // Any thread but the loop's. Blocks until the answer or the time-out.
   RestResponse get_blocking(std::string target, HttpHeaders headers, std::chrono::milliseconds timeout);
+
+  // Any thread. Every request under way, and every later one, is answered with an error of step cancelled.
+  void cancel();
 
   struct Impl;
 
