@@ -274,8 +274,9 @@ void bind_engine(nb::module_& module) {
            "ConfigError\n    A value out of range.")
       .def("add_venue", &Engine::add_venue, "config"_a, unlocked,
            "Add a venue before start() and return its index.\n\nRaises\n------\nConfigError\n    Unknown "
-           "venue, bad URL or "
-           "TLS settings.")
+           "venue, channel or option it does not offer, bad URL or TLS settings.")
+      .def_static("check_venue", &Engine::check_venue, "config"_a,
+                  "Raise what add_venue() would, and contact nobody.")
       .def("fetch_instruments", &Engine::fetch_instruments, "venue"_a, unlocked,
            "Block for the venue's list of instruments.\n\nRaises\n------\nConnectError\n    What could not "
            "be reached or read.")

@@ -17,7 +17,7 @@ from mdp import _core
 from mdp.config import Config, load_config
 from mdp.demo import demo
 from mdp.errors import MdpError
-from mdp.provider import Provider
+from mdp.provider import Provider, check_venues
 from mdp.reader import Subscriber
 from mdp.replay import replay
 from mdp.sim.cli import sim
@@ -86,6 +86,7 @@ def run(
 def check(config: Annotated[Path, typer.Argument(help="Configuration file (YAML).")]) -> None:
     """Check a configuration file and say what it would do. Contacts nobody."""
     settings = load_config(config)
+    check_venues(settings)
     print(f"{config}: ok")
     print(_summary(settings))
 

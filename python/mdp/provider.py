@@ -8,7 +8,8 @@ from __future__ import annotations
 import difflib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -56,6 +57,27 @@ class _Venue:
     failure: Exception | None = None
     """Why there will be no list of instruments."""
     lister: threading.Thread | None = None
+
+
+def check_venues(config: Config) -> None:
+    """Check what only the venues know: channels, speeds, addresses, certificate files. Contacts nobody.
+
+    Raises
+    ------
+    ConfigError
+        As `Provider.start` would, naming file and line.
+    """
+    for index, section in enumerate(config.venues):
+        with _named(config, ("venues", index)):
+            _core.Engine.check_venue(_venue_config(section))
+
+
+@contextmanager
+def _named(config: Config, path: tuple[str | int, ...]) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(config.where(*path) + str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -252,10 +274,8 @@ class Provider:
 
     def _add_venue(self, section: VenueSection, path: tuple[str | int, ...]) -> None:
         engine = self._running_engine()
-        try:
+        with _named(self._config, path):
             index = engine.add_venue(_venue_config(section))
-        except ConfigError as error:
-            raise ConfigError(self._config.where(*path) + str(error)) from error
         pool, weight_per_minute, weight = engine.rest_limits(index)
         # Counted by address: the venue's own and a stand-in at another one have nothing to share.
         key = (pool, urlsplit(section.rest_url).hostname)

@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from integration.harness import (
     ROOT,
     Mdp,
@@ -126,6 +128,51 @@ def test_check_says_what_a_configuration_does() -> None:
     assert first.endswith("config/binance-spot.yaml: ok")
     assert segment == "segment mdp: ring of 256.0MiB, 20 levels a side, room for 1024 symbols"
     assert venue.startswith("binance: 10 symbols (depth, trade, quote): BTCUSDT, ETHUSDT,")
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize(
+    ("venue", "line", "message"),
+    [
+        (
+            {"depth_interval_ms": 250},
+            2,
+            "venues[0]: venue binance: depth_interval_ms 250 is not offered, only 100, 1000",
+        ),
+        ({"microsecond_times": True, "name": "binance-usdm"}, 2, "microsecond_times is not offered"),
+        ({"channels": ["liquidation"]}, 2, "venues[0]: binance does not offer the channel liquidation"),
+        (
+            {"ws_url": "ws://venue.test:80"},
+            5,
+            "venues[0].ws_url: URL 'ws://venue.test:80': connections without TLS are allowed to loopback "
+            "hosts only; use wss (found 'ws://venue.test:80')",
+        ),
+        ({"rest_url": "http://venue.test"}, 5, "only; use https"),
+        ({"tls": {"ca_file": "none.pem"}}, 2, "tls.ca_file 'none.pem': cannot be read as PEM certificates"),
+        (
+            {"tls": {"insecure_skip_verify": True}},
+            2,
+            "insecure_skip_verify is allowed for loopback hosts only",
+        ),
+        (
+            {"tls": {"insecure_skip_verify": True}, "rest_url": "https://127.0.0.1:1"},
+            2,
+            "stream.binance.com:9443: insecure_skip_verify is allowed for loopback hosts only",
+        ),
+    ],
+)
+def test_check_finds_what_would_end_a_run(
+    tmp_path: Path, segment: str, venue: dict[str, Any], line: int, message: str, command: str
+) -> None:
+    wanted = {"venues": [{"name": "binance", "symbols": ["BTCUSDT"], **venue}], "segment": {"name": segment}}
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(wanted, sort_keys=False))
+    process = run_mdp(command, file)
+    assert (process.wait(), process.stdout) == (2, "")
+    error = process.stderr.splitlines()[-1]  # a run logs its start before
+    assert error.startswith(f"error: {file}:{line}: "), process.stderr
+    assert message in error
+    assert "Traceback" not in process.stderr
 
 
 def test_errors_are_one_message_and_exit_code_2(

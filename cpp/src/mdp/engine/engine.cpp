@@ -118,8 +118,7 @@ void Engine::resolve_modes() {
   idle_ = queue::resolve(config_.idle, busy_threads, cores);
 }
 
-std::size_t Engine::add_venue(VenueConfig config) {
-  if (running_) throw ConfigError("venues are added before start()");
+std::unique_ptr<Engine::VenueRuntime> Engine::make_venue(net::IoLoop& rest_loop, VenueConfig config) {
   auto runtime = std::make_unique<VenueRuntime>();
   runtime->venue = venue::make_venue(config.name, config.options);
   if (config.ws_url.empty()) config.ws_url = runtime->venue->endpoint().ws_url;
@@ -134,12 +133,23 @@ std::size_t Engine::add_venue(VenueConfig config) {
       throw ConfigError(config.name + " does not offer the channel " + core::to_string(channel));
     }
   }
-  net::checked_endpoint("ws_url", config.ws_url);
+  net::check_tls(net::checked_endpoint("ws_url", config.ws_url), config.tls);
   net::RestOptions rest;
   rest.tls = config.tls;
   rest.proxy = config.proxy;
-  runtime->rest = std::make_unique<net::RestClient>(rest_loop_, config.rest_url, rest);
+  runtime->rest = std::make_unique<net::RestClient>(rest_loop, config.rest_url, rest);
   runtime->config = std::move(config);
+  return runtime;
+}
+
+void Engine::check_venue(VenueConfig config) {
+  net::IoLoop nobody_runs_it;
+  make_venue(nobody_runs_it, std::move(config));
+}
+
+std::size_t Engine::add_venue(VenueConfig config) {
+  if (running_) throw ConfigError("venues are added before start()");
+  auto runtime = make_venue(rest_loop_, std::move(config));
   segment_->directory().set_venue(runtime->venue->exchange_id(), runtime->venue->name());
   venues_.push_back(std::move(runtime));
   return venues_.size() - 1;

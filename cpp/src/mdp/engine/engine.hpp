@@ -53,8 +53,11 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Before start(). Returns the venue's index. Throws ConfigError: unknown venue, bad URL or TLS settings.
+  // Before start(). Returns the venue's index. Throws ConfigError: unknown venue, channel or option it does not
+  // offer, bad URL or TLS settings.
   std::size_t add_venue(VenueConfig config);
+  // Throws what add_venue() would, and contacts nobody. Needs no engine.
+  static void check_venue(VenueConfig config);
 
   // Blocks for the venue's list of instruments, on any thread. Throws ConnectError naming what could not be reached or read.
   std::vector<core::Instrument> fetch_instruments(std::size_t venue);
@@ -117,6 +120,7 @@ class Engine {
   struct LoopThread;
   struct ManagerThread;
 
+  static std::unique_ptr<VenueRuntime> make_venue(net::IoLoop& rest_loop, VenueConfig config);
   void resolve_modes();
   void make_managers();
   void place(SymbolRuntime& symbol);

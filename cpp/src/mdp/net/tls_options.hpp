@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "mdp/net/url.hpp"
+
 namespace mdp::net {
 
 struct TlsOptions {
@@ -12,5 +14,8 @@ struct TlsOptions {
   // start.
   bool insecure_skip_verify = false;
 };
+
+// Throws ConfigError: the CA file cannot be read, or verification is switched off for a host that is not loopback.
+void check_tls(const Url& url, const TlsOptions& options);
 
 }  // namespace mdp::net

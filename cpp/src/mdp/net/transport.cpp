@@ -40,16 +40,12 @@ bool TcpStream::read_now(asio::mutable_buffer buffer, error_code& ec, std::size_
   return true;
 }
 
-std::optional<asio::ssl::context> make_tls_context(const Url& url, const TlsOptions& options) {
+namespace {
+
+std::optional<asio::ssl::context> tls_context(const Url& url, const TlsOptions& options) {
   const bool loopback = is_loopback_host(url.host);
-  if (!url.secure()) {
-    if (!loopback) {
-      throw ConfigError(url.scheme + "://" + url.authority() +
-                        ": connections without TLS are allowed to loopback " + "hosts only; use " +
-                        (url.scheme == "ws" ? "wss" : "https"));
-    }
-    return std::nullopt;
-  }
+  MDP_ASSERT(url.secure() || loopback);  // checked_endpoint() sees to it
+  if (!url.secure()) return std::nullopt;
   std::optional<asio::ssl::context> context(std::in_place, asio::ssl::context::tls_client);
   SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
   if (options.insecure_skip_verify) {
@@ -58,8 +54,6 @@ std::optional<asio::ssl::context> make_tls_context(const Url& url, const TlsOpti
                         ": insecure_skip_verify is allowed for loopback hosts only; to trust a " +
                         "private certificate authority set ca_file");
     }
-    core::log(core::LogLevel::Warning,
-              "tls.verify_off host=" + url.authority() + " reason=insecure_skip_verify");
     context->set_verify_mode(asio::ssl::verify_none);
     return context;
   }
@@ -80,6 +74,19 @@ std::optional<asio::ssl::context> make_tls_context(const Url& url, const TlsOpti
   context->set_verify_mode(asio::ssl::verify_peer);
   return context;
 }
+
+}  // namespace
+
+std::optional<asio::ssl::context> make_tls_context(const Url& url, const TlsOptions& options) {
+  auto context = tls_context(url, options);
+  if (context && options.insecure_skip_verify) {
+    core::log(core::LogLevel::Warning,
+              "tls.verify_off host=" + url.authority() + " reason=insecure_skip_verify");
+  }
+  return context;
+}
+
+void check_tls(const Url& url, const TlsOptions& options) { tls_context(url, options); }
 
 std::string describe(const error_code& ec) {
   std::string text = ec.message();

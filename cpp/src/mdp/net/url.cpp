@@ -145,6 +145,9 @@ Url checked_endpoint(std::string_view key, std::string_view text) {
              .append(plain)
              .append(" for a loopback host)"));
   }
+  if (!url->secure() && !is_loopback_host(url->host)) {
+    fail(std::string("connections without TLS are allowed to loopback hosts only; use ").append(secure));
+  }
   if (!url->path.empty() && url->path != "/") fail("found a path, which is not part of the address");
   return *url;
 }
