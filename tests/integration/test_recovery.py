@@ -23,6 +23,7 @@ STRUCK, OTHER = SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 DEPTH_STREAM = "btcusdt@depth@100ms"
 RATE = 100
 IDLE_TIMEOUT_S = 1.0
+CONNECT_TIMEOUT_S = 0.5
 
 
 def backoff_s(attempts: int) -> float:
@@ -151,6 +152,27 @@ def test_half_open_line_is_noticed_and_replaced(watch: Callable[..., Watched], m
     assert watched.model.lines == ["UP", "DOWN", "UP"]
 
 
+def test_quiet_line_without_pings_is_asked_and_stays(
+    start_sim: Callable[..., SimProcess], provider_for: Callable[..., Provider], segment: str
+) -> None:
+    sim = start_sim(symbols=SYMBOLS, seed=5, rate=0, ping_interval=0.05)
+    sim.fault("no_ping")
+    watched = Watched(sim, provider_for(sim, idle_timeout_ms=200), segment, rate=0)
+    watched.start_counting()
+
+    def client() -> dict[str, Any]:
+        (only,) = sim.status()["clients"]
+        return dict(only)
+
+    asked = client()["pingsReceived"]
+    wait_for(lambda: client()["pingsReceived"] >= asked + 8, "pings, each after half an idle time-out")
+    assert client()["pingsSent"] == 0
+    watched.check()
+    at = sim.step(STRUCK, 5)
+    wait_for(lambda: watched.subscriber.book(STRUCK).update_id == at, "the line still carries what comes")
+    watched.check()
+
+
 @pytest.mark.parametrize(
     ("status", "retry_after", "count"), [(503, 0, 3), (429, 1, 1), (418, 1, 1)], ids=["503", "429", "418"]
 )
@@ -163,6 +185,16 @@ def test_refused_handshakes_are_tried_again(
     wait_fired(watched.sim, number, count)
     watched.check(both(LOST_LINE), wait_s=retry_after + backoff_s(1 + count), connections=1)
     assert watched.model.lines == ["UP", "DOWN", "UP"], "only what changes is told"
+
+
+@pytest.mark.parametrize("kind", ["tls_stall", "upgrade_stall"])
+def test_stalled_handshake_is_given_up_and_tried_again(watch: Callable[..., Watched], kind: str) -> None:
+    watched = watch(connect_timeout_ms=round(CONNECT_TIMEOUT_S * 1000))
+    number = watched.arm(kind)
+    watched.strike("disconnect", mode="reset")
+    wait_fired(watched.sim, number)
+    watched.check(both(LOST_LINE), wait_s=CONNECT_TIMEOUT_S + backoff_s(2), connections=1)
+    assert watched.model.lines == ["UP", "DOWN", "UP"]
 
 
 def test_line_comes_back_once_the_certificate_is_right_again(watch: Callable[..., Watched]) -> None:

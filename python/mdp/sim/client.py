@@ -66,6 +66,7 @@ class Client:
         self.lagging: deque[bytes] = deque()
         self.frames_sent = 0
         self.pings_sent = 0
+        self.pings_received = 0
         self.pongs_received = 0
         self.opened = self.last_ping = time.monotonic()
         self.ping_payloads: dict[bytes, float] = {}
@@ -133,5 +134,6 @@ class Client:
             "framesSent": self.frames_sent,
             "unsentBytes": self.unsent_bytes,
             "pingsSent": self.pings_sent,
+            "pingsReceived": self.pings_received,
             "pongsReceived": self.pongs_received,
         }

@@ -156,6 +156,7 @@ class Hub:
 
     def on_ping(self, client: Client, payload: bytes) -> None:
         """Answer a ping of the client."""
+        client.pings_received += 1
         self.send_now(client, encode_ws(payload, OP_PONG))
 
     def on_pong(self, client: Client, payload: bytes) -> None:
