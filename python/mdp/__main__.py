@@ -6,14 +6,16 @@ import signal
 import sys
 import threading
 import time
+from enum import Enum
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Optional
 
 import typer
+from rich.console import Console
 
 import mdp
-from mdp import _core
+from mdp import _core, config_keys
 from mdp.config import Config, load_config
 from mdp.demo import demo
 from mdp.errors import MdpError
@@ -89,6 +91,26 @@ def check(config: Annotated[Path, typer.Argument(help="Configuration file (YAML)
     check_venues(settings)
     print(f"{config}: ok")
     print(_summary(settings))
+
+
+class KeysFormat(str, Enum):
+    """How `keys` prints."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    JSON_SCHEMA = "json-schema"
+
+
+@app.command()
+def keys(
+    format: Annotated[KeysFormat, typer.Option(help="json-schema is for editors.")] = KeysFormat.TABLE,
+) -> None:
+    """Print every key of a configuration: what it takes, its default, what it means."""
+    if format == KeysFormat.TABLE:
+        config_keys.print_table(Console())
+    else:
+        text = config_keys.as_markdown() if format == KeysFormat.MARKDOWN else config_keys.as_json_schema()
+        print(text, end="")
 
 
 @app.command()

@@ -31,15 +31,16 @@ Core = Annotated[int, Field(ge=-1, lt=4096)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class SegmentSection(_Section):
     """The shared-memory segment."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$")] = "mdp"
+    """What readers open it by: letters, digits, `_`, `-` and `.`, at most 200."""
     ring: ByteSize = ByteSize(64 << 20)
-    """Bytes of the event ring, a power of two, such as 64MiB."""
+    """Bytes of the event ring, a power of two of at least 64KiB."""
     instruments: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
     """How many symbols the segment has room for."""
     levels: Annotated[int, Field(ge=1, le=128)] = 20
@@ -62,22 +63,30 @@ class SegmentSection(_Section):
 
 
 class CoresSection(_Section):
-    """Cores to pin threads to; -1 leaves a thread to the system."""
+    """Cores to pin threads to; -1, or the end of a list, leaves a thread to the system."""
 
     connectors: list[Core] = []
+    """Of the connections, in the order they are made. `fused` does everything on the first of them."""
     parsers: list[Core] = []
+    """Of their parsers; `pipelined` alone."""
     managers: list[Core] = []
+    """Of the book managers; `pipelined` alone."""
     publisher: Core = -1
+    """Of the thread that writes the ring; `pipelined` alone."""
     rest: Core = -1
+    """Of the thread that fetches snapshots."""
 
 
 class EngineSection(_Section):
     """Threads and queues."""
 
     topology: Literal["auto", "pipelined", "fused"] = "auto"
+    """A thread for each stage, or all of them on one; auto looks at the cores there are."""
     idle: Literal["auto", "spin", "yield", "park"] = "auto"
+    """How a thread waits that has nothing to do; auto spins only where every thread has a core."""
     cores: CoresSection = CoresSection()
     managers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Threads that keep books, the symbols shared out among them; `pipelined` alone."""
     book_depth: Annotated[int, Field(ge=0)] = 0
     """Levels kept a side, 0 for all the venue sends. A side is cut when it has grown a quarter beyond."""
     self_audit: bool = True
@@ -91,13 +100,16 @@ class EngineSection(_Section):
     frame_size: ByteSize = ByteSize(16 << 10)
     """What a buffer starts with; larger frames get a larger one."""
     message_slots: Annotated[int, Field(ge=8, le=1 << 20)] = 1024
+    """Of each queue from a parser to a book manager."""
     event_slots: Annotated[int, Field(ge=8, le=1 << 20)] = 1024
+    """Of the queue to the publisher."""
 
 
 class LogSection(_Section):
     """Where log lines go."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
     file: str = ""
     """Appended to; empty: standard error."""
 
@@ -106,6 +118,7 @@ class MetricsSection(_Section):
     """Prometheus metrics over HTTP."""
 
     host: str = "127.0.0.1"
+    """Address to listen at. There is no access control: keep it one that only you can reach."""
     port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """0 takes any free port, which the log names; absent: no metrics are served."""
 
@@ -127,7 +140,7 @@ class SocketSection(_Section):
     tcp_nodelay: bool = True
     """Send at once."""
     receive_buffer: ByteSize = ByteSize(0)
-    """SO_RCVBUF, such as 4MiB; 0: the kernel's own sizing."""
+    """SO_RCVBUF, such as 4MiB, at most 1GiB; 0: the kernel's own sizing."""
     busy_poll_us: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """SO_BUSY_POLL: how long a read looks at the network card itself; 0: off. May need CAP_NET_ADMIN."""
 
@@ -143,8 +156,11 @@ class BackoffSection(_Section):
     """Waits between attempts to connect: exponential, capped, with jitter; they never end."""
 
     initial_ms: Annotated[int, Field(ge=1)] = 250
+    """The first step."""
     max_ms: Annotated[int, Field(ge=1)] = 30_000
+    """The longest step."""
     multiplier: Annotated[float, Field(ge=1.0, le=10.0)] = 2.0
+    """From one step to the next."""
     jitter: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     """1: anywhere from zero to the step; 0.5: the upper half of it; 0: none."""
     stable_after_ms: Annotated[int, Field(ge=0)] = 60_000
@@ -155,9 +171,11 @@ class VenueSection(_Section):
     """One venue and the symbols to publish."""
 
     name: str
+    """binance, binance-usdm or binance-coinm."""
     symbols: Annotated[list[str], Field(min_length=1)]
     """As the venue spells them: BTCUSDT."""
     channels: Annotated[list[ChannelName], Field(min_length=1)] = ["depth", "trade", "quote"]
+    """What is asked of the venue. Without `depth` there are no books."""
     lines: Annotated[int, Field(ge=1, le=4)] = 1
     """Connections that carry each symbol. The first copy of each update counts; losing one loses nothing."""
     depth_interval_ms: Annotated[int, Field(ge=0)] | None = None
@@ -187,6 +205,7 @@ class VenueSection(_Section):
     idle_timeout_ms: Annotated[int, Field(ge=1)] = 60_000
     """A line without a byte, pings included, for this long is dead."""
     rest_timeout_ms: Annotated[int, Field(ge=1)] = 10_000
+    """Of a whole REST request, connecting included."""
     rest_audit_s: Annotated[int, Field(ge=0, le=86_400)] = 0
     """Between two audits, each of one LIVE book of the venue in its turn: it is compared, level by level,
     with a snapshot fetched for it, and synced anew where they differ. 0: none, for each costs request
