@@ -461,8 +461,10 @@ def test_time_out_of_each_step_to_rest_is_told(
     house.close()
     way = roadside(Behaviour.SILENT, target=sim.port, port=house.port)
     running.told(f"venue.unreachable .*TLS handshake with {at}: no answer within 300 ms")
-    ended = running.ids()
+    sim.fault("snapshot_delay_ms", count=len(SYMBOLS), ms=LONGER_THAN_ANY_TEST_MS)
     way.behaviour = Behaviour.FORWARD
+    running.told(rf"snapshot.failed .*headers of GET /\S+ at {at}: no answer within 300 ms", len(SYMBOLS))
+    ended = running.ids()
     running.assert_true_soon_after(ended)
 
 
