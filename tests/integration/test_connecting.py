@@ -49,6 +49,13 @@ def _no_old_faults(sim: SimProcess, leak_check: None) -> None:
 
 
 @pytest.fixture
+def two_families(start_sim: Callable[..., SimProcess]) -> SimProcess:
+    return start_sim(
+        families=["binance", "binance-usdm"], symbols=SYMBOLS, seed=32, rate=50, depth_interval_ms=50
+    )
+
+
+@pytest.fixture
 def roadside(leak_check: None) -> Iterator[Callable[..., Roadside]]:
     """Make listeners that end with the test."""
     made: list[Roadside] = []
@@ -324,15 +331,13 @@ def test_name_server_that_does_not_answer_is_waited_for_only_so_long(
 
 
 def test_venue_that_does_not_resolve_leaves_the_others_alone_and_joins_when_it_does(
-    start_sim: Callable[..., SimProcess],
+    two_families: SimProcess,
     start_mdp: Callable[..., Mdp],
     hosts: Hosts,
     tmp_path: Path,
     segment: str,
 ) -> None:
-    sim = start_sim(
-        families=["binance", "binance-usdm"], symbols=SYMBOLS, seed=32, rate=50, depth_interval_ms=50
-    )
+    sim = two_families
     books = {"binance": ("spot.test", "BTCUSDT"), "binance-usdm": ("usdm.test", "ETHUSDT")}
     venues = []
     for name, (host, symbol) in books.items():
@@ -365,15 +370,13 @@ def test_venue_that_does_not_resolve_leaves_the_others_alone_and_joins_when_it_d
 
 
 def test_symbol_that_a_late_venue_does_not_list_is_told_and_no_other_concerned(
-    start_sim: Callable[..., SimProcess],
+    two_families: SimProcess,
     start_mdp: Callable[..., Mdp],
     hosts: Hosts,
     tmp_path: Path,
     segment: str,
 ) -> None:
-    sim = start_sim(
-        families=["binance", "binance-usdm"], symbols=SYMBOLS, seed=33, rate=50, depth_interval_ms=50
-    )
+    sim = two_families
     late = by_name(sim, "usdm.test", sim.venues["binance-usdm"]["port"])
     late |= {"name": "binance-usdm", "symbols": ["ETHUSTD", "ETHUSDT"]}
     config = settings(sim, segment, symbols=["BTCUSDT"])

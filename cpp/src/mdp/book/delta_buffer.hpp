@@ -1,4 +1,5 @@
-// DeltaBuffer: the deltas of one symbol that wait for its snapshot, or are kept beside it. Flat storage, reused from sync to sync.
+// DeltaBuffer: the deltas of one symbol that wait for its snapshot, or are kept beside it. Flat storage, reused
+// from sync to sync.
 #pragma once
 
 #include <algorithm>

@@ -59,7 +59,8 @@ class Engine {
   // Throws what add_venue() would, and contacts nobody. Needs no engine.
   static void check_venue(VenueConfig config);
 
-  // Blocks for the venue's list of instruments, on any thread. Throws ConnectError naming what could not be reached or read.
+  // Blocks for the venue's list of instruments, on any thread. Throws ConnectError naming what could not be
+  // reached or read.
   std::vector<core::Instrument> fetch_instruments(std::size_t venue);
 
   // Ends requests under way and refuses later ones, so that nobody blocked above keeps a stop waiting.

@@ -33,8 +33,8 @@ struct RestResponse {
   int status = 0;       // HTTP status; 0: no answer, see error
   HttpHeaders headers;  // as received; names in lower case
   std::string error;    // empty, or what failed, naming step, host and port; a 4xx is an answer, not an error
-  std::string
-      failed_step;  // resolve, connect, proxy, tls, write, headers, body, queue, loop, cancelled; empty without error
+  // resolve, connect, proxy, tls, write, headers, body, queue, loop or cancelled; empty without error
+  std::string failed_step;
   std::int64_t recv_ts_ns = 0;  // when the socket handed over the last bytes of the answer
 
   // core::kFramePadding readable zero bytes follow it. Valid as long as this object.

@@ -15,7 +15,8 @@ struct TlsOptions {
   bool insecure_skip_verify = false;
 };
 
-// Throws ConfigError: the CA file cannot be read, or verification is switched off for a host that is not loopback.
+// Throws ConfigError: the CA file cannot be read, or verification is switched off for a host that is not
+// loopback.
 void check_tls(const Url& url, const TlsOptions& options);
 
 }  // namespace mdp::net
