@@ -51,6 +51,7 @@ class NullSink final : public core::EventSink {
 class NullListener final : public book::BookListener {
   void on_book_state(core::SymbolId, book::BookState, book::StateReason, std::uint64_t) noexcept override {}
   void on_snapshot_wanted(core::SymbolId, book::StateReason) noexcept override {}
+  void on_depth_need(core::SymbolId, book::DepthNeed) noexcept override {}
   void on_audit_mismatch(core::SymbolId, std::uint64_t, book::AuditSource, const book::Bbo&,
                          const book::Bbo&) noexcept override {}
 };

@@ -155,6 +155,7 @@ class ManagerHarness final : book::BookListener {
     return options;
   }
   void on_book_state(core::SymbolId, shm::BookState, shm::StateReason, std::uint64_t) noexcept override {}
+  void on_depth_need(core::SymbolId, book::DepthNeed) noexcept override {}
   void on_snapshot_wanted(core::SymbolId symbol, shm::StateReason reason) noexcept override {
     wanted_.emplace_back(symbol, reason);
   }

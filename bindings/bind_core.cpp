@@ -75,7 +75,9 @@ void bind_record_enums(nb::module_& module) {
       .value("AUDIT_MISMATCH", shm::StateReason::AuditMismatch)
       .value("STOPPED", shm::StateReason::Stopped)
       .value("REJECTED", shm::StateReason::Rejected)
-      .value("SILENT", shm::StateReason::Silent);
+      .value("SILENT", shm::StateReason::Silent)
+      .value("DEPTH_EXHAUSTED", shm::StateReason::DepthExhausted)
+      .value("DEPTH_CHANGED", shm::StateReason::DepthChanged);
   nb::enum_<shm::InstrumentKind>(module, "InstrumentKind", "What is traded.")
       .value("SPOT", shm::InstrumentKind::Spot)
       .value("PERPETUAL", shm::InstrumentKind::Perpetual)

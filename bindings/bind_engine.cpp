@@ -1,6 +1,7 @@
 // The engine for control. Calls that may block release the GIL; engine threads never call Python.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
@@ -179,6 +180,10 @@ void bind_control(nb::module_& module) {
 }
 
 void bind_health(nb::module_& module) {
+  nb::enum_<book::DepthNeed>(module, "DepthNeed", "How badly a LIVE book needs a snapshot beside it.")
+      .value("NONE", book::DepthNeed::None)
+      .value("SOON", book::DepthNeed::Soon)
+      .value("NOW", book::DepthNeed::Now);
   nb::class_<engine::SymbolHealth>(module, "SymbolHealth", "State of one book.")
       .def_ro("state", &engine::SymbolHealth::state)
       .def_ro("reason", &engine::SymbolHealth::reason)
@@ -222,6 +227,9 @@ void bind_health(nb::module_& module) {
       .def_ro("rest_audits", &EngineHealth::rest_audits)
       .def_ro("rest_audit_mismatches", &EngineHealth::rest_audit_mismatches)
       .def_ro("rest_audits_dropped", &EngineHealth::rest_audits_dropped)
+      .def_ro("widened", &EngineHealth::widened)
+      .def_ro("widen_disputes", &EngineHealth::widen_disputes)
+      .def_ro("depth_exhausted", &EngineHealth::depth_exhausted)
       .def_ro("resyncs", &EngineHealth::resyncs)
       .def_ro("crossed", &EngineHealth::crossed)
       .def_ro("lost_chunks", &EngineHealth::lost_chunks)
@@ -315,6 +323,11 @@ void bind_engine(nb::module_& module) {
            "Replace the connection of a line's lane by a new one, without a moment between.")
       .def("renew_lines_of", &Engine::renew_lines_of, "symbol_id"_a, unlocked,
            "The same for all lines that carry the symbol's book.")
+      .def("widen", &Engine::widen, "symbol_id"_a, unlocked,
+           "Fetch a snapshot beside a LIVE book, which makes it known deeper; the outcome is a SNAPSHOT "
+           "event.")
+      .def("depth_needs", &Engine::depth_needs, unlocked,
+           "Return the LIVE books that need one, each with how badly.")
       .def("take_snapshots_wanted", &Engine::take_snapshots_wanted, unlocked,
            "Return the symbol_ids that began to wait for a snapshot since the last call.")
       .def("take_control_events", &Engine::take_control_events, "max"_a = 1024, unlocked,

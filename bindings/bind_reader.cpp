@@ -1,6 +1,7 @@
 // The shared-memory reader for Python, on the same headers C++ consumers include.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
@@ -49,6 +50,7 @@ constexpr auto kOwnMemory = nb::rv_policy::automatic;
 struct ReaderEvent {
   shm::EventHeader header;
   std::vector<shm::PriceLevel> levels;
+  shm::BookStateBody book_state{};
   shm::BboBody bbo{};
   shm::TradeBody trade{};
   shm::MarkPriceBody mark_price{};
@@ -125,11 +127,14 @@ class Batch {
   std::size_t size() const noexcept { return headers_.size(); }
 
   ReaderEvent event(std::size_t row) const {
-    ReaderEvent event{headers_[row], {}, {}, {}, {}, {}};
+    ReaderEvent event{headers_[row], {}, {}, {}, {}, {}, {}};
     switch (event.header.type) {
       case shm::EventType::BookDelta:
       case shm::EventType::BookSnapshot:
         event.levels.assign(levels_.data() + level_offset_[row], levels_.data() + level_offset_[row + 1]);
+        break;
+      case shm::EventType::BookState:
+        event.book_state = book_states_[index_of(book_state_rows_, row)];
         break;
       case shm::EventType::Bbo:
         event.bbo = quotes_[index_of(quote_rows_, row)];
@@ -152,6 +157,8 @@ class Batch {
   const Column<shm::EventHeader>& headers() const noexcept { return headers_; }
   const Column<std::int64_t>& level_offset() const noexcept { return level_offset_; }
   const Column<shm::PriceLevel>& levels() const noexcept { return levels_; }
+  const Column<shm::BookStateBody>& book_states() const noexcept { return book_states_; }
+  const Column<std::int64_t>& book_state_rows() const noexcept { return book_state_rows_; }
   const Column<shm::BboBody>& quotes() const noexcept { return quotes_; }
   const Column<std::int64_t>& quote_rows() const noexcept { return quote_rows_; }
   const Column<shm::TradeBody>& trades() const noexcept { return trades_; }
@@ -188,6 +195,9 @@ class Batch {
         liquidation_rows_.push(row);
         break;
       case shm::EventType::BookState:
+        take_body(book_states_);
+        book_state_rows_.push(row);
+        break;
       case shm::EventType::Instrument:
       case shm::EventType::ConnectionStatus:
         break;
@@ -212,6 +222,8 @@ class Batch {
   Column<shm::EventHeader> headers_;
   Column<std::int64_t> level_offset_;
   Column<shm::PriceLevel> levels_;
+  Column<shm::BookStateBody> book_states_;
+  Column<std::int64_t> book_state_rows_;
   Column<shm::BboBody> quotes_;
   Column<std::int64_t> quote_rows_;
   Column<shm::TradeBody> trades_;
@@ -384,6 +396,20 @@ void bind_events(nb::module_& module) {
           "reason", [](const ReaderEvent& e) { return static_cast<shm::StateReason>(e.header.ask_count); },
           "BOOK_STATE.")
       .def_prop_ro(
+          "known_bid",
+          [](const ReaderEvent& e) -> std::optional<std::int64_t> {
+            if (e.book_state.known_bid == shm::kAllBids) return std::nullopt;
+            return e.book_state.known_bid;
+          },
+          "BOOK_STATE: all bids at this price or above it are known, and none below; None: all bids are.")
+      .def_prop_ro(
+          "known_ask",
+          [](const ReaderEvent& e) -> std::optional<std::int64_t> {
+            if (e.book_state.known_ask == shm::kAllAsks) return std::nullopt;
+            return e.book_state.known_ask;
+          },
+          "BOOK_STATE: all asks at this price or below it are known, and none above; None: all asks are.")
+      .def_prop_ro(
           "line_state", [](const ReaderEvent& e) { return static_cast<shm::LineState>(e.header.bid_count); },
           "CONNECTION_STATUS.")
       .def_prop_ro("line", [](const ReaderEvent& e) { return e.header.ask_count; }, "CONNECTION_STATUS.");
@@ -420,6 +446,8 @@ void bind_batch(nb::module_& module) {
   bind_column<&Batch::headers>(type, "headers", "EVENT_DTYPE, one a row.");
   bind_column<&Batch::level_offset>(type, "level_offset", "int64, one more than there are rows.");
   bind_column<&Batch::levels>(type, "levels", "LEVEL_DTYPE, of all deltas and snapshots.");
+  bind_column<&Batch::book_states>(type, "book_states", "BOOK_STATE_DTYPE.");
+  bind_column<&Batch::book_state_rows>(type, "book_state_rows", "int64: the row of each book state.");
   bind_column<&Batch::quotes>(type, "quotes", "BBO_DTYPE.");
   bind_column<&Batch::quote_rows>(type, "quote_rows", "int64: the row of each quote.");
   bind_column<&Batch::trades>(type, "trades", "TRADE_DTYPE.");
@@ -449,6 +477,8 @@ nb::dict record_layouts() {
               MDP_FIELD(EventHeader, recv_ts_ns), MDP_FIELD(EventHeader, pub_ts_ns)});
   layouts["LEVEL_DTYPE"] =
       record(sizeof(shm::PriceLevel), {MDP_FIELD(PriceLevel, price), MDP_FIELD(PriceLevel, quantity)});
+  layouts["BOOK_STATE_DTYPE"] = record(
+      sizeof(shm::BookStateBody), {MDP_FIELD(BookStateBody, known_bid), MDP_FIELD(BookStateBody, known_ask)});
   layouts["BBO_DTYPE"] =
       record(sizeof(shm::BboBody), {{"bid_price", offsetof(shm::BboBody, bid.price)},
                                     {"bid_quantity", offsetof(shm::BboBody, bid.quantity)},

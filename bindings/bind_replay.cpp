@@ -115,13 +115,16 @@ void bind_replay(nb::module_& module) {
           "line"_a, "recv_ts_ns"_a, "data"_a, "binary"_a = false)
       .def(
           "snapshot",
-          [](Replay& self, std::string_view venue_symbol, std::int64_t recv_ts_ns, const nb::bytes& body) {
+          [](Replay& self, std::string_view venue_symbol, std::int64_t recv_ts_ns, const nb::bytes& body,
+             std::string_view target) {
             const std::string_view bytes = view(body);
             const nb::gil_scoped_release released;
-            return self.snapshot(venue_symbol, recv_ts_ns, bytes);
+            return self.snapshot(venue_symbol, recv_ts_ns, bytes, target);
           },
-          "venue_symbol"_a, "recv_ts_ns"_a, "body"_a,
-          "Enter a REST answer; False where the symbol is none of the session.")
+          "venue_symbol"_a, "recv_ts_ns"_a, "body"_a, "target"_a = "",
+          "Enter a REST answer; False where the symbol is none of the session. `target`: path and query, or "
+          "URL, "
+          "of its request, which tell how deep the answer is.")
       .def("flush", &Replay::flush, nb::call_guard<nb::gil_scoped_release>(),
            "Wait until everything put in so far has come out at the end.")
       .def(

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from mdp._core import FUNDING_RATE_EXPONENT, Batch, Event, InstrumentEntry, ReadStatus, format_decimal
 from mdp.dtypes import (
     BBO_DTYPE,
+    BOOK_STATE_DTYPE,
     EVENT_DTYPE,
     LEVEL_DTYPE,
     LIQUIDATION_DTYPE,
@@ -97,6 +98,16 @@ class EventBatch(Sequence[Event]):
     def level_offset(self) -> npt.NDArray[np.int64]:
         """Where the levels of each event begin: int64, shape (events + 1,)."""
         return self._batch.level_offset.view(np.int64)
+
+    @cached_property
+    def book_states(self) -> Array:
+        """Bodies of the BOOK_STATE events: array of `BOOK_STATE_DTYPE`; the state itself is in `headers`."""
+        return self._batch.book_states.view(BOOK_STATE_DTYPE)
+
+    @cached_property
+    def book_state_rows(self) -> npt.NDArray[np.int64]:
+        """Index into `headers` of each entry of `book_states`: int64."""
+        return self._batch.book_state_rows.view(np.int64)
 
     @cached_property
     def bbo(self) -> Array:

@@ -34,6 +34,10 @@ EVENT_DTYPE = np.dtype(
 # One level of a book, or one change of it: the quantity is absolute, zero removes the level.
 LEVEL_DTYPE = np.dtype([("price", "<i8"), ("quantity", "<i8")])
 
+# How far a book is known: all bids at known_bid or above it, all asks at known_ask or below it. The least and
+# the greatest int64: the whole side.
+BOOK_STATE_DTYPE = np.dtype([("known_bid", "<i8"), ("known_ask", "<i8")])
+
 # Best bid and offer; a zero quantity is an empty side.
 BBO_DTYPE = np.dtype(
     [("bid_price", "<i8"), ("bid_quantity", "<i8"), ("ask_price", "<i8"), ("ask_quantity", "<i8")]

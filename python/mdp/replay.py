@@ -147,7 +147,7 @@ class _Player:
         if record.kind == "http":
             symbol = self._session.calls.snapshot_of(record.url or "")
             if symbol is not None:
-                self._replay.snapshot(symbol, record.recv_ts_ns, record.data)
+                self._replay.snapshot(symbol, record.recv_ts_ns, record.data, record.url or "")
             return False
         if record.kind != "ws-in":
             return False

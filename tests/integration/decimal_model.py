@@ -54,20 +54,29 @@ class Book:
     applied: int = 0
     dropped: int = 0
     gaps: int = 0
+    exhausted_at: int | None = None  # the update that left nothing known of a side
+    applied_live: int = 0  # before that
     waiting: list[dict[str, Any]] = field(default_factory=list)  # deltas that came before the snapshot
+    # The worst prices of the snapshot: what is behind them was not told. None: the snapshot told it all.
+    known_bid: Decimal | None = None
+    known_ask: Decimal | None = None
 
-    def on_snapshot(self, snapshot: dict[str, Any]) -> list[dict[str, Any]]:
-        """Take the first snapshot; return the deltas that waited for it."""
+    def on_snapshot(self, snapshot: dict[str, Any], limit: int) -> list[dict[str, Any]]:
+        """Take the first snapshot, of `limit` levels a side at most; return the deltas that waited for it."""
         if self.update_id is not None:
             return []
         self.update_id = snapshot["lastUpdateId"]
         for side, levels in ((self.bids, snapshot["bids"]), (self.asks, snapshot["asks"])):
             side.update({Decimal(price): Decimal(quantity) for price, quantity in levels})
+        if len(self.bids) >= limit:
+            self.known_bid = min(self.bids)
+        if len(self.asks) >= limit:
+            self.known_ask = max(self.asks)
         waiting, self.waiting = self.waiting, []
         return waiting
 
     def on_delta(self, delta: dict[str, Any]) -> bool:
-        """Apply a delta by the venue's rule; say whether it changed what the book stands for."""
+        """Apply a delta by the venue's rule; say whether it changed what the book can stand for."""
         if self.update_id is None:
             self.waiting.append(delta)
             return False
@@ -94,7 +103,17 @@ class Book:
         self.update_id = last
         self.joined = True
         self.applied += 1
-        return True
+        if self.exhausted_at is None and self.is_exhausted():
+            self.exhausted_at = last
+        self.applied_live += self.exhausted_at is None
+        return self.exhausted_at is None
+
+    def is_exhausted(self) -> bool:
+        """Whether a side has no level in the part that is known, although there may be some behind it."""
+        bid, ask = max(self.bids, default=None), min(self.asks, default=None)
+        bids_left = self.known_bid is None or (bid is not None and bid >= self.known_bid)
+        asks_left = self.known_ask is None or (ask is not None and ask <= self.known_ask)
+        return not (bids_left and asks_left)
 
     def top(self) -> Top:
         """Return the best bid and the best ask."""
@@ -104,10 +123,15 @@ class Book:
             None if ask is None else (ask, self.asks[ask]),
         )
 
+    def known(self, name: str) -> dict[Decimal, Decimal]:
+        """Return the levels of "bids" or "asks" that the snapshot and the deltas tell without a hole."""
+        if name == "bids":
+            return {p: q for p, q in self.bids.items() if self.known_bid is None or p >= self.known_bid}
+        return {p: q for p, q in self.asks.items() if self.known_ask is None or p <= self.known_ask}
+
     def side(self, name: str) -> list[Level]:
-        """Return the levels of "bids" or "asks", best first."""
-        levels = self.bids if name == "bids" else self.asks
-        return sorted(levels.items(), reverse=name == "bids")
+        """Return those levels, best first."""
+        return sorted(self.known(name).items(), reverse=name == "bids")
 
 
 @dataclass
@@ -133,25 +157,36 @@ class Session:
 OnUpdate = Callable[[str, int, dict[Decimal, Decimal], dict[Decimal, Decimal]], None]
 
 
-def play(records: list[Record], *, futures: bool, on_update: OnUpdate | None = None) -> Session:
-    """Run a session through the model; `on_update` sees every book after the snapshot and each delta."""
-    session = Session()
+def play(
+    records: list[Record],
+    *,
+    futures: bool,
+    on_update: OnUpdate | None = None,
+    books: dict[str, Book] | None = None,
+) -> Session:
+    """Run a session through the model.
+
+    `on_update` sees what is known of every book after the snapshot and each delta; `books` is where they are
+    kept.
+    """
+    session = Session(books={} if books is None else books)
 
     def book_of(symbol: str) -> Book:
         return session.books.setdefault(symbol, Book(futures))
 
     def changed(symbol: str, book: Book) -> bool:
         if on_update is not None and book.update_id is not None:
-            on_update(symbol, book.update_id, book.bids, book.asks)
+            on_update(symbol, book.update_id, book.known("bids"), book.known("asks"))
         return True
 
     for record in records:
         if record.kind == "http":
             url = urlsplit(record.url or "")
             if url.path.endswith("/depth"):
-                symbol = parse_qs(url.query)["symbol"][0]
+                query = parse_qs(url.query)
+                symbol = query["symbol"][0]
                 book = book_of(symbol)
-                waiting = book.on_snapshot(json.loads(record.data))
+                waiting = book.on_snapshot(json.loads(record.data), int(query["limit"][0]))
                 changed(symbol, book)
                 applied = [delta["u"] for delta in waiting if book.on_delta(delta) and changed(symbol, book)]
                 if applied:  # only the last of them is ever shown

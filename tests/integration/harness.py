@@ -120,9 +120,9 @@ def decimals(levels: list[Any]) -> Levels:
 
 
 def assert_book_is_true(sim: SimProcess, book: Book, venue: str | None = None) -> None:
-    """Compare every level of a published book with what the exchange had at the same update id."""
+    """Compare a published book with the exchange's at the same update id, as deep as it could show it."""
     symbol = book.instrument.venue_symbol
-    truth = sim.truth(symbol, book.update_id, max(len(book.bids), len(book.asks)), venue=venue)
+    truth = sim.truth(symbol, book.update_id, book.capacity, venue=venue)
     for side in ("bids", "asks"):
         found = decimals(book.levels(side))
         assert found, f"{symbol}: no {side}"
@@ -149,6 +149,10 @@ class RingBook:
     chunks: list[Event] = field(default_factory=list)
     snapshot_is_last: bool = False
     largest_update: int = 0
+    known: dict[str, int | None] = field(default_factory=lambda: {"bids": None, "asks": None})
+    """The last price of each side of which everything is known; None: of all."""
+    widened: int = 0
+    """Times the known prices changed while the book was LIVE."""
     marks: int = 0
     """Mark prices so far: where nothing else happens they are the clock."""
 
@@ -162,13 +166,23 @@ class RingBook:
         levels = self.bids if name == "bids" else self.asks
         return sorted(levels.items(), reverse=name == "bids")[:depth]
 
+    def knows(self, name: str, price: int) -> bool:
+        """Whether a price lies within the known part of a side."""
+        known = self.known[name]
+        return known is None or (price >= known if name == "bids" else price <= known)
+
     @property
     def state(self) -> BookState:
         """The newest state."""
         return self.states[-1][0] if self.states else BookState.STALE
 
     def take_state(self, event: Event) -> None:
-        """Note a change of state."""
+        """Note a change of state, and how deep the book is known."""
+        self.known = {"bids": event.known_bid, "asks": event.known_ask}
+        if event.reason == StateReason.DEPTH_CHANGED:
+            assert self.state == event.book_state == BookState.LIVE
+            self.widened += 1
+            return
         if self.state == BookState.LIVE and event.book_state != BookState.LIVE:
             self.left_live_at = self.update_id
         elif event.book_state == BookState.LIVE and self.left_live_at is not None:
@@ -299,7 +313,10 @@ def assert_ring_equals_table(model: RingModel, table: Book) -> None:
 
 
 def assert_ring_is_true(sim: SimProcess, model: RingModel, symbol: str, depth: int) -> None:
-    """Compare `depth` levels of the book rebuilt from the ring with the exchange's at the same update id."""
+    """Compare `depth` levels of the book rebuilt from the ring with the exchange's at the same update id.
+
+    Of those that the book does not claim to know there must be none.
+    """
     instrument = model.subscriber.instrument(symbol)
     ring = model.books[instrument.symbol_id]
     truth = sim.truth(symbol, ring.update_id, depth)
@@ -311,7 +328,14 @@ def assert_ring_is_true(sim: SimProcess, model: RingModel, symbol: str, depth: i
             )
             for price, quantity in ring.side(side, depth)
         ]
-        assert found == decimals(truth[side]), f"{symbol} {side} at update {ring.update_id}"
+        last = ring.known[side]
+        known = None if last is None else Decimal(format_decimal(last, instrument.price_exponent))
+        expected = [
+            (price, quantity)
+            for price, quantity in decimals(truth[side])
+            if known is None or (price >= known if side == "bids" else price <= known)
+        ]
+        assert found == expected, f"{symbol} {side} at update {ring.update_id}, known to {known}"
 
 
 # ---- what a fault costs, in events of the exchange ----

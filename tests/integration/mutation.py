@@ -247,7 +247,7 @@ def judge(base: Base, records: list[Record], *, pipelined: bool = False) -> Outc
     for record in records:
         recv_ts_ns = int(record.t * 10**9)
         if symbol := snapshot_symbol(record):
-            replay.snapshot(symbol, recv_ts_ns, record.data.encode())
+            replay.snapshot(symbol, recv_ts_ns, record.data.encode(), record.url or "")
         elif record.kind == "ws-in":
             replay.frame(0, recv_ts_ns, record.data.encode())
     wrong = 0

@@ -8,12 +8,14 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import pytest
+from integration import decimal_model
 from integration.harness import SHARED_DATA as DATA
 from integration.harness import RingModel, all_live, merged, settings, wait_for
-from mdp import EventFlag, EventType, Provider
+from mdp import BookState, EventFlag, EventType, Provider, StateReason
 from mdp._core import Event, format_decimal
 from mdp.sim import SimProcess
 from mdp.sim.replay import load_recording
@@ -21,6 +23,9 @@ from mdp.sim.replay import load_recording
 pytestmark = pytest.mark.skipif(
     not (DATA / "README.md").is_file(), reason=f"recorded sessions are not at {DATA}; set MDP_SHARED_DATA"
 )
+
+LEVELS = 10
+"""Published a side, as `settings` has it."""
 
 # Session, its channels, and whether the venue's quotes were recorded.
 SESSIONS = {
@@ -130,10 +135,16 @@ def play(
     model = ReplayModel(segment)
     known = known_results(session)
     wait_for(lambda: sim.status()["replay"] == "finished", lambda: sim.status())
-    wait_for(lambda: all_live(provider), lambda: f"LIVE: {provider.states()}")
-    for instrument in model.subscriber.instruments:
+    running_out = {symbol for symbol in known if runs_out_at(session, symbol) is not None}
+    lost = (BookState.STALE, StateReason.DEPTH_EXHAUSTED)
+    for symbol in running_out:
+        model.advance(lambda symbol=symbol: lost in model.book(symbol).states, f"{symbol} knows no more")
+    if not running_out:
+        wait_for(lambda: all_live(provider), lambda: f"LIVE: {provider.states()}")
+    lasting = [i for i in model.subscriber.instruments if i.venue_symbol not in running_out]
+    for instrument in lasting:
         model.advance_to(instrument.symbol_id, known[instrument.venue_symbol].last_id)
-    for instrument in model.subscriber.instruments:
+    for instrument in lasting:
         table = model.subscriber.book(instrument.symbol_id, require_live=True)
         ring = model.books[instrument.symbol_id]
         assert table.update_id == ring.update_id
@@ -143,6 +154,40 @@ def play(
     model.catch_up()
     assert model.subscriber.lost_events == 0
     return model, provider
+
+
+@cache
+def decimal_books(session: str) -> dict[str, decimal_model.Book]:
+    """Return what the model makes of the recording."""
+    paths = sorted((DATA / "binance-spot").glob(f"{session}.*"))
+    return decimal_model.play(decimal_model.read_session(paths), futures=False).books
+
+
+@cache
+def runs_out_at(session: str, symbol: str) -> int | None:
+    """Return the first update after which the recording's one snapshot tells less than is published.
+
+    Where the market runs so far, a provider needs another snapshot, and a recording has none.
+    """
+    paths = sorted((DATA / "binance-spot").glob(f"{session}.*"))
+    found: list[int] = []
+    model: dict[str, decimal_model.Book] = {}
+
+    def note(of: str, update_id: int, bids: dict[Decimal, Decimal], asks: dict[Decimal, Decimal]) -> None:
+        if of != symbol or found:
+            return
+        book = model[symbol]
+        bids_short = book.known_bid is not None and len(bids) < LEVELS
+        if bids_short or (book.known_ask is not None and len(asks) < LEVELS):
+            found.append(update_id)
+
+    decimal_model.play(decimal_model.read_session(paths), futures=False, on_update=note, books=model)
+    return found[0] if found else None
+
+
+def to_mantissa(price: Decimal, instrument: Any) -> int:
+    """Return a price as the ring has it."""
+    return int(price.scaleb(-instrument.price_exponent))
 
 
 def exact(mantissas: Any, instrument: Any) -> tuple[Decimal, ...]:
@@ -171,15 +216,17 @@ def test_books_agree_with_the_venues_quotes_and_the_known_results(
     model, provider = play(sim, session, segment, topology, start_provider)
 
     health = provider.health().engine
-    assert (health.gaps, health.resyncs, health.crossed, health.rejected_events) == (0, 0, 0, 0)
+    assert (health.gaps, health.crossed, health.rejected_events) == (0, 0, 0)
+    assert health.resyncs == health.depth_exhausted == sum(runs_out_at(session, s) is not None for s in known)
     assert [line.parse_errors for line in health.lines] == [0]
     instants = 0
     for instrument in model.subscriber.instruments:
         symbol, symbol_id = instrument.venue_symbol, instrument.symbol_id
         # Every depth frame after the join was published, in order and once.
         tops = model.tops[symbol_id]
-        joined = min(tops)
-        assert list(tops) == [joined, *(u for u in frames[symbol].depth_ids if u > joined)]
+        joined, last = min(tops), runs_out_at(session, symbol)
+        published = [u for u in frames[symbol].depth_ids if u > joined and (last is None or u < last)]
+        assert list(tops) == [joined, *published]
         # Every trade and quote was.
         assert [trade[0] for trade in model.trades[symbol_id]] == frames[symbol].trade_ids
         quotes = defaultdict(list)
@@ -195,9 +242,19 @@ def test_books_agree_with_the_venues_quotes_and_the_known_results(
                 )
                 instants += 1
         ring, wanted = model.books[symbol_id], known[symbol]
+        if last is not None:
+            assert (BookState.STALE, StateReason.DEPTH_EXHAUSTED) in ring.states
+            continue
         assert ring.update_id == wanted.last_id
         assert exact(ring.best(), instrument) == (*wanted.bid, *wanted.ask)
-        assert (len(ring.bids), len(ring.asks)) == (wanted.bid_levels, wanted.ask_levels), symbol
+        # Levels are those of the recording as far as the snapshot reached, and none behind that.
+        whole = ring.known["bids"] is None and ring.known["asks"] is None
+        if whole:
+            assert (len(ring.bids), len(ring.asks)) == (wanted.bid_levels, wanted.ask_levels), symbol
+        raw = decimal_books(session)[symbol]
+        for side, levels in (("bids", raw.bids), ("asks", raw.asks)):
+            known_part = {p: q for p, q in levels.items() if ring.knows(side, to_mantissa(p, instrument))}
+            assert dict(exact([level], instrument) for level in ring.side(side)) == known_part, (symbol, side)
     record_property("instants", instants)
     print(f"{session} {topology}: {instants} instants where a quote and a depth update have the same id")
     if "quote" in SESSIONS[session]:

@@ -243,3 +243,31 @@ def test_url_that_cannot_be_used_is_explained(key: str, url: str, words: str) ->
 def test_receive_buffer_out_of_range_is_refused(value: str) -> None:
     where = "file.yaml:4: venues[0].socket.receive_buffer: "
     assert error_of(VENUES + f"    socket: {{receive_buffer: {value}}}\n").startswith(where)
+
+
+SHALLOW = """\
+segment: {levels: 20}
+engine:
+  book_depth: 30
+venues:
+  - name: binance
+    symbols: [BTCUSDT]
+    snapshot_depth: 39
+  - name: binance-usdm
+    symbols: [BTCUSDT]
+    channels: [trade]
+    snapshot_depth: 5
+"""
+
+
+def test_depths_with_which_no_book_stays_live_are_refused_with_their_lines() -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_config(SHALLOW, "a.yaml")
+    assert str(error.value).splitlines() == [
+        "a.yaml:7: venues[0].snapshot_depth: must be at least 40, twice segment.levels (20) (found 39)",
+        "a.yaml:3: engine.book_depth: must be 0 or at least 40, twice segment.levels (20) (found 30)",
+    ]
+
+
+def test_a_venue_without_books_may_have_any_depth() -> None:
+    assert parse_config(SHALLOW.replace("39", "40").replace("30", "0")).venues[1].snapshot_depth == 5

@@ -96,7 +96,8 @@ def test_bounds_are_those_that_are_checked(name: str) -> None:
 def refusal(name: str, value: float) -> str:
     """What a configuration with that value at that key is told; empty where it is accepted."""
     venue: dict[str, object] = {"name": "binance", "symbols": ["BTCUSDT"]}
-    config: dict[str, object] = {"venues": [venue]}
+    # With few levels published, depths of a few suffice.
+    config: dict[str, object] = {"venues": [venue], "segment": {"levels": 1}}
     *sections, key = name.split(".")
     place = config
     for section in sections:

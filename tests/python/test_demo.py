@@ -28,7 +28,7 @@ INSTRUMENT: Any = SimpleNamespace(
 
 def book(bids: list[tuple[int, int]], asks: list[tuple[int, int]], state: BookState = BookState.LIVE) -> Book:
     rows = [np.array(side, dtype=np.int64).reshape(-1, 2) for side in (bids, asks)]
-    return Book(INSTRUMENT, state, StateReason.SYNCED, 77, 0, 0, 0, *rows)
+    return Book(INSTRUMENT, state, StateReason.SYNCED, 77, 0, 0, 0, *rows, capacity=20)
 
 
 PUBLISHED = book([(10_050, 1_500), (10_000, 2_000)], [(10_060, 10)])
@@ -69,7 +69,7 @@ def run_of(truth: Any) -> tuple[Any, FakeSim]:
 def test_true_book_matches() -> None:
     run, sim = run_of(TRUTH)
     assert run._matches(PUBLISHED)
-    assert sim.asked == [("BTCUSDT", 77, 2)], "at its own update id, as deep as it is"
+    assert sim.asked == [("BTCUSDT", 77, 20)], "at its own update id, as deep as it can be"
 
 
 @pytest.mark.parametrize(

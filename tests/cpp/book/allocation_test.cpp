@@ -64,6 +64,7 @@ class NullSink final : public core::EventSink {
 class NullListener final : public BookListener {
   void on_book_state(core::SymbolId, BookState, StateReason, std::uint64_t) noexcept override {}
   void on_snapshot_wanted(core::SymbolId, StateReason) noexcept override {}
+  void on_depth_need(core::SymbolId, DepthNeed) noexcept override {}
   void on_audit_mismatch(core::SymbolId, std::uint64_t, AuditSource, const Bbo&,
                          const Bbo&) noexcept override {}
 };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <span>
 #include <vector>
@@ -31,17 +32,35 @@ inline Levels sorted(std::span<const PriceLevel> levels) {
   return out;
 }
 
+inline Levels head(Levels levels, std::size_t most) {
+  levels.resize(std::min(levels.size(), most));
+  return levels;
+}
+
 struct BookModel {
   using Side = std::map<std::int64_t, std::int64_t>;
   Side bids, asks;
+  // The last prices of which everything is known.
+  std::int64_t known_bid = std::numeric_limits<std::int64_t>::min();
+  std::int64_t known_ask = std::numeric_limits<std::int64_t>::max();
 
   void apply(std::span<const PriceLevel> bid_changes, std::span<const PriceLevel> ask_changes) {
     apply_side(bids, bid_changes);
     apply_side(asks, ask_changes);
   }
+  // The same, without what is beyond.
+  void apply_known(std::span<const PriceLevel> bid_changes, std::span<const PriceLevel> ask_changes) {
+    Levels known_bids, known_asks;
+    for (const PriceLevel& level : bid_changes) {
+      if (level.price >= known_bid) known_bids.push_back(level);
+    }
+    for (const PriceLevel& level : ask_changes) {
+      if (level.price <= known_ask) known_asks.push_back(level);
+    }
+    apply(known_bids, known_asks);
+  }
   void replace(std::span<const PriceLevel> bid_levels, std::span<const PriceLevel> ask_levels) {
-    bids.clear();
-    asks.clear();
+    *this = {};
     apply(bid_levels, ask_levels);
   }
   Levels best_first_bids() const {
@@ -68,10 +87,16 @@ struct BookModel {
   // beyond.
   void cut(std::size_t cap) {
     if (bids.size() > cap + cap / 4) {
-      while (bids.size() > cap) bids.erase(bids.begin());
+      while (bids.size() > cap) {
+        known_bid = bids.begin()->first + 1;
+        bids.erase(bids.begin());
+      }
     }
     if (asks.size() > cap + cap / 4) {
-      while (asks.size() > cap) asks.erase(std::prev(asks.end()));
+      while (asks.size() > cap) {
+        known_ask = std::prev(asks.end())->first - 1;
+        asks.erase(std::prev(asks.end()));
+      }
     }
   }
 

@@ -70,6 +70,9 @@ struct Listener final : BookListener {
   void on_snapshot_wanted(core::SymbolId symbol, StateReason reason) noexcept override {
     wanted.push_back({symbol, reason});
   }
+  void on_depth_need(core::SymbolId symbol, DepthNeed need) noexcept override {
+    needs.push_back({symbol, need});
+  }
   void on_audit_mismatch(core::SymbolId symbol, std::uint64_t id, AuditSource source, const Bbo& book,
                          const Bbo& venue) noexcept override {
     mismatches.push_back({symbol, id, source, book, venue});
@@ -82,6 +85,7 @@ struct Listener final : BookListener {
     Bbo venue;
   };
   std::vector<Mismatch> mismatches;
+  std::vector<std::pair<core::SymbolId, DepthNeed>> needs;
   std::size_t states = 0;
   std::vector<std::pair<core::SymbolId, StateReason>> wanted;
 };
@@ -152,6 +156,7 @@ class ManagerTest : public testing::Test {
     header.exch_ts_ns = now_ns - 5;
     header.recv_ts_ns = now_ns;
     header.flags = extra_flags;
+    if (type == UpdateType::Snapshot) header.depth_limit = depth_limit;
     return header;
   }
   void write(const MessageHeader& head, const Levels& bids, const Levels& asks) {
@@ -232,6 +237,7 @@ class ManagerTest : public testing::Test {
   core::LineId line = kLine;  // what is sent now comes on
   std::int64_t now_ns = 1'000'000;
   std::uint16_t extra_flags = 0;
+  std::uint16_t depth_limit = 0;  // of the snapshots that are sent now
   std::size_t seen = 0;
 };
 
@@ -243,17 +249,25 @@ class RebuiltBooks {
     BookState state = BookState::Stale;
     std::uint64_t update_id = 0;
     Bbo bbo;
+    std::int64_t known_bid = shm::kAllBids, known_ask = shm::kAllAsks;
+    Levels table_bids, table_asks;  // as the book table is told
   };
 
   void read(const Event& event) {
     const shm::EventHeader& header = event.header;
-    if ((header.flags & (shm::kFlagTableOnly | shm::kFlagVenueQuote)) != 0 ||
-        header.symbol_id == shm::kNoSymbol)
-      return;
+    if ((header.flags & shm::kFlagVenueQuote) != 0 || header.symbol_id == shm::kNoSymbol) return;
     Book& book = books[header.symbol_id];
+    if ((header.flags & shm::kFlagTableOnly) != 0) {
+      if ((header.flags & shm::kFlagSameLevels) != 0) return;
+      book.table_bids.assign(event.bids(), event.bids() + header.bid_count);
+      book.table_asks.assign(event.asks(), event.asks() + header.ask_count);
+      return;
+    }
     switch (header.type) {
       case EventType::BookState:
         book.state = event.state();
+        book.known_bid = event.book_state.known_bid;
+        book.known_ask = event.book_state.known_ask;
         break;
       case EventType::Bbo:
         book.bbo = {event.bbo.bid, event.bbo.ask};

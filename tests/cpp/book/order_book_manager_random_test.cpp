@@ -1,5 +1,7 @@
-// Whole streams with faults against the truth: whenever a book is LIVE it is the venue's book at that update
-// id, the events alone rebuild it, from the sink and from a segment's ring, and no audit against REST objects.
+// Whole streams with faults against the truth: whenever a book is LIVE it is the venue's book at that update id, as
+// far as it says that it is known, and that is at least as far as the book table shows it; the events alone rebuild
+// it, from the sink and from a segment's ring, and no audit against REST objects. The truth is the venue's whole
+// book: it knows nothing of snapshots that end somewhere, of caps and of what a book knows.
 #include <gtest/gtest.h>
 
 #include <deque>
@@ -37,9 +39,11 @@ class Tee final : public core::EventSink {
 struct Update {
   std::uint64_t first, last, prev;
   Levels bids, asks;
+  std::uint16_t depth_limit = 0;  // of a snapshot
 };
 
-// A venue's book and the updates that make it. Never crossed: bids below 0, asks above.
+// A venue's book and the updates that make it. Never crossed: bids below the middle, asks above. The market runs
+// up and down: the side it runs into is eaten, the other one grows.
 class Venue {
  public:
   Venue(std::mt19937_64& random, bool futures) : random_(random), futures_(futures) {
@@ -54,8 +58,9 @@ class Venue {
     update.first = futures_ ? last_id + 1 + draw(5) : last_id + 1;
     update.last = update.first + draw(4);
     const std::size_t most = draw(50) == 0 ? 700 : 6;
-    for (std::uint64_t n = draw(most); n-- > 0;) update.bids.push_back({-price(), quantity()});
-    for (std::uint64_t n = draw(most); n-- > 0;) update.asks.push_back({price(), quantity()});
+    run(update);
+    for (std::uint64_t n = draw(most); n-- > 0;) update.bids.push_back({middle_ - price(), quantity()});
+    for (std::uint64_t n = draw(most); n-- > 0;) update.asks.push_back({middle_ + price(), quantity()});
     truth.apply(update.bids, update.asks);
     last_id = update.last;
     return update;
@@ -68,6 +73,21 @@ class Venue {
   std::uint64_t last_id = 1000;
 
  private:
+  // Moves the middle a few prices: mostly the same way for a while.
+  void run(Update& update) {
+    if (draw(300) == 0) pace_ = static_cast<std::int64_t>(draw(6)) - 3;
+    middle_ += pace_;
+    for (auto at = truth.asks.begin(); at != truth.asks.end() && at->first <= middle_; ++at) {
+      update.asks.push_back({at->first, 0});
+    }
+    for (auto at = truth.bids.rbegin(); at != truth.bids.rend() && at->first >= middle_; ++at) {
+      update.bids.push_back({at->first, 0});
+    }
+    if (pace_ > 0) update.bids.push_back({middle_ - 1, 1});
+    if (pace_ < 0) update.asks.push_back({middle_ + 1, 1});
+  }
+  std::int64_t middle_ = 0;
+  std::int64_t pace_ = 0;
   std::int64_t price() { return 1 + static_cast<std::int64_t>(draw(draw(3) == 0 ? 2000 : 15)); }
   std::int64_t quantity() { return draw(2) == 0 ? 0 : static_cast<std::int64_t>(draw(9)); }
   std::mt19937_64& random_;
@@ -78,6 +98,8 @@ struct Setting {
   const char* name;
   bool futures;
   std::size_t depth_cap;
+  std::size_t snapshot_limit;
+  std::size_t table_levels;
 };
 std::ostream& operator<<(std::ostream& out, const Setting& setting) { return out << setting.name; }
 
@@ -93,6 +115,7 @@ class FaultyStream : public testing::TestWithParam<Setting> {
     header.last_update_id = update.last;
     header.prev_update_id = update.prev;
     header.recv_ts_ns = ++now_ns_;
+    header.depth_limit = update.depth_limit;
     core::LevelWriter writer(messages, header);
     for (const PriceLevel& level : update.bids) writer.add(level);
     writer.begin_asks();
@@ -122,6 +145,7 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
   Listener listener;
   BookOptions options;
   options.depth_cap = setting.depth_cap;
+  options.table_levels = setting.table_levels;
   options.max_buffered_deltas = 40;
   options.snapshot_interval_ns = 50;
   OrderBookManager manager(sink, listener, options);
@@ -134,6 +158,7 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
   }
 
   std::array<std::deque<std::pair<std::uint64_t, BookModel>>, kSymbols> snapshots;  // on their way
+  std::array<DepthNeed, kSymbols> needs{};
   std::array<Update, kSymbols> held{};
   std::array<bool, kSymbols> holding{};
   std::size_t compared = 0;
@@ -166,7 +191,12 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
       snapshots[wanted].push_back({venues[wanted].last_id, venues[wanted].truth});
     }
     listener.wanted.clear();
-    if (venue.draw(20) == 0 && snapshots[symbol].empty()) {
+    for (const auto& [in_need, need] : listener.needs) needs[in_need] = need;
+    listener.needs.clear();
+    if (needs[symbol] != DepthNeed::None && snapshots[symbol].empty()) {
+      manager.begin_widening(symbol);
+      snapshots[symbol].push_back({venue.last_id, venue.truth});
+    } else if (venue.draw(20) == 0 && snapshots[symbol].empty()) {
       manager.begin_rest_audit(symbol);
       snapshots[symbol].push_back({venue.last_id, venue.truth});
     }
@@ -175,11 +205,14 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
       const auto [id, model] = std::move(snapshots[waiting].front());
       snapshots[waiting].pop_front();
       Levels bids = model.best_first_bids(), asks = model.best_first_asks();
-      if (manager.state(waiting) == BookState::Live) {  // an audit's: less deep than the book, or deeper
-        bids.resize(std::min(bids.size(), venue.draw(400)));
-        asks.resize(std::min(asks.size(), venue.draw(400)));
+      std::size_t limit = setting.snapshot_limit;
+      if (needs[waiting] == DepthNeed::None && manager.state(waiting) == BookState::Live) {
+        limit = 1 + venue.draw(400);  // an audit's: less deep than the book, or deeper
       }
-      write(messages, UpdateType::Snapshot, waiting, {id, id, 0, bids, asks});
+      bids.resize(std::min(bids.size(), limit));
+      asks.resize(std::min(asks.size(), limit));
+      write(messages, UpdateType::Snapshot, waiting,
+            {id, id, 0, bids, asks, static_cast<std::uint16_t>(limit)});
     }
     // Whatever became LIVE has it all; one that lost a delta and does not know yet stands at an older id.
     // Whole books every so often (that takes long), tops always.
@@ -187,14 +220,17 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
     if (whole && manager.state(symbol) == BookState::Live &&
         manager.book(symbol)->update_id() == venue.last_id) {
       const OrderBook& book = *manager.book(symbol);
-      const Levels truth_bids = venue.truth.best_first_bids();
-      const Levels truth_asks = venue.truth.best_first_asks();
-      if (setting.depth_cap == 0) {
-        ASSERT_EQ(best_first_bids(book), truth_bids);
-        ASSERT_EQ(best_first_asks(book), truth_asks);
-      } else {
-        ASSERT_EQ(book.bbo(), venue.truth.bbo());
-      }
+      Levels bids = venue.truth.best_first_bids(), asks = venue.truth.best_first_asks();
+      std::erase_if(bids, [&](const PriceLevel& level) { return level.price < book.known_bid(); });
+      std::erase_if(asks, [&](const PriceLevel& level) { return level.price > book.known_ask(); });
+      ASSERT_EQ(best_first_bids(book), bids);
+      ASSERT_EQ(best_first_asks(book), asks);
+      const RebuiltBooks::Book& read = from_sink.books.at(symbol);
+      ASSERT_EQ(read.known_bid, book.known_bid());
+      ASSERT_EQ(read.known_ask, book.known_ask());
+      // What the book table shows is the truth, whatever is known beyond.
+      ASSERT_EQ(read.table_bids, head(venue.truth.best_first_bids(), setting.table_levels));
+      ASSERT_EQ(read.table_asks, head(venue.truth.best_first_asks(), setting.table_levels));
       ++compared;
     }
     // What a reader has, event by event.
@@ -212,6 +248,8 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
     }
   }
   EXPECT_GT(compared, steps / 8 / 4);  // books do become LIVE
+  EXPECT_GT(manager.counters().widened.get(), 0u);
+  EXPECT_EQ(manager.counters().widen_disputes.get(), 0u);
   EXPECT_EQ(publisher.rejected(), 0u);
   EXPECT_GT(manager.counters().gaps.get(), 0u);
   EXPECT_GT(manager.counters().duplicates.get(), 0u);
@@ -220,11 +258,12 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
   EXPECT_EQ(manager.counters().rest_audit_mismatches.get(), 0u);  // whatever went wrong, no book was
 }
 
-INSTANTIATE_TEST_SUITE_P(Rules, FaultyStream,
-                         testing::Values(Setting{"Spot", false, 0}, Setting{"Futures", true, 0},
-                                         Setting{"SpotCapped", false, 100},
-                                         Setting{"FuturesCapped", true, 30}),
-                         [](const auto& setting) { return std::string(setting.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Rules, FaultyStream,
+    testing::Values(Setting{"Spot", false, 0, 300, 20}, Setting{"Futures", true, 0, 200, 5},
+                    Setting{"Shallow", false, 0, 40, 20}, Setting{"FuturesShallow", true, 0, 10, 1},
+                    Setting{"SpotCapped", false, 100, 300, 20}, Setting{"FuturesCapped", true, 30, 100, 10}),
+    [](const auto& setting) { return std::string(setting.param.name); });
 
 }  // namespace
 }  // namespace mdp::book

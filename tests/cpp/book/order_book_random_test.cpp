@@ -128,7 +128,7 @@ TEST_P(RandomBook, AgreesWithTheMap) {
     const bool whole = model.bids.size() + model.asks.size() < 64 || chance(0.02);
     const Levels bids_before = whole ? model.best_first_bids() : Levels{};
     const Levels asks_before = whole ? model.best_first_asks() : Levels{};
-    model.apply(bids, asks);
+    model.apply_known(bids, asks);
     const std::size_t reached = book.apply_update(bids, asks);
     if (whole) {
       // Never later than the first difference: a reader of the top N must not miss one. It may be earlier,

@@ -10,7 +10,13 @@ namespace {
 
 class AgainstRest : public ManagerTest {
  protected:
-  explicit AgainstRest(const BookOptions& options = {}) : ManagerTest(options) {}
+  explicit AgainstRest(const BookOptions& options = shallow()) : ManagerTest(options) { depth_limit = 2; }
+  // Snapshots hold two levels a side at most, of which one is published.
+  static BookOptions shallow() {
+    BookOptions options;
+    options.table_levels = 1;
+    return options;
+  }
 
   // LIVE at 10 with bids 100, 99 and asks 110, 111; what is applied from now on is kept.
   void begin(const SyncRule& rule = kSpot, std::vector<core::LineId> lines = {kLine}) {
@@ -80,7 +86,7 @@ TEST_F(AgainstRest, AWrongLevelMakesTheBookStaleAndIsTold) {
   delta(11, 11, {{98, 1}});
   sink.events.clear();
   seen = 0;
-  snapshot(11, {{100, 5}, {99, 4}}, {{110, 5}});
+  snapshot(11, {{100, 5}, {99, 4}}, {{110, 5}, {111, 5}});
   EXPECT_EQ(counts(), kDifferent);
   EXPECT_EQ(states(), Strings{stale(StateReason::AuditMismatch)});
   ASSERT_EQ(listener.mismatches.size(), 1u);
@@ -119,11 +125,14 @@ TEST_F(AgainstRest, AnUpdateThatShowsTheDifferenceIsNotEmitted) {
 TEST_F(AgainstRest, LevelsBeyondWhatBothKnowAreNotCompared) {
   begin();  // the book was synced down to 99 and up to 111
   delta(11, 11, {{95, 1}}, {{120, 1}});
+  EXPECT_EQ(bids(), (Levels{{100, 5}, {99, 5}}));  // who knows what is between 99 and 95
   // Deeper than the book's first snapshot: the book lacks 98, 97 and 112, rightly.
+  depth_limit = 5;
   snapshot(11, {{100, 5}, {99, 5}, {98, 2}, {97, 2}, {95, 1}}, {{110, 5}, {111, 5}, {112, 1}});
   EXPECT_EQ(counts(), kEqual);
   // Less deep than the book: what it does not reach is not compared.
   manager.begin_rest_audit(0);
+  depth_limit = 1;
   snapshot(11, {{100, 5}}, {{110, 5}});
   EXPECT_EQ(counts(), (Counts{2, 0, 0}));
   EXPECT_EQ(state(), BookState::Live);
@@ -131,10 +140,11 @@ TEST_F(AgainstRest, LevelsBeyondWhatBothKnowAreNotCompared) {
 
 TEST_F(AgainstRest, WhereTheMarketLeftWhatIsKnownNothingIsCompared) {
   begin();
+  // In the venue's book 90 and 120 are the best now; nothing of that is known here.
   delta(11, 11, {{100, 0}, {99, 0}, {90, 1}}, {{110, 0}, {111, 0}, {120, 1}});
-  snapshot(11, {{91, 1}, {90, 1}}, {{119, 1}, {120, 1}});
+  EXPECT_EQ(states(), Strings{stale(StateReason::DepthExhausted)});
   EXPECT_EQ(counts(), kDropped);
-  EXPECT_EQ(state(), BookState::Live);
+  EXPECT_TRUE(sink.of(EventType::BookDelta).empty());
 }
 
 TEST_F(AgainstRest, ASnapshotOlderThanWhatWasKeptSaysNothing) {
@@ -203,6 +213,7 @@ TEST_F(AgainstRest, ASecondAuditTakesThePlaceOfOneWithoutAnAnswer) {
 TEST_F(AgainstRest, ASnapshotInChunksIsComparedWhole) {
   begin();
   Levels many_bids{{100, 5}, {99, 5}}, many_asks{{110, 5}, {111, 5}};
+  depth_limit = 1000;
   const auto count = static_cast<std::int64_t>(2 * core::kMaxMessageLevels);
   for (std::int64_t i = 0; i < count; ++i) many_bids.push_back({90 - i, 1});
   delta(11, 11, {{100, 6}});
@@ -262,7 +273,7 @@ class AgainstRestBounded : public AgainstRest {
  protected:
   AgainstRestBounded() : AgainstRest(options()) {}
   static BookOptions options() {
-    BookOptions options;
+    BookOptions options = shallow();
     options.max_buffered_deltas = 3;
     return options;
   }
@@ -282,7 +293,7 @@ class AgainstRestCapped : public AgainstRest {
  protected:
   AgainstRestCapped() : AgainstRest(options()) {}
   static BookOptions options() {
-    BookOptions options;
+    BookOptions options = shallow();
     options.depth_cap = 4;
     return options;
   }
@@ -295,9 +306,11 @@ TEST_F(AgainstRestCapped, WhatTheDepthCapCutIsNotCompared) {
   snapshot(10, {{100, 1}, {99, 1}, {98, 1}, {97, 1}, {96, 1}, {95, 1}}, {{110, 1}});
   ASSERT_EQ(bids(), (Levels{{100, 1}, {99, 1}, {98, 1}, {97, 1}}));  // more than a quarter beyond the cap
   delta(11, 11, {{99, 0}, {98, 0}, {94, 1}});                        // comes behind 96 and 95, which are gone
+  EXPECT_EQ(bids(), (Levels{{100, 1}, {97, 1}}));
   manager.begin_rest_audit(0);
   snapshot(11, {{100, 1}, {97, 1}, {96, 1}, {95, 1}, {94, 1}}, {{110, 1}});
   EXPECT_EQ(counts(), kEqual);
+  EXPECT_EQ(bids(), (Levels{{100, 1}, {97, 1}, {96, 1}, {95, 1}, {94, 1}}));
   manager.begin_rest_audit(0);
   snapshot(11, {{100, 1}, {97, 2}, {96, 1}, {95, 1}, {94, 1}}, {{110, 1}});
   EXPECT_EQ(counts(), (Counts{2, 1, 0}));

@@ -37,6 +37,10 @@ SAME(mdp_shm_event_header, EventHeader, exch_ts_ns);
 SAME(mdp_shm_event_header, EventHeader, recv_ts_ns);
 SAME(mdp_shm_event_header, EventHeader, pub_ts_ns);
 
+SAME_SIZE(mdp_shm_known, BookStateBody);
+SAME(mdp_shm_known, BookStateBody, known_bid);
+SAME(mdp_shm_known, BookStateBody, known_ask);
+static_assert(MDP_SHM_ALL_BIDS == shm::kAllBids && MDP_SHM_ALL_ASKS == shm::kAllAsks);
 SAME_SIZE(mdp_shm_bbo, BboBody);
 SAME(mdp_shm_bbo, BboBody, bid);
 SAME(mdp_shm_bbo, BboBody, ask);

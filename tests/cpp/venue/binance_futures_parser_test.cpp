@@ -287,7 +287,7 @@ TEST_F(BinanceFuturesParserTest, SnapshotsHaveATime) {
     const Frame body(payload("depth_snapshot.json", folder));
     sink.clear();
     const core::Instrument instrument = make_instrument("X", symbol);
-    ASSERT_EQ(parse_snapshot(body.text(), instrument, 99, sink), ParseStatus::Ok) << folder;
+    ASSERT_EQ(parse_snapshot(body.text(), instrument, 1000, 99, sink), ParseStatus::Ok) << folder;
     ASSERT_EQ(sink.messages.size(), 1u);
     const core::NormalizedMessage& message = sink.messages[0];
     EXPECT_EQ(message.header.update_type, UpdateType::Snapshot);

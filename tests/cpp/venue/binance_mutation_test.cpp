@@ -107,7 +107,7 @@ TEST_P(BinanceMutation, DamagedSnapshotsAreReadAsAStrictReaderReadsThem) {
     SCOPED_TRACE(::testing::Message() << "seed " << seed << " round " << round << ": " << text);
     const Frame body(text, mutator.behind());
     sink.clear();
-    if (parse_snapshot(body.text(), instrument, 1, sink) != ParseStatus::Ok) {
+    if (parse_snapshot(body.text(), instrument, 1000, 1, sink) != ParseStatus::Ok) {
       if (!sink.messages.empty()) {
         EXPECT_EQ(sink.messages.back().header.update_type, UpdateType::Invalidate);
       }

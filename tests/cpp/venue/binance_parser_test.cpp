@@ -313,7 +313,7 @@ class BinanceSpotSnapshotTest : public testing::Test {
   ParseStatus parse(std::string_view text, const core::Instrument& instrument) {
     sink.clear();
     const Frame body(text);
-    return parse_snapshot(body.text(), instrument, 99, sink);
+    return parse_snapshot(body.text(), instrument, 1000, 99, sink);
   }
   core::CollectingSink sink;
   const core::Instrument btcusdt = make_instrument("BTCUSDT", kBtcUsdt, -2, -8);

@@ -64,7 +64,7 @@ TEST(BinanceSpotRest, ABookWithPricesFinerThanTheTickIsReadExactly) {
   const Frame body(R"({"lastUpdateId":7,"bids":[["8.13000000","125.82000000"],["6.89300000","10.00000000"]],)"
                    R"("asks":[["8.14000000","1.00000000"],["9.00100000","2.50000000"]]})");
   core::CollectingSink sink;
-  EXPECT_EQ(parse_snapshot(body.text(), instruments->at(1), 1, sink), core::ParseStatus::Ok);
+  EXPECT_EQ(parse_snapshot(body.text(), instruments->at(1), 1000, 1, sink), core::ParseStatus::Ok);
   const core::Update update = core::join_chunks(sink.messages);
   EXPECT_EQ(update.header.update_type, core::UpdateType::Snapshot);
   ASSERT_EQ(update.bids.size(), 2u);

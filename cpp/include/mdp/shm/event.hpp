@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 namespace mdp::shm {
@@ -33,7 +34,7 @@ enum class EventType : std::uint8_t {
   BookSnapshot = 2,      // levels: the whole book (or its top), bids then asks, each best first
   Bbo = 3,               // bbo: best bid and offer after update_id; a zero quantity is an empty side
   Trade = 4,             // trade
-  BookState = 5,         // header only: state and reason
+  BookState = 5,         // book_state: how far the book is known; state and reason are in the header
   Instrument = 6,        // header only: the directory entry of symbol_id was added or changed
   ConnectionStatus = 7,  // header only: state is a LineState, reason the line's index; symbol_id is kNoSymbol
   MarkPrice = 8,         // mark_price: mark and index price, funding
@@ -78,6 +79,8 @@ enum class StateReason : std::uint8_t {
   Stopped = 15,           // the publisher stopped
   Rejected = 16,          // the venue refused the subscription
   Silent = 17,            // the venue confirmed the subscription; its quotes go on, and no update comes
+  DepthExhausted = 18,    // fewer levels of a side are known than the segment publishes
+  DepthChanged = 19,      // LIVE as before; from here on the book is known to another depth
 };
 
 enum class LineState : std::uint8_t { Down = 0, Connecting = 1, Up = 2 };
@@ -118,6 +121,17 @@ static_assert(offsetof(EventHeader, type) == 4 && offsetof(EventHeader, flags) =
               offsetof(EventHeader, sequence) == 16 && offsetof(EventHeader, update_id) == 24 &&
               offsetof(EventHeader, first_update_id) == 32 && offsetof(EventHeader, exch_ts_ns) == 40 &&
               offsetof(EventHeader, recv_ts_ns) == 48 && offsetof(EventHeader, pub_ts_ns) == 56);
+
+// Every level of the book at known_bid or above it is in what was published, and at known_ask or below it; what
+// lies beyond is unknown, not empty. kAllBids, kAllAsks: the side has no level but those published.
+inline constexpr std::int64_t kAllBids = std::numeric_limits<std::int64_t>::min();
+inline constexpr std::int64_t kAllAsks = std::numeric_limits<std::int64_t>::max();
+
+struct BookStateBody {
+  std::int64_t known_bid;
+  std::int64_t known_ask;
+};
+static_assert(sizeof(BookStateBody) == 16);
 
 struct BboBody {
   PriceLevel bid;
@@ -170,6 +184,7 @@ struct alignas(kCacheLineSize) Event {
   EventHeader header;
   union {
     PriceLevel levels[kMaxEventLevels];
+    BookStateBody book_state;
     BboBody bbo;
     TradeBody trade;
     MarkPriceBody mark_price;
@@ -200,6 +215,7 @@ constexpr std::int64_t body_bytes(const EventHeader& header) noexcept {
     case EventType::Liquidation:
       return sizeof(LiquidationBody);
     case EventType::BookState:
+      return sizeof(BookStateBody);
     case EventType::Instrument:
     case EventType::ConnectionStatus:
       return 0;

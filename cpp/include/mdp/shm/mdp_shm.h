@@ -471,6 +471,8 @@ static inline int mdp_shm_body_fits(const struct mdp_shm_event_header* header) {
     case MDP_SHM_BOOK_DELTA:
     case MDP_SHM_BOOK_SNAPSHOT:
       return ((size_t)header->bid_count + header->ask_count) * sizeof(struct mdp_shm_level) <= body;
+    case MDP_SHM_BOOK_STATE:
+      return sizeof(struct mdp_shm_known) <= body;
     case MDP_SHM_BBO:
       return sizeof(struct mdp_shm_bbo) <= body;
     case MDP_SHM_TRADE:

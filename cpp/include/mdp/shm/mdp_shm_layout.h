@@ -27,7 +27,7 @@ enum mdp_shm_event_type {
   MDP_SHM_BOOK_SNAPSHOT = 2, /* levels: the whole book (or its top), each side best first */
   MDP_SHM_BBO = 3,
   MDP_SHM_TRADE = 4,
-  MDP_SHM_BOOK_STATE = 5, /* bid_count is the state, ask_count the reason */
+  MDP_SHM_BOOK_STATE = 5, /* bid_count is the state, ask_count the reason; known */
   MDP_SHM_INSTRUMENT = 6, /* the directory entry of symbol_id was added or changed */
   MDP_SHM_CONNECTION_STATUS = 7,
   MDP_SHM_MARK_PRICE = 8,
@@ -69,6 +69,16 @@ struct mdp_shm_event_header {
   int64_t pub_ts_ns;
 };
 
+/* All bids at known_bid or above it are published, and all asks at known_ask or below it; what is beyond is unknown.
+   MDP_SHM_ALL_BIDS, MDP_SHM_ALL_ASKS: the side has no more. */
+#define MDP_SHM_ALL_BIDS INT64_MIN
+#define MDP_SHM_ALL_ASKS INT64_MAX
+
+struct mdp_shm_known {
+  int64_t known_bid;
+  int64_t known_ask;
+};
+
 struct mdp_shm_bbo {
   struct mdp_shm_level bid;
   struct mdp_shm_level ask;
@@ -105,6 +115,7 @@ struct mdp_shm_event {
   struct mdp_shm_event_header header;
   union {
     struct mdp_shm_level levels[MDP_SHM_MAX_EVENT_LEVELS];
+    struct mdp_shm_known known;
     struct mdp_shm_bbo bbo;
     struct mdp_shm_trade trade;
     struct mdp_shm_mark_price mark_price;

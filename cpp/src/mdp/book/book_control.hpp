@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory_resource>
 
+#include "mdp/book/depth_watch.hpp"
 #include "mdp/book/order_book.hpp"
 #include "mdp/core/counters.hpp"
 #include "mdp/core/ids.hpp"
@@ -28,6 +29,9 @@ class BookListener {
                              std::uint64_t update_id) noexcept = 0;
   // The book is SYNCING and waits for a snapshot. Comes again when the one that came could not be used.
   virtual void on_snapshot_wanted(core::SymbolId symbol, StateReason reason) noexcept = 0;
+  // How badly the LIVE book needs a snapshot beside it (OrderBookManager::begin_widening()), when that is another
+  // than before. None: no more.
+  virtual void on_depth_need(core::SymbolId symbol, DepthNeed need) noexcept = 0;
   // At this id the book is not what the venue says. Quote: the tops of both. Snapshot: on each side the first
   // level that differs; {0, 0} where a side ends before, and in both where it is equal. The book goes STALE
   // after this.
@@ -39,8 +43,10 @@ class BookListener {
 };
 
 struct BookOptions {
-  std::size_t depth_cap = 0;          // levels kept a side, 0 for all
-  std::size_t table_levels = 20;      // best levels a side for the book table; at most kMaxEventLevels / 2
+  std::size_t depth_cap = 0;  // levels kept a side, 0 for all
+  // Best levels a side for the book table; at most kMaxEventLevels / 2. A LIVE book knows as many of each side,
+  // or the whole side.
+  std::size_t table_levels = 20;
   std::size_t reserve_levels = 2048;  // room a side made when a symbol is added
   // While SYNCING, a symbol; beyond: STALE, and the buffer starts anew. Also of what a REST audit keeps; beyond:
   // it is given up.
@@ -72,6 +78,8 @@ struct BookCounters {
   core::Counter audit_mismatches;
   core::Counter rest_audits;  // books compared with a snapshot over REST
   core::Counter rest_audit_mismatches;
+  core::Counter widened;              // LIVE books that a snapshot beside them made known deeper
+  core::Counter widen_disputes;       // snapshots for it that contradicted the book once
   core::Counter rest_audits_dropped;  // without an outcome: the book left LIVE, or the snapshot did not fit
   core::Counter trades;
   core::Counter quotes;
@@ -81,6 +89,7 @@ struct BookCounters {
   core::Counter lost_chunks;  // snapshots and deltas of which a part was missing
   core::Counter resyncs;      // times a book left LIVE, other than by its removal
   core::Counter crossed;
+  core::Counter depth_exhausted;  // times fewer levels of a side were known than the segment publishes
   core::Counter snapshots_applied;
   core::Counter snapshots_too_old;
   core::Counter snapshots_unused;  // came for a book that did not wait for one

@@ -9,6 +9,7 @@
 
 #include "mdp/book/book_control.hpp"
 #include "mdp/book/delta_buffer.hpp"
+#include "mdp/book/depth_watch.hpp"
 #include "mdp/book/line_arbiter.hpp"
 #include "mdp/book/order_book.hpp"
 #include "mdp/book/quote_audit.hpp"
@@ -54,8 +55,12 @@ struct BookEntry {
   const core::SyncRule* rule;
   BookState state = BookState::Stale;
   StateReason reason = StateReason::None;
-  bool joined = false;           // a delta followed the snapshot: from now on check_next() holds
-  bool silent = false;           // STALE for that: no snapshot makes it LIVE before an update has come
+  bool joined = false;    // a delta followed the snapshot: from now on check_next() holds
+  bool silent = false;    // STALE for that: no snapshot makes it LIVE before an update has come
+  bool widening = false;  // the rest_audit under way is there to make the book known deeper
+  bool disputed = false;  // the last snapshot for that contradicted the book
+  DepthNeed depth_need = DepthNeed::None;  // as the listener was told
+  DepthWatch depth;
   std::uint64_t last_id = 0;     // applied so far; the snapshot's id until joined
   std::int64_t next_top_ns = 0;  // when the next snapshot of the top is due
   std::int64_t behind_ns = 0;    // how long quotes have been ahead of the LIVE book without an update
@@ -63,8 +68,9 @@ struct BookEntry {
   Bbo published_bbo;
   std::size_t lines_up = 0;
   std::vector<EntryLine> lines;
-  std::unique_ptr<QuoteAudit> audit;      // made at the first quote that has an id
-  std::unique_ptr<RestAudit> rest_audit;  // LIVE only, from begin_rest_audit() to its outcome
+  std::unique_ptr<QuoteAudit> audit;  // made at the first quote that has an id
+  std::unique_ptr<RestAudit>
+      rest_audit;  // LIVE only, from begin_rest_audit() or begin_widening() to its outcome
   OrderBook book;
   OrderBook next;      // built while SYNCING, becomes `book` when it is right; LIVE: a REST audit's snapshot
   DeltaBuffer buffer;  // SYNCING: deltas that wait for the snapshot; LIVE: those behind a hole
@@ -91,6 +97,7 @@ struct BookEntry {
       : symbol(symbol_),
         exchange(exchange_),
         rule(&rule_),
+        depth(options.table_levels),
         book(options.depth_cap, &pool),
         next(options.depth_cap, &pool) {
     book.reserve(options.reserve_levels);

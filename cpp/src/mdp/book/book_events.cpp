@@ -1,6 +1,7 @@
 #include "mdp/book/book_events.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace mdp::book {
 
@@ -41,10 +42,11 @@ void BookEvents::emit_instrument(const BookEntry& entry) noexcept {
   sink_.commit();
 }
 
-void BookEvents::emit_state(const BookEntry& entry) noexcept {
+void BookEvents::emit_state(const BookEntry& entry, shm::StateReason reason) noexcept {
   shm::EventHeader& event = begin(entry, EventType::BookState, shm::kFlagFirst | shm::kFlagLast);
   event.bid_count = static_cast<std::uint16_t>(entry.state);
-  event.ask_count = static_cast<std::uint16_t>(entry.reason);
+  event.ask_count = static_cast<std::uint16_t>(reason);
+  sink_.slot().book_state = {entry.book.known_bid(), entry.book.known_ask()};
   sink_.commit();
 }
 
@@ -93,16 +95,22 @@ void BookEvents::emit_book(const BookEntry& entry) noexcept {
 
 // What the depth cap cut goes with the update that made it: a reader's book is cut as this one is.
 void BookEvents::emit_delta(const BookEntry& entry, const BookUpdate& delta) noexcept {
-  const std::span cut_bids = entry.book.cut_bids();
-  const std::span cut_asks = entry.book.cut_asks();
-  if (cut_bids.empty() && cut_asks.empty()) {
+  const OrderBook& book = entry.book;
+  if (!book.passed_over() && !book.was_cut()) {
     return emit_levels(entry, EventType::BookDelta, delta.bids, delta.asks);
   }
-  scratch_.assign(delta.bids.begin(), delta.bids.end());
-  scratch_.insert(scratch_.end(), cut_bids.begin(), cut_bids.end());
+  // A removal stays after a cut: its level may have been there until now, and is not among those that were cut.
+  const bool cut = book.was_cut();
+  scratch_.clear();
+  std::copy_if(
+      delta.bids.begin(), delta.bids.end(), std::back_inserter(scratch_),
+      [&](const PriceLevel& bid) { return bid.price >= book.known_bid() || (cut && bid.quantity == 0); });
+  scratch_.insert(scratch_.end(), book.cut_bids().begin(), book.cut_bids().end());
   const std::size_t bid_count = scratch_.size();
-  scratch_.insert(scratch_.end(), delta.asks.begin(), delta.asks.end());
-  scratch_.insert(scratch_.end(), cut_asks.begin(), cut_asks.end());
+  std::copy_if(
+      delta.asks.begin(), delta.asks.end(), std::back_inserter(scratch_),
+      [&](const PriceLevel& ask) { return ask.price <= book.known_ask() || (cut && ask.quantity == 0); });
+  scratch_.insert(scratch_.end(), book.cut_asks().begin(), book.cut_asks().end());
   const std::span all(scratch_);
   emit_levels(entry, EventType::BookDelta, all.first(bid_count), all.subspan(bid_count));
 }

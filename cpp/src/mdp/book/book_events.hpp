@@ -20,9 +20,12 @@ class BookEvents {
   BookEvents(core::EventSink& sink, const BookOptions& options) : sink_(sink), options_(options) {}
 
   void emit_instrument(const BookEntry& entry) noexcept;
-  void emit_state(const BookEntry& entry) noexcept;  // the state and reason it is in
+  // The state it is in, with its reason (or another) and how deep the book is known.
+  void emit_state(const BookEntry& entry) noexcept { emit_state(entry, entry.reason); }
+  void emit_state(const BookEntry& entry, shm::StateReason reason) noexcept;
 
-  // Of the book's levels. A delta takes with it what the depth cap cut at its application.
+  // Of the book's levels. A delta takes with it what the depth cap cut at its application, and leaves out what
+  // was beyond the known part.
   void emit_book(const BookEntry& entry) noexcept;
   void emit_delta(const BookEntry& entry, const BookUpdate& delta) noexcept;
   void emit_top_when_due(BookEntry& entry) noexcept;

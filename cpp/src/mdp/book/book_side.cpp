@@ -167,6 +167,7 @@ BookSide& BookSide::operator=(BookSide&& other) noexcept {
   std::swap(block_count_, other.block_count_);
   std::swap(capacity_, other.capacity_);
   std::swap(level_count_, other.level_count_);
+  std::swap(passed_over_, other.passed_over_);
   std::swap(best_, other.best_);
   std::swap(flip_, other.flip_);
   std::swap(pool_, other.pool_);
@@ -345,7 +346,9 @@ std::size_t BookSide::count_better(std::int64_t key, std::size_t count_to) const
   return better;
 }
 
-std::size_t BookSide::apply(std::span<const PriceLevel> changes, std::size_t count_to) {
+std::size_t BookSide::apply(std::span<const PriceLevel> changes, std::size_t count_to,
+                            std::int64_t known_to) {
+  passed_over_ = false;
   if (changes.empty()) return kUntouched;
   if (block_count_ == 0) {
     LevelBlock* const first = pool_->take();
@@ -353,6 +356,7 @@ std::size_t BookSide::apply(std::span<const PriceLevel> changes, std::size_t cou
     insert_block(0, first, 0);
   }
   const std::int64_t flip = flip_;
+  const std::int64_t known_key = known_to ^ flip;
   const std::int64_t best_before = level_count_ == 0 ? kMinKey : best_.price ^ flip;
   std::int64_t best_touched = kMinKey;
   bool touched = false;
@@ -362,6 +366,10 @@ std::size_t BookSide::apply(std::span<const PriceLevel> changes, std::size_t cou
   for (const PriceLevel& change : changes) {
     const std::int64_t key = change.price ^ flip;
     const std::int64_t quantity = change.quantity;
+    if (key < known_key) {
+      passed_over_ = true;
+      continue;
+    }
     at = find_block(at, key < previous, key);
     previous = key;
     LevelBlock* into = &block(at);
@@ -428,12 +436,12 @@ void BookSide::assign(std::span<const PriceLevel> levels) {
     entries_[at] = reinterpret_cast<std::uintptr_t>(&into) + slot;
   }
   if (capacity_ != 0) std::fill_n(separators_ + blocks, kWindow, LevelBlock::kNoKey);
-  level_count_ = total;
+  level_count_ = static_cast<std::uint32_t>(total);
   note_best();
 }
 
 std::size_t BookSide::copy_best(PriceLevel* out, std::size_t max) const noexcept {
-  const std::size_t wanted = std::min(level_count_, max);
+  const std::size_t wanted = std::min<std::size_t>(level_count_, max);
   std::size_t copied = 0;
   for (std::size_t at = block_count_; copied < wanted;) {
     --at;
@@ -468,7 +476,7 @@ void BookSide::keep_best(std::size_t wanted, std::vector<PriceLevel>& removals) 
     pool_->give_back(&from);
   }
   drop_blocks(0, whole);
-  level_count_ = wanted;
+  level_count_ = static_cast<std::uint32_t>(wanted);
   note_best();
   if (count(0) <= kFew) shrink(0);
 }

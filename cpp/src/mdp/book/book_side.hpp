@@ -102,9 +102,14 @@ class alignas(shm::kCacheLineSize) BookSide {
   BookSide(BookSide&& other) noexcept;
   BookSide& operator=(BookSide&& other) noexcept;
 
-  // As OrderBook's functions of these names, for one side.
+  // As OrderBook's functions of these names, for one side. Changes at prices worse than `known_to` are passed
+  // over; passed_over() tells whether there was one.
   void reserve(std::size_t levels);
-  std::size_t apply(std::span<const PriceLevel> changes, std::size_t count_to);
+  std::size_t apply(std::span<const PriceLevel> changes, std::size_t count_to, std::int64_t known_to);
+  std::size_t apply(std::span<const PriceLevel> changes, std::size_t count_to) {
+    return apply(changes, count_to, std::numeric_limits<std::int64_t>::min() ^ flip_);
+  }
+  bool passed_over() const noexcept { return passed_over_; }
   void assign(std::span<const PriceLevel> levels);
   void clear() noexcept;
   std::size_t copy_best(PriceLevel* out, std::size_t max) const noexcept;
@@ -161,7 +166,8 @@ class alignas(shm::kCacheLineSize) BookSide {
   std::uintptr_t* entries_ = nullptr;
   std::uint32_t block_count_ = 0;
   std::uint32_t capacity_ = 0;  // of the index
-  std::size_t level_count_ = 0;
+  std::uint32_t level_count_ = 0;
+  bool passed_over_ = false;
   PriceLevel best_{};
   std::int64_t flip_;  // all ones where the lowest price is best
   BlockPool* pool_;

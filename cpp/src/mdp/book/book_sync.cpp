@@ -116,17 +116,44 @@ bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
     if (result.verdict != QuoteAudit::Verdict::Unknown) audit(entry, result, entry.last_id);
     if (entry.state != BookState::Live) return false;
   }
+  if (entry.depth.low(entry.book) && !depth_suffices(entry)) [[unlikely]]
+    return false;
+  RestAudit::Verdict beside = RestAudit::Verdict::Open;
   if (entry.rest_audit != nullptr) [[unlikely]] {
     entry.rest_audit->on_delta(*delta.header, delta.bids, delta.asks);
-    if (rest_audit_disagrees(entry)) return false;
+    beside = rest_audit(entry);
+    if (beside == RestAudit::Verdict::Different) return false;
   }
   counters_.updates.add();
   if (entry.lines_up > 1) count_copy(entry, *delta.header, true);
   events_.emit_delta(entry, delta);
+  if (entry.book.was_cut()) [[unlikely]] {
+    if (!entry.book.cut_bids().empty()) entry.depth.fill_bids(entry.book);
+    if (!entry.book.cut_asks().empty()) entry.depth.fill_asks(entry.book);
+    events_.emit_state(entry, StateReason::DepthChanged);
+  }
   events_.emit_top_when_due(entry);
   if (reached == 0) events_.emit_bbo_if_changed(entry);
   events_.emit_table(entry, reached >= options_.table_levels);
+  if (beside == RestAudit::Verdict::Equal) widen(entry);
   return true;
+}
+
+// The known part of a side got short. False: it does not hold what the segment publishes, and the book is STALE.
+bool BookSync::depth_suffices(BookEntry& entry) noexcept {
+  if (!entry.depth.exhausted(entry.book)) {
+    note_depth_need(entry, std::max(entry.depth_need, entry.depth.need(entry.book)));
+    return true;
+  }
+  counters_.depth_exhausted.add();
+  go_stale(entry, StateReason::DepthExhausted);
+  return false;
+}
+
+void BookSync::note_depth_need(BookEntry& entry, DepthNeed need) noexcept {
+  if (entry.depth_need == need) return;
+  entry.depth_need = need;
+  listener_.on_depth_need(entry.symbol, need);
 }
 
 // ---- several lines ---------------------------------------------------------------------------------------
@@ -264,7 +291,7 @@ void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   }
 
   OrderBook& next = entry.next;
-  next.apply_snapshot(snapshot.bids, snapshot.asks);
+  next.apply_snapshot(snapshot.bids, snapshot.asks, snapshot.header->depth_limit);
   std::uint64_t applied_id = snapshot.header->last_update_id;
   std::uint64_t applied = 0;
   for (std::size_t i = first_applied; i < deltas.size(); ++i) {
@@ -279,6 +306,11 @@ void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   if (entry.rule->crossed == core::CrossedPolicy::Resync && next.crossed()) {
     counters_.crossed.add();
     return go_stale(entry, StateReason::Crossed);
+  }
+  if (entry.depth.exhausted(next)) {  // the deltas since have eaten into what it holds
+    counters_.depth_exhausted.add();
+    next.clear();
+    return listener_.on_snapshot_wanted(entry.symbol, StateReason::DepthExhausted);
   }
   counters_.snapshots_applied.add();
   counters_.updates_joined.add(applied);
@@ -295,8 +327,8 @@ void BookSync::stale_snapshot(BookEntry& entry, const BookUpdate& snapshot) noex
 // What an audit waits for, a late answer to an old request, or an in-stream venue that starts anew.
 void BookSync::live_snapshot(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   if (entry.rest_audit != nullptr) {
-    entry.rest_audit->on_snapshot(snapshot.header->last_update_id, snapshot.bids, snapshot.asks, entry.next);
-    rest_audit_disagrees(entry);
+    entry.rest_audit->on_snapshot(*snapshot.header, snapshot.bids, snapshot.asks, entry.next);
+    if (rest_audit(entry) == RestAudit::Verdict::Equal) widen(entry);
     return;
   }
   // Another line's copy of what is applied already.
@@ -371,26 +403,53 @@ void BookSync::begin_rest_audit(BookEntry& entry) noexcept {
                          entry.rule->continuity != core::Continuity::None;
   if (entry.state != BookState::Live || !from_rest) return;
   if (entry.rest_audit != nullptr) drop_rest_audit(entry);  // its snapshot never came
+  entry.widening = false;
   entry.rest_audit =
       std::make_unique<RestAudit>(*entry.rule, options_.max_buffered_deltas, options_.max_buffered_levels);
 }
 
-// True: the book was wrong, and is STALE now.
-bool BookSync::rest_audit_disagrees(BookEntry& entry) noexcept {
+void BookSync::begin_widening(BookEntry& entry) noexcept {
+  begin_rest_audit(entry);
+  entry.widening = entry.rest_audit != nullptr;
+}
+
+// Different: the book was wrong, and is STALE now. Equal: entry.next is the book at the same id; widen() goes on.
+RestAudit::Verdict BookSync::rest_audit(BookEntry& entry) noexcept {
   const RestAudit::Result result = entry.rest_audit->compare(entry.book, entry.next);
-  if (result.verdict == RestAudit::Verdict::Open) return false;
+  if (result.verdict == RestAudit::Verdict::Open) return result.verdict;
   if (result.verdict == RestAudit::Verdict::Unknown) {
     drop_rest_audit(entry);
-    return false;
+    return result.verdict;
   }
   counters_.rest_audits.add();
   entry.rest_audit.reset();
+  if (result.verdict == RestAudit::Verdict::Equal) {
+    entry.disputed = false;
+    return result.verdict;
+  }
   entry.next.clear();
-  if (result.verdict == RestAudit::Verdict::Equal) return false;
+  if (entry.widening && !entry.disputed) {  // one of the two is wrong; the next snapshot tells which
+    entry.disputed = true;
+    counters_.widen_disputes.add();
+    return RestAudit::Verdict::Unknown;
+  }
   counters_.rest_audit_mismatches.add();
   listener_.on_audit_mismatch(entry.symbol, entry.last_id, AuditSource::Snapshot, result.book, result.venue);
   go_stale(entry, StateReason::AuditMismatch);
-  return true;
+  return result.verdict;
+}
+
+// A snapshot agreed with the book at its id, and is in entry.next: where it is known further it is the better one.
+void BookSync::widen(BookEntry& entry) noexcept {
+  const bool wider = entry.book.take_wider_sides(entry.next);
+  entry.next.clear();  // its blocks serve other books meanwhile
+  note_depth_need(entry, DepthNeed::None);
+  entry.depth.fill(entry.book);
+  if (!wider) return;
+  counters_.widened.add();
+  events_.emit_book(entry);
+  events_.emit_state(entry, StateReason::DepthChanged);
+  events_.emit_table(entry, false);
 }
 
 void BookSync::drop_rest_audit(BookEntry& entry) noexcept {
@@ -410,6 +469,7 @@ void BookSync::enter(BookEntry& entry, BookState state, StateReason reason) noex
   if (entry.rest_audit != nullptr && state != BookState::Live) drop_rest_audit(entry);
   entry.state = state;
   entry.reason = reason;
+  if (state != BookState::Live) note_depth_need(entry, DepthNeed::None);
   events_.emit_state(entry);
   listener_.on_book_state(entry.symbol, state, reason, entry.book.update_id());
 }
@@ -433,6 +493,8 @@ void BookSync::install(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   std::swap(entry.book, entry.next);
   entry.next.clear();  // its blocks serve other books meanwhile
   entry.book.set_update_id(entry.last_id);
+  entry.depth.fill(entry.book);
+  entry.disputed = false;
   entry.behind_ns = 0;
   entry.buffer.clear();
   entry.last_header.first_update_id = snapshot.header->last_update_id;

@@ -60,6 +60,8 @@ class BookSync {
 
   // The next snapshot of the entry, if it is LIVE now and its snapshots come over REST, is for an audit.
   void begin_rest_audit(BookEntry& entry) noexcept;
+  // Likewise, to make the book known deeper.
+  void begin_widening(BookEntry& entry) noexcept;
 
   // What is known of a line; makes room for it. Valid until the next call for another one.
   LineStatus& line(core::LineId line);
@@ -100,8 +102,11 @@ class BookSync {
   void silent(BookEntry& entry, const MessageHeader& quote) noexcept;
   void audit(BookEntry& entry, const QuoteAudit::Result& result, std::uint64_t update_id) noexcept;
 
-  bool rest_audit_disagrees(BookEntry& entry) noexcept;
+  RestAudit::Verdict rest_audit(BookEntry& entry) noexcept;
   void drop_rest_audit(BookEntry& entry) noexcept;
+  void widen(BookEntry& entry) noexcept;
+  bool depth_suffices(BookEntry& entry) noexcept;
+  void note_depth_need(BookEntry& entry, DepthNeed need) noexcept;
 
   void enter(BookEntry& entry, BookState state, StateReason reason) noexcept;
   void go_stale(BookEntry& entry, StateReason reason) noexcept;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "mdp/core/error.hpp"
+
 namespace mdp::book {
 
 OrderBook::OrderBook(std::size_t depth_cap, BlockPool* pool)
@@ -30,13 +32,16 @@ void OrderBook::reserve(std::size_t levels) {
   if (depth_cap_ != 0) cut_.reserve(2 * levels);
 }
 
-void OrderBook::apply_snapshot(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks) {
+void OrderBook::apply_snapshot(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks,
+                               std::size_t depth_limit) {
   bids_.assign(bids);
   asks_.assign(asks);
-  known_bid_ = kNoBid;
-  for (const PriceLevel& level : bids) known_bid_ = std::min(known_bid_, level.price);
-  known_ask_ = kNoAsk;
-  for (const PriceLevel& level : asks) known_ask_ = std::max(known_ask_, level.price);
+  const auto by_price = [](const PriceLevel& a, const PriceLevel& b) { return a.price < b.price; };
+  const auto is_whole = [depth_limit](std::span<const PriceLevel> side) {
+    return depth_limit == 0 || side.size() < depth_limit;
+  };
+  known_bid_ = is_whole(bids) ? kAllBids : std::min_element(bids.begin(), bids.end(), by_price)->price;
+  known_ask_ = is_whole(asks) ? kAllAsks : std::max_element(asks.begin(), asks.end(), by_price)->price;
   if (depth_cap_ != 0) cut_to_cap();
   cut_.clear();
   cut_bid_count_ = 0;
@@ -48,8 +53,23 @@ void OrderBook::clear() noexcept {
   cut_.clear();
   cut_bid_count_ = 0;
   update_id_ = 0;
-  known_bid_ = kNoBid;
-  known_ask_ = kNoAsk;
+  known_bid_ = kAllBids;
+  known_ask_ = kAllAsks;
+}
+
+bool OrderBook::take_wider_sides(OrderBook& other) noexcept {
+  MDP_ASSERT(own_pool_ == nullptr && other.own_pool_ == nullptr);
+  const bool bids = other.known_bid_ < known_bid_;
+  const bool asks = other.known_ask_ > known_ask_;
+  if (bids) {
+    bids_ = std::move(other.bids_);  // a swap
+    std::swap(known_bid_, other.known_bid_);
+  }
+  if (asks) {
+    asks_ = std::move(other.asks_);
+    std::swap(known_ask_, other.known_ask_);
+  }
+  return bids || asks;
 }
 
 void OrderBook::cut_to_cap() {

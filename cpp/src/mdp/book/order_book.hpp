@@ -6,15 +6,15 @@
 // A side is a row of small sorted blocks with an index over it (book_side.hpp): a delta costs a search over a
 // few lines and a shift within one block, wherever in the book it falls.
 //
-// What lies beyond the deepest known level is unknown, not empty: a venue's snapshot ends somewhere, the
-// depth cap cuts somewhere, and a change beyond that end adds a level behind a hole. The top is exact; do not
-// take the far end for complete.
+// A book has no holes. A venue's snapshot ends at some price, or the depth cap cuts there, and what lies beyond
+// is unknown, not empty: known_bid() and known_ask() are the last prices of which everything is known. A change
+// beyond them is not taken, for its neighbours may be missing. So every level here is right, and each side has
+// all levels down to its known price; how many that are shrinks when the market moves that way.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -53,7 +53,7 @@ class OrderBook {
   void reserve(std::size_t levels);
 
   // One whole delta: absolute quantities, zero removes; removing an unknown level is a no-op; a price named
-  // twice takes the last quantity. Returns how deep the change reached: the smallest number of levels above a
+  // twice takes the last quantity; a price beyond what is known is passed over. Returns how deep the change reached: the smallest number of levels above a
   // changed one, over both sides (0: the top changed; kUntouched: nothing did). Counts to `count_to` and
   // no further: where more levels than that lie above, the answer is some number not below it.
   std::size_t apply_update(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks,
@@ -64,9 +64,17 @@ class OrderBook {
   std::span<const PriceLevel> cut_bids() const noexcept { return std::span(cut_).first(cut_bid_count_); }
   std::span<const PriceLevel> cut_asks() const noexcept { return std::span(cut_).subspan(cut_bid_count_); }
 
+  bool was_cut() const noexcept { return !cut_.empty(); }
+
   // Replaces everything. Levels come in any order (best first is fastest); zero quantities are ignored; a
-  // price named twice takes the last.
-  void apply_snapshot(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks);
+  // price named twice takes the last. `depth_limit`: the most levels a side it could hold, 0 for any number. A
+  // side with as many is known down to its worst price; one with fewer is the whole side, and known to the end.
+  void apply_snapshot(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks,
+                      std::size_t depth_limit = 0);
+
+  // Takes from `other`, which has the same levels as far as both are known, each side that it knows further.
+  // The sides change places, so both books must have been given the same pool. True: there was one.
+  bool take_wider_sides(OrderBook& other) noexcept;
 
   void clear() noexcept;
 
@@ -83,11 +91,14 @@ class OrderBook {
   std::size_t copy_bids(PriceLevel* out, std::size_t max) const noexcept { return bids_.copy_best(out, max); }
   std::size_t copy_asks(PriceLevel* out, std::size_t max) const noexcept { return asks_.copy_best(out, max); }
 
-  // Bids at this price or above it, and asks at this one or below, are all here; what lies beyond is here only
-  // as far as it changed. The far ends of the last apply_snapshot(), or what the depth cap left since. Of a side
-  // without levels nothing counts as known.
+  // Bids at this price or above it, and asks at this one or below, are all here, and none beyond: the far ends of
+  // the last apply_snapshot(), or what the depth cap left since. kAllBids, kAllAsks: the whole side is here.
+  static constexpr std::int64_t kAllBids = shm::kAllBids;
+  static constexpr std::int64_t kAllAsks = shm::kAllAsks;
   std::int64_t known_bid() const noexcept { return known_bid_; }
   std::int64_t known_ask() const noexcept { return known_ask_; }
+  // Whether the last apply_update() passed over a change because its price was beyond that.
+  bool passed_over() const noexcept { return bids_.passed_over() || asks_.passed_over(); }
 
   // The venue's id of the state the levels are in; kept by the manager.
   std::uint64_t update_id() const noexcept { return update_id_; }
@@ -100,9 +111,6 @@ class OrderBook {
   }
 
  private:
-  static constexpr std::int64_t kNoBid = std::numeric_limits<std::int64_t>::max();
-  static constexpr std::int64_t kNoAsk = std::numeric_limits<std::int64_t>::min();
-
   void cut_to_cap();
 
   // Three cache lines: this one and one a side.
@@ -111,8 +119,8 @@ class OrderBook {
   std::uint32_t cut_bid_count_ = 0;
   std::vector<PriceLevel> cut_;  // bids, then asks
   std::uint64_t update_id_ = 0;
-  std::int64_t known_bid_ = kNoBid;
-  std::int64_t known_ask_ = kNoAsk;
+  std::int64_t known_bid_ = kAllBids;
+  std::int64_t known_ask_ = kAllAsks;
   BookSide bids_;
   BookSide asks_;
 };
@@ -121,7 +129,8 @@ static_assert(sizeof(OrderBook) == 3 * shm::kCacheLineSize);
 // Here because every delta passes: whether it is inlined shall not depend on the link.
 inline std::size_t OrderBook::apply_update(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks,
                                            std::size_t count_to) {
-  const std::size_t reached = std::min(bids_.apply(bids, count_to), asks_.apply(asks, count_to));
+  const std::size_t reached =
+      std::min(bids_.apply(bids, count_to, known_bid_), asks_.apply(asks, count_to, known_ask_));
   if (depth_cap_ != 0) cut_to_cap();
   return reached;
 }

@@ -180,6 +180,10 @@ void OrderBookManager::begin_rest_audit(core::SymbolId symbol) noexcept {
   if (BookEntry* entry = route(symbol)) sync_.begin_rest_audit(*entry);
 }
 
+void OrderBookManager::begin_widening(core::SymbolId symbol) noexcept {
+  if (BookEntry* entry = route(symbol)) sync_.begin_widening(*entry);
+}
+
 // ---- what is no part of the book -------------------------------------------------------------------------
 
 void OrderBookManager::on_trade(BookEntry& entry, const NormalizedMessage& message) noexcept {

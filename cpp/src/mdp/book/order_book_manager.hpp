@@ -9,12 +9,14 @@
 // updates and whatever casts doubt on a book go to BookSync, the state machine; both write through BookEvents.
 //
 // What is emitted for a symbol, in this order for each update:
-//   BookSnapshot  the whole book, when it becomes LIVE (before the BookState that says so)
+//   BookSnapshot  the whole book as far as it is known, when it becomes LIVE (before the BookState that says so),
+//                 and when a LIVE book is known deeper than before
 //   BookDelta     every update applied to a LIVE book: absolute quantities, zero removes; a level the
-//                 depth cap cuts is removed here too
+//                 depth cap cuts is removed here too, one beyond what is known is left out
 //   BookSnapshot  with kFlagTop: its best levels again, at an interval if BookOptions asks for them
 //   Bbo           when the best bid or offer is another than the last one emitted
-//   BookState     every change of state or of its reason
+//   BookState     every change of state or of its reason, with the prices that the book is known to; again
+//                 (DepthChanged) when those become others while it is LIVE
 //   Trade, Bbo with kFlagVenueQuote, MarkPrice, Liquidation, ConnectionStatus: as they come
 // Whoever takes whole snapshots and deltas in order (and leaves those with kFlagTop) has the book exactly as
 // it is here whenever it is LIVE. An update that crosses the book or fails the audit is not emitted: STALE comes
@@ -65,6 +67,11 @@ class OrderBookManager {
   // Control, on the manager's thread, before it asks for the snapshot of an audit: a LIVE book keeps what is
   // applied from now on, and the next snapshot that comes is compared with it. Does nothing in another state.
   void begin_rest_audit(core::SymbolId symbol) noexcept;
+
+  // Control, on the manager's thread, before it asks for a snapshot to make a LIVE book known deeper: as an audit,
+  // and where the two agree each side is the one that is known further. One snapshot that contradicts the book is
+  // dropped (venues have given old ones under a new id), a second one in a row makes it STALE.
+  void begin_widening(core::SymbolId symbol) noexcept;
 
   // nullptr: not here.
   const OrderBook* book(core::SymbolId symbol) const noexcept;

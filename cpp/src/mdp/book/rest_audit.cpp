@@ -45,12 +45,12 @@ void RestAudit::on_delta(const core::MessageHeader& header, std::span<const Pric
   applied_.push(header, bids, asks);
 }
 
-void RestAudit::on_snapshot(std::uint64_t update_id, std::span<const PriceLevel> bids,
+void RestAudit::on_snapshot(const core::MessageHeader& header, std::span<const PriceLevel> bids,
                             std::span<const PriceLevel> asks, OrderBook& spare) {
   if (has_snapshot_) return;
   has_snapshot_ = true;
-  reached_ = update_id;
-  spare.apply_snapshot(bids, asks);
+  reached_ = header.last_update_id;
+  spare.apply_snapshot(bids, asks, header.depth_limit);
 }
 
 // False: the snapshot is older than the first delta that was kept.

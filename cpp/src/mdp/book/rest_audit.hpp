@@ -8,7 +8,8 @@
 // What is compared: on each side every level, price and quantity, from the best one to the nearer end of what is
 // known to both books (OrderBook::known_bid(), known_ask()): the worst price of the snapshot that the audit
 // fetched, that of the snapshot which the book was synced from, or where the depth cap cut. Beyond it the one or
-// the other lacks levels rightly. Where the market has left that range nothing is compared.
+// the other lacks levels rightly. Where they are equal, `spare` is the book at the same id, and may be known
+// further: that is how a LIVE book gets deeper (BookSync::widen()).
 //
 // One for the symbol that is audited, as long as that lasts. Manager's thread.
 #pragma once
@@ -44,7 +45,7 @@ class RestAudit {
   void on_delta(const core::MessageHeader& header, std::span<const PriceLevel> bids,
                 std::span<const PriceLevel> asks);
   // The snapshot, which `spare` takes. One that comes when there is one already is not looked at.
-  void on_snapshot(std::uint64_t update_id, std::span<const PriceLevel> bids,
+  void on_snapshot(const core::MessageHeader& header, std::span<const PriceLevel> bids,
                    std::span<const PriceLevel> asks, OrderBook& spare);
   // After each of the two: brings `spare` on, and compares it with the book as soon as that can be done.
   Result compare(const OrderBook& book, OrderBook& spare);

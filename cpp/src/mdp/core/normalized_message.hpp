@@ -52,7 +52,10 @@ struct alignas(shm::kCacheLineSize) MessageHeader {
   std::uint16_t bid_count;
   std::uint16_t ask_count;
   std::uint16_t chunk;  // 0, 1, 2, ... of this snapshot or delta: a lost one shows
-  std::uint8_t reserved[6];
+  // Snapshot: the most levels a side it was allowed to hold. A side with fewer is the whole side; one with as
+  // many ends where the venue cut it, and what lies beyond is unknown. 0: the snapshot is the whole book.
+  std::uint16_t depth_limit;
+  std::uint8_t reserved[4];
 };
 static_assert(sizeof(MessageHeader) == shm::kCacheLineSize);
 

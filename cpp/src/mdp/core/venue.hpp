@@ -62,6 +62,7 @@ struct Endpoint {
 struct RestRequest {
   std::string target;  // path and query
   std::uint32_t weight = 0;
+  std::uint16_t depth_limit = 0;  // of a snapshot: levels a side the answer holds at most; 0: the whole book
 };
 
 class Venue {
@@ -90,9 +91,13 @@ class Venue {
 
   // Snapshot over REST: `depth` levels a side, rounded up to what the venue offers.
   virtual RestRequest snapshot_request(std::string_view venue_symbol, std::size_t depth) const = 0;
+  // The depth_limit of a request that was made before, by its path and query; for recordings.
+  virtual std::uint16_t depth_limit_of(std::string_view target) const = 0;
   // Turns the body into Snapshot chunks in `sink`. `body` has kFramePadding readable bytes after it.
+  // `depth_limit`: as in the request that it answers.
   [[nodiscard]] virtual ParseStatus parse_snapshot(std::string_view body, const Instrument& instrument,
-                                                   std::int64_t recv_ts_ns, MessageSink& sink) const = 0;
+                                                   std::uint16_t depth_limit, std::int64_t recv_ts_ns,
+                                                   MessageSink& sink) const = 0;
 
   // The whole list of instruments, so that a symbol the venue does not list can be named; ids are not yet
   // given.

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mdp/book/depth_watch.hpp"
 #include "mdp/core/counters.hpp"
 #include "mdp/core/ids.hpp"
 #include "mdp/core/parser.hpp"
@@ -113,6 +114,7 @@ struct alignas(64) SymbolStatus {
   std::atomic<shm::BookState> state{shm::BookState::Stale};
   std::atomic<shm::StateReason> reason{shm::StateReason::Starting};
   std::atomic<bool> snapshot_wanted{false};
+  std::atomic<book::DepthNeed> depth_need{book::DepthNeed::None};
   std::atomic<std::uint64_t> update_id{0};
 };
 

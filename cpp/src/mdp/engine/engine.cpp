@@ -531,19 +531,28 @@ void Engine::audit(core::SymbolId id) {
   fetch(symbol, ControlKind::AuditSnapshot);
 }
 
+void Engine::widen(core::SymbolId id) {
+  SymbolRuntime& symbol = symbol_at(id);
+  if (symbol.manager != nullptr) {
+    command(*symbol.manager, [id](book::OrderBookManager& books) { books.begin_widening(id); });
+  }
+  fetch(symbol, ControlKind::Snapshot);
+}
+
 void Engine::fetch(SymbolRuntime& symbol, ControlKind outcome) {
   if (!running_ || !symbol.placed())
     throw ConfigError(symbol.instrument.canonical_symbol + " is not subscribed");
   const core::RestRequest request = symbol.venue->venue->snapshot_request(
       symbol.instrument.venue_symbol, symbol.venue->config.snapshot_depth);
   symbol.bundles.front()->lanes.front()->fetch_snapshot(
-      request.target, [this, &symbol, outcome](const net::RestResponse& response) {
-        on_snapshot(symbol, response, outcome);
+      request.target,
+      [this, &symbol, depth_limit = request.depth_limit, outcome](const net::RestResponse& response) {
+        on_snapshot(symbol, response, depth_limit, outcome);
       });
 }
 
 // REST thread.
-void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response,
+void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response, std::uint16_t depth_limit,
                          ControlKind outcome) noexcept {
   const core::Venue& venue = *symbol.venue->venue;
   std::string problem = response.error;
@@ -553,7 +562,7 @@ void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& respons
   }
   if (problem.empty() && symbol.manager != nullptr) {
     const core::ParseStatus status = venue.parse_snapshot(
-        response.body(), symbol.instrument, response.recv_ts_ns, *symbol.manager->snapshot_sink);
+        response.body(), symbol.instrument, depth_limit, response.recv_ts_ns, *symbol.manager->snapshot_sink);
     if (core::is_error(status)) {
       problem = std::string("unreadable snapshot (") + core::to_string(status) +
                 "): " + std::string(response.body().substr(0, 80));
@@ -606,6 +615,16 @@ std::vector<core::SymbolId> Engine::take_snapshots_wanted() {
       wanted.push_back(id);
   }
   return wanted;
+}
+
+std::vector<std::pair<core::SymbolId, book::DepthNeed>> Engine::depth_needs() const {
+  std::vector<std::pair<core::SymbolId, book::DepthNeed>> needs;
+  for (core::SymbolId id = 0; id < symbols_.size(); ++id) {
+    // relaxed: the word stands for itself; pairs with the store in on_depth_need().
+    const book::DepthNeed need = symbol_status_[id].depth_need.load(std::memory_order_relaxed);
+    if (need != book::DepthNeed::None) needs.emplace_back(id, need);
+  }
+  return needs;
 }
 
 std::vector<ControlEvent> Engine::take_control_events(std::size_t max) {
@@ -661,6 +680,9 @@ EngineHealth Engine::health() const {
     health.rest_audits += counters.rest_audits.get();
     health.rest_audit_mismatches += counters.rest_audit_mismatches.get();
     health.rest_audits_dropped += counters.rest_audits_dropped.get();
+    health.widened += counters.widened.get();
+    health.widen_disputes += counters.widen_disputes.get();
+    health.depth_exhausted += counters.depth_exhausted.get();
     health.resyncs += counters.resyncs.get();
     health.crossed += counters.crossed.get();
     health.lost_chunks += counters.lost_chunks.get();

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "mdp/core/instrument.hpp"
@@ -38,6 +39,7 @@ struct EngineHealth {
   std::uint64_t updates, duplicates, trades, quotes, mark_prices, liquidations;
   std::uint64_t gaps, holes, resyncs, crossed, audits, audit_mismatches, lost_chunks, buffer_overflows;
   std::uint64_t rest_audits, rest_audit_mismatches, rest_audits_dropped;
+  std::uint64_t widened, widen_disputes, depth_exhausted;
   std::uint64_t snapshots_applied, snapshots_too_old, snapshots_unused;
   std::uint64_t event_queue_depth, message_waits, event_waits;
   std::uint64_t latency_count, p50_ns, p90_ns, p99_ns, p999_ns, max_ns;  // socket receive to ring commit
@@ -91,6 +93,8 @@ class Engine {
   // Likewise, for an audit of the book against it; the outcome is ControlKind::AuditSnapshot. A LIVE book that
   // differs goes STALE, and tells by ControlKind::AuditMismatch; of one in another state nothing is said.
   void audit(core::SymbolId symbol);
+  // Likewise, to make a LIVE book known deeper; the outcome is ControlKind::Snapshot. The book stays LIVE.
+  void widen(core::SymbolId symbol);
   // A quiet symbol need not wait for its first delta.
   void begin_sync(core::SymbolId symbol);
   void request_resync(core::SymbolId symbol);
@@ -103,6 +107,8 @@ class Engine {
 
   // Symbols that wait for a snapshot and have not been asked about since; clears the marks.
   std::vector<core::SymbolId> take_snapshots_wanted();
+  // LIVE books that need a snapshot beside them, and how badly.
+  std::vector<std::pair<core::SymbolId, book::DepthNeed>> depth_needs() const;
   std::vector<ControlEvent> take_control_events(std::size_t max);
   // How long a line that carries the symbol's book has been up, the longest of them; -1: none is.
   std::int64_t up_for_ns(core::SymbolId symbol) const;
@@ -137,7 +143,8 @@ class Engine {
   void run_housekeeping() noexcept;
   void command(ManagerThread& manager, ManagerStage::Command command);
   void fetch(SymbolRuntime& symbol, ControlKind outcome);
-  void on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response, ControlKind outcome) noexcept;
+  void on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response, std::uint16_t depth_limit,
+                   ControlKind outcome) noexcept;
   SymbolRuntime& symbol_at(core::SymbolId symbol) const;
 
   EngineConfig config_;

@@ -35,6 +35,10 @@ std::string_view to_text(shm::StateReason reason) noexcept {
       return "unsubscribed";
     case shm::StateReason::ChecksumMismatch:
       return "checksum_mismatch";
+    case shm::StateReason::DepthExhausted:
+      return "depth_exhausted";
+    case shm::StateReason::DepthChanged:
+      return "depth_changed";
     case shm::StateReason::AuditMismatch:
       return "audit_mismatch";
     case shm::StateReason::Stopped:
@@ -230,6 +234,12 @@ void EventLines::append(const shm::Event& event, std::string& text) {
       append_head("book_state", symbol.names, header, text);
       append_word("state", to_text(event.state()), text);
       append_word("reason", to_text(event.reason()), text);
+      if (event.book_state.known_bid != shm::kAllBids) {
+        append_decimal("known_bid", event.book_state.known_bid, price_exponent, text);
+      }
+      if (event.book_state.known_ask != shm::kAllAsks) {
+        append_decimal("known_ask", event.book_state.known_ask, price_exponent, text);
+      }
       break;
     case shm::EventType::None:
     case shm::EventType::Instrument:

@@ -27,7 +27,8 @@ constexpr std::size_t kControlSlots = 1024;
 struct Input {
   core::RawMessage raw{};
   const core::Instrument* snapshot_of = nullptr;
-  std::vector<char> bytes;  // with padding; keeps its room
+  std::uint16_t depth_limit = 0;  // of that answer
+  std::vector<char> bytes;        // with padding; keeps its room
 
   void set_bytes(std::string_view from) {
     bytes.resize(from.size() + core::kFramePadding);
@@ -246,8 +247,8 @@ void Replay::Road::handle(Input& input) {
     frames.add();
     return parsers[input.raw.line_id]->handle(input.raw);
   }
-  const core::ParseStatus read =
-      venue->parse_snapshot(input.raw.text(), *input.snapshot_of, input.raw.recv_ts_ns, *messages);
+  const core::ParseStatus read = venue->parse_snapshot(input.raw.text(), *input.snapshot_of,
+                                                       input.depth_limit, input.raw.recv_ts_ns, *messages);
   if (!core::is_error(read)) return;
   snapshot_errors.add();
   const std::lock_guard lock(problems_mutex);
@@ -331,7 +332,8 @@ void Replay::frame(core::LineId line, std::int64_t recv_ts_ns, std::string_view 
   road_->put_in();
 }
 
-bool Replay::snapshot(std::string_view venue_symbol, std::int64_t recv_ts_ns, std::string_view body) {
+bool Replay::snapshot(std::string_view venue_symbol, std::int64_t recv_ts_ns, std::string_view body,
+                      std::string_view target) {
   const core::Instrument* const instrument = road_->table.find(venue_symbol);
   if (instrument == nullptr) return false;
   flush();
@@ -345,6 +347,7 @@ bool Replay::snapshot(std::string_view venue_symbol, std::int64_t recv_ts_ns, st
   Input& input = *road_->input_queue.claim();
   input.raw = {};
   input.snapshot_of = instrument;
+  input.depth_limit = road_->venue->depth_limit_of(target);
   input.set_bytes(body);
   input.raw.recv_ts_ns = recv_ts_ns;
   road_->put_in();

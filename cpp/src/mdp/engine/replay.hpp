@@ -63,8 +63,10 @@ class Replay {
   void line_state(core::LineId line, shm::LineState state, std::int64_t recv_ts_ns);
   void frame(core::LineId line, std::int64_t recv_ts_ns, std::string_view bytes, bool binary);
   // A REST answer for a symbol of the session; false where `venue_symbol` is none. A book that waits for its
-  // first delta begins to sync before it, as control makes a quiet symbol do.
-  bool snapshot(std::string_view venue_symbol, std::int64_t recv_ts_ns, std::string_view body);
+  // first delta begins to sync before it, as control makes a quiet symbol do. `target`: path and query of the
+  // request, which tell how deep the answer is.
+  bool snapshot(std::string_view venue_symbol, std::int64_t recv_ts_ns, std::string_view body,
+                std::string_view target = {});
 
   // Waits until everything put in so far has come out at the end. The rest of this class does so by itself.
   void flush();

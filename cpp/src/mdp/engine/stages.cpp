@@ -131,6 +131,11 @@ void ManagerStage::on_audit_mismatch(core::SymbolId symbol, std::uint64_t update
   });
 }
 
+void ManagerStage::on_depth_need(core::SymbolId symbol, book::DepthNeed need) noexcept {
+  // relaxed: the word stands for itself; pairs with the load in Engine::depth_needs().
+  symbols_[symbol].depth_need.store(need, std::memory_order_relaxed);
+}
+
 void ManagerStage::on_snapshot_wanted(core::SymbolId symbol, shm::StateReason) noexcept {
   // release: whoever takes the mark sees the state that goes with it, or a later one; pairs with
   // take_snapshots_wanted().

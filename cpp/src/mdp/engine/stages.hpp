@@ -143,6 +143,7 @@ class ManagerStage final : public book::BookListener {
   void on_book_state(core::SymbolId symbol, shm::BookState state, shm::StateReason reason,
                      std::uint64_t update_id) noexcept override;
   void on_snapshot_wanted(core::SymbolId symbol, shm::StateReason reason) noexcept override;
+  void on_depth_need(core::SymbolId symbol, book::DepthNeed need) noexcept override;
   void on_audit_mismatch(core::SymbolId symbol, std::uint64_t update_id, book::AuditSource source,
                          const book::Bbo& book, const book::Bbo& venue) noexcept override;
 

@@ -65,9 +65,13 @@ class FamilyVenue final : public core::Venue {
   core::RestRequest snapshot_request(std::string_view venue_symbol, std::size_t depth) const override {
     return binance::snapshot_request(profile_, venue_symbol, depth);
   }
+  std::uint16_t depth_limit_of(std::string_view target) const override {
+    return binance::depth_limit_of(profile_, target);
+  }
   core::ParseStatus parse_snapshot(std::string_view body, const core::Instrument& instrument,
-                                   std::int64_t recv_ts_ns, core::MessageSink& sink) const override {
-    return binance::parse_snapshot(body, instrument, recv_ts_ns, sink);
+                                   std::uint16_t depth_limit, std::int64_t recv_ts_ns,
+                                   core::MessageSink& sink) const override {
+    return binance::parse_snapshot(body, instrument, depth_limit, recv_ts_ns, sink);
   }
 
   core::RestRequest instruments_request() const override {

@@ -47,7 +47,8 @@ struct Profile {
   std::span<const DepthSpeed> depth_speeds;                // the default first
   std::string_view depth_path;                             // of GET depth
   std::span<const DepthLimit> depth_limits;                // ascending
-  bool any_depth = false;  // any number of levels may be asked for, not the limits alone
+  bool any_depth = false;           // any number of levels may be asked for, not the limits alone
+  std::uint16_t default_depth = 0;  // levels a side of a request that names no limit
   std::string_view instruments_target;
   std::uint32_t instruments_weight = 0;
   bool microsecond_times = false;  // can be asked for

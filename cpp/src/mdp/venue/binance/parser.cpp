@@ -363,8 +363,8 @@ std::unique_ptr<core::Parser> make_parser(Family family, const core::SymbolTable
 
 // {"lastUpdateId":50093239218,"bids":[["61837.63000000","3.78826000"]],"asks":[["61837.64000000","1.54698000"]]}
 // Futures add "E":1723161256501,"T":1723161256493, COIN-M also "symbol" and "pair".
-core::ParseStatus parse_snapshot(std::string_view body, const Instrument& instrument, std::int64_t recv_ts_ns,
-                                 MessageSink& sink) {
+core::ParseStatus parse_snapshot(std::string_view body, const Instrument& instrument,
+                                 std::uint16_t depth_limit, std::int64_t recv_ts_ns, MessageSink& sink) {
   simdjson::ondemand::parser json;
   Fields fields;
   if (!scan_document(json, body.data(), body.size(), fields) || !fields.has(kLastUpdateId | kBids | kAsks) ||
@@ -377,6 +377,7 @@ core::ParseStatus parse_snapshot(std::string_view body, const Instrument& instru
   header.symbol_id = instrument.symbol_id;
   header.exchange_id = instrument.exchange_id;
   header.update_type = UpdateType::Snapshot;
+  header.depth_limit = depth_limit;
   header.first_update_id = fields.snapshot_id;
   header.last_update_id = fields.snapshot_id;
   core::LevelWriter writer(sink, header);

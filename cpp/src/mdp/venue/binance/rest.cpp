@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cstdint>
 
 #include "mdp/core/fixed_point.hpp"
@@ -131,7 +132,21 @@ core::RestRequest snapshot_request(const Profile& profile, std::string_view venu
       profile.any_depth ? std::clamp<std::size_t>(depth, 1, limit->levels) : limit->levels;
   return {std::string(profile.depth_path) + "?symbol=" + percent_encode(venue_symbol) +
               "&limit=" + std::to_string(levels),
-          limit->weight};
+          limit->weight, static_cast<std::uint16_t>(levels)};
+}
+
+std::uint16_t depth_limit_of(const Profile& profile, std::string_view target) {
+  constexpr std::string_view kKey = "limit=";
+  std::size_t at = target.find(kKey);
+  while (at != std::string_view::npos && at != 0 && target[at - 1] != '?' && target[at - 1] != '&') {
+    at = target.find(kKey, at + 1);
+  }
+  if (at == std::string_view::npos) return profile.default_depth;
+  const std::string_view text = target.substr(at + kKey.size());
+  std::uint16_t levels = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), levels);
+  const bool whole = end == text.data() + text.size() || *end == '&';
+  return error == std::errc() && whole && levels != 0 ? levels : std::uint16_t{1};
 }
 
 core::Expected<std::vector<core::Instrument>, std::string> parse_instruments(const Profile& profile,

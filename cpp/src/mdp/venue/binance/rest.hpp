@@ -14,6 +14,9 @@ namespace mdp::venue::binance {
 
 // GET depth; `depth` levels a side, rounded up to what the venue offers, at most its largest.
 core::RestRequest snapshot_request(const Profile& profile, std::string_view venue_symbol, std::size_t depth);
+// The `limit` of such a request, or what the venue takes where it names none; 1 where it cannot be read: then
+// a snapshot is known to its worst level only.
+std::uint16_t depth_limit_of(const Profile& profile, std::string_view target);
 
 // exchangeInfo. symbol_id is left to the caller; canonical symbols are `binance:BTC-USDT`,
 // `binance-usdm:BTC-USDT-PERP`, `binance-coinm:BTC-USD-210625`. A symbol that can't be read is logged and

@@ -24,6 +24,7 @@ std::unique_ptr<core::Venue> make_venue(core::ExchangeId exchange_id, const core
   profile.depth_speeds = kDepthSpeeds;
   profile.depth_path = "/dapi/v1/depth";
   profile.depth_limits = kDepthLimits;
+  profile.default_depth = 500;
   profile.instruments_target = "/dapi/v1/exchangeInfo";
   profile.instruments_weight = 1;
   return binance::make_family_venue(profile, exchange_id, options);

@@ -24,6 +24,7 @@ std::unique_ptr<core::Venue> make_venue(core::ExchangeId exchange_id, const core
   profile.depth_speeds = kDepthSpeeds;
   profile.depth_path = "/api/v3/depth";
   profile.depth_limits = kDepthLimits;
+  profile.default_depth = 100;
   profile.any_depth = true;
   profile.instruments_target = "/api/v3/exchangeInfo?showPermissionSets=false";
   profile.instruments_weight = 20;

@@ -26,6 +26,7 @@ std::unique_ptr<core::Venue> make_venue(core::ExchangeId exchange_id, const core
   profile.depth_speeds = kDepthSpeeds;
   profile.depth_path = "/fapi/v1/depth";
   profile.depth_limits = kDepthLimits;
+  profile.default_depth = 500;
   profile.instruments_target = "/fapi/v1/exchangeInfo";
   profile.instruments_weight = 1;
   return binance::make_family_venue(profile, exchange_id, options);
