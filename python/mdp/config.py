@@ -88,7 +88,8 @@ class EngineSection(_Section):
     managers: Annotated[int, Field(ge=1, le=64)] = 1
     """Threads that keep books, the symbols shared out among them; `pipelined` alone."""
     book_depth: Annotated[int, Field(ge=0)] = 0
-    """Levels kept a side, 0 for all the venue sends. A side is cut when it has grown a quarter beyond."""
+    """Levels kept a side, 0 for all that are known; at least twice `segment.levels`. A side is cut when it
+    has grown a quarter beyond."""
     self_audit: bool = True
     """Compare each book's top with the venue's own best bid and ask (channel `quote`) at every update id the
     two share; where they differ the book is synced anew."""
@@ -192,8 +193,10 @@ class VenueSection(_Section):
     socket: SocketSection = SocketSection()
     tls: TlsSection = TlsSection()
     backoff: BackoffSection = BackoffSection()
-    snapshot_depth: Annotated[int, Field(ge=1, le=5000)] = 1000
-    """Levels a side of a REST snapshot."""
+    snapshot_depth: Annotated[int, Field(ge=2, le=5000)] = 1000
+    """Levels a side of a REST snapshot; at least twice `segment.levels`. A book is known so deep and no
+    deeper. Before the market has eaten what it knows, another snapshot is fetched beside it: the fewer
+    levels, the more often."""
     connect_timeout_ms: Annotated[int, Field(ge=1)] = 5_000
     """Of each step: resolve, connect (an address), proxy, TLS handshake, WebSocket upgrade."""
     subscribe_timeout_ms: Annotated[int, Field(ge=1)] = 10_000
@@ -348,7 +351,30 @@ def parse_config(text: str, file: str = "<config>") -> Config:
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(details, origin) for details in error.errors())) from error
     object.__setattr__(config, "_origin", origin)
+    _check_depths(config)
     return config
+
+
+def _check_depths(config: Config) -> None:
+    """Refuse depths with which no book could stay LIVE.
+
+    A LIVE book knows every level that is published. With no more than those it would be out of them at the
+    first level that goes, and wait for a snapshot all the time.
+    """
+    least = 2 * config.segment.levels
+    needed = f"at least {least}, twice segment.levels ({config.segment.levels})"
+    with_books = [index for index, venue in enumerate(config.venues) if "depth" in venue.channels]
+    problems = [
+        f"{config.where('venues', index, 'snapshot_depth')}must be {needed} "
+        f"(found {config.venues[index].snapshot_depth})"
+        for index in with_books
+        if config.venues[index].snapshot_depth < least
+    ]
+    if with_books and 0 < config.engine.book_depth < least:
+        where = config.where("engine", "book_depth")
+        problems.append(f"{where}must be 0 or {needed} (found {config.engine.book_depth})")
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:

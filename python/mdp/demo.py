@@ -162,9 +162,8 @@ class _Demo:
 
     def _matches(self, book: Book) -> bool:
         """Whether a LIVE book is what the exchange's was at the same update id, level by level."""
-        depth = max(len(book.bids), len(book.asks))
         try:
-            truth = self._sim.truth(book.instrument.venue_symbol, book.update_id, depth)
+            truth = self._sim.truth(book.instrument.venue_symbol, book.update_id, book.capacity)
         except (LookupError, OSError, HTTPException) as error:
             raise MdpError(f"the embedded exchange cannot tell the truth: {error}") from error
         for side in ("bids", "asks"):

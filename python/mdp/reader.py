@@ -35,7 +35,8 @@ class Book:
 
     `bids` and `asks` are int64 arrays of shape (levels, 2), best level first: price and quantity mantissas.
     ``price = mantissa * 10**instrument.price_exponent``; likewise for quantities. Times are nanoseconds since
-    the Unix epoch.
+    the Unix epoch. `capacity` is the most levels a side that a table entry holds: a side of a LIVE book that
+    has fewer has no more.
     """
 
     instrument: InstrumentEntry
@@ -47,6 +48,7 @@ class Book:
     pub_ts_ns: int
     bids: npt.NDArray[np.int64]
     asks: npt.NDArray[np.int64]
+    capacity: int
 
     @property
     def live(self) -> bool:
@@ -145,6 +147,7 @@ class Subscriber:
             entry.pub_ts_ns,
             bids,
             asks,
+            self._reader.levels_per_side,
         )
 
     def poll(self, max_events: int = 1024) -> EventBatch:
