@@ -383,3 +383,22 @@ def test_every_client_gets_the_same_rendered_bytes():
             assert await next_text(combined) == f'{{"stream":"btcusdt@depth@100ms","data":{text}}}'
 
     run(scenario)
+
+
+@pytest.mark.parametrize("kind", ["depth", "depth5"])
+def test_slow_depth_has_two_names_and_the_same_content(kind):
+    async def scenario():
+        async with sim(rate=0.0) as (server, session):
+            streams = [f"btcusdt@{kind}", f"btcusdt@{kind}@1000ms"]
+            async with connect(server, session, f"/stream?streams={'/'.join(streams)}") as ws:
+                await until(lambda: len(server.hub.streams) == 2)
+                server.feed.advance("BTCUSDT", 200)
+                for suffix in ("", "@1000ms"):
+                    server.feed.publish_depth(suffix)
+                server.hub.flush()
+                frames = [json.loads(await next_text(ws)) for _ in streams]
+                assert [frame["stream"] for frame in frames] == streams
+                first, second = ({k: v for k, v in frame["data"].items() if k != "E"} for frame in frames)
+                assert first == second
+
+    run(scenario)

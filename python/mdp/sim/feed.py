@@ -143,9 +143,8 @@ class SyntheticFeed:
         options = self._options
         timers = []
         for suffix, nominal in self._family.depth_ms.items():
-            interval = options.depth_interval_ms * nominal / 100
-            if not self._family.futures and not suffix:
-                interval = options.slow_depth_interval_ms
+            slow = nominal >= 1000  # spot's alone, by either of its two names
+            interval = options.slow_depth_interval_ms if slow else options.depth_interval_ms * nominal / 100
             for phase in range(options.depth_phases):
                 timers.append(
                     _Timer(
@@ -273,21 +272,38 @@ class SyntheticFeed:
                 if hub.wanted(stream, phased):
                     hub.publish(self._partial(stream, market, since_id, *market.depth(count)), phased)
 
-    def _depth(self, stream: str, market: Market, since_id: int, bids: Levels, asks: Levels) -> frames.Frame:
+    def _depth(
+        self,
+        stream: str,
+        market: Market,
+        since_id: int,
+        bids: Levels,
+        asks: Levels,
+        *,
+        partial: bool = False,
+    ) -> frames.Frame:
         first_id = market.first_id_after(since_id)
         now_us = time.time_ns() // 1000
         spec, top = market.instrument, market.top()
         if self._family.futures:
             return frames_futures.depth_update(
-                stream, spec, self._style, (first_id, since_id), top, bids, asks, (now_us, self._moved_us)
+                stream,
+                spec,
+                self._style,
+                (first_id, since_id),
+                top,
+                bids,
+                asks,
+                (now_us, self._moved_us),
+                partial=partial,
             )
         return frames.depth_update(stream, spec, first_id, top, bids, asks, now_us)
 
     def _partial(
         self, stream: str, market: Market, since_id: int, bids: Levels, asks: Levels
     ) -> frames.Frame:
-        if self._family.futures:  # where partial books look exactly like deltas
-            return self._depth(stream, market, since_id, bids, asks)
+        if self._family.futures:  # where partial books look like deltas
+            return self._depth(stream, market, since_id, bids, asks, partial=True)
         return frames.partial_depth(stream, market.instrument, market.update_id, bids, asks)
 
     def publish_marks(self, suffix: str) -> None:
