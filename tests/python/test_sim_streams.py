@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import re
 import socket
 import ssl
@@ -402,3 +403,24 @@ def test_slow_depth_has_two_names_and_the_same_content(kind):
                 assert first == second
 
     run(scenario)
+
+
+def test_stream_that_there_is_none_of_is_acked_and_the_log_names_it_once(caplog):
+    async def scenario():
+        async with sim(rate=0.0) as (server, session):
+            for _ in range(2):
+                async with connect(server, session, "/ws/btcusdt@depth@100ms") as ws:
+                    none = ["btcusdt@depth@250ms", "nopeusdt@trade", "BTCUSDT@trade"]
+                    request = {"method": "SUBSCRIBE", "params": ["btcusdt@ticker", *none], "id": 1}
+                    assert await ask(ws, request) == {"result": None, "id": 1}
+            many = [f"none{number}@trade" for number in range(200)]
+            async with connect(server, session, "/ws") as ws:
+                assert (await ask(ws, {"method": "SUBSCRIBE", "params": many, "id": 1}))["result"] is None
+
+    with caplog.at_level(logging.WARNING, "mdp.sim"):
+        run(scenario)
+    told = [record.message for record in caplog.records if "no stream" in record.message]
+    assert len(told) == 100
+    for name in ("btcusdt@depth@250ms", "nopeusdt@trade", "BTCUSDT@trade"):
+        assert sum(f"no stream {name} here" in text for text in told) == 1
+    assert not any("btcusdt@ticker" in text or "depth@100ms" in text for text in told)
