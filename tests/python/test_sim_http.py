@@ -56,6 +56,9 @@ def test_head_says_how_long_the_body_would_be():
             _, _, body = await ask(path)
             _, headers, _ = await ask(path, "HEAD")
             assert int(headers["Content-Length"]) == len(body)
+            _, headers, body = await ask(path, "HEAD", headers={"Accept-Encoding": "gzip"})
+            assert headers["Content-Encoding"] == "gzip" and body == b""
+            assert (await ask("/api/v3/ping"))[2] == b"{}"  # the connection is still in step
 
     run(scenario)
 

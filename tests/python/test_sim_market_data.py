@@ -302,6 +302,77 @@ def test_coin_margined_pair_lists_its_contracts():
     run(scenario)
 
 
+SPOT_TICKER = [
+    *("symbol", "priceChange", "priceChangePercent", "weightedAvgPrice", "prevClosePrice", "lastPrice"),
+    *("lastQty", "bidPrice", "bidQty", "askPrice", "askQty", "openPrice", "highPrice", "lowPrice", "volume"),
+    *("quoteVolume", "openTime", "closeTime", "firstId", "lastId", "count"),
+]
+WINDOW_TICKER = [*SPOT_TICKER[:4], *SPOT_TICKER[11:14], "lastPrice", *SPOT_TICKER[14:]]
+MINI_TICKER = ["symbol", *WINDOW_TICKER[4:]]
+USDM_TICKER = [*SPOT_TICKER[:4], "lastPrice", "lastQty", *SPOT_TICKER[11:]]
+ROWS = [
+    ("binance", "ticker/24hr?symbol=BTCUSDT", SPOT_TICKER),
+    ("binance", "ticker/24hr?symbol=BTCUSDT&type=MINI", MINI_TICKER),
+    ("binance", "ticker?symbol=BTCUSDT", WINDOW_TICKER),
+    ("binance", "ticker/price?symbol=BTCUSDT", ["symbol", "price"]),
+    ("binance", "ticker/bookTicker", ["symbol", "bidPrice", "bidQty", "askPrice", "askQty"]),
+    (
+        "binance",
+        "trades?symbol=BTCUSDT",
+        ["id", "price", "qty", "quoteQty", "time", "isBuyerMaker", "isBestMatch"],
+    ),
+    ("binance", "aggTrades?symbol=BTCUSDT", list("apqflTmM")),
+    ("binance-usdm", "ticker/24hr?symbol=BTCUSDT", USDM_TICKER),
+    ("binance-usdm", "ticker/price", ["symbol", "price", "time"]),
+    ("binance-usdm", "ticker/bookTicker", ["symbol", "bidPrice", "bidQty", "askPrice", "askQty", "time"]),
+    (
+        "binance-usdm",
+        "trades?symbol=BTCUSDT",
+        ["id", "price", "qty", "quoteQty", "time", "isBuyerMaker", "isRPITrade"],
+    ),
+    ("binance-usdm", "aggTrades?symbol=BTCUSDT", ["a", "p", "q", "nq", "f", "l", "T", "m"]),
+    (
+        "binance-usdm",
+        "premiumIndex?symbol=BTCUSDT",
+        [
+            "symbol",
+            "markPrice",
+            "indexPrice",
+            "estimatedSettlePrice",
+            "lastFundingRate",
+            "interestRate",
+            "nextFundingTime",
+            "time",
+        ],
+    ),
+    (
+        "binance-coinm",
+        "ticker/24hr",
+        ["symbol", "pair", *("baseVolume" if key == "quoteVolume" else key for key in USDM_TICKER[1:])],
+    ),
+    ("binance-coinm", "ticker/price", ["symbol", "ps", "price", "time"]),
+    (
+        "binance-coinm",
+        "ticker/bookTicker",
+        ["lastUpdateId", "symbol", "pair", "bidPrice", "bidQty", "askPrice", "askQty", "time"],
+    ),
+    ("binance-coinm", "trades?symbol=BTCUSD_PERP", ["id", "price", "qty", "baseQty", "time", "isBuyerMaker"]),
+    ("binance-coinm", "aggTrades?symbol=BTCUSD_PERP", list("apqflTm")),
+]
+
+
+@pytest.mark.parametrize(("family", "path", "keys"), ROWS)
+def test_rows_have_the_keys_of_the_venue_in_its_order(family, path, keys):
+    async def scenario():
+        async with exchange(family) as sim:
+            sim.feed.advance(sim.symbol, 1000)
+            rows = await sim.rows(path)
+            for row in rows if isinstance(rows, list) else [rows]:
+                assert list(row) == keys
+
+    run(scenario)
+
+
 WEIGHTS = [
     ("binance", "trades?symbol=BTCUSDT", 25),
     ("binance", "aggTrades?symbol=BTCUSDT", 4),

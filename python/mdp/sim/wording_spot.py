@@ -40,12 +40,8 @@ class SpotWording:
     def ticker_row(self, of: Statistics) -> dict[str, Any]:
         """Return a row of ``ticker/24hr`` with ``type=FULL``."""
         spec, top, numbers = of.spec, of.top, of.numbers()
-        mini = self.mini_ticker_row(of)
-        head = {
-            "symbol": spec.symbol,
-            "priceChange": numbers["change"],
-            "priceChangePercent": numbers["percent"],
-            "weightedAvgPrice": numbers["average"],
+        return {
+            **_change(of, numbers),
             "prevClosePrice": numbers["previous"],
             "lastPrice": numbers["last"],
             "lastQty": numbers["last_quantity"],
@@ -53,39 +49,29 @@ class SpotWording:
             "bidQty": spec.quantity_text(top.bid_lots),
             "askPrice": spec.price_text(top.ask_ticks),
             "askQty": spec.quantity_text(top.ask_lots),
+            **_range(numbers),
+            **_traded(of, numbers),
         }
-        return head | {key: value for key, value in mini.items() if key not in head}
 
     def mini_ticker_row(self, of: Statistics) -> dict[str, Any]:
-        """Return a row of ``ticker/24hr`` or ``ticker`` with ``type=MINI``."""
+        """Return a row of any ticker with ``type=MINI``."""
         numbers = of.numbers()
-        first_id, last_id, count = of.ids()
         return {
             "symbol": of.spec.symbol,
-            "openPrice": numbers["open"],
-            "highPrice": numbers["high"],
-            "lowPrice": numbers["low"],
+            **_range(numbers),
             "lastPrice": numbers["last"],
-            "volume": numbers["volume"],
-            "quoteVolume": numbers["turnover"],
-            "openTime": Time(of.opened_us),
-            "closeTime": Time(of.closed_us),
-            "firstId": first_id,
-            "lastId": last_id,
-            "count": count,
+            **_traded(of, numbers),
         }
 
     def window_row(self, of: Statistics) -> dict[str, Any]:
-        """Return a row of ``ticker`` with ``type=FULL``."""
-        full = self.ticker_row(of)
-        left_out = ("prevClosePrice", "lastQty", "bidPrice", "bidQty", "askPrice", "askQty", "lastPrice")
-        row: dict[str, Any] = {}
-        for key, value in full.items():
-            if key not in left_out:
-                row[key] = value
-            if key == "lowPrice":
-                row["lastPrice"] = full["lastPrice"]
-        return row
+        """Return a row of ``ticker`` or ``ticker/tradingDay`` with ``type=FULL``."""
+        numbers = of.numbers()
+        return {
+            **_change(of, numbers),
+            **_range(numbers),
+            "lastPrice": numbers["last"],
+            **_traded(of, numbers),
+        }
 
     def price_row(self, spec: Instrument, price_ticks: int, time_us: int) -> dict[str, Any]:
         """Return a row of ``ticker/price``."""
@@ -182,3 +168,29 @@ class SpotWording:
             "v": numbers["volume"],
             "q": numbers["turnover"],
         }
+
+
+def _change(of: Statistics, numbers: dict[str, str]) -> dict[str, Any]:
+    return {
+        "symbol": of.spec.symbol,
+        "priceChange": numbers["change"],
+        "priceChangePercent": numbers["percent"],
+        "weightedAvgPrice": numbers["average"],
+    }
+
+
+def _range(numbers: dict[str, str]) -> dict[str, Any]:
+    return {"openPrice": numbers["open"], "highPrice": numbers["high"], "lowPrice": numbers["low"]}
+
+
+def _traded(of: Statistics, numbers: dict[str, str]) -> dict[str, Any]:
+    first_id, last_id, count = of.ids()
+    return {
+        "volume": numbers["volume"],
+        "quoteVolume": numbers["turnover"],
+        "openTime": Time(of.opened_us),
+        "closeTime": Time(of.closed_us),
+        "firstId": first_id,
+        "lastId": last_id,
+        "count": count,
+    }
