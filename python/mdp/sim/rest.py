@@ -67,6 +67,20 @@ def _takes_gzip(request: web.Request) -> bool:
     return weights.get("gzip", weights.get("*", False))
 
 
+def _compress(request: web.Request, response: web.Response) -> None:
+    """Compress a body that is worth it, for a client that takes gzip, unless a fault has encoded it."""
+    content = response.body
+    if (
+        not isinstance(content, bytes)
+        or len(content) < _GZIP_FROM_BYTES
+        or "Content-Encoding" in response.headers
+    ):
+        return
+    response.headers["Vary"] = "Accept-Encoding"
+    if _takes_gzip(request):
+        response.enable_compression(web.ContentCoding.gzip)
+
+
 class Rest:
     """Answers requests from a feed.
 
@@ -156,10 +170,7 @@ class Rest:
                 self._counters.refused(pool, response.status, retry_after)
             response.headers["X-MBX-USED-WEIGHT"] = used
             response.headers["X-MBX-USED-WEIGHT-1M"] = used
-            if isinstance(response.body, bytes) and len(response.body) >= _GZIP_FROM_BYTES:
-                response.headers["Vary"] = "Accept-Encoding"
-                if _takes_gzip(request):
-                    response.enable_compression(web.ContentCoding.gzip)
+            _compress(request, response)
             return response
 
         return wrapped
