@@ -373,6 +373,37 @@ def test_rows_have_the_keys_of_the_venue_in_its_order(family, path, keys):
     run(scenario)
 
 
+NASTY = ["", "0", "-1", "1e3", "9" * 20, "9" * 21, "9" * 16, "BTCUSDT", "[]", '["BTCUSDT"]', "1M", "1s"]
+NASTY += ["1d", "0d", "d", "+14:00", "-12:00", "14:01", "99:99", "\u0663", "\x00", "a" * 3000, "MINI"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_parameter_makes_an_answer_that_the_venue_has_not(family):
+    async def scenario():
+        async with exchange(family, weight_limit=10**9) as sim:
+            sim.feed.advance(sim.symbol, 1000)
+            sound = {"symbol": sim.symbol, "interval": "1M"}
+            seen = set()
+            for path, route in market_routes(FAMILIES[family], sim.feed.view).items():
+                for name in route.names:
+                    for value in NASTY:
+                        needed = {key: text for key, text in sound.items() if key in route.names}
+                        if name in ("symbols", "pair"):
+                            needed.pop("symbol")
+                        async with sim.session.get(
+                            sim.venue.rest_url + path,
+                            params={**needed, name: value},
+                            headers={"X-MBX-APIKEY": "any"},
+                        ) as response:
+                            body = json.loads(await response.text())
+                            assert response.status in (200, 400), (path, name, value)
+                            assert response.status == 200 or body["code"] < -1000, (path, name, value)
+                            seen.add(response.status)
+            assert seen == {200, 400}
+
+    run(scenario)
+
+
 WEIGHTS = [
     ("binance", "trades?symbol=BTCUSDT", 25),
     ("binance", "aggTrades?symbol=BTCUSDT", 4),

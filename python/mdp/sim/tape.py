@@ -226,7 +226,7 @@ class Tape:
             See `span_start`.
         """
         bars = self._seconds if interval == "1s" else self._minutes
-        if not bars:
+        if not bars or (start_s is not None and start_s > now_s):  # which may be too far for the calendar
             return []
         traded: dict[int, Bar] = {}
         for bar in bars:
