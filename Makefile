@@ -25,7 +25,7 @@ CXX_FILES = find cpp bindings bench tests \( -name '*.[ch]pp' -o -name '*.[ch]' 
 .PHONY: help
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {print substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
-	@echo 'Options: ARGS="..." (run)  CTEST_ARGS, PYTEST_ARGS (test)  BENCH_ARGS (bench)  PYTHON=  JOBS=  WERROR=ON|OFF'
+	@echo 'Options: ARGS="..." (run, peers)  CTEST_ARGS, PYTEST_ARGS (test)  BENCH_ARGS (bench)  PYTHON=  JOBS=  WERROR=ON|OFF'
 
 .PHONY: run
 run: build/release/.python ## Run the demonstration: embedded exchange, provider, live books; ARGS="--duration 20"
@@ -42,6 +42,10 @@ test: build ## Run all tests: C++ by ctest, then pytest
 .PHONY: stress
 stress: build ## Run the long tests: thousands of kills, mutated segments under the address sanitizer, pytest -m stress
 	@scripts/stress
+
+.PHONY: peers
+peers: .venv/.dev build/release/.python ## Hold the embedded exchange against ccxt, cryptofeed and nautilus_trader; ARGS="--seconds 20 ccxt"
+	@scripts/peers $(ARGS)
 
 .PHONY: build
 build: .venv/.dev build/release/.python build/release/.tests ## Set up and build: .venv, the extension, the C++ tests

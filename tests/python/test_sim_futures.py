@@ -456,3 +456,23 @@ def test_unknown_families_and_symbols_are_named():
     ):
         with pytest.raises(ValueError, match=text):
             SimServer(SimOptions(**options))
+
+
+@pytest.mark.parametrize("family", FUTURES)
+@pytest.mark.parametrize("levels", [5, 10, 20])
+def test_partial_book_is_the_true_one_best_first_on_both_sides(family, levels):
+    async def scenario():
+        async with sim() as (server, session):
+            symbol = BTC[family]
+            stream = f"{symbol.lower()}@depth{levels}@100ms"
+            path = f"{route_of(family, stream)}/stream?streams={stream}"
+            async with connect(server, session, family, path) as ws:
+                for _ in range(20):
+                    data = json.loads(await next_text(ws))["data"]
+                    market = server.market(symbol, family)
+                    spec = market.instrument
+                    for side, true in zip(("b", "a"), market.depth_at(data["u"], levels), strict=True):
+                        assert len(true) == levels
+                        assert data[side] == [[spec.price_text(p), spec.quantity_text(q)] for p, q in true]
+
+    run(scenario)

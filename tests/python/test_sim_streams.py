@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import re
 import socket
 import ssl
@@ -383,3 +384,43 @@ def test_every_client_gets_the_same_rendered_bytes():
             assert await next_text(combined) == f'{{"stream":"btcusdt@depth@100ms","data":{text}}}'
 
     run(scenario)
+
+
+@pytest.mark.parametrize("kind", ["depth", "depth5"])
+def test_slow_depth_has_two_names_and_the_same_content(kind):
+    async def scenario():
+        async with sim(rate=0.0) as (server, session):
+            streams = [f"btcusdt@{kind}", f"btcusdt@{kind}@1000ms"]
+            async with connect(server, session, f"/stream?streams={'/'.join(streams)}") as ws:
+                await until(lambda: len(server.hub.streams) == 2)
+                server.feed.advance("BTCUSDT", 200)
+                for suffix in ("", "@1000ms"):
+                    server.feed.publish_depth(suffix)
+                server.hub.flush()
+                frames = [json.loads(await next_text(ws)) for _ in streams]
+                assert [frame["stream"] for frame in frames] == streams
+                first, second = ({k: v for k, v in frame["data"].items() if k != "E"} for frame in frames)
+                assert first == second
+
+    run(scenario)
+
+
+def test_stream_that_there_is_none_of_is_acked_and_the_log_names_it_once(caplog):
+    async def scenario():
+        async with sim(rate=0.0) as (server, session):
+            for _ in range(2):
+                async with connect(server, session, "/ws/btcusdt@depth@100ms") as ws:
+                    none = ["btcusdt@depth@250ms", "nopeusdt@trade", "BTCUSDT@trade"]
+                    request = {"method": "SUBSCRIBE", "params": ["btcusdt@ticker", *none], "id": 1}
+                    assert await ask(ws, request) == {"result": None, "id": 1}
+            many = [f"none{number}@trade" for number in range(200)]
+            async with connect(server, session, "/ws") as ws:
+                assert (await ask(ws, {"method": "SUBSCRIBE", "params": many, "id": 1}))["result"] is None
+
+    with caplog.at_level(logging.WARNING, "mdp.sim"):
+        run(scenario)
+    told = [record.message for record in caplog.records if "no stream" in record.message]
+    assert len(told) == 100
+    for name in ("btcusdt@depth@250ms", "nopeusdt@trade", "BTCUSDT@trade"):
+        assert sum(f"no stream {name} here" in text for text in told) == 1
+    assert not any("btcusdt@ticker" in text or "depth@100ms" in text for text in told)

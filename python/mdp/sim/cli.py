@@ -115,11 +115,17 @@ def sim(
         float, typer.Option(help="Events per second per symbol; 0 freezes the market.", min=0)
     ] = 300.0,
     depth_interval_ms: Annotated[int, typer.Option(help="Interval of @depth@100ms.", min=1)] = 100,
-    slow_depth_interval_ms: Annotated[int, typer.Option(help="Interval of spot's @depth.", min=1)] = 1000,
+    slow_depth_interval_ms: Annotated[
+        int, typer.Option(help="Interval of spot's @depth and @depth@1000ms.", min=1)
+    ] = 1000,
     depth_phases: Annotated[
         int, typer.Option(help="In how many ways the lines of a stream cut its depth batches.", min=1)
     ] = 1,
     mark_interval_ms: Annotated[int, typer.Option(help="Interval of @markPrice@1s.", min=1)] = 1000,
+    ticker_interval_ms: Annotated[
+        int,
+        typer.Option(help="Interval of spot's @ticker; other tickers and klines keep their ratio.", min=1),
+    ] = 1000,
     classic_frames: Annotated[
         bool, typer.Option("--classic-frames", help="Futures frames as before 2025.")
     ] = False,
@@ -186,6 +192,7 @@ def sim(
         slow_depth_interval_ms=slow_depth_interval_ms,
         depth_phases=depth_phases,
         mark_interval_ms=mark_interval_ms,
+        ticker_interval_ms=ticker_interval_ms,
         classic_frames=classic_frames,
         weight_limit=weight_limit,
         ban_after=ban_after,

@@ -79,8 +79,9 @@ def is_depth(stream: str) -> bool:
 
 _FUTURES_WEIGHTS = ((50, 2), (100, 5), (500, 10), (1000, 20))
 _FUTURES_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
-# The interval of @depth@0ms is not documented: about what was recorded in 2024.
-_USDM_DEPTH_MS = {"@100ms": 100, "": 250, "@500ms": 500, "@0ms": 50}
+# Some speeds have two names, for `@depth` alone is one of them. The interval of @depth@0ms is not documented:
+# this is about what was recorded in 2024.
+_USDM_DEPTH_MS = {"@100ms": 100, "": 250, "@250ms": 250, "@500ms": 500, "@0ms": 50}
 _COINM_DEPTH_MS = {**_USDM_DEPTH_MS, "@0ms": 10}
 
 FAMILIES: dict[str, Family] = {
@@ -90,7 +91,7 @@ FAMILIES: dict[str, Family] = {
             name="binance",
             rest_bases=("/api/v3", "/api/v1"),  # v1 is what sessions of 2021 used
             routes=("",),
-            depth_ms={"@100ms": 100, "": 1000},
+            depth_ms={"@100ms": 100, "": 1000, "@1000ms": 1000},
             futures=False,
             product=0,
             depth_weights=((100, 5), (500, 25), (1000, 50), (5000, 250)),

@@ -15,28 +15,13 @@ from mdp.sim.families import FAMILIES, Family
 from mdp.sim.hub import Hub
 from mdp.sim.info import exchange_info
 from mdp.sim.instruments import select_instruments
-from mdp.sim.market import AggTrade, Levels, Market, MarketEvent, SharedIds, Top
+from mdp.sim.market import AggTrade, Levels, Market, MarketEvent, SharedIds, Top, Trade
+from mdp.sim.market_view import MarketView
 from mdp.sim.options import SimOptions
-
-
-class RestError(Exception):
-    """An error answer in the venue's form.
-
-    Parameters
-    ----------
-    status : int
-        HTTP status.
-    code : int
-        Venue error code, negative.
-    message : str
-        Venue error text.
-    """
-
-    def __init__(self, status: int, code: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
+from mdp.sim.tape import Tape
+from mdp.sim.ticker_streams import STREAMS, TickerStreams
+from mdp.sim.wording_futures import FuturesWording
+from mdp.sim.wording_spot import SpotWording
 
 
 class Feed(Protocol):
@@ -51,7 +36,7 @@ class Feed(Protocol):
         """Return the instrument list, all or some of it."""
 
     async def snapshot(self, symbol: str, limit: int, stale_updates: int, wrong_updates: int) -> str:
-        """Return a snapshot body, raise `RestError` where there is none.
+        """Return a snapshot body, raise `mdp.sim.rest_query.RestError` where there is none.
 
         `stale_updates` gives the book of so many changes ago; `wrong_updates` does too, under the id of now.
         """
@@ -67,6 +52,9 @@ class Feed(Protocol):
 
     def status(self) -> dict[str, Any]:
         """Return what `GET /sim/status` shows of this feed."""
+
+
+_ALL_TOPS = "!bookTicker"
 
 
 class _Batcher:
@@ -127,6 +115,14 @@ class SyntheticFeed:
             if family.futures
             else {}
         )
+        self.view = MarketView(
+            self.markets,
+            {symbol: Tape(market.instrument) for symbol, market in self.markets.items()},
+            self._derivatives,
+            FuturesWording(self._style) if family.futures else SpotWording(),
+        )
+        self.tickers = TickerStreams(hub, self.view)
+        hub.serves = self.serves
         self._batchers = {
             (suffix, phase): [_Batcher(market, suffix) for market in self.markets.values()]
             for suffix in family.depth_ms
@@ -136,6 +132,8 @@ class SyntheticFeed:
             symbol: (f"{symbol.lower()}@bookTicker", f"{symbol.lower()}@trade", f"{symbol.lower()}@aggTrade")
             for symbol in self.symbols
         }
+        self._all_tops_ms = STREAMS[family.name].book_tickers_ms
+        self._tops_told: dict[str, int] = {}
         self._moved_us = time.time_ns() // 1000
         self._timers = self._make_timers()
 
@@ -143,9 +141,8 @@ class SyntheticFeed:
         options = self._options
         timers = []
         for suffix, nominal in self._family.depth_ms.items():
-            interval = options.depth_interval_ms * nominal / 100
-            if not self._family.futures and not suffix:
-                interval = options.slow_depth_interval_ms
+            slow = nominal >= 1000  # spot's alone, by either of its two names
+            interval = options.slow_depth_interval_ms if slow else options.depth_interval_ms * nominal / 100
             for phase in range(options.depth_phases):
                 timers.append(
                     _Timer(
@@ -161,7 +158,31 @@ class SyntheticFeed:
                 _Timer(3 * mark, lambda: self.publish_marks("@markPrice")),
                 _Timer(mark, self.publish_liquidations),
             ]
+        ratio = options.ticker_interval_ms / 1000
+        timers += [
+            _Timer(interval_ms * ratio / 1000, publish) for interval_ms, publish in self.tickers.timers()
+        ]
+        if self._all_tops_ms:
+            timers.append(_Timer(self._all_tops_ms * ratio / 1000, self.publish_tops))
         return timers
+
+    def serves(self, stream: str) -> bool:
+        """Return whether there will ever be frames of a stream, given that its symbol moves."""
+        if self.tickers.serves(stream):
+            return True
+        symbol, _, kind = stream.partition("@")
+        if not symbol.startswith("!"):
+            kinds = ["bookTicker", "trade", "aggTrade"]
+            if self._family.futures:
+                kinds += ["markPrice", "markPrice@1s", "forceOrder"]
+            kinds += [
+                f"depth{levels}{suffix}" for levels in ("", 5, 10, 20) for suffix in self._family.depth_ms
+            ]
+            return kind in kinds and symbol == symbol.lower() and symbol.upper() in self.markets
+        every = ["!markPrice@arr", "!markPrice@arr@1s", "!forceOrder@arr"] if self._family.futures else []
+        if self._all_tops_ms is not None:
+            every.append(_ALL_TOPS)
+        return stream in every
 
     async def run(self) -> None:
         """Move the markets on and publish, until cancelled."""
@@ -205,32 +226,36 @@ class SyntheticFeed:
     def _publish_events(self, market: Market, events: list[MarketEvent]) -> None:
         symbol = market.instrument.symbol
         derivative = self._derivatives.get(symbol)
+        tape = self.view.tapes[symbol]
         ticker, trades, agg_trades = self._names[symbol]
         hub = self._hub
         want_ticker, want_trades, want_agg = hub.wanted(ticker), hub.wanted(trades), hub.wanted(agg_trades)
-        if not (want_ticker or want_trades or want_agg or derivative):
-            return
+        want_all = self._all_tops_ms == 0 and hub.wanted(_ALL_TOPS)
         times_us = (time.time_ns() // 1000, self._moved_us)
         for event in events:
             if isinstance(event, Top):
                 if want_ticker:
                     hub.publish(self._book_ticker(ticker, market, event, times_us))
+                if want_all:
+                    hub.publish(self._book_ticker(_ALL_TOPS, market, event, times_us))
             elif isinstance(event, AggTrade):
+                tape.record_agg(event, self._moved_us)
                 if want_agg:
                     hub.publish(self._agg_trade(agg_trades, market, event, times_us))
                 insured = derivative.on_fill(event) if derivative else None
                 if insured is not None and want_trades:
-                    hub.publish(
-                        frames_futures.trade(
-                            trades, market.instrument, self._style, insured, times_us, "INSURANCE_FUND"
-                        )
-                    )
-            elif want_trades:
-                spec = market.instrument
-                if derivative:
-                    hub.publish(frames_futures.trade(trades, spec, self._style, event, times_us))
-                else:
-                    hub.publish(frames.trade(trades, spec, event, times_us[0]))
+                    hub.publish(self._trade(trades, market, insured, times_us, "INSURANCE_FUND"))
+            else:
+                tape.record(event, self._moved_us)
+                if want_trades:
+                    hub.publish(self._trade(trades, market, event, times_us))
+
+    def _trade(
+        self, stream: str, market: Market, event: Trade, times_us: tuple[int, int], origin: str = "MARKET"
+    ) -> frames.Frame:
+        if self._family.futures:
+            return frames_futures.trade(stream, market.instrument, self._style, event, times_us, origin)
+        return frames.trade(stream, market.instrument, event, times_us)
 
     def _book_ticker(self, stream: str, market: Market, top: Top, times_us: tuple[int, int]) -> frames.Frame:
         if self._family.futures:
@@ -242,7 +267,7 @@ class SyntheticFeed:
     ) -> frames.Frame:
         if self._family.futures:
             return frames_futures.agg_trade(stream, market.instrument, self._style, event, times_us)
-        return frames.agg_trade(stream, market.instrument, event, times_us[0])
+        return frames.agg_trade(stream, market.instrument, event, times_us)
 
     @property
     def cuts(self) -> list[tuple[str, int]]:
@@ -273,32 +298,72 @@ class SyntheticFeed:
                 if hub.wanted(stream, phased):
                     hub.publish(self._partial(stream, market, since_id, *market.depth(count)), phased)
 
-    def _depth(self, stream: str, market: Market, since_id: int, bids: Levels, asks: Levels) -> frames.Frame:
+    def _depth(
+        self,
+        stream: str,
+        market: Market,
+        since_id: int,
+        bids: Levels,
+        asks: Levels,
+        *,
+        partial: bool = False,
+    ) -> frames.Frame:
         first_id = market.first_id_after(since_id)
         now_us = time.time_ns() // 1000
         spec, top = market.instrument, market.top()
         if self._family.futures:
             return frames_futures.depth_update(
-                stream, spec, self._style, (first_id, since_id), top, bids, asks, (now_us, self._moved_us)
+                stream,
+                spec,
+                self._style,
+                (first_id, since_id),
+                top,
+                bids,
+                asks,
+                (now_us, self._moved_us),
+                partial=partial,
             )
         return frames.depth_update(stream, spec, first_id, top, bids, asks, now_us)
 
     def _partial(
         self, stream: str, market: Market, since_id: int, bids: Levels, asks: Levels
     ) -> frames.Frame:
-        if self._family.futures:  # where partial books look exactly like deltas
-            return self._depth(stream, market, since_id, bids, asks)
+        if self._family.futures:  # where partial books look like deltas
+            return self._depth(stream, market, since_id, bids, asks, partial=True)
         return frames.partial_depth(stream, market.instrument, market.update_id, bids, asks)
 
     def publish_marks(self, suffix: str) -> None:
-        """Publish the mark prices of every contract on ``@markPrice`` or ``@markPrice@1s``."""
+        """Publish the mark prices of each contract, and of all in an array.
+
+        Parameters
+        ----------
+        suffix : str
+            ``@markPrice`` or ``@markPrice@1s``.
+        """
         now_us = time.time_ns() // 1000
+        every = "!markPrice@arr" + suffix.removeprefix("@markPrice")
+        want_all = self._hub.wanted(every)
+        marks = []
         for symbol, derivative in self._derivatives.items():
             stream = symbol.lower() + suffix
-            if self._hub.wanted(stream):
+            if want_all or self._hub.wanted(stream):
                 spec = derivative.market.instrument
                 event = derivative.mark(now_us)
-                self._hub.publish(frames_futures.mark_price(stream, spec, self._style, event, now_us))
+                mark = frames_futures.mark_price(stream, spec, self._style, event, now_us)
+                self._hub.publish(mark)
+                marks.append(mark)
+        if want_all:
+            self._hub.publish(frames.Frame.array(every, marks))
+
+    def publish_tops(self) -> None:
+        """Publish the best bid and ask of every book that has changed on ``!bookTicker``."""
+        if not self._hub.wanted(_ALL_TOPS):
+            return
+        times_us = (time.time_ns() // 1000, self._moved_us)
+        for symbol, market in self.markets.items():
+            if self._tops_told.get(symbol) != market.update_id:
+                self._tops_told[symbol] = market.update_id
+                self._hub.publish(self._book_ticker(_ALL_TOPS, market, market.top(), times_us))
 
     def publish_liquidations(self) -> None:
         """Publish the newest liquidation of each contract that had one since the last time."""
@@ -357,6 +422,7 @@ class SyntheticFeed:
     def burst(self, symbol_pattern: str, levels: int) -> int:
         """Change many levels of the matching symbols at once."""
         chosen = [m for symbol, m in self.markets.items() if fnmatchcase(symbol, symbol_pattern)]
+        self._moved_us = time.time_ns() // 1000
         for market in chosen:
             self._publish_events(market, market.burst(levels))
             symbol = market.instrument.symbol

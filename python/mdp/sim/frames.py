@@ -53,6 +53,17 @@ class Frame:
         self._times_us = times_us
         self._encoded: dict[tuple[bool, bool], bytes] = {}
 
+    @classmethod
+    def array(cls, stream: str, events: list[Frame]) -> Frame:
+        """Return a frame whose event is the array of the events of `events`, at least one."""
+        parts = ["["]
+        for event in events:
+            head, *rest = event._parts
+            parts[-1] += ("" if parts == ["["] else ",") + head
+            parts += rest
+        parts[-1] += "]"
+        return cls(stream, tuple(parts), tuple(time_us for event in events for time_us in event._times_us))
+
     def text(self, combined: bool, micro: bool) -> str:
         """Return the frame's JSON text."""
         divisor = 1 if micro else 1000
@@ -169,8 +180,8 @@ def book_ticker(stream: str, instrument: Instrument, top: Top) -> Frame:
     )
 
 
-def trade(stream: str, instrument: Instrument, event: Trade, time_us: int) -> Frame:
-    """Return a ``trade`` frame."""
+def trade(stream: str, instrument: Instrument, event: Trade, times_us: tuple[int, int]) -> Frame:
+    """Return a ``trade`` frame; the times are when it was sent and when it happened."""
     maker = "true" if event.buyer_is_maker else "false"
     return Frame(
         stream,
@@ -182,12 +193,12 @@ def trade(stream: str, instrument: Instrument, event: Trade, time_us: int) -> Fr
             ),
             f',"m":{maker},"M":true}}',
         ),
-        (time_us, time_us),
+        times_us,
     )
 
 
-def agg_trade(stream: str, instrument: Instrument, event: AggTrade, time_us: int) -> Frame:
-    """Return an ``aggTrade`` frame."""
+def agg_trade(stream: str, instrument: Instrument, event: AggTrade, times_us: tuple[int, int]) -> Frame:
+    """Return an ``aggTrade`` frame; the times are when it was sent and when it happened."""
     maker = "true" if event.buyer_is_maker else "false"
     return Frame(
         stream,
@@ -200,7 +211,7 @@ def agg_trade(stream: str, instrument: Instrument, event: AggTrade, time_us: int
             ),
             f',"m":{maker},"M":true}}',
         ),
-        (time_us, time_us),
+        times_us,
     )
 
 

@@ -47,8 +47,10 @@ def depth_update(
     bids: Levels,
     asks: Levels,
     times_us: tuple[int, int],
+    *,
+    partial: bool = False,
 ) -> DepthFrame:
-    """Return a ``depthUpdate`` frame.
+    """Return a ``depthUpdate`` frame: a delta, or a partial book, which looks the same but for its order.
 
     Parameters
     ----------
@@ -59,19 +61,23 @@ def depth_update(
     top : Top
         The best levels after it, with its last update id.
     bids, asks : Levels
-        Best first; the venue writes both sides ascending.
+        Best first. The venue writes both sides of a delta by ascending price, so bids worst first, but both
+        sides of a partial book best first.
     times_us : tuple of int
         Time sent and time of the last change.
+    partial : bool
+        Whether it is a partial book.
     """
 
     def render(bids: Levels, asks: Levels) -> tuple[str, ...]:
         first_id, previous_id = ids
+        ordered = bids if partial else bids[::-1]
         return (
             '{"e":"depthUpdate","E":',
             ',"T":',
             (
                 f',"s":"{instrument.symbol}"{style.pair(instrument)},"U":{first_id},"u":{top.update_id},'
-                f'"pu":{previous_id},"b":{levels_text(instrument, bids[::-1])},'
+                f'"pu":{previous_id},"b":{levels_text(instrument, ordered)},'
                 f'"a":{levels_text(instrument, asks)}{style.end}'
             ),
         )

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
@@ -26,8 +27,11 @@ from mdp.sim.spoil import spoil
 
 _Number = TypeVar("_Number", int, float)
 
+_log = logging.getLogger("mdp.sim")
+
 _POLICY_VIOLATION = 1008
 _GOING_AWAY = 1001
+_UNSERVED_TOLD = 100
 
 
 class Hub:
@@ -41,6 +45,8 @@ class Hub:
         Streams that someone listens to, with the listeners by ordinal.
     frames_sent, slow_disconnects, connections : int
         Since the start.
+    serves : callable
+        Tells whether there will ever be frames of a stream; the feed sets it.
     """
 
     def __init__(
@@ -67,6 +73,8 @@ class Hub:
         self._any_held = False
         self._no_ping = False
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.serves: Callable[[str], bool] = lambda _: True
+        self._unserved: set[str] = set()
 
     # ------------------------------------------------------------------ connections
 
@@ -115,6 +123,7 @@ class Hub:
         for stream in streams:
             if stream in client.streams:
                 continue
+            self._tell_if_unserved(stream)
             if stream in silent or not self.family.carries(client.route, stream):
                 client.streams[stream] = SILENT
                 continue
@@ -124,6 +133,17 @@ class Hub:
             carriers[client.client_id] = client
         if self.streams:
             self.subscribed.set()
+
+    def _tell_if_unserved(self, stream: str) -> None:
+        """Log a stream that there is none of here, once: on the wire it looks like one that is quiet."""
+        if self.serves(stream) or stream in self._unserved or len(self._unserved) >= _UNSERVED_TOLD:
+            return
+        self._unserved.add(stream)
+        _log.warning(
+            "%s: no stream %s here: acknowledged and silent, as on the venue (docs/sim.md lists the streams)",
+            self.family.name,
+            stream[:100],
+        )
 
     def unsubscribe(self, client: Client, streams: Iterable[str]) -> None:
         """Take streams from a connection."""

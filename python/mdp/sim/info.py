@@ -44,9 +44,12 @@ def _spot_entry(symbol: str, base: str, quote: str, tick_e8: int, lot_e8: int) -
         "icebergAllowed": True,
         "ocoAllowed": True,
         "otoAllowed": True,
+        "opoAllowed": True,
         "quoteOrderQtyMarketAllowed": True,
         "allowTrailingStop": True,
         "cancelReplaceAllowed": True,
+        "amendAllowed": True,
+        "pegInstructionsAllowed": True,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
         "filters": [
@@ -70,6 +73,21 @@ def _spot_entry(symbol: str, base: str, quote: str, tick_e8: int, lot_e8: int) -
                 "stepSize": "0.00000000",
             },
             {
+                "filterType": "TRAILING_DELTA",
+                "minTrailingAboveDelta": 10,
+                "maxTrailingAboveDelta": 2000,
+                "minTrailingBelowDelta": 10,
+                "maxTrailingBelowDelta": 2000,
+            },
+            {
+                "filterType": "PERCENT_PRICE_BY_SIDE",
+                "bidMultiplierUp": "5",
+                "bidMultiplierDown": "0.2",
+                "askMultiplierUp": "5",
+                "askMultiplierDown": "0.2",
+                "avgPriceMins": 5,
+            },
+            {
                 "filterType": "NOTIONAL",
                 "minNotional": "5.00000000",
                 "applyMinToMarket": True,
@@ -78,7 +96,9 @@ def _spot_entry(symbol: str, base: str, quote: str, tick_e8: int, lot_e8: int) -
                 "avgPriceMins": 5,
             },
             {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
+            {"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": 20},
             {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},
+            {"filterType": "MAX_NUM_ORDER_AMENDS", "maxNumOrderAmends": 10},
         ],
         "permissions": [],
         "permissionSets": [["SPOT"]],
@@ -93,9 +113,9 @@ def _plain(value_e8: int) -> str:
     return text.rstrip("0").rstrip(".")
 
 
-def _futures_entry(family: Family, spec: Instrument) -> dict[str, Any]:
+def _futures_filters(spec: Instrument, *, coin: bool) -> list[dict[str, Any]]:
+    """Return the filters of a contract; ``filterType`` is not the first key, as on the venue."""
     tick, lot = _plain(spec.tick_e8), _plain(spec.lot_e8)
-    coin = family.product == 2
     filters: list[dict[str, Any]] = [
         {
             "minPrice": tick,
@@ -111,48 +131,57 @@ def _futures_entry(family: Family, spec: Instrument) -> dict[str, Any]:
             "minQty": lot,
         },
         {"limit": 200, "filterType": "MAX_NUM_ORDERS"},
-        {"limit": 100 if coin else 10, "filterType": "MAX_NUM_ALGO_ORDERS"},
+        {"limit": 20 if coin else 10, "filterType": "MAX_NUM_ALGO_ORDERS"},
+    ]
+    if not coin:
+        filters.append({"notional": "5", "filterType": "MIN_NOTIONAL"})
+    filters.append(
         {
             "multiplierDown": "0.9500",
             "multiplierUp": "1.0500",
             "multiplierDecimal": "4",
             "filterType": "PERCENT_PRICE",
-        },
-    ]
+        }
+    )
     if not coin:
-        filters.insert(5, {"notional": "5", "filterType": "MIN_NOTIONAL"})
+        filters.append({"positionControlSide": "NONE", "filterType": "POSITION_RISK_CONTROL"})
+    return filters
+
+
+def _futures_entry(family: Family, spec: Instrument) -> dict[str, Any]:
+    """Return one entry of ``symbols`` on futures, with every key of 2021 and 2026."""
+    coin = family.product == 2
     entry: dict[str, Any] = {
         "symbol": spec.symbol,
         "pair": spec.pair,
         "contractType": spec.contract_type,
         "deliveryDate": spec.delivery_ms,
         "onboardDate": 1_597_042_800_000 if coin else 1_569_398_400_000,
-    }
-    if coin:
-        entry |= {"contractStatus": "TRADING", "contractSize": spec.contract_size, "marginAsset": spec.base}
-    else:
-        entry["status"] = "TRADING"
-    entry |= {
+        "contractStatus" if coin else "status": "TRADING",
         "maintMarginPercent": "2.5000",
         "requiredMarginPercent": "5.0000",
         "baseAsset": spec.base,
         "quoteAsset": spec.quote,
-    }
-    if not coin:
-        entry["marginAsset"] = spec.quote
-    entry |= {
+        "marginAsset": spec.base if coin else spec.quote,
         "pricePrecision": spec.price_decimals,
         "quantityPrecision": spec.quantity_decimals,
         "baseAssetPrecision": 8,
         "quotePrecision": 8,
-    }
-    if coin:
-        entry["equalQtyPrecision"] = 4
-    return entry | {
         "underlyingType": "COIN",
         "underlyingSubType": [],
+    }
+    if not coin:
+        entry["settlePlan"] = 0
+    entry |= {
         "triggerProtect": "0.0500",
-        "filters": filters,
+        "liquidationFee": "0.015000" if coin else "0.012500",
+        "marketTakeBound": "0.05",
+        "maxMoveOrderLimit": 10_000,
+    }
+    if coin:
+        entry |= {"contractSize": spec.contract_size, "equalQtyPrecision": 4}
+    return entry | {
+        "filters": _futures_filters(spec, coin=coin),
         "orderTypes": [
             "LIMIT",
             "MARKET",
@@ -162,8 +191,20 @@ def _futures_entry(family: Family, spec: Instrument) -> dict[str, Any]:
             "TAKE_PROFIT_MARKET",
             "TRAILING_STOP_MARKET",
         ],
-        "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
+        "timeInForce": ["GTC", "IOC", "FOK", "GTX", *([] if coin else ["GTD"])],
+        "permissionSets": ["GRID"] if coin else ["GRID", "COPY"],
     }
+
+
+def _futures_rate_limits(weight: int, *, coin: bool) -> list[dict[str, Any]]:
+    """Return the ``rateLimits`` of futures."""
+    limits = [
+        {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": weight},
+        {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200},
+    ]
+    if not coin:
+        limits.append({"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 300})
+    return limits
 
 
 def exchange_info(family: Family, weight_limit: int, instruments: list[Instrument]) -> str:
@@ -181,21 +222,17 @@ def exchange_info(family: Family, weight_limit: int, instruments: list[Instrumen
     info: dict[str, Any] = {"timezone": "UTC", "serverTime": time.time_ns() // 1_000_000}
     if family.product == 1:
         info["futuresType"] = "U_MARGINED"
-    if family.futures:
-        info["rateLimits"] = [
-            {
-                "rateLimitType": "REQUEST_WEIGHT",
-                "interval": "MINUTE",
-                "intervalNum": 1,
-                "limit": weight_limit,
-            },
-            {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200},
-        ]
-    else:
-        info["rateLimits"] = _spot_rate_limits(weight_limit)
+    info["rateLimits"] = (
+        _futures_rate_limits(weight_limit, coin=family.product == 2)
+        if family.futures
+        else _spot_rate_limits(weight_limit)
+    )
     info["exchangeFilters"] = []
     if family.product == 1:
-        info["assets"] = [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}]
+        assets = list(dict.fromkeys(spec.quote for spec in instruments))
+        info["assets"] = [
+            {"asset": asset, "marginAvailable": True, "autoAssetExchange": "-10000"} for asset in assets
+        ]
     info["symbols"] = [
         _futures_entry(family, spec)
         if family.futures

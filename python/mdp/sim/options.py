@@ -43,6 +43,8 @@ class SimOptions:
         ``line % depth_phases`` parts of an interval later. 1 cuts all lines alike.
     mark_interval_ms : int
         Interval of ``@markPrice@1s`` and of ``@forceOrder``; that of ``@markPrice`` is three times as long.
+    ticker_interval_ms : int
+        Interval of spot's ``@ticker``; all other tickers, averages and klines keep their ratio to it.
     classic_frames : bool
         Futures frames without the keys that came in 2025 and 2026.
     history_changes : int
@@ -87,6 +89,7 @@ class SimOptions:
     slow_depth_interval_ms: int = 1000
     depth_phases: int = 1
     mark_interval_ms: int = 1000
+    ticker_interval_ms: int = 1000
     classic_frames: bool = False
     history_changes: int = 65_536
     weight_limit: int | None = None

@@ -20,12 +20,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from mdp.sim.families import FAMILIES, Family, is_depth
-from mdp.sim.feed import RestError
 from mdp.sim.frames import RecordedFrame
 from mdp.sim.hub import Hub
 from mdp.sim.info import exchange_info
 from mdp.sim.instruments import Instrument
 from mdp.sim.options import SimOptions
+from mdp.sim.rest_query import RestError
 
 _log = logging.getLogger("mdp.sim")
 

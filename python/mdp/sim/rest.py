@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
+import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -14,13 +14,17 @@ from multidict import MultiMapping
 
 from mdp.sim import faults as fl
 from mdp.sim.families import Family
-from mdp.sim.feed import Feed, RestError
+from mdp.sim.feed import Feed, SyntheticFeed
 from mdp.sim.limits import Counters, WeightLedger
+from mdp.sim.rest_market import Route, Weight, market_routes
+from mdp.sim.rest_query import Query, RestError, requested_limit
+from mdp.sim.wording import body
 
-_SYMBOL = r"[\w.-]{1,20}"
-_SYMBOL_RE = re.compile(_SYMBOL)
-_LIMIT_RE = re.compile(r"[0-9]{1,20}")
+_log = logging.getLogger("mdp.sim")
+
 _DELAY_POLL_S = 0.001
+_UNKNOWN_TOLD = 100
+_GZIP_FROM_BYTES = 256
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -54,23 +58,27 @@ def _json(text: str) -> web.Response:
     return web.Response(text=text, content_type="application/json")
 
 
-def _illegal(name: str, pattern: str) -> RestError:
-    return RestError(
-        400, -1100, f"Illegal characters found in parameter '{name}'; legal range is '^{pattern}$'."
-    )
+def _takes_gzip(request: web.Request) -> bool:
+    """Return whether the client lists gzip, or anything, in Accept-Encoding without forbidding it."""
+    weights: dict[str, bool] = {}
+    for part in request.headers.get("Accept-Encoding", "").split(","):
+        name, _, parameter = part.strip().lower().partition(";")
+        weights[name.strip()] = parameter.replace(" ", "").rstrip("0") not in ("q=", "q=0.")
+    return weights.get("gzip", weights.get("*", False))
 
 
-def _check_names(query: MultiMapping[str], allowed: tuple[str, ...]) -> None:
-    names = set(query.keys())
-    if len(names) < len(query):
-        raise RestError(400, -1101, "Duplicate values for a parameter detected.")
-    if not names <= set(allowed):
-        read = len(names & set(allowed))
-        raise RestError(
-            400,
-            -1104,
-            f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{len(names)}'.",
-        )
+def _compress(request: web.Request, response: web.Response) -> None:
+    """Compress a body that is worth it, for a client that takes gzip, unless a fault has encoded it."""
+    content = response.body
+    if (
+        not isinstance(content, bytes)
+        or len(content) < _GZIP_FROM_BYTES
+        or "Content-Encoding" in response.headers
+    ):
+        return
+    response.headers["Vary"] = "Accept-Encoding"
+    if _takes_gzip(request):
+        response.enable_compression(web.ContentCoding.gzip)
 
 
 class Rest:
@@ -104,6 +112,7 @@ class Rest:
         self._ledger = ledger
         self._counters = counters
         self._snapshots: Counter[str] = Counter()  # by symbol; the empty one is the total
+        self._unknown: set[str] = set()
         self.requests = 0
 
     @property
@@ -112,23 +121,38 @@ class Rest:
         return {symbol: count for symbol, count in self._snapshots.items() if symbol}
 
     def routes(self) -> list[tuple[str, Handler]]:
-        """Return path and handler of every GET."""
-        handlers = [
-            ("ping", self._charged(1, self._ping)),
-            ("time", self._charged(1, self._time)),
-            ("exchangeInfo", self._charged(self._family.info_weight, self._exchange_info)),
-            ("depth", self._charged(0, self._depth)),
-        ]
-        return [(f"{base}/{name}", handler) for base in self._family.rest_bases for name, handler in handlers]
+        """Return path and handler of every GET and HEAD, with and without a slash at the end."""
+        bases = self._family.rest_bases
+        handlers = {
+            f"{base}/{name}": handler
+            for name, handler in (
+                ("ping", self._charged(1, self._ping)),
+                ("time", self._charged(1, self._time)),
+                ("exchangeInfo", self._charged(self._family.info_weight, self._exchange_info)),
+                ("depth", self._charged(self._depth_cost, self._depth)),
+            )
+            for base in bases
+        }
+        if isinstance(self._feed, SyntheticFeed):  # a recording knows nothing of what was traded before it
+            for path, route in market_routes(self._family, self._feed.view).items():
+                handlers[path] = self._charged(route.weight, self._answering(route))
+        return [(path + end, handler) for path, handler in handlers.items() for end in ("", "/")]
 
-    def _charged(self, weight: int, handler: Callable[[web.Request], Awaitable[web.Response]]) -> Handler:
-        """Wrap a handler with weight ledger and error form; weight 0 = depends on the limit."""
+    @property
+    def unknown(self) -> Handler:
+        """What answers every other path and method, as the venue does; the log says each once."""
+        return self._charged(0, self._unknown_route)
+
+    def _charged(
+        self, weight: int | Weight, handler: Callable[[web.Request], Awaitable[web.Response]]
+    ) -> Handler:
+        """Wrap a handler with weight ledger, error form, and what every answer has."""
 
         async def wrapped(request: web.Request) -> web.Response:
             self.requests += 1
             pool = self._family.weight_pool
             address = request.remote or ""
-            cost = weight or self._depth_cost(request)
+            cost = weight if isinstance(weight, int) else weight(request.query)
             self._counters.request(pool, cost)
             refusal = self._ledger.charge(address, cost)
             used = str(self._ledger.used(address))
@@ -146,75 +170,69 @@ class Rest:
                 self._counters.refused(pool, response.status, retry_after)
             response.headers["X-MBX-USED-WEIGHT"] = used
             response.headers["X-MBX-USED-WEIGHT-1M"] = used
+            _compress(request, response)
             return response
 
         return wrapped
 
-    def _depth_cost(self, request: web.Request) -> int:
-        limit = request.query.get("limit", "")
-        known = int(limit) if _LIMIT_RE.fullmatch(limit) else self._family.depth_default
-        return self._family.depth_weight(known)
+    def _depth_cost(self, query: MultiMapping[str]) -> int:
+        return self._family.depth_weight(requested_limit(query, self._family.depth_default))
+
+    def _query(self, request: web.Request, *names: str) -> Query:
+        return Query(request.query, names, self._feed.symbols)
+
+    def _micro(self, request: web.Request) -> bool:
+        """Return whether times are wanted in microseconds, which spot alone offers."""
+        unit = request.headers.get("X-MBX-TIME-UNIT", "").upper()
+        return unit == "MICROSECOND" and not self._family.futures
+
+    def _answering(self, route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def answer(request: web.Request) -> web.Response:
+            if route.keyed and not request.headers.get("X-MBX-APIKEY"):
+                raise RestError(401, -2014, "API-key format invalid.")
+            found = route.answer(self._query(request, *route.names))
+            return _json(body(found, micro=self._micro(request)))
+
+        return answer
+
+    async def _unknown_route(self, request: web.Request) -> web.Response:
+        # The path is the client's text: what is logged of it is cut, and its control characters are escaped.
+        asked = f"{request.method} {request.path[:100]!a}"
+        if asked not in self._unknown and len(self._unknown) < _UNKNOWN_TOLD:
+            self._unknown.add(asked)
+            _log.warning(
+                "%s: no such route here: %s (docs/sim.md lists the routes)", self._family.name, asked
+            )
+        if self._family.futures:
+            message = f"Path {request.path}, Method {request.method} is invalid"
+            return error_response(404, -5000, message)
+        return web.Response(status=404)
 
     async def _ping(self, request: web.Request) -> web.Response:
-        _check_names(request.query, ())
+        self._query(request)
         return _json("{}")
 
     async def _time(self, request: web.Request) -> web.Response:
-        _check_names(request.query, ())
-        unit = request.headers.get("X-MBX-TIME-UNIT", "").upper()
-        micro = unit == "MICROSECOND" and not self._family.futures
-        return _json(f'{{"serverTime":{time.time_ns() // (1000 if micro else 1_000_000)}}}')
+        self._query(request)
+        divisor = 1000 if self._micro(request) else 1_000_000
+        return _json(f'{{"serverTime":{time.time_ns() // divisor}}}')
 
     async def _exchange_info(self, request: web.Request) -> web.Response:
-        query = request.query
         if self._family.futures:  # which has no filters
-            _check_names(query, ())
+            self._query(request)
             return _json(self._feed.exchange_info(None))
-        _check_names(query, ("symbol", "symbols", "permissions", "symbolStatus", "showPermissionSets"))
-        if "symbol" in query and "symbols" in query:
-            raise RestError(400, -1128, "Combination of optional parameters invalid.")
-        wanted: list[str] | None = None
-        if "symbol" in query:
-            wanted = [query["symbol"]]
-        elif "symbols" in query:
-            pattern = f'\\[("{_SYMBOL}"(,"{_SYMBOL}"){{0,}}){{0,1}}\\]'
-            if not re.fullmatch(pattern, query["symbols"]):
-                raise _illegal("symbols", pattern)
-            wanted = json.loads(query["symbols"])
-        if query.get("symbolStatus", "TRADING") != "TRADING":
+        query = self._query(request, "symbol", "symbols", "permissions", "symbolStatus", "showPermissionSets")
+        wanted = query.symbols()
+        if request.query.get("symbolStatus", "TRADING") != "TRADING":
             wanted = []
-        return _json(
-            self._feed.exchange_info(None if wanted is None else [self._symbol(name) for name in wanted])
-        )
-
-    def _symbol(self, name: str) -> str:
-        if not _SYMBOL_RE.fullmatch(name):
-            raise _illegal("symbol", _SYMBOL)
-        if name not in self._feed.symbols:
-            raise RestError(400, -1121, "Invalid symbol.")
-        return name
-
-    def _limit(self, text: str) -> int:
-        family = self._family
-        if not _LIMIT_RE.fullmatch(text) or int(text) < 1:
-            raise _illegal("limit", "[0-9]{1,20}")
-        if family.depth_limits and int(text) not in family.depth_limits:
-            raise RestError(400, -1130, "Data sent for parameter 'limit' is not valid.")
-        return min(int(text), family.depth_weights[-1][0])
+        return _json(self._feed.exchange_info(wanted))
 
     async def _depth(self, request: web.Request) -> web.Response:
-        query = request.query
-        _check_names(
-            query, ("symbol", "limit") if self._family.futures else ("symbol", "limit", "symbolStatus")
-        )
-        if not query.get("symbol"):
-            raise RestError(
-                400, -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed."
-            )
-        symbol = self._symbol(query["symbol"])
-        if query.get("symbolStatus", "TRADING") != "TRADING":
-            raise RestError(400, -1220, "The symbol's status does not match the requested symbolStatus.")
-        limit = self._limit(query.get("limit", str(self._family.depth_default)))
+        family = self._family
+        query = self._query(request, "symbol", "limit", *(() if family.futures else ("symbolStatus",)))
+        symbol = query.symbol()
+        query.check_status()
+        limit = query.limit(family.depth_default, family.depth_weights[-1][0], allowed=family.depth_limits)
 
         self._snapshots.update(("", symbol))
         for counted in ("", symbol):

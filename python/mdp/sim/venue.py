@@ -109,8 +109,12 @@ class Venue:
         app = web.Application(client_max_size=1 << 20)
         for method, path, handler in side:
             app.router.add_route(method, path, handler)
-        for path, handler in (*self.rest.routes(), *Sockets(self.hub).routes()):
+        for path, handler in Sockets(self.hub).routes():
             app.router.add_route("GET", path, handler)
+        for path, handler in self.rest.routes():
+            app.router.add_route("GET", path, handler)
+            app.router.add_route("HEAD", path, handler)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self.rest.unknown)  # a dot would leave out line ends
         # A handler is cancelled when its client goes: one that a fault has stalled would else wait for ever.
         runner = self._runner = web.AppRunner(
             app, access_log=None, handle_signals=False, shutdown_timeout=1.0, handler_cancellation=True
