@@ -1,7 +1,5 @@
 // Numbers, enums of the published records, instruments, venues.
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
 #include "bindings.hpp"
@@ -12,6 +10,7 @@
 #include "mdp/shm/decimal.hpp"
 #include "mdp/shm/event.hpp"
 #include "mdp/venue/registry.hpp"
+#include "text.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;

@@ -1,17 +1,14 @@
 // The engine for control. Calls that may block release the GIL; engine threads never call Python.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
-
-#include <cstring>
 
 #include "bindings.hpp"
 #include "mdp/engine/engine.hpp"
 #include "mdp/net/proxy.hpp"
 #include "mdp/net/url.hpp"
+#include "text.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -171,11 +168,7 @@ void bind_control(nb::module_& module) {
       .def_prop_ro(
           "is_venue_error",
           [](const ControlEvent& self) { return self.parse_status == core::ParseStatus::VenueError; })
-      .def_prop_ro("text", [](const ControlEvent& self) {
-        // The beginning of a frame need not be whole UTF-8.
-        return nb::steal<nb::str>(
-            PyUnicode_DecodeUTF8(self.text, static_cast<Py_ssize_t>(std::strlen(self.text)), "replace"));
-      });
+      .def_prop_ro("text", [](const ControlEvent& self) { return std::string_view(self.text); });
 }
 
 void bind_health(nb::module_& module) {

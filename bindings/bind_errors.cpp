@@ -4,32 +4,33 @@
 
 #include "bindings.hpp"
 #include "mdp/core/error.hpp"
+#include "text.hpp"
 
 namespace nb = nanobind;
 
 namespace mdp::bindings {
 namespace {
 
-// Sets the Python error `mdp.errors.<name>`.
-void raise(const char* name, const std::exception& error) {
-  const nb::object type = nb::module_::import_("mdp.errors").attr(name);
-  PyErr_SetString(type.ptr(), error.what());
+// An instance of `mdp.errors.<name>` that says what `error` says. (PyErr_SetString would decode strictly.)
+nb::object made(const char* name, const std::exception& error) {
+  return nb::module_::import_("mdp.errors").attr(name)(std::string_view(error.what()));
 }
+
+void raise(const nb::object& error) { PyErr_SetObject(error.type().ptr(), error.ptr()); }
 
 void translate(const std::exception_ptr& pointer, void*) {
   try {
     std::rethrow_exception(pointer);
   } catch (const ConfigError& error) {
-    raise("ConfigError", error);
+    raise(made("ConfigError", error));
   } catch (const ConnectError& error) {
-    const nb::object type = nb::module_::import_("mdp.errors").attr("ConnectError");
-    const nb::object made = type(error.what());
-    made.attr("retry_after_s") = error.retry_after_s();
-    PyErr_SetObject(type.ptr(), made.ptr());
+    const nb::object unreachable = made("ConnectError", error);
+    unreachable.attr("retry_after_s") = error.retry_after_s();
+    raise(unreachable);
   } catch (const SegmentError& error) {
-    raise("SegmentError", error);
+    raise(made("SegmentError", error));
   } catch (const Error& error) {
-    raise("MdpError", error);
+    raise(made("MdpError", error));
   }
 }
 

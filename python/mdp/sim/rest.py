@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 import time
+import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -23,6 +25,7 @@ _LIMIT_RE = re.compile(r"[0-9]{1,20}")
 _DELAY_POLL_S = 0.001
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def error_response(
@@ -48,6 +51,27 @@ def failure(fault: fl.Fault) -> web.Response:
     if status == 429:
         return error_response(status, -1003, "Too much request weight used.", headers)
     return error_response(status, -1000, "An unknown error occurred while processing the request.", headers)
+
+
+async def struck(fault: fl.Fault, handler: Answer, request: web.Request) -> web.Response:
+    """Return the answer to a request that a fault on REST has struck."""
+    params = fault.params
+    if fault.kind == "rest_body":
+        return web.Response(
+            body=base64.b64decode(params["body"]), status=params["status"], headers=params["headers"]
+        )
+    if fault.kind == "rest_coded":
+        response = await handler(request)
+        window = {"gzip": 31, "deflate": 15, "raw-deflate": -15}[params["coding"]]
+        coder = zlib.compressobj(wbits=window)
+        body = coder.compress(response.body) + coder.flush()
+        headers = {"Content-Encoding": params["coding"].removeprefix("raw-")} if params["named"] else {}
+        return web.Response(
+            body=body[: len(body) - params["cut"]],
+            status=response.status,
+            headers={"Content-Type": "application/json", **headers},
+        )
+    return failure(fault)
 
 
 def _json(text: str) -> web.Response:
@@ -121,7 +145,7 @@ class Rest:
         ]
         return [(f"{base}/{name}", handler) for base in self._family.rest_bases for name, handler in handlers]
 
-    def _charged(self, weight: int, handler: Callable[[web.Request], Awaitable[web.Response]]) -> Handler:
+    def _charged(self, weight: int, handler: Answer) -> Handler:
         """Wrap a handler with weight ledger and error form; weight 0 = depends on the limit."""
 
         async def wrapped(request: web.Request) -> web.Response:
@@ -137,8 +161,8 @@ class Rest:
                 response = error_response(refusal.status, -1003, refusal.message, headers)
             else:
                 try:
-                    fault = self._faults.first(fl.REST, self._family.name)
-                    response = failure(fault) if fault else await handler(request)
+                    fault = self._faults.first(fl.REST, self._family.name, request.path.rpartition("/")[2])
+                    response = await struck(fault, handler, request) if fault else await handler(request)
                 except RestError as error:
                     response = error_response(error.status, error.code, error.message)
             if response.status in (418, 429):

@@ -25,6 +25,7 @@
 
 #include "mdp/core/error.hpp"
 #include "mdp/core/log.hpp"
+#include "mdp/core/text.hpp"
 #include "mdp/net/url.hpp"
 #include "mdp/sys/clock.hpp"
 #include "mdp/sys/huge_page_memory.hpp"
@@ -556,7 +557,7 @@ void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& respons
         response.body(), symbol.instrument, response.recv_ts_ns, *symbol.manager->snapshot_sink);
     if (core::is_error(status)) {
       problem = std::string("unreadable snapshot (") + core::to_string(status) +
-                "): " + std::string(response.body().substr(0, 80));
+                "): " + core::page_words(response.body());
     }
   }
   control_.tell(outcome, [&](ControlEvent& event) {

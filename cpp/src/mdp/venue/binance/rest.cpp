@@ -8,6 +8,7 @@
 
 #include "mdp/core/fixed_point.hpp"
 #include "mdp/core/log.hpp"
+#include "mdp/core/text.hpp"
 
 namespace mdp::venue::binance {
 namespace {
@@ -141,9 +142,8 @@ core::Expected<std::vector<core::Instrument>, std::string> parse_instruments(con
   dom::element document;
   dom::array symbols;
   if (json.parse(body.data(), body.size()).get(document) || document["symbols"].get_array().get(symbols)) {
-    return core::Unexpected{
-        std::string("exchangeInfo: wanted a JSON object with an array \"symbols\", found: ") +
-        std::string(body.substr(0, 80))};
+    return core::Unexpected{"exchangeInfo: wanted a JSON object with an array \"symbols\", found: " +
+                            core::page_words(body)};
   }
   std::vector<core::Instrument> instruments;
   std::string first_problem;

@@ -1,0 +1,89 @@
+"""A venue whose answers are no text, no UTF-8 or not the venue's: it is unreachable, and the others run."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from integration.harness import (
+    LIVE_ROAD,
+    RingModel,
+    assert_book_is_true,
+    settings,
+    wait_for,
+)
+from mdp import Provider, Subscriber
+from mdp.sim import SimProcess
+
+GOOD, BAD = "binance", "binance-usdm"
+"""The venue that always works, and the one that does not at first."""
+LISTED = b'{"symbols":[{"symbol":"BTCUSDT","baseAsset":"BTC","quoteAsset":"USDT","status":"TRADING"}]}'
+
+BODIES: dict[str, dict[str, Any]] = {
+    "gzip without its header": {"body": gzip.compress(LISTED)},
+    "gzip cut short": {"body": gzip.compress(LISTED)[:-9], "headers": {"Content-Encoding": "gzip"}},
+    "a coding that nobody knows": {"body": LISTED, "headers": {"Content-Encoding": "br"}},
+    "Latin-1": {"body": LISTED.replace(b"BTC", b"BT\xc7")},
+    "UTF-8 cut inside a character": {"body": "\u5e01".encode()[:2] + LISTED},
+    "a character across the cut of what is shown": {"body": b"x" * 78 + "\u5e01".encode() * 60},
+    "garbage": {"body": bytes(range(256)) * 8},
+    "nothing": {"body": b""},
+    "HTML": {"body": b"<html><title>Wait</title><p>One moment, caf\xe9</p></html>"},
+    "HTML of a firewall": {
+        "body": b"<html><h1>Access denied</h1></html>",
+        "status": 403,
+        "headers": {"Server": "cloudflare", "Content-Type": "text/html"},
+    },
+    "a refusal in Latin-1": {"body": b"refus\xe9", "status": 451},
+    "a redirect": {"body": b"", "status": 302, "headers": {"Location": "https://elsewhere.test/login"}},
+}
+
+
+def arm(sim: SimProcess, *, body: bytes, count: int = 0, **params: Any) -> None:
+    """Let the bad venue answer every REST request so."""
+    text = base64.b64encode(body).decode()
+    sim.fault("rest_body", venue=BAD, body=text, count=count, **params)
+
+
+@pytest.fixture
+def sim(start_sim: Callable[..., SimProcess]) -> SimProcess:
+    return start_sim(families=[GOOD, BAD], symbols=["BTCUSDT", "ETHUSDT"], seed=51, rate=50)
+
+
+def two_venues(sim: SimProcess, segment: str, topology: str) -> dict[str, Any]:
+    """Settings of a venue that works and one that may not, one symbol each."""
+    config = settings(sim, segment, topology=topology, symbols=["BTCUSDT"])
+    at = f"127.0.0.1:{sim.venues[BAD]['port']}"
+    bad = {"name": BAD, "ws_url": f"wss://{at}", "rest_url": f"https://{at}", "symbols": ["ETHUSDT"]}
+    config["venues"] += settings(sim, segment, **bad)["venues"]
+    return config
+
+
+@pytest.mark.parametrize("answer", BODIES)
+def test_venue_with_an_unreadable_answer_joins_when_it_is_mended_and_the_other_runs(
+    sim: SimProcess,
+    start_provider: Callable[..., Provider],
+    segment: str,
+    topology: str,
+    answer: str,
+) -> None:
+    arm(sim, **BODIES[answer])
+    provider = start_provider(two_venues(sim, segment, topology))
+    model = RingModel(segment)
+    model.book_when_live("BTCUSDT")
+    subscriber = Subscriber(segment)
+    assert [entry.venue_symbol for entry in subscriber.instruments] == ["BTCUSDT"]
+    asked = sim.status(BAD)["restRequests"]
+    wait_for(lambda: sim.status(BAD)["restRequests"] > asked + 2, "the bad venue to be asked again")
+
+    sim.clear_faults()
+    wait_for(lambda: len(subscriber.instruments) == 2, "the bad venue to join")
+    model.book_when_live("ETHUSDT")
+    assert_book_is_true(sim, subscriber.book("ETHUSDT", require_live=True), BAD)
+    assert_book_is_true(sim, subscriber.book("BTCUSDT", require_live=True), GOOD)
+    model.catch_up()
+    assert model.book("BTCUSDT").states == LIVE_ROAD, "it was never disturbed"
+    assert provider.health().symbols == 2
