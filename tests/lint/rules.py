@@ -20,6 +20,7 @@ THIRD_PARTY = {
     "OpenSSL": ("openssl/",),
     "simdjson": ("simdjson.h", "simdjson/"),
     "spdlog": ("spdlog/", "fmt/"),
+    "ZLIB": ("zlib.h",),
     "nanobind": ("nanobind/",),
     "SPSCQueue": ("rigtorp/",),
 }

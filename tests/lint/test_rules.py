@@ -89,6 +89,7 @@ def test_faultless_tree_passes(tree: Path, rule) -> None:
         (INCLUDES, SRC + "engine/a.cpp", "  # include <openssl/ssl.h>\n", "home of OpenSSL"),
         (INCLUDES, SRC + "book/a.cpp", "#include <simdjson.h>\n", "home of simdjson"),
         (INCLUDES, SRC + "core/a.cpp", "#include <spdlog/spdlog.h>\n", "home of spdlog"),
+        (INCLUDES, SRC + "engine/a.cpp", "#include <zlib.h>\n", "home of ZLIB"),
         (INCLUDES, SRC + "engine/a.cpp", "#include <nanobind/nanobind.h>\n", "home of nanobind"),
         (INCLUDES, SRC + "publish/a.hpp", "#include <rigtorp/SPSCQueue.h>\n", "home of SPSCQueue"),
         (INCLUDES, SRC + "extra/a.hpp", "", "no mdp_library() line"),

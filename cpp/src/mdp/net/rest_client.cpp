@@ -14,7 +14,9 @@
 
 #include "mdp/core/error.hpp"
 #include "mdp/core/raw_message.hpp"
+#include "mdp/core/text.hpp"
 #include "mdp/net/dialer.hpp"
+#include "mdp/net/inflater.hpp"
 #include "mdp/net/retry_after.hpp"
 #include "mdp/net/transport.hpp"
 
@@ -60,6 +62,37 @@ std::string lower(beast::string_view text) {
   return out;
 }
 
+// All Content-Encoding headers in one line.
+std::string codings_of(const HttpHeaders& headers) {
+  std::string codings;
+  for (const auto& [name, value] : headers) {
+    if (name != "content-encoding") continue;
+    if (!codings.empty()) codings += ", ";
+    codings += value;
+  }
+  return codings;
+}
+
+// Unpacks `body` in place. What is wrong with it, or nothing; `body` is then of no use.
+std::string unpack(std::string& body, const std::string& codings, std::size_t max_bytes) {
+  const Coding coding = coding_of(codings);
+  if (coding == Coding::Identity || body.empty()) return {};
+  const std::string named = "Content-Encoding " + core::quoted(codings);
+  if (coding == Coding::Unknown) return named + " was not asked for and cannot be read";
+  Inflater inflater(coding == Coding::Gzip ? Inflater::Format::Gzip : Inflater::Format::Deflate);
+  std::string plain;
+  const InflateStatus status = inflater.inflate(body, max_bytes, plain);
+  if (status == InflateStatus::Ok) {
+    body = std::move(plain);
+    return {};
+  }
+  std::string problem = named + ", " + std::to_string(body.size()) + " bytes: " + to_string(status);
+  if (status == InflateStatus::TooLong) {
+    problem += ", longer than max_body_bytes, which is " + std::to_string(max_bytes);
+  }
+  return problem;
+}
+
 // A line end in a header or target would let its text become further headers.
 bool has_line_end(std::string_view text) noexcept {
   return text.find_first_of("\r\n") != std::string_view::npos;
@@ -87,6 +120,7 @@ struct RestConnection : std::enable_shared_from_this<RestConnection> {
   void watch_idle(const RestClient::Impl& client);
   void fail_too_long();
   void fail(std::string step, const std::string& what);
+  std::string in_words(std::string_view step, std::string_view what) const;
   // Before any byte of the answer: a connection that served before was most likely closed meanwhile.
   void fail_or_retry(std::string step, const error_code& ec);
   void answer(RestResponse response, bool keep);
@@ -164,6 +198,7 @@ void RestConnection::serve(Request request) {
   message_.set(http::field::host, client->url.host_header());
   message_.set(http::field::user_agent, client->options.user_agent);
   message_.set(http::field::accept, "application/json");
+  message_.set(http::field::accept_encoding, "identity");
   for (const auto& [name, value] : request_->headers) message_.set(name, value);
   timer_.expires_at(request_->deadline);
   timer_.async_wait([self = shared_from_this(), served = served_](error_code ec) {
@@ -232,14 +267,24 @@ void RestConnection::fail_too_long() {
 }
 
 void RestConnection::complete() {
+  const auto client = client_.lock();
+  if (!client) return;
   auto message = parser_->release();
   RestResponse response;
   response.status = static_cast<int>(message.result_int());
+  response.reason = message.reason();
   for (const auto& field : message) {
     response.headers.emplace_back(lower(field.name_string()), std::string(field.value()));
   }
   response.recv_ts_ns = traffic_.last_read_ns;
-  response.padded_body = std::move(message.body());
+  std::string& body = message.body();
+  const std::string codings = codings_of(response.headers);
+  if (const std::string problem = unpack(body, codings, client->options.max_body_bytes); !problem.empty()) {
+    body.clear();
+    response.failed_step = "body";
+    response.error = in_words("body", "HTTP " + std::to_string(response.status) + " with " + problem);
+  }
+  response.padded_body = std::move(body);
   response.body_bytes = response.padded_body.size();
   response.padded_body.append(core::kFramePadding, '\0');
   answer(std::move(response), message.keep_alive());
@@ -257,13 +302,18 @@ void RestConnection::cancel() {
   if (client && busy()) answer(client->cancellation(*request_), false);
 }
 
-void RestConnection::fail(std::string step, const std::string& what) {
+// What failed in which step of which request, and where.
+std::string RestConnection::in_words(std::string_view step, std::string_view what) const {
   const auto client = client_.lock();
-  const std::string where = client ? client->url.authority() : std::string();
+  return std::string(step) + " of GET " + request_->target + " at " +
+         (client ? client->url.authority() : std::string()) + ": " + std::string(what);
+}
+
+void RestConnection::fail(std::string step, const std::string& what) {
   // The Dialer's texts name step and host already.
   const bool dialed =
       step == "resolve" || step == "proxy" || step == "tls" || (step == "connect" && what.starts_with("TCP"));
-  std::string text = dialed ? what : step + " of GET " + request_->target + " at " + where + ": " + what;
+  std::string text = dialed ? what : in_words(step, what);
   answer(failure(std::move(step), std::move(text)), false);
 }
 
