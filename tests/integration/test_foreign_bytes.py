@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import gzip
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from integration.harness import (
     LIVE_ROAD,
+    Mdp,
     RingModel,
     assert_book_is_true,
     settings,
     wait_for,
+    write_config,
 )
 from mdp import Provider, Subscriber
 from mdp.sim import SimProcess
@@ -87,3 +90,34 @@ def test_venue_with_an_unreadable_answer_joins_when_it_is_mended_and_the_other_r
     model.catch_up()
     assert model.book("BTCUSDT").states == LIVE_ROAD, "it was never disturbed"
     assert provider.health().symbols == 2
+
+
+WORDS = {
+    "gzip without its header": "found: 87 bytes that are no text, beginning 1f 8b 08 00",
+    "gzip cut short": 'exchangeInfo at {at}: HTTP 200 with Content-Encoding \\"gzip\\", 78 bytes: truncated',
+    "a coding that nobody knows": 'Content-Encoding \\"br\\" was not asked for and cannot be read',
+    "UTF-8 cut inside a character": 'found: \ufffd{{\\"symbols\\"',
+    "nothing": 'wanted a JSON object with an array \\"symbols\\", found: ',
+    "HTML": "found: Wait One moment, caf\ufffd",
+    "HTML of a firewall": 'HTTP 403 Forbidden (server \\"cloudflare\\"): Access denied',
+    "a refusal in Latin-1": "HTTP 451 Unavailable For Legal Reasons (server",
+    "a redirect": 'location \\"https://elsewhere.test/login\\"): redirects are not followed; if the venue has moved, set '
+    "rest_url",
+}
+"""What the log says of each."""
+
+
+def test_log_tells_what_came_from_where_and_what_to_do(
+    sim: SimProcess, start_mdp: Callable[..., Mdp], tmp_path: Path, segment: str
+) -> None:
+    for answer in WORDS:
+        arm(sim, count=1, **BODIES[answer])
+    process = start_mdp("run", write_config(tmp_path / "config.yaml", two_venues(sim, segment, "fused")))
+    process.wait_for_text("book.live symbol=binance-usdm:ETH-USDT-PERP")
+    told = [line for line in process.stderr.splitlines() if "venue.unreachable" in line]
+    at = f"127.0.0.1:{sim.venues[BAD]['port']}"
+    for line, (answer, words) in zip(told, WORDS.items(), strict=True):
+        assert f"venue.unreachable venue={BAD} attempt=" in line, answer
+        assert f"GET https://{at}/fapi/v1/exchangeInfo: " in line, answer
+        assert words.format(at=at) in line, answer
+        assert "retry_in_ms=" in line, answer

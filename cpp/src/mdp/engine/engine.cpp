@@ -26,6 +26,7 @@
 #include "mdp/core/error.hpp"
 #include "mdp/core/log.hpp"
 #include "mdp/core/text.hpp"
+#include "mdp/engine/rest_answers.hpp"
 #include "mdp/net/url.hpp"
 #include "mdp/sys/clock.hpp"
 #include "mdp/sys/huge_page_memory.hpp"
@@ -42,14 +43,6 @@ constexpr int kAnchorEvery = 10;  // housekeeping rounds
 
 int core_at(const std::vector<int>& cores, std::size_t index) {
   return index < cores.size() ? cores[index] : -1;
-}
-
-// What the venue said of its REST budget: `x-mbx-used-weight-1m` and the like; -1 where it said nothing.
-std::int64_t used_weight(const net::RestResponse& response) {
-  for (const auto& [name, value] : response.headers) {
-    if (name.find("used-weight-1m") != std::string::npos) return std::atoll(value.c_str());
-  }
-  return -1;
 }
 
 }  // namespace
@@ -163,12 +156,8 @@ std::vector<core::Instrument> Engine::fetch_instruments(std::size_t venue) {
       runtime.rest->get_blocking(request.target, {}, runtime.config.rest_timeout);
   const std::string where = std::string(runtime.venue->name()) + ": cannot list instruments: GET " +
                             runtime.config.rest_url + request.target + ": ";
-  if (!response.error.empty()) throw ConnectError(where + response.error);
-  if (response.status != 200) {
-    const std::string words = runtime.venue->describe_rest_error(response.body());
-    throw ConnectError(
-        where + "HTTP " + std::to_string(response.status) + (words.empty() ? "" : ", " + words),
-        response.retry_after_s());
+  if (const std::string problem = problem_of(*runtime.venue, response); !problem.empty()) {
+    throw ConnectError(where + problem, response.retry_after_s());
   }
   auto instruments = runtime.venue->parse_instruments(response.body());
   if (!instruments) throw ConnectError(where + instruments.error());
@@ -547,11 +536,7 @@ void Engine::fetch(SymbolRuntime& symbol, ControlKind outcome) {
 void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response,
                          ControlKind outcome) noexcept {
   const core::Venue& venue = *symbol.venue->venue;
-  std::string problem = response.error;
-  if (problem.empty() && response.status != 200) {
-    const std::string words = venue.describe_rest_error(response.body());
-    problem = "HTTP " + std::to_string(response.status) + (words.empty() ? "" : ", " + words);
-  }
+  std::string problem = problem_of(venue, response);
   if (problem.empty() && symbol.manager != nullptr) {
     const core::ParseStatus status = venue.parse_snapshot(
         response.body(), symbol.instrument, response.recv_ts_ns, *symbol.manager->snapshot_sink);
