@@ -122,7 +122,8 @@ void bind_core(nb::module_& module) {
           "Worth of one contract: mantissa at contract_exponent, in base (inverse: in quote); 0 for spot.")
       .def_ro("contract_exponent", &core::Instrument::contract_exponent)
       .def_ro("inverse", &core::Instrument::inverse)
-      .def_ro("expiry_ns", &core::Instrument::expiry_ns, "0: none.");
+      .def_ro("expiry_ns", &core::Instrument::expiry_ns, "0: none.")
+      .def_ro("problem", &core::Instrument::problem, "Why it cannot be subscribed to; empty: it can.");
 }
 
 }  // namespace mdp::bindings

@@ -11,26 +11,21 @@ namespace nb = nanobind;
 namespace mdp::bindings {
 namespace {
 
-// An instance of `mdp.errors.<name>` that says what `error` says. (PyErr_SetString would decode strictly.)
-nb::object made(const char* name, const std::exception& error) {
-  return nb::module_::import_("mdp.errors").attr(name)(std::string_view(error.what()));
+// Sets the Python error `mdp.errors.<name>`. (PyErr_SetString would decode strictly.)
+void raise(const char* name, const std::exception& error) {
+  const nb::object type = nb::module_::import_("mdp.errors").attr(name);
+  PyErr_SetObject(type.ptr(), type(std::string_view(error.what())).ptr());
 }
-
-void raise(const nb::object& error) { PyErr_SetObject(error.type().ptr(), error.ptr()); }
 
 void translate(const std::exception_ptr& pointer, void*) {
   try {
     std::rethrow_exception(pointer);
   } catch (const ConfigError& error) {
-    raise(made("ConfigError", error));
-  } catch (const ConnectError& error) {
-    const nb::object unreachable = made("ConnectError", error);
-    unreachable.attr("retry_after_s") = error.retry_after_s();
-    raise(unreachable);
+    raise("ConfigError", error);
   } catch (const SegmentError& error) {
-    raise(made("SegmentError", error));
+    raise("SegmentError", error);
   } catch (const Error& error) {
-    raise(made("MdpError", error));
+    raise("MdpError", error);
   }
 }
 

@@ -65,17 +65,23 @@ def _options(
 def run(
     config: Annotated[Path, typer.Argument(help="Configuration file (YAML).")],
     duration: Annotated[
-        Optional[float], typer.Option(min=0, help="Stop after this many seconds.")  # noqa: UP045
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0, help="Stop after this many seconds, whatever could be reached by then."),
     ] = None,
 ) -> None:
-    """Publish the books of a configuration until SIGINT or SIGTERM."""
+    """Publish the books of a configuration until SIGINT or SIGTERM.
+
+    What cannot be reached or is not listed is tried again while the rest runs, unless the configuration says
+    `strict: true`.
+    """
+    over_at = float("inf") if duration is None else time.monotonic() + duration
     settings = load_config(config)
     stop = stop_on_signals()
     _core.start_logging(_core.LogLevel[settings.log.level.upper()], settings.log.file)
     provider = Provider(settings)
     try:
-        provider.start(cancelled=stop.is_set)
-        stop.wait(duration)
+        provider.start(cancelled=lambda: stop.is_set() or time.monotonic() >= over_at)
+        stop.wait(None if duration is None else max(over_at - time.monotonic(), 0.0))
     except MdpError:
         if not stop.is_set():
             raise

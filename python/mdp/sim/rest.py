@@ -64,7 +64,7 @@ async def struck(fault: fl.Fault, handler: Answer, request: web.Request) -> web.
         response = await handler(request)
         window = {"gzip": 31, "deflate": 15, "raw-deflate": -15}[params["coding"]]
         coder = zlib.compressobj(wbits=window)
-        body = coder.compress(response.body) + coder.flush()
+        body = coder.compress((response.text or "").encode()) + coder.flush()
         headers = {"Content-Encoding": params["coding"].removeprefix("raw-")} if params["named"] else {}
         return web.Response(
             body=body[: len(body) - params["cut"]],
