@@ -50,7 +50,7 @@ class RestRunner {
     thread_.join();
   }
   RestResponse get(std::string target, milliseconds timeout = kLong, HttpHeaders headers = {}) {
-    return client.get_blocking(std::move(target), std::move(headers), timeout);
+    return answer_to(client, std::move(target), timeout, std::move(headers));
   }
 
   IoLoop loop;
@@ -370,42 +370,6 @@ TEST(RestClient, TargetThatWouldForgeHeadersIsRefused) {
   EXPECT_EQ(rest.get("/x\r\nHost: y").failed_step, "queue");
   EXPECT_EQ(rest.get("no-slash").failed_step, "queue");
   EXPECT_EQ(rest.get("/x", kLong, {{"A", "b\r\nc: d"}}).failed_step, "queue");
-}
-
-TEST(RestClient, CancelAnswersWhatIsUnderWayWhatWaitsAndWhatComesLater) {
-  FakeServer server([](Connection& connection) {
-    if (connection.handshake()) connection.read_request();
-    connection.read_request();
-  });
-  auto options = quick_rest();
-  options.max_connections = 1;
-  RestRunner rest(server.rest_url(), options);
-  std::mutex mutex;
-  std::vector<std::string> steps;
-  for (const char* target : {"/under-way", "/waits"}) {
-    rest.client.get(target, {}, kLong, [&](const RestResponse& response) {
-      const std::lock_guard lock(mutex);
-      steps.push_back(response.failed_step);
-    });
-  }
-  EXPECT_TRUE(eventually([&] { return server.accepted() == 1; }));
-  rest.client.cancel();
-  const auto later = rest.get("/later");
-  EXPECT_EQ(later.failed_step, "cancelled");
-  EXPECT_EQ(later.error, "GET /later at localhost:" + std::to_string(server.port()) + ": cancelled");
-  const std::lock_guard lock(mutex);  // the later one was answered after these, on the same thread
-  EXPECT_EQ(steps, (std::vector<std::string>{"cancelled", "cancelled"}));
-}
-
-TEST(RestClient, CancelEndsAHandshakeToo) {
-  FakeServer server([](Connection& connection) { connection.read_request(); }, ServerOptions{.tls = false});
-  RestRunner rest("https://localhost:" + std::to_string(server.port()));
-  std::atomic<bool> cancelled{false};
-  rest.client.get("/", {}, kLong,
-                  [&](const RestResponse& response) { cancelled = response.failed_step == "cancelled"; });
-  EXPECT_TRUE(eventually([&] { return server.accepted() == 1; }));
-  rest.client.cancel();
-  EXPECT_TRUE(eventually([&] { return cancelled.load(); }));
 }
 
 TEST(RestClient, DestroyedWithARequestUnderWayLeavesNothingBehind) {

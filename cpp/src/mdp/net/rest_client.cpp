@@ -8,7 +8,6 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <deque>
-#include <future>
 #include <optional>
 #include <utility>
 
@@ -106,7 +105,6 @@ struct RestConnection : std::enable_shared_from_this<RestConnection> {
 
   void serve(Request request);
   void shut() noexcept;
-  void cancel();
   bool busy() const noexcept { return request_.has_value(); }
   // Idle, open, and the server is not known to be about to close it.
   bool reusable(Clock::time_point now) const noexcept;
@@ -157,8 +155,6 @@ struct RestClient::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void submit(Request request);
-  void cancel();
-  RestResponse cancellation(const Request& request) const;
   void pump();
   void finished(const std::shared_ptr<RestConnection>& connection);
   void watch_waiting();
@@ -172,7 +168,6 @@ struct RestClient::Impl : std::enable_shared_from_this<Impl> {
   std::deque<Request> waiting;
   std::vector<std::shared_ptr<RestConnection>> connections;
   std::optional<asio::steady_timer> waiting_timer;
-  bool cancelled = false;
 };
 
 // ---------------------------------------------------------------- RestConnection
@@ -297,11 +292,6 @@ void RestConnection::on_timeout() {
   fail(std::string(to_string(dialer_->step())), dialer_->step_text() + ": " + what);
 }
 
-void RestConnection::cancel() {
-  const auto client = client_.lock();
-  if (client && busy()) answer(client->cancellation(*request_), false);
-}
-
 // What failed in which step of which request, and where.
 std::string RestConnection::in_words(std::string_view step, std::string_view what) const {
   const auto client = client_.lock();
@@ -370,7 +360,6 @@ void RestConnection::shut() noexcept {
 // ---------------------------------------------------------------- RestClient::Impl
 
 void RestClient::Impl::submit(Request request) {
-  if (cancelled) return request.callback(cancellation(request));
   if (waiting.size() >= options.max_waiting) {
     request.callback(failure("queue", "GET " + request.target + " at " + url.authority() + ": " +
                                           std::to_string(waiting.size()) +
@@ -379,19 +368,6 @@ void RestClient::Impl::submit(Request request) {
   }
   waiting.push_back(std::move(request));
   pump();
-}
-
-void RestClient::Impl::cancel() {
-  cancelled = true;
-  const std::deque<Request> dropped = std::exchange(waiting, {});
-  watch_waiting();
-  for (const Request& request : dropped) request.callback(cancellation(request));
-  const auto under_way = connections;  // each takes itself out
-  for (const auto& connection : under_way) connection->cancel();
-}
-
-RestResponse RestClient::Impl::cancellation(const Request& request) const {
-  return failure("cancelled", "GET " + request.target + " at " + url.authority() + ": cancelled");
 }
 
 // Closes connections that were idle too long, and hands waiting requests to idle ones, then to new ones.
@@ -493,27 +469,6 @@ void RestClient::get(std::string target, HttpHeaders headers, milliseconds timeo
     }
     impl->submit(std::move(request));
   });
-}
-
-void RestClient::cancel() {
-  impl_->loop.post([weak = std::weak_ptr<Impl>(impl_)] {
-    if (const auto impl = weak.lock()) impl->cancel();
-  });
-}
-
-RestResponse RestClient::get_blocking(std::string target, HttpHeaders headers, milliseconds timeout) {
-  MDP_ASSERT(!impl_->loop.in_loop_thread());
-  // Shared: the answer may come when nobody waits for it any more.
-  const auto promise = std::make_shared<std::promise<RestResponse>>();
-  auto future = promise->get_future();
-  const std::string text = "GET " + target + " at " + impl_->url.authority();
-  get(std::move(target), std::move(headers), timeout,
-      [promise](RestResponse response) { promise->set_value(std::move(response)); });
-  // The request times out by itself; the margin is for a loop that is stopped or stuck.
-  if (future.wait_for(timeout + milliseconds(2'000)) != std::future_status::ready) {
-    return failure("loop", text + ": the REST loop does not run");
-  }
-  return future.get();
 }
 
 }  // namespace mdp::net

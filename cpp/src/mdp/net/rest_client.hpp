@@ -39,7 +39,7 @@ struct RestResponse {
   std::string reason;   // the words beside the status, as received: "Forbidden"
   HttpHeaders headers;  // as received; names in lower case
   std::string error;    // empty, or what failed, naming step, host and port; a 4xx is an answer, not an error
-  // resolve, connect, proxy, tls, write, headers, body, queue, loop or cancelled; empty without error
+  // resolve, connect, proxy, tls, write, headers, body or queue; empty without error
   std::string failed_step;
   std::int64_t recv_ts_ns = 0;  // when the socket handed over the last bytes of the answer
 
@@ -72,12 +72,6 @@ class RestClient {
   // included. `callback` is called exactly once, on the loop thread, unless the client is destroyed before. A
   // request that met a kept-alive connection the server had closed is sent once more on a new one.
   void get(std::string target, HttpHeaders headers, std::chrono::milliseconds timeout, Callback callback);
-
-  // Any thread but the loop's. Blocks until the answer or the time-out.
-  RestResponse get_blocking(std::string target, HttpHeaders headers, std::chrono::milliseconds timeout);
-
-  // Any thread. Every request under way, and every later one, is answered with an error of step cancelled.
-  void cancel();
 
   struct Impl;
 
