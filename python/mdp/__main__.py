@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import threading
@@ -206,6 +207,11 @@ def _summary(settings: Config) -> str:
 
 def main() -> None:
     """Run the command line; errors of mdp end it with exit code 2 and one message."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # symbols may have characters that the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except MdpError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,3 +111,16 @@ def test_half_a_surrogate_pair_from_python_is_no_type_error(tmp_path: Path) -> N
     log.info("event", text="\ud800")
     _core.stop_logging()
     assert [line.split("event ")[1] for line in file.read_text().splitlines()] == ["text=?", 'text=" "']
+
+
+def test_command_prints_symbols_that_the_terminal_has_no_characters_for(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text('venues: [{name: binance, symbols: ["\u5e01\u5b89USDT", "\\ud800"]}]', encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "mdp", "check", str(file)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"binance: 2 symbols (depth, trade, quote): \\u5e01\\u5b89USDT, \\ud800" in done.stdout
