@@ -42,6 +42,7 @@ class Wanted:
     _told: dict[str, str] = field(default_factory=dict)  # likewise, also of what was had since
     _under_way: bool = False
     _due: float = 0.0
+    _step_ms: float = 0.0  # of the waits while the venue does not answer
     _rounds: int = 0  # rare attempts so far
 
     def __post_init__(self) -> None:
@@ -73,11 +74,11 @@ class Wanted:
         `retry_after_s` is the venue's own word (429, 418); -1: it said none.
         """
         backoff = self.section.backoff
-        # 64 steps go beyond any cap, and not beyond what a float holds.
-        step_ms = min(backoff.max_ms, backoff.initial_ms * backoff.multiplier ** min(self.attempts, 64))
+        step_ms = self._step_ms * backoff.multiplier if self.attempts else backoff.initial_ms
+        self._step_ms = min(step_ms, backoff.max_ms)
         self.attempts += 1
         self._missing = dict.fromkeys(self._missing, why)
-        delay = step_ms / 1000 * self.rng.uniform(1.0 - backoff.jitter, 1.0)
+        delay = self._step_ms / 1000 * self.rng.uniform(1.0 - backoff.jitter, 1.0)
         return self._end(now, max(delay, retry_after_s))
 
     def answered(self, now: float) -> float:

@@ -16,6 +16,7 @@ from integration.harness import (
     assert_book_is_true,
     settings,
     wait_for,
+    wait_live,
     write_config,
 )
 from mdp import Provider, Subscriber
@@ -101,8 +102,8 @@ WORDS = {
     "HTML": "found: Wait One moment, caf\ufffd",
     "HTML of a firewall": 'HTTP 403 Forbidden (server \\"cloudflare\\"): Access denied',
     "a refusal in Latin-1": "HTTP 451 Unavailable For Legal Reasons (server",
-    "a redirect": 'location \\"https://elsewhere.test/login\\"): redirects are not followed; if the venue has moved, set '
-    "rest_url",
+    "a redirect": 'location \\"https://elsewhere.test/login\\"): redirects are not followed; if the venue '
+    "has moved, set rest_url",
 }
 """What the log says of each."""
 
@@ -121,3 +122,37 @@ def test_log_tells_what_came_from_where_and_what_to_do(
         assert f"GET https://{at}/fapi/v1/exchangeInfo: " in line, answer
         assert words.format(at=at) in line, answer
         assert "retry_in_ms=" in line, answer
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "raw-deflate"])
+def test_venue_that_compresses_what_nobody_asked_it_to_is_read(
+    sim: SimProcess, start_provider: Callable[..., Provider], segment: str, topology: str, coding: str
+) -> None:
+    sim.fault("rest_coded", venue=BAD, coding=coding, count=0)
+    provider = start_provider(two_venues(sim, segment, topology))
+    assert provider.health().symbols == 2, "the list of instruments was read at once"
+    wait_live(provider)
+    assert_book_is_true(sim, Subscriber(segment).book("ETHUSDT", require_live=True), BAD)
+    assert sim.faults()[0]["fired"] == 2, "the list, and one snapshot"
+
+
+def test_snapshot_that_cannot_be_read_is_fetched_again(
+    sim: SimProcess, start_mdp: Callable[..., Mdp], tmp_path: Path, segment: str, topology: str
+) -> None:
+    answers = ["gzip cut short", "Latin-1", "HTML of a firewall", "a redirect", "garbage"]
+    for answer in answers:
+        arm(sim, count=1, path="depth", **BODIES[answer])
+    process = start_mdp("run", write_config(tmp_path / "config.yaml", two_venues(sim, segment, topology)))
+    process.wait_for_text("book.live symbol=binance-usdm:ETH-USDT-PERP")
+    failed = [line for line in process.stderr.splitlines() if "snapshot.failed" in line]
+    words = [
+        WORDS["gzip cut short"].partition("HTTP")[2],
+        'unreadable snapshot (malformed-frame): {{\\"symbols\\"',
+        WORDS["HTML of a firewall"],
+        "redirects are not followed",
+        "unreadable snapshot (malformed-frame): 2048 bytes that are no text, beginning 00 01 02 03",
+    ]
+    for line, said in zip(failed, words, strict=True):
+        assert said.format() in line
+    model = RingModel(segment)
+    assert_book_is_true(sim, model.subscriber.book("ETHUSDT", require_live=True), BAD)

@@ -62,12 +62,16 @@ def test_venue_that_does_not_answer_is_asked_soon_by_its_backoff() -> None:
     assert venue.unreachable("silence", 2.0) == 0.1
 
 
-def test_backoff_never_overflows_and_has_the_jitter_that_is_configured() -> None:
-    venue = wanted(backoff={"multiplier": 10, "max_ms": 30_000, "jitter": 1.0})
+@pytest.mark.parametrize("multiplier", [1.01, 10.0])
+def test_backoff_reaches_its_cap_and_never_overflows(multiplier: float) -> None:
+    venue = wanted(backoff={"multiplier": multiplier, "max_ms": 30_000})
     for _ in range(2_000):
         venue.begin()
         last = venue.unreachable("silence", 0.0)
     assert last == 30.0
+
+
+def test_backoff_has_the_jitter_that_is_configured() -> None:
     half = wanted(Lowest(), backoff={"initial_ms": 100, "jitter": 0.5})
     half.begin()
     assert half.unreachable("silence", 0.0) == pytest.approx(0.05)
