@@ -35,7 +35,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "a character across the cut of what is shown": {"body": b"x" * 78 + "\u5e01".encode() * 60},
     "garbage": {"body": bytes(range(256)) * 8},
     "nothing": {"body": b""},
-    "HTML": {"body": b"<html><title>Wait</title><p>One moment, caf\xe9</p></html>"},
+    "HTML": {"body": b"<html><title>Wait</title><p>One moment, Malm\xf6</p></html>"},
     "HTML of a firewall": {
         "body": b"<html><h1>Access denied</h1></html>",
         "status": 403,
@@ -99,7 +99,7 @@ WORDS = {
     "a coding that nobody knows": 'Content-Encoding \\"br\\" was not asked for and cannot be read',
     "UTF-8 cut inside a character": 'found: \ufffd{{\\"symbols\\"',
     "nothing": 'wanted a JSON object with an array \\"symbols\\", found: ',
-    "HTML": "found: Wait One moment, caf\ufffd",
+    "HTML": "found: Wait One moment, Malm\ufffd",
     "HTML of a firewall": 'HTTP 403 Forbidden (server \\"cloudflare\\"): Access denied',
     "a refusal in Latin-1": "HTTP 451 Unavailable For Legal Reasons (server",
     "a redirect": 'location \\"https://elsewhere.test/login\\"): redirects are not followed; if the venue '

@@ -313,7 +313,7 @@ def test_snapshot_error_as_html_and_truncated_body():
 
 def test_rest_body_is_sent_byte_for_byte_where_its_path_matches():
     async def scenario(sim):
-        body = b"caf\xe9 \x00"
+        body = b"Malm\xf6 \x00"
         headers = {"Server": "waf", "Content-Type": "text/html"}
         text = base64.b64encode(body).decode()
         await sim.post(kind="rest_body", body=text, status=403, headers=headers, path="exchange*")
