@@ -1,7 +1,6 @@
 // The book engine by itself, for tests and research: a book fed with arrays, and a manager fed with messages.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/string.h>
 
 #include <memory>
 #include <span>
@@ -11,6 +10,7 @@
 #include "bindings.hpp"
 #include "mdp/book/order_book_manager.hpp"
 #include "mdp/core/level_writer.hpp"
+#include "text.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;

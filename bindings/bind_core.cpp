@@ -1,7 +1,5 @@
 // Numbers, enums of the published records, instruments, venues.
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
 #include "bindings.hpp"
@@ -12,6 +10,7 @@
 #include "mdp/shm/decimal.hpp"
 #include "mdp/shm/event.hpp"
 #include "mdp/venue/registry.hpp"
+#include "text.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -125,7 +124,8 @@ void bind_core(nb::module_& module) {
           "Worth of one contract: mantissa at contract_exponent, in base (inverse: in quote); 0 for spot.")
       .def_ro("contract_exponent", &core::Instrument::contract_exponent)
       .def_ro("inverse", &core::Instrument::inverse)
-      .def_ro("expiry_ns", &core::Instrument::expiry_ns, "0: none.");
+      .def_ro("expiry_ns", &core::Instrument::expiry_ns, "0: none.")
+      .def_ro("problem", &core::Instrument::problem, "Why it cannot be subscribed to; empty: it can.");
 }
 
 }  // namespace mdp::bindings

@@ -2,17 +2,14 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
-
-#include <cstring>
 
 #include "bindings.hpp"
 #include "mdp/engine/engine.hpp"
 #include "mdp/net/proxy.hpp"
 #include "mdp/net/url.hpp"
+#include "text.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -172,11 +169,17 @@ void bind_control(nb::module_& module) {
       .def_prop_ro(
           "is_venue_error",
           [](const ControlEvent& self) { return self.parse_status == core::ParseStatus::VenueError; })
-      .def_prop_ro("text", [](const ControlEvent& self) {
-        // The beginning of a frame need not be whole UTF-8.
-        return nb::steal<nb::str>(
-            PyUnicode_DecodeUTF8(self.text, static_cast<Py_ssize_t>(std::strlen(self.text)), "replace"));
-      });
+      .def_prop_ro("text", [](const ControlEvent& self) { return std::string_view(self.text); });
+}
+
+void bind_instruments(nb::module_& module) {
+  using engine::InstrumentList;
+  nb::class_<InstrumentList>(module, "InstrumentList", "What came of asking a venue for its instruments.")
+      .def_ro("venue", &InstrumentList::venue, "Its index.")
+      .def_ro("instruments", &InstrumentList::instruments)
+      .def_ro("error", &InstrumentList::error, "Why there are none, naming the address; empty: there are.")
+      .def_ro("retry_after_s", &InstrumentList::retry_after_s, "-1: none.")
+      .def_ro("used_weight", &InstrumentList::used_weight, "-1: not said.");
 }
 
 void bind_health(nb::module_& module) {
@@ -271,6 +274,7 @@ void bind_engine(nb::module_& module) {
   bind_config(module);
   bind_urls(module);
   bind_control(module);
+  bind_instruments(module);
   bind_health(module);
   const auto unlocked = nb::call_guard<nb::gil_scoped_release>();
   nb::class_<Engine>(
@@ -281,27 +285,34 @@ void bind_engine(nb::module_& module) {
            "Raises\n------\nSegmentError\n    The name is owned by a live publisher, or there is no memory.\n"
            "ConfigError\n    A value out of range.")
       .def("add_venue", &Engine::add_venue, "config"_a, unlocked,
-           "Add a venue before start() and return its index.\n\nRaises\n------\nConfigError\n    Unknown "
+           "Add a venue, before start() or while running, and return its "
+           "index.\n\nRaises\n------\nConfigError\n    Unknown "
            "venue, channel or option it does not offer, bad URL or TLS settings.")
       .def_static("check_venue", &Engine::check_venue, "config"_a,
                   "Raise what add_venue() would, and contact nobody.")
-      .def("fetch_instruments", &Engine::fetch_instruments, "venue"_a, unlocked,
-           "Block for the venue's list of instruments.\n\nRaises\n------\nConnectError\n    What could not "
-           "be reached or read.")
-      .def("cancel_requests", &Engine::cancel_requests, unlocked,
-           "End REST requests under way and refuse later ones: before stop(), for who waits for an answer.")
+      .def("request_instruments", &Engine::request_instruments, "venue"_a, unlocked,
+           "Ask the venue for its list of instruments, in the background.")
+      .def("take_instruments", &Engine::take_instruments, unlocked,
+           "Return what came of such requests since the last call.")
       .def(
           "rest_limits",
           [](const Engine& self, std::size_t venue) {
             const Engine::RestLimits limits = self.rest_limits(venue);
-            return nb::make_tuple(limits.pool, limits.weight_per_minute, limits.snapshot_weight);
+            return nb::make_tuple(limits.pool, limits.weight_per_minute, limits.snapshot_weight,
+                                  limits.instruments_weight);
           },
-          "venue"_a, nb::sig("def rest_limits(self, venue: int) -> tuple[str, int, int]"),
-          "Return the name of the venue's REST budget, its weight a minute (0: no limit) and the weight of "
-          "one "
-          "snapshot. Venues whose budgets have one name share it.")
+          "venue"_a, nb::sig("def rest_limits(self, venue: int) -> tuple[str, int, int, int]"),
+          "Return the name of the venue's REST budget, its weight a minute (0: no limit) and the weights of "
+          "a "
+          "snapshot and of a list of instruments. Venues whose budgets have one name share it.")
       .def("add_symbol", &Engine::add_symbol, "venue"_a, "instrument"_a, unlocked,
-           "Subscribe to an instrument, before start() or while running, and return its symbol_id.")
+           "Add an instrument, before start() or while running, and return its symbol_id. While running, "
+           "subscribe_added() must follow.")
+      .def("subscribe_added", &Engine::subscribe_added, unlocked,
+           "Subscribe to what was added since start() or the last call, in as few requests as the venue "
+           "takes.")
+      .def("subscribe_again", &Engine::subscribe_again, "symbol_id"_a, "channel"_a, unlocked,
+           "Ask once more for a channel of a symbol that the venue has refused (ControlKind.REJECTED).")
       .def("remove_symbol", &Engine::remove_symbol, "symbol_id"_a, unlocked,
            "Leave an instrument's channels and drop its book. False: no such symbol.")
       .def("start", &Engine::start, unlocked, "Start publisher, managers, then lines.")

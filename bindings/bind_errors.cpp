@@ -4,16 +4,17 @@
 
 #include "bindings.hpp"
 #include "mdp/core/error.hpp"
+#include "text.hpp"
 
 namespace nb = nanobind;
 
 namespace mdp::bindings {
 namespace {
 
-// Sets the Python error `mdp.errors.<name>`.
+// Sets the Python error `mdp.errors.<name>`. (PyErr_SetString would decode strictly.)
 void raise(const char* name, const std::exception& error) {
   const nb::object type = nb::module_::import_("mdp.errors").attr(name);
-  PyErr_SetString(type.ptr(), error.what());
+  PyErr_SetObject(type.ptr(), type(std::string_view(error.what())).ptr());
 }
 
 void translate(const std::exception_ptr& pointer, void*) {
@@ -21,11 +22,6 @@ void translate(const std::exception_ptr& pointer, void*) {
     std::rethrow_exception(pointer);
   } catch (const ConfigError& error) {
     raise("ConfigError", error);
-  } catch (const ConnectError& error) {
-    const nb::object type = nb::module_::import_("mdp.errors").attr("ConnectError");
-    const nb::object made = type(error.what());
-    made.attr("retry_after_s") = error.retry_after_s();
-    PyErr_SetObject(type.ptr(), made.ptr());
   } catch (const SegmentError& error) {
     raise("SegmentError", error);
   } catch (const Error& error) {

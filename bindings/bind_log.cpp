@@ -1,9 +1,8 @@
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/string_view.h>
 
 #include "bindings.hpp"
 #include "mdp/engine/log_spdlog.hpp"
+#include "text.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;

@@ -3,8 +3,6 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -21,7 +19,9 @@
 
 #include "bindings.hpp"
 #include "mdp/core/error.hpp"
+#include "mdp/core/text.hpp"
 #include "mdp/shm/shm.hpp"
+#include "text.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -301,9 +301,10 @@ class Reader {
   shm::Book book_;
 };
 
+// The segment may be corrupt or hostile: what it says is not trusted to leave a terminal alone.
 template <std::size_t N>
 std::string text_of(const char (&field)[N]) {
-  return std::string(shm::text(field));
+  return core::printable(shm::text(field), 3 * N);
 }
 
 void bind_events(nb::module_& module) {

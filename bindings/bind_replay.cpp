@@ -1,7 +1,5 @@
 // Replays of recorded sessions (engine/replay.hpp). Blocking calls release the GIL.
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
 #include <string_view>
@@ -10,6 +8,7 @@
 #include "bindings.hpp"
 #include "mdp/engine/replay_survey.hpp"
 #include "mdp/shm/decimal.hpp"
+#include "text.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;

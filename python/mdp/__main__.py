@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import threading
@@ -65,17 +66,23 @@ def _options(
 def run(
     config: Annotated[Path, typer.Argument(help="Configuration file (YAML).")],
     duration: Annotated[
-        Optional[float], typer.Option(min=0, help="Stop after this many seconds.")  # noqa: UP045
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0, help="Stop after this many seconds, whatever could be reached by then."),
     ] = None,
 ) -> None:
-    """Publish the books of a configuration until SIGINT or SIGTERM."""
+    """Publish the books of a configuration until SIGINT or SIGTERM.
+
+    What cannot be reached or is not listed is tried again while the rest runs, unless the configuration says
+    `strict: true`.
+    """
+    over_at = float("inf") if duration is None else time.monotonic() + duration
     settings = load_config(config)
     stop = stop_on_signals()
     _core.start_logging(_core.LogLevel[settings.log.level.upper()], settings.log.file)
     provider = Provider(settings)
     try:
-        provider.start(cancelled=stop.is_set)
-        stop.wait(duration)
+        provider.start(cancelled=lambda: stop.is_set() or time.monotonic() >= over_at)
+        stop.wait(None if duration is None else max(over_at - time.monotonic(), 0.0))
     except MdpError:
         if not stop.is_set():
             raise
@@ -200,6 +207,11 @@ def _summary(settings: Config) -> str:
 
 def main() -> None:
     """Run the command line; errors of mdp end it with exit code 2 and one message."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # symbols may have characters that the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except MdpError as error:

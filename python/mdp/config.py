@@ -215,6 +215,10 @@ class VenueSection(_Section):
     weight. Never delays a sync, and leaves half of the weight unspent."""
     quiet_sync_ms: Annotated[int, Field(ge=0)] = 2_000
     """A symbol without a delta for this long after its line came up is synced from the snapshot alone."""
+    retry_missing_ms: Annotated[int, Field(ge=1)] = 30_000
+    """The first wait before what is configured and cannot be had (a symbol the venue does not list, a stream
+    it refuses, the venue itself with these settings) is tried again; every next wait is twice as long, up to
+    ten minutes. Asking for the list of instruments costs request weight."""
 
     @field_validator("name")
     @classmethod
@@ -252,6 +256,10 @@ class Config(_Section):
     log: LogSection = LogSection()
     metrics: MetricsSection = MetricsSection()
     venues: Annotated[list[VenueSection], Field(min_length=1)]
+    strict: bool = False
+    """Whether the start fails where a venue cannot be used as configured or does not list a symbol, and waits
+    for venues that cannot be reached; nothing is published before. Otherwise that is logged and tried again,
+    and all else runs."""
 
     _origin: Origin | None = None
 

@@ -28,6 +28,9 @@ An editor that knows JSON Schema checks and completes while you type: write `mdp
 a file, and name it in the first line of the YAML: `# yaml-language-server: $schema=mdp.schema.json`."""
 
 
+_TOP_LEVEL = "Top level"
+
+
 @dataclass(frozen=True)
 class Key:
     """One key; `default` is empty where it must be given."""
@@ -40,7 +43,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Section:
-    """A mapping of keys; `path` as errors show it, with ``[]`` for any place in a list."""
+    """A mapping of keys; `path` as errors show it, with ``[]`` for any place in a list; "": the top level."""
 
     path: str
     meaning: str
@@ -62,7 +65,8 @@ def as_markdown() -> str:
     """Return the text of ``docs/configuration.md``."""
     lines = [_INTRODUCTION]
     for section in sections():
-        lines += ["", f"## `{section.path}`", section.meaning, ""]
+        title = f"`{section.path}`" if section.path else _TOP_LEVEL
+        lines += ["", f"## {title}", section.meaning, ""]
         lines += ["| Key | Takes | Default | Meaning |", "|---|---|---|---|"]
         for key in section.keys:
             default = f"`{key.default}`" if key.default else ""
@@ -73,7 +77,7 @@ def as_markdown() -> str:
 def print_table(console: Console) -> None:
     """Print all keys for people."""
     for section in sections():
-        console.print(Text.assemble((section.path, "bold"), f"  {section.meaning}"))
+        console.print(Text.assemble((section.path or _TOP_LEVEL, "bold"), f"  {section.meaning}"))
         table = Table(box=None, padding=(0, 2, 0, 2), show_header=False)
         for key in section.keys:
             state = f"default {key.default}" if key.default else "must be given"

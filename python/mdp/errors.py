@@ -12,15 +12,7 @@ class ConfigError(MdpError):
 
 
 class ConnectError(MdpError):
-    """A venue that could not be reached or gave an unusable answer.
-
-    Attributes
-    ----------
-    retry_after_s : int
-        Seconds the venue wants to be left alone for; -1 where it does not say.
-    """
-
-    retry_after_s: int = -1
+    """A venue that could not be reached, or that gave an answer of no use."""
 
 
 class SegmentError(MdpError):

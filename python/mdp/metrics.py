@@ -115,6 +115,12 @@ def _books(health: Health) -> Iterator[Metric]:
     for state, count in (("live", health.live), ("syncing", health.syncing), ("stale", health.stale)):
         books.add_metric([state], count)
     yield books
+    missing = GaugeMetricFamily(
+        "mdp_missing", "Symbols and streams that are configured and cannot be had", labels=["venue"]
+    )
+    for venue, count in health.missing.items():
+        missing.add_metric([venue], count)
+    yield missing
 
 
 def _lines(health: Health) -> Iterator[Metric]:

@@ -5,15 +5,10 @@ Nothing here is on the message path: the C++ engine moves the data, this thread 
 
 from __future__ import annotations
 
-import difflib
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
-
-import tenacity
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from mdp import _core, log, metrics
 from mdp._core import (
@@ -27,7 +22,7 @@ from mdp._core import (
 )
 from mdp.config import Config, VenueSection
 from mdp.errors import ConfigError, ConnectError, MdpError
-from mdp.snapshots import AuditScheduler, RestBudget, SnapshotScheduler
+from mdp.joining import Joining, Venue, named
 
 _CONTROL_INTERVAL_S = 0.01
 _SILENCE_RENEWAL_S = 600.0
@@ -36,27 +31,11 @@ _SILENCE_RENEWAL_S = 600.0
 @dataclass
 class _Symbol:
     symbol_id: int
-    venue: _Venue
+    venue: Venue
     instrument: Instrument
     synced_once: bool = False
     renew_not_before: float = 0.0
     """Monotonic seconds: the next time a silent book may have its lines made anew."""
-
-
-@dataclass
-class _Venue:
-    section: VenueSection
-    path: tuple[str | int, ...]
-    index: int
-    scheduler: SnapshotScheduler
-    audits: AuditScheduler
-    listed: dict[str, Instrument] | None = None
-    """By the venue's names; None before it has told them."""
-    asked: threading.Event = field(default_factory=threading.Event)
-    """Set once the first request for its instruments was answered or failed."""
-    failure: Exception | None = None
-    """Why there will be no list of instruments."""
-    lister: threading.Thread | None = None
 
 
 def check_venues(config: Config) -> None:
@@ -68,16 +47,8 @@ def check_venues(config: Config) -> None:
         As `Provider.start` would, naming file and line.
     """
     for index, section in enumerate(config.venues):
-        with _named(config, ("venues", index)):
+        with named(config, ("venues", index)):
             _core.Engine.check_venue(_venue_config(section))
-
-
-@contextmanager
-def _named(config: Config, path: tuple[str | int, ...]) -> Iterator[None]:
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(config.where(*path) + str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -88,6 +59,8 @@ class Health:
     live: int
     syncing: int
     stale: int
+    missing: dict[str, int]
+    """By venue, how much of the configuration cannot be had now: see `Provider.missing`."""
     engine: EngineHealth
 
 
@@ -106,14 +79,14 @@ class Provider:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._engine: _core.Engine | None = None
-        self._venues: list[_Venue] = []
-        self._budgets: dict[tuple[str, str | None], RestBudget] = {}  # by pool and address
+        self._joining: Joining | None = None
         self._symbols: dict[int, _Symbol] = {}
         self._stale_since: dict[int, float] = {}  # by symbol_id; monotonic seconds
         self._stop = threading.Event()
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
-        self._started = False
+        self._running = False  # the engine publishes
+        self._failure: Exception | None = None  # what ended the control thread
         self._metrics: metrics.Server | None = None
 
     def __enter__(self) -> Provider:
@@ -126,21 +99,26 @@ class Provider:
     # ---- life ----
 
     def start(self, *, cancelled: Callable[[], bool] = lambda: False) -> None:
-        """Create the segment, list the venues' instruments, subscribe and begin to publish.
+        """Create the segment, ask the venues for their instruments, subscribe and begin to publish.
 
-        Keeps retrying while no venue can be reached, until `cancelled`, asked from any thread, returns true
-        or `stop` is called. A venue that cannot be reached while another can joins later; what it does not
-        list is logged then, for the others run already.
+        Returns when every venue was asked once. What of the configuration cannot be had then (a venue that is
+        not reached or not understood, a symbol it does not list) is logged, in `missing`, and tried again for
+        as long as the provider runs; nothing else waits for it. `cancelled`, asked from this thread, ends the
+        wait when it returns true.
+
+        With `strict: true` in the configuration nothing is published before all of it can be had.
 
         Raises
         ------
         ConfigError
-            A setting that cannot work, or a symbol the venue does not list. Nothing is left behind.
+            A setting that cannot work: a core that does not exist, a port in use. With `strict` also what a
+            venue refuses or does not list. Nothing is left behind.
         SegmentError
             The segment's name is owned by a live publisher.
         ConnectError
-            Given up while waiting for a venue, because of `cancelled`.
+            With `strict`: a venue was still not reached when `cancelled` or `stop` ended the wait.
         """
+        strict = self._config.strict
         try:
             self._engine = _core.Engine(_engine_config(self._config))
             log.info(
@@ -150,30 +128,22 @@ class Provider:
                 idle=self._engine.idle.name.lower(),
                 queue=_core.SPSC_QUEUE,
             )
-            for index, section in enumerate(self._config.venues):
-                self._add_venue(section, ("venues", index))
-            self._wait_for_a_venue(cancelled)
-            with self._lock:
-                for venue in self._venues:
-                    if venue.listed is not None:
-                        self._subscribe_all(venue)
-                self._engine.start()
-                self._started = True
+            self._joining = Joining(self._config, self._engine, _venue_config, self._on_joined)
+            if not strict:
+                self._publish()
+            self._thread = threading.Thread(target=self._run, name="mdp-control", daemon=True)
+            self._thread.start()
             self._serve_metrics()
+            self._wait_for_venues(cancelled)
+            if strict:
+                self._publish()
         except BaseException:
             self.stop()
             raise
-        self._thread = threading.Thread(target=self._run, name="mdp-control", daemon=True)
-        self._thread.start()
 
     def stop(self) -> None:
         """Stop intake, drain, mark the segment stopped, disconnect, unlink. May be called more than once."""
         self._stop.set()
-        if self._engine is not None:
-            self._engine.cancel_requests()
-        for venue in self._venues:
-            if venue.lister is not None:
-                venue.lister.join()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
             self._thread = None
@@ -197,16 +167,15 @@ class Provider:
         Raises
         ------
         ConfigError
-            The provider has no such venue, the venue does not list the symbol, or it is subscribed already.
+            The provider has no such venue, the venue does not list the symbol or says of it what makes no
+            sense, or it is subscribed already.
         ConnectError
             The venue could not be reached so far.
+        SegmentError
+            The segment has no room for it.
         """
         with self._lock:
-            for candidate in self._venues:
-                if candidate.section.name == venue:
-                    return self._subscribe(candidate, symbol, (venue,))
-        known = ", ".join(candidate.section.name for candidate in self._venues)
-        raise ConfigError(f"no venue {venue!r} in this provider; it has: {known}")
+            return self._started_joining().subscribe(venue, symbol)
 
     def unsubscribe(self, symbol_id: int) -> bool:
         """Remove a symbol while running; False if there is no such symbol."""
@@ -217,6 +186,7 @@ class Provider:
             self._stale_since.pop(symbol_id, None)
             symbol.venue.scheduler.forget(symbol_id)
             symbol.venue.audits.forget(symbol_id)
+            symbol.venue.symbols.pop(symbol.instrument.venue_symbol, None)
             return self._engine.remove_symbol(symbol_id)
 
     def resync(self, symbol_id: int) -> None:
@@ -249,8 +219,21 @@ class Provider:
             live=states.count(BookState.LIVE),
             syncing=states.count(BookState.SYNCING),
             stale=states.count(BookState.STALE),
+            missing={venue: len(missing) for venue, missing in self.missing().items()},
             engine=self._running_engine().health(),
         )
+
+    def missing(self) -> dict[str, dict[str, str]]:
+        """Return what the configuration wants and cannot have now, and why.
+
+        Returns
+        -------
+        dict
+            By venue, then by symbol, or ``symbol channel`` where the venue refuses one stream of it alone.
+        """
+        joining = self._started_joining()
+        with self._lock:
+            return joining.missing()
 
     # ---- set-up ----
 
@@ -272,154 +255,71 @@ class Provider:
             ) from error
         log.info("metrics.serve", host=self._metrics.host, port=self._metrics.port)
 
-    def _add_venue(self, section: VenueSection, path: tuple[str | int, ...]) -> None:
-        engine = self._running_engine()
-        with _named(self._config, path):
-            index = engine.add_venue(_venue_config(section))
-        pool, weight_per_minute, weight = engine.rest_limits(index)
-        # Counted by address: the venue's own and a stand-in at another one have nothing to share.
-        key = (pool, urlsplit(section.rest_url).hostname)
-        budget = self._budgets.setdefault(key, RestBudget(weight_per_minute))
-        scheduler = SnapshotScheduler(budget, weight, lost_after_s=2 * section.rest_timeout_ms / 1000 + 1)
-        audits = AuditScheduler(scheduler, section.rest_audit_s)
-        self._venues.append(_Venue(section, path, index, scheduler, audits))
+    def _started_joining(self) -> Joining:
+        if self._joining is None:
+            raise MdpError("the provider was not started; call start() first")
+        return self._joining
 
-    def _wait_for_a_venue(self, cancelled: Callable[[], bool]) -> None:
-        """Ask every venue for its instruments, and return when all were asked and one has answered."""
-        for venue in self._venues:
-            venue.lister = threading.Thread(
-                target=self._join, args=(venue, cancelled), name=f"mdp-list-{venue.index}", daemon=True
-            )
-            venue.lister.start()
-        while True:
-            if cancelled() or self._stop.is_set():
-                self._running_engine().cancel_requests()
-            for venue in self._venues:
-                if venue.failure is not None:
-                    raise venue.failure
-            asked = all(venue.asked.is_set() for venue in self._venues)
-            if asked and any(venue.listed is not None for venue in self._venues):
-                return
-            time.sleep(_CONTROL_INTERVAL_S)
-
-    def _join(self, venue: _Venue, cancelled: Callable[[], bool]) -> None:
-        """List a venue's instruments, on a thread of its own, and subscribe where the others run already."""
-        try:
-            listed = self._list_instruments(venue, cancelled)
-        except ConnectError as error:  # given up, as cancelled() or stop() asked
-            venue.failure = error
-        except Exception as error:
-            venue.failure = error
-            if self._started:
-                log.error("venue.failed", venue=venue.section.name, error=error)
-        else:
-            with self._lock:
-                venue.listed = listed
-                if self._started and not self._stop.is_set():
-                    self._subscribe_all(venue)
-        finally:
-            venue.asked.set()
-
-    def _subscribe_all(self, venue: _Venue) -> None:
-        for index, name in enumerate(venue.section.symbols):
-            try:
-                self._subscribe(venue, name, (*venue.path, "symbols", index))
-            except ConfigError as error:
-                if not self._started:
-                    raise
-                log.error("symbol.refused", venue=venue.section.name, symbol=name, error=error)
-
-    def _list_instruments(self, venue: _Venue, cancelled: Callable[[], bool]) -> dict[str, Instrument]:
-        backoff = venue.section.backoff
-        own_wait = tenacity.wait_exponential(
-            multiplier=backoff.initial_ms / 1000, max=backoff.max_ms / 1000, exp_base=backoff.multiplier
-        ) + tenacity.wait_random(0, backoff.jitter * backoff.initial_ms / 1000)
-
-        def delay(state: tenacity.RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
-            retry_after_s = error.retry_after_s if isinstance(error, ConnectError) else -1
-            if retry_after_s > 0:  # for whatever else is asked of the venues of the pool, too
-                venue.scheduler.budget.pause(time.monotonic() + retry_after_s)
-            return max(own_wait(state), retry_after_s)
-
-        def given_up(_: tenacity.RetryCallState) -> bool:
-            return cancelled() or self._stop.is_set()
-
-        def wait(seconds: float) -> None:
-            deadline = time.monotonic() + seconds
-            while time.monotonic() < deadline and not cancelled() and not self._stop.wait(0.05):
-                pass
-
-        def tell(state: tenacity.RetryCallState) -> None:
-            failure = state.outcome.exception() if state.outcome else None
-            seconds = state.next_action.sleep if state.next_action else 0.0
-            log.warning(
-                "venue.unreachable",
-                venue=venue.section.name,
-                attempt=state.attempt_number,
-                retry_in_ms=round(seconds * 1000),
-                error=failure,
-            )
-            venue.asked.set()
-
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(ConnectError),
-            wait=delay,
-            stop=given_up,
-            sleep=wait,
-            before_sleep=tell,
-            reraise=True,
-        )
-        instruments = retrying(self._running_engine().fetch_instruments, venue.index)
-        log.info("venue.instruments", venue=venue.section.name, count=len(instruments))
-        return {instrument.venue_symbol: instrument for instrument in instruments}
-
-    def _subscribe(self, venue: _Venue, name: str, path: tuple[str | int, ...]) -> int:
-        if venue.listed is None:
-            raise ConnectError(f"{venue.section.name} could not be reached yet; its symbols are not known")
-        instrument = venue.listed.get(name)
-        if instrument is None:
-            close = difflib.get_close_matches(name.upper(), venue.listed, n=3)
-            hint = f"; did you mean {' or '.join(close)}?" if close else ""
-            raise ConfigError(
-                f"{self._config.where(*path)}{venue.section.name} does not list {name!r}{hint} "
-                f"({len(venue.listed)} symbols are listed)"
-            )
-        if instrument.status != "TRADING":
-            log.warning("symbol.not_trading", symbol=instrument.canonical_symbol, status=instrument.status)
+    def _publish(self) -> None:
         with self._lock:
-            symbol_id = self._running_engine().add_symbol(venue.index, instrument)
-            self._symbols[symbol_id] = _Symbol(symbol_id, venue, instrument)
-            venue.audits.add(symbol_id)
-        return symbol_id
+            self._running_engine().start()
+            self._started_joining().strict = False  # from now on the rest runs
+            self._running = True
+
+    def _wait_for_venues(self, cancelled: Callable[[], bool]) -> None:
+        """Return when every venue was asked once; with `strict`, when all there is to be had is there."""
+        joining, strict = self._started_joining(), self._config.strict
+        while not (cancelled() or self._stop.is_set()):
+            if self._failure is not None:
+                raise self._failure
+            with self._lock:
+                if joining.asked and not (strict and any(joining.missing().values())):
+                    return
+            time.sleep(_CONTROL_INTERVAL_S)
+        if strict:
+            why = "; ".join(sorted({why for venue in self.missing().values() for why in venue.values()}))
+            raise ConnectError(f"given up while waiting for what is configured: {why}")
+
+    def _on_joined(self, venue: Venue, symbol_id: int, instrument: Instrument) -> None:
+        self._symbols[symbol_id] = _Symbol(symbol_id, venue, instrument)
 
     # ---- control thread ----
 
     def _run(self) -> None:
+        try:
+            while not self._stop.wait(_CONTROL_INTERVAL_S):
+                now = time.monotonic()
+                with self._lock:
+                    self._started_joining().tend(now)
+                    if self._running:
+                        self._tend_books(now)
+        except Exception as error:
+            self._failure = error
+            if self._running or not isinstance(error, MdpError):
+                raise  # nobody waits for it in start()
+
+    def _tend_books(self, now: float) -> None:
         engine = self._running_engine()
 
         def syncing(symbol_id: int) -> bool:
             return engine.symbol_health(symbol_id).state == BookState.SYNCING
 
-        while not self._stop.wait(_CONTROL_INTERVAL_S):
-            now = time.monotonic()
-            with self._lock:
-                for event in engine.take_control_events():
-                    self._handle(event, now)
-                for symbol_id in engine.take_snapshots_wanted():
-                    if symbol := self._symbols.get(symbol_id):
-                        symbol.venue.scheduler.want(symbol_id)
-                for venue in self._venues:
-                    self._wake_quiet_symbols(engine, venue, now)
-                    for symbol_id in venue.scheduler.take(now, syncing):
-                        engine.fetch_snapshot(symbol_id)
-                    if (audited := venue.audits.take(now, self._is_live)) is not None:
-                        engine.audit(audited)
+        for event in engine.take_control_events():
+            self._handle(event, now)
+        for symbol_id in engine.take_snapshots_wanted():
+            if symbol := self._symbols.get(symbol_id):
+                symbol.venue.scheduler.want(symbol_id)
+        for venue in self._started_joining().venues:
+            self._wake_quiet_symbols(engine, venue, now)
+            for symbol_id in venue.scheduler.take(now, syncing):
+                engine.fetch_snapshot(symbol_id)
+            if (audited := venue.audits.take(now, self._is_live)) is not None:
+                engine.audit(audited)
 
     def _is_live(self, symbol_id: int) -> bool:
         return self._running_engine().symbol_health(symbol_id).state == BookState.LIVE
 
-    def _wake_quiet_symbols(self, engine: _core.Engine, venue: _Venue, now: float) -> None:
+    def _wake_quiet_symbols(self, engine: _core.Engine, venue: Venue, now: float) -> None:
         """Let books that wait in vain for a first delta sync from the snapshot alone.
 
         Not sooner after their line came up than their subscription takes, or deltas would be missed.
@@ -446,7 +346,7 @@ class Provider:
             name = "venue.refused" if event.is_venue_error else "venue.ack"
             told(name, line=event.line, request=event.request_id, code=event.code, text=event.text)
         elif event.kind == ControlKind.REJECTED:
-            self._on_rejected(event)
+            self._on_rejected(event, now)
         elif event.kind == ControlKind.AUDIT_MISMATCH:
             self._on_audit_mismatch(event)
         else:
@@ -499,12 +399,17 @@ class Provider:
         if event.text:
             log.warning("audit.failed", symbol=symbol.instrument.canonical_symbol, error=event.text)
 
-    def _on_rejected(self, event: ControlEvent) -> None:
+    def _on_rejected(self, event: ControlEvent, now: float) -> None:
         symbol = self._symbols.get(event.symbol_id)
-        log.error(
+        channel = event.channel.name.lower()
+        news = symbol is None or self._started_joining().reject(
+            symbol.venue, symbol.instrument.venue_symbol, event, now
+        )
+        told = log.error if news else log.debug
+        told(
             "symbol.rejected",
             symbol=symbol.instrument.canonical_symbol if symbol else event.symbol_id,
-            channel=event.channel.name.lower(),
+            channel=channel,
             line=event.line,
             code=event.code,
             text=event.text,

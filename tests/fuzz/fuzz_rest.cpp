@@ -17,7 +17,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (status == core::ParseStatus::Ok) MDP_FUZZ_CHECK(fuzz::same(sink.messages, other.messages));
     if (const auto listed = venue->parse_instruments(body.text())) {
       for (const core::Instrument& found : *listed) {
-        MDP_FUZZ_CHECK(!found.venue_symbol.empty() && !found.canonical_symbol.empty());
+        MDP_FUZZ_CHECK(!found.venue_symbol.empty());
+        if (!found.problem.empty()) continue;
+        MDP_FUZZ_CHECK(!found.canonical_symbol.empty());
         MDP_FUZZ_CHECK(found.price_exponent >= core::kMinExponent &&
                        found.price_exponent <= core::kMaxExponent);
         MDP_FUZZ_CHECK(found.quantity_exponent >= core::kMinExponent &&

@@ -29,7 +29,7 @@ def test_scrape_tells_books_lines_and_counters(
 ) -> None:
     sim = start_sim(symbols=["BTCUSDT", "ETHUSDT"], seed=4, rate=100)
     port = free_port()
-    provider = provider_for(sim, over={"metrics": {"port": port}})
+    provider = provider_for(sim, symbols=["BTCUSDT", "ETHUSDT", "NOSUCH"], over={"metrics": {"port": port}})
     wait_live(provider)
     wait_for(lambda: provider.health().engine.updates > 10, "updates")
     before = provider.health().engine
@@ -37,6 +37,7 @@ def test_scrape_tells_books_lines_and_counters(
     after = provider.health().engine
     assert seen['mdp_books{state="live"}'] == 2
     assert seen['mdp_books{state="stale"}'] == 0
+    assert seen['mdp_missing{venue="binance"}'] == 1
     assert before.events <= seen["mdp_events_total"] <= after.events
     assert before.updates <= seen["mdp_updates_total"] <= after.updates
     assert seen['mdp_line_up{line="0",venue="binance"}'] == 1

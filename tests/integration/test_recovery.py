@@ -47,7 +47,7 @@ def _no_old_faults(sim: SimProcess, leak_check: None) -> None:
 def watch(sim: SimProcess, provider_for: Callable[..., Provider], segment: str) -> Callable[..., Watched]:
     # Snapshots of this size cost little: all tests here share the address's weight of a minute.
     def start(**venue: Any) -> Watched:
-        return Watched(sim, provider_for(sim, snapshot_depth=100, **venue), segment, rate=RATE)
+        return Watched(sim, provider_for(sim, **{"snapshot_depth": 100, **venue}), segment, rate=RATE)
 
     return start
 
@@ -107,7 +107,7 @@ def test_lost_trade_or_quote_is_no_gap_of_the_book(watch: Callable[..., Watched]
 
 
 def test_huge_delta_is_published_whole(watch: Callable[..., Watched]) -> None:
-    watched = watch()
+    watched = watch(snapshot_depth=5000)  # or most of them would be beyond what is known
     watched.arm("oversized", symbol=STRUCK, levels=6000)
     book = watched.model.book(STRUCK)
     watched.model.advance(lambda: book.largest_update > 3000, "thousands of levels in one update")

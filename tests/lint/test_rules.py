@@ -29,6 +29,7 @@ INCLUDES = "include_direction"
 rules = load_rules()
 RULES = [
     rules.include_direction,
+    rules.strings_cross_leniently,
     rules.venue_isolation,
     rules.shm_is_alone,
     rules.registry_numbers,
@@ -88,9 +89,16 @@ def test_faultless_tree_passes(tree: Path, rule) -> None:
         (INCLUDES, SRC + "engine/a.cpp", "  # include <openssl/ssl.h>\n", "home of OpenSSL"),
         (INCLUDES, SRC + "book/a.cpp", "#include <simdjson.h>\n", "home of simdjson"),
         (INCLUDES, SRC + "core/a.cpp", "#include <spdlog/spdlog.h>\n", "home of spdlog"),
+        (INCLUDES, SRC + "engine/a.cpp", "#include <zlib.h>\n", "home of ZLIB"),
         (INCLUDES, SRC + "engine/a.cpp", "#include <nanobind/nanobind.h>\n", "home of nanobind"),
         (INCLUDES, SRC + "publish/a.hpp", "#include <rigtorp/SPSCQueue.h>\n", "home of SPSCQueue"),
         (INCLUDES, SRC + "extra/a.hpp", "", "no mdp_library() line"),
+        (
+            "strings_cross_leniently",
+            "bindings/a.cpp",
+            "#include <nanobind/stl/string.h>\n",
+            "decodes strictly; include text.hpp",
+        ),
         (
             "venue_isolation",
             SRC + "venue/okx/a.cpp",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = {"boost", "openssl", "simdjson", "spdlog", "spscqueue", "gtest", "benchmark"}
+NAMES = {"boost", "openssl", "simdjson", "spdlog", "spscqueue", "zlib", "gtest", "benchmark"}
 
 
 def requirements() -> dict[str, str]:

@@ -17,7 +17,7 @@ from rich.console import Console
 
 ROOT = Path(__file__).parents[2]
 BY_PATH = {section.path: section for section in config_keys.sections()}
-KEYS = {f"{path}.{key.name}": key for path, section in BY_PATH.items() for key in section.keys}
+KEYS = {f"{path}.{key.name}".lstrip("."): key for path, section in BY_PATH.items() for key in section.keys}
 
 
 def test_document_is_what_the_command_prints(
@@ -38,6 +38,7 @@ def test_every_key_says_what_it_means(name: str) -> None:
 
 def test_sections_are_explained_and_hold_every_key_there_is() -> None:
     assert list(BY_PATH) == [
+        "",
         "segment",
         "engine",
         "engine.cores",
@@ -49,7 +50,9 @@ def test_sections_are_explained_and_hold_every_key_there_is() -> None:
         "venues[].backoff",
     ]
     assert all(section.meaning for section in BY_PATH.values())
-    assert len(KEYS) == sum(count_leaves(model) for model in models())
+    assert len(KEYS) == 1 + sum(count_leaves(model) for model in models()), (
+        "the one of the top level is strict"
+    )
 
 
 def models() -> set[type]:
@@ -65,6 +68,7 @@ def count_leaves(model: type) -> int:
 @pytest.mark.parametrize(
     ("name", "takes", "default"),
     [
+        ("strict", "true or false", "false"),
         ("segment.ring", "size", "64MiB"),
         ("segment.mode", "text", "0640"),
         ("engine.topology", "auto, pipelined or fused", "auto"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import socket
+import zlib
 
 import aiohttp
 import pytest
@@ -305,6 +307,40 @@ def test_snapshot_error_as_html_and_truncated_body():
         assert status == 200
         with pytest.raises(json.JSONDecodeError):
             json.loads(body)
+
+    run(scenario)
+
+
+def test_rest_body_is_sent_byte_for_byte_where_its_path_matches():
+    async def scenario(sim):
+        body = b"Malm\xf6 \x00"
+        headers = {"Server": "waf", "Content-Type": "text/html"}
+        text = base64.b64encode(body).decode()
+        await sim.post(kind="rest_body", body=text, status=403, headers=headers, path="exchange*")
+        assert (await sim.depth())[0] == 200
+        async with sim.session.get(f"{sim.server.rest_url}/api/v3/exchangeInfo") as answer:
+            assert answer.status == 403 and await answer.read() == body
+            assert {name: answer.headers[name] for name in headers} == headers
+        assert (await sim.get("/api/v3/exchangeInfo"))[0] == 200, "it struck once"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("coding", "window"), [("gzip", 31), ("deflate", 15), ("raw-deflate", -15)])
+def test_rest_coded_is_the_true_answer_compressed(coding, window):
+    async def scenario(sim):
+        truth = await sim.snapshot()
+        await sim.post(kind="rest_coded", coding=coding, count=2, path="depth")
+        await sim.post(kind="rest_coded", coding=coding, named=False, cut=3, path="depth")
+        url = f"{sim.server.rest_url}/api/v3/depth?symbol=BTCUSDT&limit=5000"
+        async with sim.session.get(url) as answer:  # which aiohttp decodes
+            assert answer.headers["Content-Encoding"] == coding.removeprefix("raw-")
+            assert await answer.json() == truth
+        async with sim.session.get(url, auto_decompress=False) as answer:
+            whole = await answer.read()
+            assert json.loads(zlib.decompress(whole, window)) == truth
+        async with sim.session.get(url) as answer:
+            assert "Content-Encoding" not in answer.headers and await answer.read() == whole[:-3]
 
     run(scenario)
 

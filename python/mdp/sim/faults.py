@@ -127,6 +127,17 @@ FAULT_KINDS: dict[str, FaultKind] = {
     "rest_error": FaultKind(
         REST, "an HTTP error to any REST request", {"status": 503, "retry_after": 0, "html": False}
     ),
+    "rest_body": FaultKind(
+        REST,
+        "these bytes (base64) are the answer to any REST request whose last name in the path matches",
+        {"body": "", "status": 200, "headers": {}, "path": "*"},
+    ),
+    "rest_coded": FaultKind(
+        REST,
+        "the true answer, compressed though nobody asked: gzip, deflate (zlib) or raw-deflate; named: with "
+        "the header that says so; cut: so many bytes are missing at the end",
+        {"coding": "gzip", "named": True, "cut": 0, "path": "*"},
+    ),
     "snapshot_stale": FaultKind(SNAPSHOT, "the snapshot is that of some updates ago", {"updates": 1000}),
     "snapshot_mislabeled": FaultKind(
         SNAPSHOT, "the levels of some updates ago, under the update id of now", {"updates": 1000}
@@ -151,6 +162,7 @@ _CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("disconnect", "mode"): ("reset", "abort", "close"),
     ("half_open", "mode"): ("mute", "deaf"),
     ("tls_certificate", "flavour"): TLS_FLAVOURS,
+    ("rest_coded", "coding"): ("gzip", "deflate", "raw-deflate"),
 }
 ANY_LINE = -1
 _SELECTORS: dict[str, Any] = {
@@ -504,9 +516,10 @@ class FaultTable:
             if fnmatchcase(symbol, fault.symbol) and fnmatchcase(venue, fault.venue) and fault.strike()
         ]
 
-    def first(self, scope: str, venue: str) -> Fault | None:
+    def first(self, scope: str, venue: str, path: str = "") -> Fault | None:
         """Return the one fault that strikes this request, handshake or accepted socket, if any."""
         for fault in self.armed(scope):
-            if fnmatchcase(venue, fault.venue) and fault.strike():
+            meant = fnmatchcase(venue, fault.venue) and fnmatchcase(path, fault.params.get("path", "*"))
+            if meant and fault.strike():
                 return fault
         return None

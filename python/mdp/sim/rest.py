@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import time
+import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -27,6 +29,7 @@ _UNKNOWN_TOLD = 100
 _GZIP_FROM_BYTES = 256
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def error_response(
@@ -52,6 +55,27 @@ def failure(fault: fl.Fault) -> web.Response:
     if status == 429:
         return error_response(status, -1003, "Too much request weight used.", headers)
     return error_response(status, -1000, "An unknown error occurred while processing the request.", headers)
+
+
+async def struck(fault: fl.Fault, handler: Answer, request: web.Request) -> web.Response:
+    """Return the answer to a request that a fault on REST has struck."""
+    params = fault.params
+    if fault.kind == "rest_body":
+        return web.Response(
+            body=base64.b64decode(params["body"]), status=params["status"], headers=params["headers"]
+        )
+    if fault.kind == "rest_coded":
+        response = await handler(request)
+        window = {"gzip": 31, "deflate": 15, "raw-deflate": -15}[params["coding"]]
+        coder = zlib.compressobj(wbits=window)
+        body = coder.compress((response.text or "").encode()) + coder.flush()
+        headers = {"Content-Encoding": params["coding"].removeprefix("raw-")} if params["named"] else {}
+        return web.Response(
+            body=body[: len(body) - params["cut"]],
+            status=response.status,
+            headers={"Content-Type": "application/json", **headers},
+        )
+    return failure(fault)
 
 
 def _json(text: str) -> web.Response:
@@ -143,9 +167,7 @@ class Rest:
         """What answers every other path and method, as the venue does; the log says each once."""
         return self._charged(0, self._unknown_route)
 
-    def _charged(
-        self, weight: int | Weight, handler: Callable[[web.Request], Awaitable[web.Response]]
-    ) -> Handler:
+    def _charged(self, weight: int | Weight, handler: Answer) -> Handler:
         """Wrap a handler with weight ledger, error form, and what every answer has."""
 
         async def wrapped(request: web.Request) -> web.Response:
@@ -161,8 +183,8 @@ class Rest:
                 response = error_response(refusal.status, -1003, refusal.message, headers)
             else:
                 try:
-                    fault = self._faults.first(fl.REST, self._family.name)
-                    response = failure(fault) if fault else await handler(request)
+                    fault = self._faults.first(fl.REST, self._family.name, request.path.rpartition("/")[2])
+                    response = await struck(fault, handler, request) if fault else await handler(request)
                 except RestError as error:
                     response = error_response(error.status, error.code, error.message)
             if response.status in (418, 429):

@@ -168,12 +168,24 @@ VenueConfig venue_config(const FakeVenue& venue) {
   return config;
 }
 
+// What the venue answers when it is asked for its instruments.
+InstrumentList listed_by(Engine& engine, std::size_t venue) {
+  engine.request_instruments(venue);
+  std::vector<InstrumentList> lists;
+  EXPECT_TRUE(eventually([&] {
+    lists = engine.take_instruments();
+    return !lists.empty();
+  }));
+  EXPECT_EQ(lists.at(0).venue, venue);
+  return lists.at(0);
+}
+
 // An engine on the fake venue, with the little that control does of Provider's work.
 class Road {
  public:
   Road(FakeVenue& fake_venue, Topology topology) : venue(fake_venue), engine(engine_config(topology)) {
     engine.add_venue(venue_config(venue));
-    listed = engine.fetch_instruments(0);
+    listed = listed_by(engine, 0).instruments;
     EXPECT_EQ(subscriber.open(engine.segment_name(), shm::Start::Oldest), shm::AttachStatus::Ok);
   }
   ~Road() { venue.finish(); }
@@ -343,6 +355,7 @@ TEST_P(EngineRoad, SymbolsComeAndGoWhileRunning) {
   ASSERT_TRUE(road.live(btc));
   const core::SymbolId eth = road.engine.add_symbol(0, road.listed[1]);
   EXPECT_THROW(road.engine.add_symbol(0, road.listed[1]), ConfigError);
+  road.engine.subscribe_added();
   venue.push(delta("ETHUSDT", 9, 11, "[]", "[]"));
   ASSERT_TRUE(road.live(eth));
   EXPECT_TRUE(road.engine.remove_symbol(btc));
@@ -354,6 +367,69 @@ TEST_P(EngineRoad, SymbolsComeAndGoWhileRunning) {
   EXPECT_EQ(road.engine.symbol_health(eth).state, shm::BookState::Live);
   shm::InstrumentEntry entry;
   EXPECT_FALSE(road.subscriber.find("BTCUSDT", entry));
+}
+
+TEST_P(EngineRoad, AVenueJoinsWhileOthersRun) {
+  FakeVenue first, second;
+  Road road(first, GetParam());
+  const core::SymbolId btc = road.engine.add_symbol(0, road.listed[0]);
+  road.engine.start();
+  first.push(delta("BTCUSDT", 9, 11, "[]", "[]"));
+  ASSERT_TRUE(road.live(btc));
+  VenueConfig late = venue_config(second);
+  EXPECT_THROW(road.engine.add_venue([&] {
+    VenueConfig wrong = late;
+    wrong.channels = {core::Channel::Liquidation};
+    return wrong;
+  }()),
+               ConfigError);
+  ASSERT_EQ(road.engine.add_venue(late), 1u) << "one that was refused has no number";
+  const core::SymbolId eth = road.engine.add_symbol(1, listed_by(road.engine, 1).instruments.at(1));
+  EXPECT_EQ(second.connections(), 0) << "nothing is subscribed to one by one";
+  road.engine.subscribe_added();
+  second.push(delta("ETHUSDT", 9, 11, "[]", "[]"));
+  ASSERT_TRUE(road.live(eth));
+  EXPECT_EQ(road.engine.symbol_health(btc).state, shm::BookState::Live);
+  second.finish();
+}
+
+TEST_P(EngineRoad, SymbolsAddedTogetherAreOneRequest) {
+  FakeVenue venue;
+  Road road(venue, GetParam());
+  road.engine.start();
+  for (const core::Instrument& instrument : road.listed) road.engine.add_symbol(0, instrument);
+  road.engine.subscribe_added();
+  ASSERT_TRUE(road.until([&] { return !venue.subscription().empty(); }));
+  EXPECT_NE(venue.subscription().find("btcusdt@depth"), std::string::npos) << venue.subscription();
+  EXPECT_NE(venue.subscription().find("ethusdt@depth"), std::string::npos) << venue.subscription();
+}
+
+TEST_P(EngineRoad, ASymbolRemovedBeforeAnybodyWasToldOfItIsNeverAskedFor) {
+  FakeVenue venue;
+  Road road(venue, GetParam());
+  road.engine.start();
+  const core::SymbolId btc = road.engine.add_symbol(0, road.listed[0]);
+  road.engine.add_symbol(0, road.listed[1]);
+  EXPECT_TRUE(road.engine.remove_symbol(btc));
+  road.engine.subscribe_added();
+  ASSERT_TRUE(road.until([&] { return !venue.subscription().empty(); }));
+  EXPECT_EQ(venue.subscription().find("btcusdt"), std::string::npos) << venue.subscription();
+}
+
+TEST_P(EngineRoad, AnInstrumentThatMakesNoSenseIsRefusedWithTheReason) {
+  FakeVenue venue;
+  Road road(venue, GetParam());
+  core::Instrument senseless = road.listed[0];
+  senseless.problem = "tickSize is not a number: \"\x1B[2J\"";
+  try {
+    road.engine.add_symbol(0, senseless);
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_STREQ(
+        error.what(),
+        "binance lists BTCUSDT, but what it says of it cannot be used: tickSize is not a number: \" [2J\"");
+  }
+  EXPECT_EQ(road.engine.add_symbol(0, road.listed[0]), 0u) << "a refused one takes no id";
 }
 
 TEST_P(EngineRoad, VenueErrorReachesControlInTheVenuesWords) {
@@ -468,7 +544,7 @@ TEST(Engine, CoreThatDoesNotExistIsAnErrorAndLeavesNothingBehind) {
       FakeVenue venue;
       Engine engine(config);
       engine.add_venue(venue_config(venue));
-      engine.add_symbol(0, engine.fetch_instruments(0).at(0));
+      engine.add_symbol(0, listed_by(engine, 0).instruments.at(0));
       EXPECT_THROW(engine.start(), ConfigError);
     }
     shm::Subscriber subscriber;
@@ -483,14 +559,10 @@ TEST(Engine, UnreachableVenueIsNamedWithStepAndAddress) {
   config.ws_url = "wss://localhost:1";
   config.rest_url = "https://localhost:1";
   engine.add_venue(config);
-  try {
-    engine.fetch_instruments(0);
-    FAIL() << "somebody listens on port 1";
-  } catch (const ConnectError& error) {
-    const std::string what = error.what();
-    EXPECT_NE(what.find("localhost:1"), std::string::npos) << what;
-    EXPECT_NE(what.find("exchangeInfo"), std::string::npos) << what;
-  }
+  const InstrumentList none = listed_by(engine, 0);
+  EXPECT_TRUE(none.instruments.empty());
+  EXPECT_NE(none.error.find("localhost:1"), std::string::npos) << none.error;
+  EXPECT_NE(none.error.find("exchangeInfo"), std::string::npos) << none.error;
 }
 
 TEST(Engine, UnknownVenueAndBadUrlAreRefused) {

@@ -170,7 +170,7 @@ TEST(ConnectorDials, RefusedUpgradeShowsStatusAndBody) {
   line.start();
   ASSERT_TRUE(eventually([&] { return line.went_down(LineReason::UpgradeFailed); }));
   const std::string detail = line.find_down(LineReason::UpgradeFailed).detail;
-  EXPECT_NE(detail.find("HTTP 403 Forbidden not for us"), std::string::npos) << detail;
+  EXPECT_NE(detail.find("HTTP 403 Forbidden: not for us"), std::string::npos) << detail;
 }
 
 }  // namespace

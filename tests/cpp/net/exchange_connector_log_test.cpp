@@ -105,7 +105,7 @@ TEST(ExchangeConnectorLog, TextOfTheVenueCannotForgeAnotherLine) {
   const std::string down = log.lines("line.down")[0];
   EXPECT_EQ(down.find('\n'), std::string::npos);
   EXPECT_EQ(value_of(down, "reason"), "closed_by_venue");
-  EXPECT_NE(down.find("bye' reason=fine line.up line=0"), std::string::npos) << down;
+  EXPECT_NE(down.find(R"(bye\" reason=fine line.up line=0)"), std::string::npos) << down;
 }
 
 TEST(ExchangeConnectorLog, VerificationSwitchedOffIsAWarning) {

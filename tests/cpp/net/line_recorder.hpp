@@ -1,6 +1,8 @@
 // LineRecorder: a LineHandler, its IoLoop on a thread, and the connector, for tests. Records all it is told.
 #pragma once
 
+#include <chrono>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "mdp/net/exchange_connector.hpp"
+#include "mdp/net/rest_client.hpp"
 #include "net/fake_server.hpp"
 
 namespace mdp::net::test {
@@ -39,6 +42,16 @@ inline ConnectorOptions quick_options(const std::string& ws_url) {
   options.pool.frame_count = 16;
   options.pool.release_from = ReleaseFrom::SameThread;
   return options;
+}
+
+// Blocks for the answer to one request.
+inline RestResponse answer_to(RestClient& client, std::string target,
+                              std::chrono::milliseconds timeout = std::chrono::minutes(1),
+                              HttpHeaders headers = {}) {
+  std::promise<RestResponse> answered;
+  client.get(std::move(target), std::move(headers), timeout,
+             [&](RestResponse response) { answered.set_value(std::move(response)); });
+  return answered.get_future().get();
 }
 
 class LineRecorder : public LineHandler {

@@ -274,7 +274,7 @@ TEST(ProxyRest, AnswerComesThroughTheTunnelWhichIsKeptAlive) {
   FakeProxy proxy(Then::Tunnel);
   RestThroughProxy rest(server.rest_url(), proxy.url());
   for (int i = 0; i < 3; ++i) {
-    const RestResponse response = rest.client.get_blocking("/depth", {}, milliseconds(60'000));
+    const RestResponse response = answer_to(rest.client, "/depth");
     EXPECT_EQ(response.body(), "ok") << response.error;
   }
   EXPECT_EQ(proxy.requests().size(), 1u);
@@ -283,7 +283,7 @@ TEST(ProxyRest, AnswerComesThroughTheTunnelWhichIsKeptAlive) {
 TEST(ProxyRest, RefusalIsAnErrorOfTheStepProxy) {
   FakeProxy proxy(Then::Answer, "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
   RestThroughProxy rest("https://venue.example.com", proxy.url());
-  const RestResponse response = rest.client.get_blocking("/depth", {}, milliseconds(60'000));
+  const RestResponse response = answer_to(rest.client, "/depth");
   EXPECT_EQ(response.failed_step, "proxy");
   EXPECT_EQ(response.error,
             "CONNECT to venue.example.com:443 through proxy 127.0.0.1:" + std::to_string(proxy.port()) +
@@ -294,7 +294,7 @@ TEST(ProxyRest, RefusalIsAnErrorOfTheStepProxy) {
 TEST(ProxyRest, TimeOutNamesProxyAndStep) {
   FakeProxy proxy(Then::Stall);
   RestThroughProxy rest("https://venue.example.com", proxy.url());
-  const RestResponse response = rest.client.get_blocking("/depth", {}, milliseconds(100));
+  const RestResponse response = answer_to(rest.client, "/depth", milliseconds(100));
   EXPECT_EQ(response.failed_step, "proxy");
   EXPECT_EQ(response.error, "CONNECT to venue.example.com:443 through proxy 127.0.0.1:" +
                                 std::to_string(proxy.port()) + ": no answer within 100 ms");

@@ -50,7 +50,7 @@ class RestRunner {
     thread_.join();
   }
   RestResponse get(std::string target, milliseconds timeout = kLong, HttpHeaders headers = {}) {
-    return client.get_blocking(std::move(target), std::move(headers), timeout);
+    return answer_to(client, std::move(target), timeout, std::move(headers));
   }
 
   IoLoop loop;
@@ -119,6 +119,7 @@ TEST(RestClient, RequestNamesHostTargetAndOwnHeaders) {
   EXPECT_TRUE(seen.starts_with("GET /x?y=1 HTTP/1.1\r\n")) << seen;
   EXPECT_NE(seen.find("Host: localhost:" + std::to_string(server.port())), std::string::npos) << seen;
   EXPECT_NE(seen.find("X-MBX-APIKEY: none\r\n"), std::string::npos) << seen;
+  EXPECT_NE(seen.find("Accept-Encoding: identity\r\n"), std::string::npos) << seen;
 }
 
 TEST(RestClient, RefusalsAreAnswersWithTheirBody) {
@@ -371,42 +372,6 @@ TEST(RestClient, TargetThatWouldForgeHeadersIsRefused) {
   EXPECT_EQ(rest.get("/x", kLong, {{"A", "b\r\nc: d"}}).failed_step, "queue");
 }
 
-TEST(RestClient, CancelAnswersWhatIsUnderWayWhatWaitsAndWhatComesLater) {
-  FakeServer server([](Connection& connection) {
-    if (connection.handshake()) connection.read_request();
-    connection.read_request();
-  });
-  auto options = quick_rest();
-  options.max_connections = 1;
-  RestRunner rest(server.rest_url(), options);
-  std::mutex mutex;
-  std::vector<std::string> steps;
-  for (const char* target : {"/under-way", "/waits"}) {
-    rest.client.get(target, {}, kLong, [&](const RestResponse& response) {
-      const std::lock_guard lock(mutex);
-      steps.push_back(response.failed_step);
-    });
-  }
-  EXPECT_TRUE(eventually([&] { return server.accepted() == 1; }));
-  rest.client.cancel();
-  const auto later = rest.get("/later");
-  EXPECT_EQ(later.failed_step, "cancelled");
-  EXPECT_EQ(later.error, "GET /later at localhost:" + std::to_string(server.port()) + ": cancelled");
-  const std::lock_guard lock(mutex);  // the later one was answered after these, on the same thread
-  EXPECT_EQ(steps, (std::vector<std::string>{"cancelled", "cancelled"}));
-}
-
-TEST(RestClient, CancelEndsAHandshakeToo) {
-  FakeServer server([](Connection& connection) { connection.read_request(); }, ServerOptions{.tls = false});
-  RestRunner rest("https://localhost:" + std::to_string(server.port()));
-  std::atomic<bool> cancelled{false};
-  rest.client.get("/", {}, kLong,
-                  [&](const RestResponse& response) { cancelled = response.failed_step == "cancelled"; });
-  EXPECT_TRUE(eventually([&] { return server.accepted() == 1; }));
-  rest.client.cancel();
-  EXPECT_TRUE(eventually([&] { return cancelled.load(); }));
-}
-
 TEST(RestClient, DestroyedWithARequestUnderWayLeavesNothingBehind) {
   FakeServer server([](Connection& connection) {
     if (connection.handshake()) connection.read_request();
@@ -445,6 +410,83 @@ TEST(RestClient, EndlessHeaderIsCutOff) {
   const RestResponse response = rest.get("/depth");
   EXPECT_EQ(response.failed_step, "headers");
   EXPECT_NE(response.error.find("header limit exceeded"), std::string::npos) << response.error;
+}
+
+// {"lastUpdateId":160,"bids":[],"asks":[]} as gzip of Python 3.11 packs it (mtime 0).
+const std::string kPlain = R"({"lastUpdateId":160,"bids":[],"asks":[]})";
+const std::string kGzip(
+    "\x1F\x8B\x08\x00\x00\x00\x00\x00\x02\x03\xAB\x56\xCA\x49\x2C\x2E\x09\x2D\x48\x49"
+    "\x2C\x49\xF5\x4C\x51\xB2\x32\x34\x33\xD0\x51\x4A\xCA\x4C\x29\x56\xB2\x8A\x8E\xD5"
+    "\x51\x4A\x2C\xCE\x06\xB3\x6A\x01\xC3\xE4\x7F\xF1\x28\x00\x00\x00",
+    56);
+// 5,000 zeros, likewise.
+const std::string kZeros(
+    "\x1F\x8B\x08\x00\x00\x00\x00\x00\x02\x03\xED\xC1\x31\x01\x00\x00\x00\xC2\xA0\xF5"
+    "\x4F\x6D\x0A\x3F\xA0\x00\x00\x00\x00\x80\xB7\x01\xA8\x0E\xE5\xD8\x88\x13\x00\x00",
+    40);
+
+TEST(RestClient, ACompressedBodyIsUnpackedThoughNobodyAskedForIt) {
+  FakeServer server(serve([](const std::string& request) {
+    return answer("200 OK", kGzip, "Content-Encoding: " + target_of(request).substr(1) + "\r\n");
+  }));
+  RestRunner rest(server.rest_url());
+  for (const char* target : {"/gzip", "/GZip", "/x-gzip", "/identity,gzip"}) {
+    const auto response = rest.get(target);
+    EXPECT_EQ(response.error, "") << target;
+    EXPECT_EQ(response.body(), kPlain) << target;
+    EXPECT_EQ(response.padded_body.size(), kPlain.size() + core::kFramePadding) << target;
+  }
+  EXPECT_EQ(rest.get("/identity").body(), kGzip);
+  EXPECT_EQ(server.accepted(), 1);
+}
+
+TEST(RestClient, ABodyThatCannotBeUnpackedIsAnErrorInWordsBesideStatusAndHeaders) {
+  FakeServer server(serve([](const std::string& request) {
+    const std::string target = target_of(request);
+    if (target == "/cut")
+      return answer("429 Slow", kGzip.substr(0, 30), "Content-Encoding: gzip\r\nRetry-After: 7\r\n");
+    if (target == "/more") return answer("200 OK", kGzip + "more", "Content-Encoding: gzip\r\n");
+    if (target == "/plain") return answer("200 OK", kPlain, "Content-Encoding: gzip\r\n");
+    if (target == "/twice")
+      return answer("200 OK", kGzip, "Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n");
+    return answer("200 OK", kPlain, "Content-Encoding: br\r\n");
+  }));
+  RestRunner rest(server.rest_url());
+  const std::string at = " at localhost:" + std::to_string(server.port()) + ": HTTP ";
+  const std::pair<const char*, std::string> cases[] = {
+      {"/cut", R"(429 with Content-Encoding "gzip", 30 bytes: truncated)"},
+      {"/more", R"(200 with Content-Encoding "gzip", 60 bytes: followed by bytes that do not belong to it)"},
+      {"/plain", R"(200 with Content-Encoding "gzip", 40 bytes: damaged)"},
+      {"/twice", R"(200 with Content-Encoding "gzip, gzip" was not asked for and cannot be read)"},
+      {"/br", R"(200 with Content-Encoding "br" was not asked for and cannot be read)"},
+  };
+  for (const auto& [target, words] : cases) {
+    const auto response = rest.get(target);
+    EXPECT_EQ(response.failed_step, "body") << target;
+    EXPECT_EQ(response.error, "body of GET " + std::string(target) + at + words);
+    EXPECT_FALSE(response.ok());
+    EXPECT_EQ(response.body(), "") << target;
+  }
+  EXPECT_EQ(rest.get("/cut").status, 429);
+  EXPECT_EQ(rest.get("/cut").retry_after_s(), 7) << "the venue's word counts, whatever its page is";
+  EXPECT_EQ(server.accepted(), 1) << "the connection is as good as before";
+}
+
+TEST(RestClient, TheLimitOnBodiesHoldsForWhatIsUnpacked) {
+  FakeServer server(
+      serve([](const std::string&) { return answer("200 OK", kGzip, "Content-Encoding: gzip\r\n"); }));
+  auto options = quick_rest();
+  options.max_body_bytes = kGzip.size();
+  ASSERT_GT(kGzip.size(), kPlain.size());
+  EXPECT_EQ(RestRunner(server.rest_url(), options).get("/").body(), kPlain);
+  options.max_body_bytes = kZeros.size();
+  FakeServer bomb(
+      serve([](const std::string&) { return answer("200 OK", kZeros, "Content-Encoding: gzip\r\n"); }));
+  const auto response = RestRunner(bomb.rest_url(), options).get("/");
+  EXPECT_NE(response.error.find("too long when unpacked, longer than max_body_bytes, which is " +
+                                std::to_string(kZeros.size())),
+            std::string::npos)
+      << response.error;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "mdp/core/error.hpp"
+#include "mdp/core/text.hpp"
 #include "mdp/publish/ipc_publisher.hpp"
 #include "publish/test_segment.hpp"
 
@@ -95,6 +96,41 @@ TEST(SegmentWriter, DirectoryRefusesWhatDoesNotFit) {
   for (std::uint16_t id = 0; id < 4; ++id) segment->directory().set_venue(id, "v");
   EXPECT_THROW(segment->directory().set_venue(4, "v"), SegmentError);
   segment->directory().set_venue(3, "renamed");
+}
+
+TEST(SegmentWriter, DirectoryHoldsOnlyNamesThatAreText) {
+  MemorySegment segment;
+  using Name = std::string core::Instrument::*;
+  for (const Name name : {&core::Instrument::venue_symbol, &core::Instrument::canonical_symbol,
+                          &core::Instrument::base, &core::Instrument::quote, &core::Instrument::settle}) {
+    for (const char* bad : {"Malm\xF6", "cut \xE5\xB8", "a\x1B[31m", "two\nlines"}) {
+      core::Instrument instrument = btc(0);
+      instrument.*name = bad;
+      try {
+        segment->directory().set_instrument(instrument);
+        FAIL() << bad;
+      } catch (const SegmentError& error) {
+        EXPECT_TRUE(core::is_printable(error.what())) << error.what();
+        EXPECT_NE(std::string(error.what()).find("no UTF-8"), std::string::npos) << error.what();
+      }
+    }
+  }
+  EXPECT_EQ(shm::Directory(segment.view()).instrument_count(), 0U) << "nothing was written";
+}
+
+TEST(SegmentWriter, AStatusIsMadeToFit) {
+  MemorySegment segment;
+  const shm::Directory directory(segment.view());
+  shm::InstrumentEntry entry;
+  core::Instrument instrument = btc(0);
+  instrument.status = "PRE_TRADING_\xE5\xB8\x81\xE5\xB8\x81";
+  segment->directory().set_instrument(instrument);
+  ASSERT_TRUE(directory.instrument(0, entry));
+  EXPECT_EQ(shm::text(entry.venue_status), "PRE_TRADING_\xE5\xB8\x81") << "16 bytes hold one more of them";
+  instrument.status = "HALT\xE9";
+  segment->directory().set_instrument(instrument);
+  ASSERT_TRUE(directory.instrument(0, entry));
+  EXPECT_EQ(shm::text(entry.venue_status), "HALT\xEF\xBF\xBD");
 }
 
 TEST(SegmentWriter, BadValuesAreNamedWithTheirLimits) {

@@ -1,7 +1,6 @@
 // Exceptions of set-up and shutdown, and the assertion macro. The message path uses status enums instead.
 #pragma once
 
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -17,16 +16,6 @@ class Error : public std::runtime_error {
 class ConfigError : public Error {
  public:
   using Error::Error;
-};
-class ConnectError : public Error {
- public:
-  explicit ConnectError(const std::string& what, std::int64_t retry_after_s = -1)
-      : Error(what), retry_after_s_(retry_after_s) {}
-  // Seconds the venue wants to be left alone for (Retry-After of a 429 or 418); -1: it does not say.
-  std::int64_t retry_after_s() const noexcept { return retry_after_s_; }
-
- private:
-  std::int64_t retry_after_s_;
 };
 class SegmentError : public Error {
  public:

@@ -30,6 +30,9 @@ struct Instrument {
   std::int8_t contract_exponent = 0;
   bool inverse = false;        // quantities are numbers of contracts of a fixed worth in quote
   std::int64_t expiry_ns = 0;  // 0: none
+  // Why it cannot be subscribed to, as far as the venue's list tells: a tick size that is no number. Empty: it can.
+  // What could not be read then has its default.
+  std::string problem;
 };
 
 }  // namespace mdp::core

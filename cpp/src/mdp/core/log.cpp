@@ -1,6 +1,9 @@
 #include "mdp/core/log.hpp"
 
 #include <atomic>
+#include <string>
+
+#include "mdp/core/text.hpp"
 
 namespace mdp::core {
 namespace {
@@ -12,7 +15,14 @@ void set_log_sink(LogSink sink) noexcept { g_sink.store(sink, std::memory_order_
 
 void log(LogLevel level, std::string_view line) noexcept {
   // acquire: pairs with the release store in set_log_sink().
-  if (LogSink sink = g_sink.load(std::memory_order_acquire)) sink(level, line);
+  const LogSink sink = g_sink.load(std::memory_order_acquire);
+  if (sink == nullptr) return;
+  if (is_printable(line)) return sink(level, line);
+  try {
+    sink(level, printable(line, std::string::npos));
+  } catch (...) {  // no memory for a copy
+    sink(level, "log.lost reason=memory");
+  }
 }
 
 }  // namespace mdp::core

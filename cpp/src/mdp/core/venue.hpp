@@ -100,7 +100,7 @@ class Venue {
                                                    MessageSink& sink) const = 0;
 
   // The whole list of instruments, so that a symbol the venue does not list can be named; ids are not yet
-  // given.
+  // given. One that makes no sense is in it with its `problem`: it must not take the others down.
   virtual RestRequest instruments_request() const = 0;
   virtual Expected<std::vector<Instrument>, std::string> parse_instruments(std::string_view body) const = 0;
   // A symbol that no list describes, as in a recording without one: named as far as its own text tells, so base

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "mdp/core/counters.hpp"
 #include "mdp/core/ids.hpp"
 #include "mdp/core/parser.hpp"
+#include "mdp/core/text.hpp"
 #include "mdp/core/venue.hpp"
 #include "mdp/queue/mpsc_queue.hpp"
 
@@ -51,7 +51,7 @@ struct ControlEvent {
   shm::BboBody venue_top;
   char text[256];
 
-  // Cut to fit, never inside a UTF-8 character.
+  // Made printable (core/text.hpp) and cut to fit, between characters.
   void set_text(std::string_view words) noexcept;
 };
 
@@ -98,14 +98,7 @@ class ControlQueue {
 };
 
 inline void ControlEvent::set_text(std::string_view words) noexcept {
-  std::size_t length = words.size() < sizeof(text) ? words.size() : sizeof(text) - 1;
-  while (length > 0 && length < words.size() && (static_cast<unsigned char>(words[length]) & 0xC0) == 0x80)
-    --length;
-  for (std::size_t i = 0; i < length; ++i) {
-    const auto c = static_cast<unsigned char>(words[i]);
-    text[i] = c < 0x20 ? ' ' : static_cast<char>(c);
-  }
-  text[length] = '\0';
+  text[core::printable(words, text, sizeof(text) - 1)] = '\0';
 }
 
 // Written by the symbol's manager, read by control. relaxed: each word stands for itself, but the mark, which

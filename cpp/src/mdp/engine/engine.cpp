@@ -25,6 +25,7 @@
 
 #include "mdp/core/error.hpp"
 #include "mdp/core/log.hpp"
+#include "mdp/core/text.hpp"
 #include "mdp/net/url.hpp"
 #include "mdp/sys/clock.hpp"
 #include "mdp/sys/huge_page_memory.hpp"
@@ -43,14 +44,6 @@ int core_at(const std::vector<int>& cores, std::size_t index) {
   return index < cores.size() ? cores[index] : -1;
 }
 
-// What the venue said of its REST budget: `x-mbx-used-weight-1m` and the like; -1 where it said nothing.
-std::int64_t used_weight(const net::RestResponse& response) {
-  for (const auto& [name, value] : response.headers) {
-    if (name.find("used-weight-1m") != std::string::npos) return std::atoll(value.c_str());
-  }
-  return -1;
-}
-
 }  // namespace
 
 struct Engine::VenueRuntime {
@@ -66,6 +59,7 @@ struct Engine::Bundle {
   std::size_t route = 0;
   ManagerThread* manager = nullptr;
   std::vector<Lane*> lanes;
+  std::vector<std::string> added;  // by the venue's names: those the lanes have yet to be told of
 };
 
 struct Engine::SymbolRuntime {
@@ -148,49 +142,41 @@ void Engine::check_venue(VenueConfig config) {
 }
 
 std::size_t Engine::add_venue(VenueConfig config) {
-  if (running_) throw ConfigError("venues are added before start()");
   auto runtime = make_venue(rest_loop_, std::move(config));
   segment_->directory().set_venue(runtime->venue->exchange_id(), runtime->venue->name());
   venues_.push_back(std::move(runtime));
   return venues_.size() - 1;
 }
 
-std::vector<core::Instrument> Engine::fetch_instruments(std::size_t venue) {
-  VenueRuntime& runtime = *venues_.at(venue);
-  const core::RestRequest request = runtime.venue->instruments_request();
-  const net::RestResponse response =
-      runtime.rest->get_blocking(request.target, {}, runtime.config.rest_timeout);
-  const std::string where = std::string(runtime.venue->name()) + ": cannot list instruments: GET " +
-                            runtime.config.rest_url + request.target + ": ";
-  if (!response.error.empty()) throw ConnectError(where + response.error);
-  if (response.status != 200) {
-    const std::string words = runtime.venue->describe_rest_error(response.body());
-    throw ConnectError(
-        where + "HTTP " + std::to_string(response.status) + (words.empty() ? "" : ", " + words),
-        response.retry_after_s());
-  }
-  auto instruments = runtime.venue->parse_instruments(response.body());
-  if (!instruments) throw ConnectError(where + instruments.error());
-  return std::move(instruments).value();
-}
-
-void Engine::cancel_requests() {
-  for (const auto& venue : venues_) {
-    if (venue->rest) venue->rest->cancel();
-  }
+void Engine::request_instruments(std::size_t index) {
+  VenueRuntime& runtime = *venues_.at(index);
+  const std::string target = runtime.venue->instruments_request().target;
+  runtime.rest->get(target, {}, runtime.config.rest_timeout,
+                    [this, index, target, &runtime](const net::RestResponse& response) {
+                      InstrumentList list =
+                          read_instruments(*runtime.venue, response, runtime.config.rest_url, target);
+                      list.venue = index;
+                      lists_.post(std::move(list));
+                    });
 }
 
 Engine::RestLimits Engine::rest_limits(std::size_t venue) const {
   const VenueRuntime& runtime = *venues_.at(venue);
   return {runtime.venue->endpoint().rest_weight_pool, runtime.venue->endpoint().rest_weight_per_minute,
-          runtime.venue->snapshot_request("", runtime.config.snapshot_depth).weight};
+          runtime.venue->snapshot_request("", runtime.config.snapshot_depth).weight,
+          runtime.venue->instruments_request().weight};
 }
 
 core::SymbolId Engine::add_symbol(std::size_t venue, core::Instrument instrument) {
   VenueRuntime& runtime = *venues_.at(venue);
   if (runtime.symbols.find(instrument.venue_symbol) != nullptr) {
-    throw ConfigError(std::string(runtime.venue->name()) + ": symbol " + instrument.venue_symbol +
-                      " was added already");
+    throw ConfigError(std::string(runtime.venue->name()) + ": symbol " +
+                      core::printable(instrument.venue_symbol) + " was added already");
+  }
+  if (!instrument.problem.empty()) {
+    throw ConfigError(std::string(runtime.venue->name()) + " lists " +
+                      core::printable(instrument.venue_symbol) +
+                      ", but what it says of it cannot be used: " + core::printable(instrument.problem));
   }
   auto symbol = std::make_unique<SymbolRuntime>();
   symbol->instrument = std::move(instrument);
@@ -208,6 +194,7 @@ bool Engine::remove_symbol(core::SymbolId id) {
   if (!running_ || id >= symbols_.size() || !symbols_[id]->placed()) return false;
   SymbolRuntime& symbol = *symbols_[id];
   for (Bundle* bundle : symbol.bundles) {
+    if (std::erase(bundle->added, symbol.instrument.venue_symbol) != 0) continue;  // nobody was told of it
     for (Lane* lane : bundle->lanes) lane->remove_symbol(symbol.instrument.venue_symbol);
   }
   symbol.venue->symbols.remove(symbol.instrument.venue_symbol);
@@ -247,6 +234,7 @@ void Engine::start() {
   }
   running_ = true;
   for (auto& symbol : symbols_) place(*symbol);
+  subscribe_added();
 }
 
 void Engine::make_managers() {
@@ -310,11 +298,28 @@ void Engine::place(SymbolRuntime& symbol) {
   command(*symbol.manager, [id, exchange, lines = std::move(lines), &rule](book::OrderBookManager& manager) {
     manager.add_symbol(id, exchange, lines, rule);
   });
-  for (Bundle* bundle : symbol.bundles) {
-    for (Lane* lane : bundle->lanes) {
-      lane->add_symbol(symbol.instrument.venue_symbol);
-      lane->connect();
+  for (Bundle* bundle : symbol.bundles) bundle->added.push_back(symbol.instrument.venue_symbol);
+}
+
+void Engine::subscribe_added() {
+  for (auto& venue : venues_) {
+    for (auto& bundle : venue->bundles) {
+      const std::vector<std::string> added = std::exchange(bundle->added, {});
+      if (added.empty()) continue;
+      for (Lane* lane : bundle->lanes) {
+        lane->add_symbols(added);
+        lane->connect();
+      }
     }
+  }
+}
+
+void Engine::subscribe_again(core::SymbolId id, core::Channel channel) {
+  const SymbolRuntime& symbol = symbol_at(id);
+  const std::size_t route = symbol.venue->venue->route_of(channel);
+  for (Bundle* bundle : symbol.bundles) {
+    if (bundle->route != route) continue;
+    for (Lane* lane : bundle->lanes) lane->subscribe_again({symbol.instrument.venue_symbol, channel});
   }
 }
 
@@ -325,7 +330,8 @@ Engine::Bundle& Engine::bundle_for(VenueRuntime& venue, std::size_t route, Manag
                     [&](core::Channel channel) { return venue.venue->route_of(channel) == route; }));
   const std::size_t limit = venue.venue->endpoint().max_streams_per_connection;
   for (auto& bundle : venue.bundles) {
-    const bool has_room = limit == 0 || bundle->lanes.front()->stream_count() + streams <= limit;
+    const std::size_t carried = bundle->lanes.front()->stream_count() + bundle->added.size() * streams;
+    const bool has_room = limit == 0 || carried + streams <= limit;
     if (bundle->route == route && has_room && (manager == nullptr || bundle->manager == manager))
       return *bundle;
   }
@@ -555,17 +561,13 @@ void Engine::fetch(SymbolRuntime& symbol, ControlKind outcome) {
 void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response, std::uint16_t depth_limit,
                          ControlKind outcome) noexcept {
   const core::Venue& venue = *symbol.venue->venue;
-  std::string problem = response.error;
-  if (problem.empty() && response.status != 200) {
-    const std::string words = venue.describe_rest_error(response.body());
-    problem = "HTTP " + std::to_string(response.status) + (words.empty() ? "" : ", " + words);
-  }
+  std::string problem = problem_of(venue, response);
   if (problem.empty() && symbol.manager != nullptr) {
     const core::ParseStatus status = venue.parse_snapshot(
         response.body(), symbol.instrument, depth_limit, response.recv_ts_ns, *symbol.manager->snapshot_sink);
     if (core::is_error(status)) {
       problem = std::string("unreadable snapshot (") + core::to_string(status) +
-                "): " + std::string(response.body().substr(0, 80));
+                "): " + core::page_words(response.body());
     }
   }
   control_.tell(outcome, [&](ControlEvent& event) {

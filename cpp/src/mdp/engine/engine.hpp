@@ -21,6 +21,7 @@
 #include "mdp/engine/control.hpp"
 #include "mdp/engine/engine_config.hpp"
 #include "mdp/engine/lane.hpp"
+#include "mdp/engine/rest_answers.hpp"
 #include "mdp/engine/stages.hpp"
 #include "mdp/net/io_loop.hpp"
 #include "mdp/net/rest_client.hpp"
@@ -55,30 +56,35 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Before start(). Returns the venue's index. Throws ConfigError: unknown venue, channel or option it does not
-  // offer, bad URL or TLS settings.
+  // Before start() or while running. Returns the venue's index. Throws ConfigError: unknown venue, channel or
+  // option it does not offer, bad URL or TLS settings.
   std::size_t add_venue(VenueConfig config);
   // Throws what add_venue() would, and contacts nobody. Needs no engine.
   static void check_venue(VenueConfig config);
 
-  // Blocks for the venue's list of instruments, on any thread. Throws ConnectError naming what could not be
-  // reached or read.
-  std::vector<core::Instrument> fetch_instruments(std::size_t venue);
+  // Asks the venue for its list of instruments; take_instruments() gives what comes of it.
+  void request_instruments(std::size_t venue);
+  // What came of such requests since the last call.
+  std::vector<InstrumentList> take_instruments() { return lists_.take(); }
 
-  // Ends requests under way and refuses later ones, so that nobody blocked above keeps a stop waiting.
-  void cancel_requests();
-
-  // The venue's REST budget a minute (0: none) and what one snapshot takes of it.
+  // The venue's REST budget a minute (0: none), and what a snapshot and a list of instruments take of it.
   struct RestLimits {
     std::string pool;  // venues of the same pool share one budget
     std::size_t weight_per_minute;
     std::uint32_t snapshot_weight;
+    std::uint32_t instruments_weight;
   };
   RestLimits rest_limits(std::size_t venue) const;
 
-  // Gives the symbol its id, its directory entry, its book and a line. Before start() or while running.
-  // Throws SegmentError (directory full) or ConfigError (already added).
+  // Gives the symbol its id, its directory entry, its book and a line. Before start() or while running; then
+  // subscribe_added() must follow. Throws SegmentError (the directory is full, or a name does not fit) or
+  // ConfigError (already added, or the venue says of it what cannot be used).
   core::SymbolId add_symbol(std::size_t venue, core::Instrument instrument);
+  // Subscribes to all symbols that were added since start() or the last call: as few requests as the venue
+  // takes, where one a symbol would use up what it allows.
+  void subscribe_added();
+  // Asks once more for a channel of a symbol that the venue has refused (ControlKind::Rejected).
+  void subscribe_again(core::SymbolId symbol, core::Channel channel);
   // Leaves the channels and drops the book; its id is not given again. False: no such symbol.
   bool remove_symbol(core::SymbolId symbol);
 
@@ -154,6 +160,7 @@ class Engine {
   bool stopped_ = false;
   ControlQueue control_;
   std::unique_ptr<SymbolStatus[]> symbol_status_;
+  InstrumentLists lists_;
   std::unique_ptr<publish::SegmentWriter> segment_;
   std::unique_ptr<publish::IPCPublisher> publisher_;
   std::unique_ptr<EventQueue> event_queue_;  // pipelined

@@ -1,5 +1,6 @@
 #include "mdp/engine/event_lines.hpp"
 
+#include "mdp/core/text.hpp"
 #include "mdp/shm/decimal.hpp"
 
 namespace mdp::engine {
@@ -113,20 +114,7 @@ std::string_view to_text(shm::BookState state) noexcept {
 }
 
 void append_json_string(std::string_view words, std::string& text) {
-  constexpr char kHex[] = "0123456789abcdef";
-  text += '"';
-  for (const char c : words) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      text += {'\\', c};
-    } else if (byte < 0x20) {
-      text.append("\\u00");
-      text += {kHex[byte >> 4], kHex[byte & 15]};
-    } else {
-      text += c;
-    }
-  }
-  text += '"';
+  text += core::quoted(words, std::string::npos);  // without control characters JSON escapes these two alone
 }
 
 void append_levels(const shm::PriceLevel* levels, std::size_t count, int price_exponent,

@@ -189,9 +189,27 @@ net::Requests Lane::requests_of(Line& line, const std::vector<core::Subscription
   return {std::move(frames), first_id};
 }
 
-void Lane::add_symbol(const std::string& venue_symbol) {
-  const std::vector<core::Subscription> added = subscriptions_of(venue_symbol);
+void Lane::add_symbols(const std::vector<std::string>& venue_symbols) {
+  std::vector<core::Subscription> added;
+  for (const std::string& venue_symbol : venue_symbols) {
+    const std::vector<core::Subscription> of_symbol = subscriptions_of(venue_symbol);
+    added.insert(added.end(), of_symbol.begin(), of_symbol.end());
+  }
   const std::lock_guard lock(subscriptions_mutex_);
+  add(added);
+}
+
+void Lane::subscribe_again(const core::Subscription& refused) {
+  const std::lock_guard lock(subscriptions_mutex_);
+  const bool subscribed =
+      std::any_of(subscriptions_.begin(), subscriptions_.end(), [&](const core::Subscription& s) {
+        return s.venue_symbol == refused.venue_symbol && s.channel == refused.channel;
+      });
+  if (!subscribed) add({refused});
+}
+
+// Under subscriptions_mutex_.
+void Lane::add(const std::vector<core::Subscription>& added) {
   subscriptions_.insert(subscriptions_.end(), added.begin(), added.end());
   for (Line& line : lines_) {
     if (line.connected) line.connector->subscribe(requests_of(line, added));

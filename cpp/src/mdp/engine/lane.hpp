@@ -79,7 +79,9 @@ class Lane final : private ReplyHandler {
 
   // Any thread. Subscribes to every channel of the venue's config that this route carries, now if the lane is
   // up and after each reconnect.
-  void add_symbol(const std::string& venue_symbol);
+  void add_symbols(const std::vector<std::string>& venue_symbols);
+  // Any thread. The same for one channel that the venue has refused; nothing where it is subscribed to.
+  void subscribe_again(const core::Subscription& refused);
   void remove_symbol(const std::string& venue_symbol);
   std::size_t stream_count() const;
 
@@ -164,6 +166,7 @@ class Lane final : private ReplyHandler {
   void tell_control(const Line& line, shm::LineState state, std::string_view detail) noexcept;
   Line& line_of(core::LineId id) noexcept { return lines_[id % kLinesOfALane]; }
   std::vector<core::Subscription> subscriptions_of(const std::string& venue_symbol) const;
+  void add(const std::vector<core::Subscription>& added);
   net::Requests requests_of(Line& line, const std::vector<core::Subscription>& subscriptions);
   void mark_up(Line& line) noexcept;
 

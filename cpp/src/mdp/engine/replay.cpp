@@ -10,6 +10,7 @@
 
 #include "mdp/core/error.hpp"
 #include "mdp/core/symbol_table.hpp"
+#include "mdp/core/text.hpp"
 #include "mdp/engine/event_lines.hpp"
 #include "mdp/engine/stages.hpp"
 #include "mdp/sys/thread.hpp"
@@ -253,7 +254,7 @@ void Replay::Road::handle(Input& input) {
   snapshot_errors.add();
   const std::lock_guard lock(problems_mutex);
   problems.push_back("unreadable snapshot of " + input.snapshot_of->canonical_symbol + " (" +
-                     core::to_string(read) + "): " + std::string(input.raw.text().substr(0, 80)));
+                     core::to_string(read) + "): " + core::page_words(input.raw.text()));
 }
 
 // As a lane does it.

@@ -75,6 +75,7 @@ void ReplaySurvey::add_listed(std::string_view body) {
   auto instruments = venue_->parse_instruments(std::string_view(padded_).substr(0, body.size()));
   if (!instruments) throw ConfigError("the recorded instrument list: " + instruments.error());
   for (core::Instrument& instrument : instruments.value()) {
+    if (!instrument.problem.empty()) continue;  // as if it were not listed
     if (table_->find(instrument.venue_symbol) == nullptr) add(std::move(instrument), true);
   }
   // All at once: symbol by symbol, each of thousands would leave a whole table behind.

@@ -4,6 +4,7 @@
 
 #include "mdp/core/error.hpp"
 #include "mdp/core/log.hpp"
+#include "mdp/core/text.hpp"
 #include "mdp/net/session.hpp"
 #include "mdp/sys/clock.hpp"
 
@@ -77,15 +78,8 @@ DialOptions dial_options(const Url& url, const ConnectorOptions& options) {
   return dial;
 }
 
-// Quotes and line ends would break the key=value line, and the text may come from the other side.
-std::string log_text(std::string_view text) {
-  std::string clean(text.substr(0, 512));
-  for (char& c : clean) {
-    if (c == '"') c = '\'';
-    if (static_cast<unsigned char>(c) < ' ') c = ' ';
-  }
-  return '"' + clean + '"';
-}
+// Of a line's end: the words of the venue are cut already where they are many.
+constexpr std::size_t kDetailBytes = 512;
 
 }  // namespace
 
@@ -179,10 +173,10 @@ void ExchangeConnector::Impl::session_down(LineReason reason, std::string_view d
   // Asked for by ourselves: nothing is wrong with the venue, so there is nothing to back off from.
   const milliseconds delay =
       reason == LineReason::Requested ? milliseconds(0) : std::max(backoff.next(), retry_after);
-  core::log(core::LogLevel::Warning,
-            "line.down line=" + std::to_string(options.line_id) + " host=" + url.authority() +
-                " reason=" + std::string(to_string(reason)) + " detail=" + log_text(detail) +
-                " retry_in_ms=" + std::to_string(delay.count()));
+  core::log(core::LogLevel::Warning, "line.down line=" + std::to_string(options.line_id) + " host=" +
+                                         url.authority() + " reason=" + std::string(to_string(reason)) +
+                                         " detail=" + core::quoted(detail, kDetailBytes) +
+                                         " retry_in_ms=" + std::to_string(delay.count()));
   // The venue bans an address, not a line: none of this host's lines comes back before.
   if (retry_after.count() > 0 && options.limiter) {
     options.limiter->hold_until(sys::monotonic_ns() + std::chrono::nanoseconds(retry_after).count());

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "mdp/core/error.hpp"
+#include "mdp/core/text.hpp"
 
 namespace mdp::net {
 namespace {
@@ -44,14 +45,7 @@ std::string base64(std::string_view text) {
   return {encoded.begin(), encoded.begin() + bytes};
 }
 
-// A line from the other side, for people.
-std::string shown(std::string_view text) {
-  std::string clean(text.substr(0, 120));
-  for (char& c : clean) {
-    if (static_cast<unsigned char>(c) < ' ' || static_cast<unsigned char>(c) >= 0x7F) c = '?';
-  }
-  return clean;
-}
+constexpr std::size_t kShownOfAnswer = 120;
 
 }  // namespace
 
@@ -107,10 +101,10 @@ std::string proxy_refusal(const Proxy& proxy, std::string_view answer) {
   const auto digit = [&](std::size_t i) { return line.size() > i && line[i] >= '0' && line[i] <= '9'; };
   const bool http = line.starts_with("HTTP/1.") && digit(7) && line.size() >= 12 && line[8] == ' ' &&
                     digit(9) && digit(10) && digit(11) && (line.size() == 12 || line[12] == ' ');
-  if (!http) return "the answer is not HTTP: '" + shown(line) + "'";
+  if (!http) return "the answer is not HTTP: '" + core::printable(line, kShownOfAnswer) + "'";
   const std::string_view status = line.substr(9, 3);
   if (status[0] == '2') return {};
-  std::string what = "the proxy refused: '" + shown(line) + "'";
+  std::string what = "the proxy refused: '" + core::printable(line, kShownOfAnswer) + "'";
   if (status == "407") {
     what += proxy.authorization.empty() ? ": it asks for a user name and password, and none is configured"
                                         : ": it does not accept the user name and password configured";

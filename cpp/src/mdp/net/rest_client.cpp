@@ -8,13 +8,14 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <deque>
-#include <future>
 #include <optional>
 #include <utility>
 
 #include "mdp/core/error.hpp"
 #include "mdp/core/raw_message.hpp"
+#include "mdp/core/text.hpp"
 #include "mdp/net/dialer.hpp"
+#include "mdp/net/inflater.hpp"
 #include "mdp/net/retry_after.hpp"
 #include "mdp/net/transport.hpp"
 
@@ -60,6 +61,37 @@ std::string lower(beast::string_view text) {
   return out;
 }
 
+// All Content-Encoding headers in one line.
+std::string codings_of(const HttpHeaders& headers) {
+  std::string codings;
+  for (const auto& [name, value] : headers) {
+    if (name != "content-encoding") continue;
+    if (!codings.empty()) codings += ", ";
+    codings += value;
+  }
+  return codings;
+}
+
+// Unpacks `body` in place. What is wrong with it, or nothing; `body` is then of no use.
+std::string unpack(std::string& body, const std::string& codings, std::size_t max_bytes) {
+  const Coding coding = coding_of(codings);
+  if (coding == Coding::Identity || body.empty()) return {};
+  const std::string named = "Content-Encoding " + core::quoted(codings);
+  if (coding == Coding::Unknown) return named + " was not asked for and cannot be read";
+  Inflater inflater(coding == Coding::Gzip ? Inflater::Format::Gzip : Inflater::Format::Deflate);
+  std::string plain;
+  const InflateStatus status = inflater.inflate(body, max_bytes, plain);
+  if (status == InflateStatus::Ok) {
+    body = std::move(plain);
+    return {};
+  }
+  std::string problem = named + ", " + std::to_string(body.size()) + " bytes: " + to_string(status);
+  if (status == InflateStatus::TooLong) {
+    problem += ", longer than max_body_bytes, which is " + std::to_string(max_bytes);
+  }
+  return problem;
+}
+
 // A line end in a header or target would let its text become further headers.
 bool has_line_end(std::string_view text) noexcept {
   return text.find_first_of("\r\n") != std::string_view::npos;
@@ -73,7 +105,6 @@ struct RestConnection : std::enable_shared_from_this<RestConnection> {
 
   void serve(Request request);
   void shut() noexcept;
-  void cancel();
   bool busy() const noexcept { return request_.has_value(); }
   // Idle, open, and the server is not known to be about to close it.
   bool reusable(Clock::time_point now) const noexcept;
@@ -87,6 +118,7 @@ struct RestConnection : std::enable_shared_from_this<RestConnection> {
   void watch_idle(const RestClient::Impl& client);
   void fail_too_long();
   void fail(std::string step, const std::string& what);
+  std::string in_words(std::string_view step, std::string_view what) const;
   // Before any byte of the answer: a connection that served before was most likely closed meanwhile.
   void fail_or_retry(std::string step, const error_code& ec);
   void answer(RestResponse response, bool keep);
@@ -123,8 +155,6 @@ struct RestClient::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void submit(Request request);
-  void cancel();
-  RestResponse cancellation(const Request& request) const;
   void pump();
   void finished(const std::shared_ptr<RestConnection>& connection);
   void watch_waiting();
@@ -138,7 +168,6 @@ struct RestClient::Impl : std::enable_shared_from_this<Impl> {
   std::deque<Request> waiting;
   std::vector<std::shared_ptr<RestConnection>> connections;
   std::optional<asio::steady_timer> waiting_timer;
-  bool cancelled = false;
 };
 
 // ---------------------------------------------------------------- RestConnection
@@ -164,6 +193,7 @@ void RestConnection::serve(Request request) {
   message_.set(http::field::host, client->url.host_header());
   message_.set(http::field::user_agent, client->options.user_agent);
   message_.set(http::field::accept, "application/json");
+  message_.set(http::field::accept_encoding, "identity");
   for (const auto& [name, value] : request_->headers) message_.set(name, value);
   timer_.expires_at(request_->deadline);
   timer_.async_wait([self = shared_from_this(), served = served_](error_code ec) {
@@ -232,14 +262,24 @@ void RestConnection::fail_too_long() {
 }
 
 void RestConnection::complete() {
+  const auto client = client_.lock();
+  if (!client) return;
   auto message = parser_->release();
   RestResponse response;
   response.status = static_cast<int>(message.result_int());
+  response.reason = message.reason();
   for (const auto& field : message) {
     response.headers.emplace_back(lower(field.name_string()), std::string(field.value()));
   }
   response.recv_ts_ns = traffic_.last_read_ns;
-  response.padded_body = std::move(message.body());
+  std::string& body = message.body();
+  const std::string codings = codings_of(response.headers);
+  if (const std::string problem = unpack(body, codings, client->options.max_body_bytes); !problem.empty()) {
+    body.clear();
+    response.failed_step = "body";
+    response.error = in_words("body", "HTTP " + std::to_string(response.status) + " with " + problem);
+  }
+  response.padded_body = std::move(body);
   response.body_bytes = response.padded_body.size();
   response.padded_body.append(core::kFramePadding, '\0');
   answer(std::move(response), message.keep_alive());
@@ -252,18 +292,18 @@ void RestConnection::on_timeout() {
   fail(std::string(to_string(dialer_->step())), dialer_->step_text() + ": " + what);
 }
 
-void RestConnection::cancel() {
+// What failed in which step of which request, and where.
+std::string RestConnection::in_words(std::string_view step, std::string_view what) const {
   const auto client = client_.lock();
-  if (client && busy()) answer(client->cancellation(*request_), false);
+  return std::string(step) + " of GET " + request_->target + " at " +
+         (client ? client->url.authority() : std::string()) + ": " + std::string(what);
 }
 
 void RestConnection::fail(std::string step, const std::string& what) {
-  const auto client = client_.lock();
-  const std::string where = client ? client->url.authority() : std::string();
   // The Dialer's texts name step and host already.
   const bool dialed =
       step == "resolve" || step == "proxy" || step == "tls" || (step == "connect" && what.starts_with("TCP"));
-  std::string text = dialed ? what : step + " of GET " + request_->target + " at " + where + ": " + what;
+  std::string text = dialed ? what : in_words(step, what);
   answer(failure(std::move(step), std::move(text)), false);
 }
 
@@ -320,7 +360,6 @@ void RestConnection::shut() noexcept {
 // ---------------------------------------------------------------- RestClient::Impl
 
 void RestClient::Impl::submit(Request request) {
-  if (cancelled) return request.callback(cancellation(request));
   if (waiting.size() >= options.max_waiting) {
     request.callback(failure("queue", "GET " + request.target + " at " + url.authority() + ": " +
                                           std::to_string(waiting.size()) +
@@ -329,19 +368,6 @@ void RestClient::Impl::submit(Request request) {
   }
   waiting.push_back(std::move(request));
   pump();
-}
-
-void RestClient::Impl::cancel() {
-  cancelled = true;
-  const std::deque<Request> dropped = std::exchange(waiting, {});
-  watch_waiting();
-  for (const Request& request : dropped) request.callback(cancellation(request));
-  const auto under_way = connections;  // each takes itself out
-  for (const auto& connection : under_way) connection->cancel();
-}
-
-RestResponse RestClient::Impl::cancellation(const Request& request) const {
-  return failure("cancelled", "GET " + request.target + " at " + url.authority() + ": cancelled");
 }
 
 // Closes connections that were idle too long, and hands waiting requests to idle ones, then to new ones.
@@ -443,27 +469,6 @@ void RestClient::get(std::string target, HttpHeaders headers, milliseconds timeo
     }
     impl->submit(std::move(request));
   });
-}
-
-void RestClient::cancel() {
-  impl_->loop.post([weak = std::weak_ptr<Impl>(impl_)] {
-    if (const auto impl = weak.lock()) impl->cancel();
-  });
-}
-
-RestResponse RestClient::get_blocking(std::string target, HttpHeaders headers, milliseconds timeout) {
-  MDP_ASSERT(!impl_->loop.in_loop_thread());
-  // Shared: the answer may come when nobody waits for it any more.
-  const auto promise = std::make_shared<std::promise<RestResponse>>();
-  auto future = promise->get_future();
-  const std::string text = "GET " + target + " at " + impl_->url.authority();
-  get(std::move(target), std::move(headers), timeout,
-      [promise](RestResponse response) { promise->set_value(std::move(response)); });
-  // The request times out by itself; the margin is for a loop that is stopped or stuck.
-  if (future.wait_for(timeout + milliseconds(2'000)) != std::future_status::ready) {
-    return failure("loop", text + ": the REST loop does not run");
-  }
-  return future.get();
 }
 
 }  // namespace mdp::net

@@ -1,5 +1,8 @@
 // RestClient: HTTPS GET with keep-alive, for snapshots and metadata. It has an IoLoop and a thread of its
 // own: REST never rides a lane. Called from any thread; callbacks run on its loop thread.
+//
+// It asks for bodies that are not compressed, and unpacks gzip and deflate where a server sends them all the
+// same. A redirect is an answer like any other: it is not followed.
 #pragma once
 
 #include <chrono>
@@ -21,19 +24,22 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
 struct RestOptions {
   TlsOptions tls;
-  std::string proxy;                              // parse_proxy(); empty: none
-  std::size_t max_connections = 4;                // open at a time; further requests wait in order
-  std::size_t max_waiting = 4096;                 // a request beyond is answered with an error at once
-  std::size_t max_body_bytes = 64 * 1024 * 1024;  // a longer body is an error of step "body"
-  std::chrono::milliseconds keep_alive{30'000};   // an idle connection older than this is closed
+  std::string proxy;                // parse_proxy(); empty: none
+  std::size_t max_connections = 4;  // open at a time; further requests wait in order
+  std::size_t max_waiting = 4096;   // a request beyond is answered with an error at once
+  std::size_t max_body_bytes =
+      64 * 1024 * 1024;                          // a longer body, unpacked or not, is an error of step "body"
+  std::chrono::milliseconds keep_alive{30'000};  // an idle connection older than this is closed
   std::string user_agent = "mdp";
 };
 
 struct RestResponse {
-  int status = 0;       // HTTP status; 0: no answer, see error
+  // HTTP status; 0: no answer, see error. Beside an error where the body alone cannot be unpacked.
+  int status = 0;
+  std::string reason;   // the words beside the status, as received: "Forbidden"
   HttpHeaders headers;  // as received; names in lower case
   std::string error;    // empty, or what failed, naming step, host and port; a 4xx is an answer, not an error
-  // resolve, connect, proxy, tls, write, headers, body, queue, loop or cancelled; empty without error
+  // resolve, connect, proxy, tls, write, headers, body or queue; empty without error
   std::string failed_step;
   std::int64_t recv_ts_ns = 0;  // when the socket handed over the last bytes of the answer
 
@@ -66,12 +72,6 @@ class RestClient {
   // included. `callback` is called exactly once, on the loop thread, unless the client is destroyed before. A
   // request that met a kept-alive connection the server had closed is sent once more on a new one.
   void get(std::string target, HttpHeaders headers, std::chrono::milliseconds timeout, Callback callback);
-
-  // Any thread but the loop's. Blocks until the answer or the time-out.
-  RestResponse get_blocking(std::string target, HttpHeaders headers, std::chrono::milliseconds timeout);
-
-  // Any thread. Every request under way, and every later one, is answered with an error of step cancelled.
-  void cancel();
 
   struct Impl;
 

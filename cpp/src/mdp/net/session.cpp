@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "mdp/net/refusal.hpp"
 #include "mdp/net/retry_after.hpp"
 #include "mdp/sys/clock.hpp"
 
@@ -80,12 +81,14 @@ void Session::on_upgraded(error_code ec) {
     std::string what = "WebSocket upgrade at " + owner_->url.authority() + owner_->url.path + ": ";
     milliseconds retry_after{0};
     if (ec == websocket::error::upgrade_declined) {
-      what += "HTTP " + std::to_string(upgrade_response_.result_int()) + " " +
-              std::string(upgrade_response_.reason()) + " " + upgrade_response_.body().substr(0, 200);
       const auto header = [&](http::field field) {
         const auto value = upgrade_response_[field];
         return std::string_view(value.data(), value.size());
       };
+      const HttpAnswer answer{static_cast<int>(upgrade_response_.result_int()), upgrade_response_.reason(),
+                              header(http::field::server), header(http::field::location),
+                              upgrade_response_.body()};
+      what += describe_refusal(answer, {}, "ws_url");
       const std::int64_t seconds = retry_after_s(header(http::field::retry_after), header(http::field::date),
                                                  sys::now_ns() / 1'000'000'000);
       retry_after = std::chrono::seconds(std::max<std::int64_t>(seconds, 0));

@@ -4,18 +4,30 @@
 #include <string>
 
 #include "mdp/core/error.hpp"
+#include "mdp/core/text.hpp"
 
 namespace mdp::publish {
 namespace {
 
+// A name: it identifies, so what does not fit or is no text is refused, not changed.
 template <std::size_t N>
-void set_text(char (&field)[N], std::string_view value, const char* what) {
+void set_name(char (&field)[N], std::string_view value, const char* what) {
+  const auto refuse = [&](const std::string& why) {
+    throw SegmentError(std::string("directory: ") + what + " " + core::quoted(value) + why);
+  };
   if (value.size() > N) {
-    throw SegmentError(std::string("directory: ") + what + " \"" + std::string(value) + "\" has " +
-                       std::to_string(value.size()) + " bytes, the field holds " + std::to_string(N));
+    refuse(" has " + std::to_string(value.size()) + " bytes, the field holds " + std::to_string(N));
   }
+  if (!core::is_printable(value)) refuse(" has control characters, or bytes that are no UTF-8");
   std::memset(field, 0, N);
   std::memcpy(field, value.data(), value.size());
+}
+
+// A word of the venue's for people: as much of it as fits.
+template <std::size_t N>
+void set_words(char (&field)[N], std::string_view value) {
+  std::memset(field, 0, N);
+  core::printable(value, field, N);
 }
 
 // Replaces all of a mapped entry but its sequence word.
@@ -50,7 +62,7 @@ DirectoryWriter::DirectoryWriter(shm::SegmentHeader& header, void* venues, void*
 void DirectoryWriter::set_venue(core::ExchangeId exchange_id, std::string_view name) {
   shm::VenueEntry entry{};
   entry.exchange_id = exchange_id;
-  set_text(entry.name, name, "venue name");
+  set_name(entry.name, name, "venue name");
   const std::lock_guard lock(mutex_);
   // relaxed: our own count.
   const auto count = static_cast<std::uint32_t>(header_.venue_count.load(std::memory_order_relaxed));
@@ -77,12 +89,12 @@ void DirectoryWriter::set_instrument(const core::Instrument& instrument) {
   entry.contract_exponent = instrument.contract_exponent;
   entry.contract_size = instrument.contract_size;
   entry.expiry_ns = instrument.expiry_ns;
-  set_text(entry.settle, instrument.settle, "settle");
-  set_text(entry.venue_symbol, instrument.venue_symbol, "venue symbol");
-  set_text(entry.canonical_symbol, instrument.canonical_symbol, "canonical symbol");
-  set_text(entry.base, instrument.base, "base");
-  set_text(entry.quote, instrument.quote, "quote");
-  set_text(entry.venue_status, instrument.status, "venue status");
+  set_name(entry.settle, instrument.settle, "settle");
+  set_name(entry.venue_symbol, instrument.venue_symbol, "venue symbol");
+  set_name(entry.canonical_symbol, instrument.canonical_symbol, "canonical symbol");
+  set_name(entry.base, instrument.base, "base");
+  set_name(entry.quote, instrument.quote, "quote");
+  set_words(entry.venue_status, instrument.status);
   set_instrument(entry);
 }
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "mdp/core/fixed_point.hpp"
-#include "mdp/core/log.hpp"
+#include "mdp/core/text.hpp"
 
 namespace mdp::venue::binance {
 namespace {
@@ -156,27 +156,24 @@ core::Expected<std::vector<core::Instrument>, std::string> parse_instruments(con
   dom::element document;
   dom::array symbols;
   if (json.parse(body.data(), body.size()).get(document) || document["symbols"].get_array().get(symbols)) {
-    return core::Unexpected{
-        std::string("exchangeInfo: wanted a JSON object with an array \"symbols\", found: ") +
-        std::string(body.substr(0, 80))};
+    return core::Unexpected{"exchangeInfo: wanted a JSON object with an array \"symbols\", found: " +
+                            core::page_words(body)};
   }
   std::vector<core::Instrument> instruments;
   std::string first_problem;
+  bool all_bad = true;
   for (const dom::element symbol : symbols) {
     core::Instrument instrument;
     instrument.exchange_id = exchange_id;
-    const std::string problem = read_instrument(symbol, profile, instrument);
-    if (problem.empty()) {
-      instruments.push_back(std::move(instrument));
-      continue;
+    instrument.problem = read_instrument(symbol, profile, instrument);
+    all_bad = all_bad && !instrument.problem.empty();
+    if (all_bad && first_problem.empty()) {
+      first_problem = core::quoted(instrument.venue_symbol) + ' ' + core::printable(instrument.problem);
     }
-    // One of thousands must not take the others down. Who wants this one is told that it is not listed.
-    const std::string line = "venue=" + std::string(profile.name) + " symbol=\"" + instrument.venue_symbol +
-                             "\" problem=\"" + problem + '"';
-    core::log(core::LogLevel::Warning, "instrument_skipped " + line);
-    if (first_problem.empty()) first_problem = line;
+    if (!instrument.venue_symbol.empty())
+      instruments.push_back(std::move(instrument));  // else nobody can want it
   }
-  if (instruments.empty() && !first_problem.empty()) {
+  if (all_bad && !first_problem.empty()) {
     return core::Unexpected{"exchangeInfo: no symbol could be read; the first: " + first_problem};
   }
   return instruments;
