@@ -142,7 +142,7 @@ class Market:
         # Ascending both, so the best bid is at the back and the best ask at the front.
         self._bid_prices: list[int] = []
         self._ask_prices: list[int] = []
-        self._fair = instrument.start_ticks
+        self._fair = self._home = instrument.start_ticks
         self._out: list[MarketEvent] = []
         self.update_id = 10_000_000_000 + self._below(50_000_000_000)
         self._trade_id = 100_000_000 + self._below(3_000_000_000)
@@ -263,6 +263,12 @@ class Market:
             self._step()
         return out
 
+    def lean(self, ticks: int) -> None:
+        """Move the fair price: the book runs after it, up or down, through the levels that are in its way."""
+        spec = self.instrument
+        self._fair = max(self._fair + ticks, spec.levels * spec.spacing_ticks)
+        self._home = self._fair
+
     def burst(self, levels: int) -> list[MarketEvent]:
         """Change about `levels` distinct levels at once, away from the top, as a liquidation cascade would.
 
@@ -345,7 +351,7 @@ class Market:
         roll = self._below(128)
         if roll < 16:  # the fair price is a bounded random walk; the book follows it below
             move = self._below(2 * spec.spacing_ticks + 1) - spec.spacing_ticks
-            if abs(self._fair + move - spec.start_ticks) < spec.start_ticks // 4:
+            if abs(self._fair + move - self._home) < spec.start_ticks // 4:
                 self._fair += move
         lean = 2 * self._fair - best_bid - best_ask
         rising = lean > 0 if self._below(4) else self._below(2) == 0

@@ -191,6 +191,10 @@ class SimProcess:
         body = {"symbol": symbol, "events": events, "cut": cut, "phase": phase}
         return int(self._json("POST", "/sim/step", body, venue)["updateId"])
 
+    def lean(self, symbol: str, ticks: int, *, venue: str | None = None) -> None:
+        """Move the fair price of a symbol: its book runs after it by its own rate, a negative number down."""
+        self._json("POST", "/sim/step", {"symbol": symbol, "events": 0, "lean": ticks}, venue)
+
     def status(self, venue: str | None = None) -> dict[str, Any]:
         """Return a family's clients, frames sent, REST requests, snapshots, update ids, replay, counters."""
         result: dict[str, Any] = self._json("GET", "/sim/status", venue=venue)

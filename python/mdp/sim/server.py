@@ -319,13 +319,15 @@ async def _step(venue: Venue, request: web.Request) -> web.Response:
     try:
         wanted = await request.json()
         symbol, events = wanted["symbol"], wanted.get("events", 1)
-        cut, phase = wanted.get("cut"), wanted.get("phase", 0)
-        if symbol not in feed.markets or type(events) is not int or events < 0:
-            raise ValueError(f"symbol must be one of {', '.join(feed.symbols)}, events a number")
+        cut, phase, lean = wanted.get("cut"), wanted.get("phase", 0), wanted.get("lean", 0)
+        if symbol not in feed.markets or type(events) is not int or events < 0 or type(lean) is not int:
+            raise ValueError(f"symbol must be one of {', '.join(feed.symbols)}, events and lean numbers")
         if cut is not None and (cut, phase) not in feed.cuts:
             raise ValueError(f"cut and phase must be one of {', '.join(map(str, feed.cuts))}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return web.json_response({"error": str(error)}, status=400)
+    if lean:
+        feed.markets[symbol].lean(lean)
     feed.advance(symbol, events)
     if cut is not None:
         feed.publish_depth(cut, phase)
