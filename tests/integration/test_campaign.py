@@ -209,10 +209,10 @@ def campaign(
 ) -> Callable[[], Campaign]:
     def start() -> Campaign:
         sim = start_sim(symbols=SYMBOLS, seed=7, rate=RATE, weight_limit=1_000_000)
-        # Small snapshots cost little of the minute's budget, and are deep enough for what is compared.
+        # Small snapshots cost little of the minute's budget, and are soon eaten: books are made deeper all the time.
         over = {"segment": {"levels": LEVELS}}
         idle_timeout_ms = round(IDLE_TIMEOUT_S * 1000)
-        provider = provider_for(sim, snapshot_depth=100, idle_timeout_ms=idle_timeout_ms, over=over)
+        provider = provider_for(sim, snapshot_depth=20, idle_timeout_ms=idle_timeout_ms, over=over)
         return Campaign(sim, provider, segment)
 
     return start
