@@ -51,15 +51,39 @@ Scan scan(std::string_view text, char behind = '\0') {
   return scan_in({buffer.data(), text.size()});
 }
 
+bool all_digits(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+// Writes `digits.digits` times 10^power without the power. False: one of the two is no number.
+bool move_point(std::string& text, std::string power) {
+  const bool down = power.starts_with('-');
+  if (down || power.starts_with('+')) power.erase(0, 1);
+  const std::size_t point = std::min(text.find('.'), text.size());
+  std::string integer = text.substr(0, point);
+  std::string fraction = point < text.size() ? text.substr(point + 1) : "0";
+  if (!all_digits(integer) || !all_digits(fraction) || !all_digits(power)) return false;
+  const std::size_t places = std::min<std::size_t>(std::stoull(power.substr(0, 9)), 50);
+  integer.insert(0, down ? places : 0, '0');
+  fraction.append(down ? 1 : places + 1, '0');
+  const std::string digits = integer + fraction;
+  const std::size_t moved = down ? integer.size() - places : integer.size() + places;
+  text = (moved == 0 ? "0" : digits.substr(0, moved)) + '.' + digits.substr(moved);
+  return true;
+}
+
 std::optional<std::int64_t> number_by_model(std::string text, std::size_t decimals) {
   const bool negative = text.starts_with('-');
   if (negative) text.erase(0, 1);
+  if (const std::size_t letter = text.find_first_of("eE"); letter != std::string::npos) {
+    const std::string power = text.substr(letter + 1);
+    text.erase(letter);
+    if (!move_point(text, power)) return std::nullopt;
+  }
   const std::size_t point = text.find('.');
   std::string integer = text.substr(0, point);
   std::string fraction = point == std::string::npos ? "0" : text.substr(point + 1);
-  for (const std::string& part : {integer, fraction}) {
-    if (part.empty() || part.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
-  }
+  if (!all_digits(integer) || !all_digits(fraction)) return std::nullopt;
   while (fraction.size() > decimals) {
     if (fraction.back() != '0') return std::nullopt;
     fraction.pop_back();
@@ -175,7 +199,10 @@ TEST(LevelScanner, NamesWhatIsWrong) {
       {R"([{"p":"1"}])", ParseStatus::MalformedFrame},
       {R"([['1','2']])", ParseStatus::MalformedFrame},
       {R"([["","2"]])", ParseStatus::BadNumber},
-      {R"([["1e3","2"]])", ParseStatus::BadNumber},
+      {R"([["1e","2"]])", ParseStatus::BadNumber},
+      {R"([["0E-8","2"]])", ParseStatus::BadNumber},
+      {R"([["1E-3","2"]])", ParseStatus::InexactNumber},
+      {R"([["1","1E11"]])", ParseStatus::NumberOverflow},
       {R"([["\u0031","2"]])", ParseStatus::BadNumber},
       {R"([["1","2\u0030"]])", ParseStatus::BadNumber},
       {R"([["0","2"]])", ParseStatus::BadNumber},
@@ -197,6 +224,12 @@ TEST(LevelScanner, ANegativeZeroQuantityIsZero) {
   const Scan result = scan(R"([["1","-0.0"]])");
   EXPECT_EQ(result.status, ParseStatus::Ok);
   EXPECT_EQ(result.levels, (std::vector<PriceLevel>{{100, 0}}));
+}
+
+TEST(LevelScanner, APowerOfTenIsReadExactly) {
+  const Scan result = scan(R"([["1","0E-8"],["2.5e1","1.50E2"],["300E-2","1E-8"]])");
+  EXPECT_EQ(result.status, ParseStatus::Ok);
+  EXPECT_EQ(result.levels, (std::vector<PriceLevel>{{100, 0}, {2500, 15'000'000'000}, {300, 1}}));
 }
 
 TEST(LevelScanner, TruncatedAnywhereIsAnError) {

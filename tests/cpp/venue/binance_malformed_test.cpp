@@ -263,7 +263,10 @@ TEST_P(BinanceMalformed, LevelsThatCannotBeReadInvalidateTheBook) {
       {R"([["0","2"]])", ParseStatus::BadNumber},
       {R"([["1","-2"]])", ParseStatus::BadNumber},
       {R"([["","2"]])", ParseStatus::BadNumber},
-      {R"([["1e2","2"]])", ParseStatus::BadNumber},
+      {R"([["1e","2"]])", ParseStatus::BadNumber},
+      {R"([["0E-8","2"]])", ParseStatus::BadNumber},
+      {R"([["1","1E-9"]])", ParseStatus::InexactNumber},
+      {R"([["1","1E11"]])", ParseStatus::NumberOverflow},
       {R"([["1\u0030","2"]])", ParseStatus::BadNumber},
       {R"([[1,2]])", ParseStatus::MalformedFrame},
       {R"([["1"]])", ParseStatus::MalformedFrame},
@@ -310,7 +313,7 @@ TEST_P(BinanceMalformed, TradesAndQuotesWithBadNumbersSayNothingOfTheBook) {
   } cases[] = {
       {"61837.631", ParseStatus::InexactNumber}, {"92233720368547758.08", ParseStatus::NumberOverflow},
       {"-61837.63", ParseStatus::BadNumber},     {"", ParseStatus::BadNumber},
-      {"6.1e4", ParseStatus::BadNumber},         {"61837,63", ParseStatus::BadNumber},
+      {"6.1e", ParseStatus::BadNumber},          {"61837,63", ParseStatus::BadNumber},
       {"\\u0036", ParseStatus::BadNumber},
   };
   for (const auto& c : cases) {

@@ -1,10 +1,12 @@
 // Recorded sessions of the three venues, frame by frame: all is read, nothing is lost, the ids form a chain.
-// The recordings are no part of the repository; without them the test is skipped.
+// The recordings are no part of the repository: they are in $MDP_SHARED_DATA, else in ../shared/data. Without them
+// the test is skipped.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -83,8 +85,9 @@ std::vector<Session> sessions() {
 }
 
 std::string path_of(const Session& session, const std::string& kind, const std::string& suffix) {
-  return std::string(MDP_TEST_DATA) + "/../../../shared/data/" + session.folder + '/' + session.file + '.' +
-         kind + suffix + ".jsonl.gz";
+  const char* const named = std::getenv("MDP_SHARED_DATA");
+  const std::string data = named ? named : std::string(MDP_TEST_DATA) + "/../../../shared/data";
+  return data + '/' + session.folder + '/' + session.file + '.' + kind + suffix + ".jsonl.gz";
 }
 
 struct Record {
