@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -230,6 +232,56 @@ TEST(LevelScanner, APowerOfTenIsReadExactly) {
   const Scan result = scan(R"([["1","0E-8"],["2.5e1","1.50E2"],["300E-2","1E-8"]])");
   EXPECT_EQ(result.status, ParseStatus::Ok);
   EXPECT_EQ(result.levels, (std::vector<PriceLevel>{{100, 0}, {2500, 15'000'000'000}, {300, 1}}));
+}
+
+// Compact levels are read many at a time where exponents are -8 or coarser; what comes of it is what each number
+// alone is read as.
+TEST(LevelScanner, AnyExponentsReadAsNumberByNumber) {
+  std::mt19937_64 random(20'261'127);
+  const auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+  std::map<ParseStatus, int> outcomes;
+  for (int round = 0; round < 4'000; ++round) {
+    Instrument instrument = kInstrument;
+    instrument.price_exponent = static_cast<std::int8_t>(below(12) - 10);
+    instrument.quantity_exponent = static_cast<std::int8_t>(below(14) - 10);
+    const auto number = [&](int exponent) {
+      // Now and then one digit too fine for the exponent, or more digits than are read at once.
+      const int finer = below(400) == 0 ? 1 : 0;
+      const int decimals = std::max(-exponent + finer - below(3), 0);
+      const std::string zeros(static_cast<std::size_t>(std::max(exponent - finer, 0)), '0');
+      std::string text = std::to_string(1 + random() % (below(50) == 0 ? 10'000'000'000 : 9'999)) + zeros;
+      if (decimals > 0) text += '.';
+      for (int i = 0; i < decimals; ++i) text += static_cast<char>('0' + below(10));
+      return text + (decimals > 0 ? std::string(static_cast<std::size_t>(below(3)), '0') : "");
+    };
+    ParseStatus wanted = ParseStatus::Ok;
+    std::vector<PriceLevel> levels;
+    std::string text = "[";
+    for (int left = below(round % 10 == 0 ? 700 : 12); left > 0; --left) {
+      PriceLevel level{};
+      const std::string price = number(instrument.price_exponent);
+      const std::string quantity = below(3) == 0 ? "0.000" : number(instrument.quantity_exponent);
+      text += (text.size() > 1 ? ",[\"" : "[\"") + price + (below(200) == 0 ? "\", \"" : "\",\"") + quantity +
+              "\"]";
+      if (wanted != ParseStatus::Ok) continue;
+      wanted = to_parse_status(parse_decimal(price, instrument.price_exponent, level.price));
+      if (wanted == ParseStatus::Ok && level.price == 0) wanted = ParseStatus::BadNumber;
+      if (wanted == ParseStatus::Ok)
+        wanted = to_parse_status(parse_decimal(quantity, instrument.quantity_exponent, level.quantity));
+      if (wanted == ParseStatus::Ok) levels.push_back(level);
+    }
+    std::vector<char> buffer(text.begin(), text.end());
+    buffer.push_back(']');
+    buffer.insert(buffer.end(), kFramePadding, '\0');
+    const Scan result = scan_in({buffer.data(), text.size() + 1}, instrument);
+    ASSERT_EQ(result.status, wanted) << "round " << round << ": " << text;
+    if (wanted == ParseStatus::Ok) {
+      ASSERT_EQ(result.levels, levels) << text;
+    }
+    ++outcomes[wanted];
+  }
+  EXPECT_GT(outcomes[ParseStatus::Ok], 2'000);
+  EXPECT_GT(outcomes[ParseStatus::InexactNumber], 50);
 }
 
 TEST(LevelScanner, TruncatedAnywhereIsAnError) {
