@@ -28,6 +28,7 @@ const Instrument kInstrument = [] {
 
 struct Scan {
   ParseStatus status = ParseStatus::Ok;
+  ParseFailure failure;
   std::vector<PriceLevel> levels;
 };
 
@@ -37,7 +38,7 @@ Scan scan_in(std::string_view text, const Instrument& instrument = kInstrument) 
   const MessageHeader header{};
   LevelWriter writer(sink, header);
   Scan result;
-  result.status = scan_levels(text, instrument, writer);
+  result.status = scan_levels(text, instrument, writer, result.failure);
   writer.finish();
   result.levels = join_chunks(sink.messages).bids;
   return result;
@@ -220,6 +221,41 @@ TEST(LevelScanner, NamesWhatIsWrong) {
   };
   for (const auto& c : cases) EXPECT_EQ(scan(c.text).status, c.status) << c.text;
   EXPECT_EQ(scan("[[\"1\0\",\"2\"]]"sv).status, ParseStatus::BadNumber);
+}
+
+TEST(LevelScanner, NamesTheNumberThatCannotBeHeld) {
+  const struct {
+    std::string_view text;
+    std::string_view number;
+    int exponent;
+  } cases[] = {
+      {R"([["1.00","2"],["1.001","2"]])", "1.001", -2},
+      {R"([["1","0.000000001"]])", "0.000000001", -8},
+      {R"([ [ "1.00" , "0.000000001" ] ])", "0.000000001", -8},
+      {"[\n[\n\"92233720368547758.08\",\"2\"]]", "92233720368547758.08", -2},
+      {R"([["1","92233720369"],["x","2"]])", "92233720369", -8},
+      {R"([["1","1E-9"]])", "1E-9", -8},
+      {R"([["99999999999999999999999999999999999999999999999999","2"]])",
+       "9999999999999999999999999999999999999999999999", -2},  // cut to fit
+      {R"([["x","2"]])", "", 0},
+      {R"([["1","2"]})", "", 0},
+  };
+  for (const auto& c : cases) {
+    const Scan result = scan(c.text);
+    EXPECT_TRUE(is_error(result.status)) << c.text;
+    EXPECT_EQ(result.failure.symbol, 3u) << c.text;
+    EXPECT_STREQ(result.failure.number, std::string(c.number).c_str()) << c.text;
+    EXPECT_EQ(result.failure.exponent, c.exponent) << c.text;
+  }
+  ParseFailure failure;
+  failure.set_number("92233720369.00", -8);
+  EXPECT_EQ(describe(ParseStatus::NumberOverflow, failure),
+            "92233720369.00 is beyond 92233720368.54775807, the largest number of the exponent -8");
+  failure.set_number("0.001", -2);
+  EXPECT_EQ(describe(ParseStatus::InexactNumber, failure),
+            "0.001 has digits below 0.01, the smallest step of the exponent -2");
+  EXPECT_EQ(describe(ParseStatus::MalformedFrame, failure), "");
+  EXPECT_EQ(describe(ParseStatus::NumberOverflow, {}), "");
 }
 
 TEST(LevelScanner, ANegativeZeroQuantityIsZero) {

@@ -189,6 +189,11 @@ TEST_F(BinanceMarkPriceTest, WhatCannotBeReadIsAnErrorAndSaysNothingOfTheBook) {
   for (const auto& c : cases) {
     EXPECT_EQ(parse(replaced(frame, c.what, c.by)), c.status) << c.what << " -> " << c.by;
     EXPECT_TRUE(sink.messages.empty()) << c.by;
+    EXPECT_EQ(parser->last_failure().symbol, kBtcUsdt) << c.by;
+    const bool unheld = c.status == ParseStatus::InexactNumber || c.status == ParseStatus::NumberOverflow;
+    const std::string number(parser->last_failure().number);
+    EXPECT_EQ(!number.empty() && std::string(c.by).find('"' + number + '"') != std::string::npos, unheld)
+        << c.by << ": " << number;
   }
 }
 

@@ -200,7 +200,9 @@ TEST_P(BinanceRecordings, EverySnapshotIsRead) {
     ASSERT_NE(instrument, nullptr) << symbol;
     core::CollectingSink sink;
     const Frame body(record.data);
-    ASSERT_EQ(venue->parse_snapshot(body.text(), *instrument, 1, sink), ParseStatus::Ok) << record.url;
+    core::ParseFailure failure;
+    ASSERT_EQ(venue->parse_snapshot(body.text(), *instrument, 1, sink, failure), ParseStatus::Ok)
+        << record.url;
     const core::Update update = core::join_chunks(sink.messages);
     EXPECT_TRUE(update.flags_right);
     EXPECT_GT(update.header.last_update_id, 0u);

@@ -1,5 +1,6 @@
 #include "mdp/core/level_scanner.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "mdp/core/quick_number.hpp"
@@ -28,8 +29,9 @@ ParseStatus scan_quoted(const char*& at, const char* end, int exponent, std::int
   const char* number_end = nullptr;
   const NumberStatus status = parse_decimal_in_frame(at, exponent, value, number_end);
   if (number_end >= end || *number_end != '"') return ParseStatus::BadNumber;
+  if (status != NumberStatus::Ok) return to_parse_status(status);
   at = number_end + 1;
-  return to_parse_status(status);
+  return ParseStatus::Ok;
 }
 
 // One level of any shape.
@@ -131,12 +133,23 @@ ParseStatus scan_levels(const char*& at, const char* end, const Instrument& inst
   });
 }
 
-ParseStatus scan_levels(std::string_view text, const Instrument& instrument, LevelWriter& writer) noexcept {
+ParseStatus scan_levels(std::string_view text, const Instrument& instrument, LevelWriter& writer,
+                        ParseFailure& failure) noexcept {
   const char* at = text.data();
   const char* const end = at + text.size();
-  const ParseStatus status = scan_levels(at, end, instrument, writer);
-  if (status != ParseStatus::Ok) return status;
-  return skip_space(at, end) == end ? ParseStatus::Ok : ParseStatus::MalformedFrame;
+  ParseStatus status = scan_levels(at, end, instrument, writer);
+  if (status == ParseStatus::Ok && skip_space(at, end) != end) status = ParseStatus::MalformedFrame;
+  if (status == ParseStatus::Ok) return status;
+  failure = {};
+  failure.symbol = instrument.symbol_id;
+  if (status == ParseStatus::InexactNumber || status == ParseStatus::NumberOverflow) {
+    // A price stands behind the bracket of its level, a quantity behind a comma.
+    const char* before = at - 2;
+    while (*before != '[' && *before != ',') --before;
+    const int exponent = *before == '[' ? instrument.price_exponent : instrument.quantity_exponent;
+    failure.set_number({at, std::find(at, end, '"')}, exponent);
+  }
+  return status;
 }
 
 }  // namespace mdp::core

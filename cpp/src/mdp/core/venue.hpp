@@ -90,9 +90,11 @@ class Venue {
 
   // Snapshot over REST: `depth` levels a side, rounded up to what the venue offers.
   virtual RestRequest snapshot_request(std::string_view venue_symbol, std::size_t depth) const = 0;
-  // Turns the body into Snapshot chunks in `sink`. `body` has kFramePadding readable bytes after it.
+  // Turns the body into Snapshot chunks in `sink`. `body` has kFramePadding readable bytes after it. `failure` is
+  // written on an error status alone.
   [[nodiscard]] virtual ParseStatus parse_snapshot(std::string_view body, const Instrument& instrument,
-                                                   std::int64_t recv_ts_ns, MessageSink& sink) const = 0;
+                                                   std::int64_t recv_ts_ns, MessageSink& sink,
+                                                   ParseFailure& failure) const = 0;
 
   // The whole list of instruments, so that a symbol the venue does not list can be named; ids are not yet
   // given.

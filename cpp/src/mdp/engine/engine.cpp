@@ -546,17 +546,20 @@ void Engine::fetch(SymbolRuntime& symbol, ControlKind outcome) {
 void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response,
                          ControlKind outcome) noexcept {
   const core::Venue& venue = *symbol.venue->venue;
+  core::ParseStatus status = core::ParseStatus::Ok;
+  core::ParseFailure failure;
   std::string problem = response.error;
   if (problem.empty() && response.status != 200) {
     const std::string words = venue.describe_rest_error(response.body());
     problem = "HTTP " + std::to_string(response.status) + (words.empty() ? "" : ", " + words);
   }
   if (problem.empty() && symbol.manager != nullptr) {
-    const core::ParseStatus status = venue.parse_snapshot(
-        response.body(), symbol.instrument, response.recv_ts_ns, *symbol.manager->snapshot_sink);
+    status = venue.parse_snapshot(response.body(), symbol.instrument, response.recv_ts_ns,
+                                  *symbol.manager->snapshot_sink, failure);
     if (core::is_error(status)) {
+      const std::string number = core::describe(status, failure);
       problem = std::string("unreadable snapshot (") + core::to_string(status) +
-                "): " + std::string(response.body().substr(0, 80));
+                "): " + (number.empty() ? std::string(response.body().substr(0, 80)) : number);
     }
   }
   control_.tell(outcome, [&](ControlEvent& event) {
@@ -564,6 +567,8 @@ void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& respons
     event.code = response.status;
     event.retry_after_s = response.retry_after_s();
     event.used_weight = used_weight(response);
+    event.parse_status = status;
+    event.failure = failure;
     event.set_text(problem);
   });
 }

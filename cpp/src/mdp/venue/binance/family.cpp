@@ -66,8 +66,9 @@ class FamilyVenue final : public core::Venue {
     return binance::snapshot_request(profile_, venue_symbol, depth);
   }
   core::ParseStatus parse_snapshot(std::string_view body, const core::Instrument& instrument,
-                                   std::int64_t recv_ts_ns, core::MessageSink& sink) const override {
-    return binance::parse_snapshot(body, instrument, recv_ts_ns, sink);
+                                   std::int64_t recv_ts_ns, core::MessageSink& sink,
+                                   core::ParseFailure& failure) const override {
+    return binance::parse_snapshot(body, instrument, recv_ts_ns, sink, failure);
   }
 
   core::RestRequest instruments_request() const override {
