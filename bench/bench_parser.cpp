@@ -130,8 +130,10 @@ class ScratchSink final : public core::MessageSink {
   core::NormalizedMessage storage_{};
 };
 
-void run_parser(benchmark::State& state, Frames& frames) {
-  const core::SymbolTable symbols({btcusdt()});
+void run_parser(benchmark::State& state, Frames& frames, int quantity_exponent = -8) {
+  core::Instrument instrument = btcusdt();
+  instrument.quantity_exponent = static_cast<std::int8_t>(quantity_exponent);
+  const core::SymbolTable symbols({instrument});
   const auto parser = venue::binance::make_parser(venue::binance::Family::Spot, symbols, 1);
   ScratchSink sink;
   for (auto _ : state) {
@@ -221,6 +223,12 @@ void BM_Plain_DepthUpdate(benchmark::State& state) {
   });
   if (levels.size() != static_cast<std::size_t>(state.range(0))) state.SkipWithError("levels were lost");
 }
+// As SHIBUSDT is held, whose largest quantity leaves no room for eight decimals.
+void BM_Parser_CoarseDepthUpdate(benchmark::State& state) {
+  Frames frames = depth_frames(state.range(0));
+  run_parser(state, frames, -5);
+}
+BENCHMARK(BM_Parser_CoarseDepthUpdate)->Arg(8)->Arg(40);
 BENCHMARK(BM_Parser_DepthUpdate)->Arg(1)->Arg(8)->Arg(40)->Arg(200)->Arg(1000);
 BENCHMARK(BM_Plain_DepthUpdate)->Arg(1)->Arg(8)->Arg(40)->Arg(200)->Arg(1000);
 

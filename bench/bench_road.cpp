@@ -80,7 +80,9 @@ class Road {
     std::string body = text_of({R"({"lastUpdateId":1000,"bids":[)", bids, R"(],"asks":[)", asks, "]}"});
     const std::size_t size = body.size();
     body.resize(size + core::kFramePadding);
-    if (venue_->parse_snapshot({body.data(), size}, instrument, 1000, 1, *sink_) != core::ParseStatus::Ok)
+    core::ParseFailure failure;
+    if (venue_->parse_snapshot({body.data(), size}, instrument, 1000, 1, *sink_, failure) !=
+        core::ParseStatus::Ok)
       std::abort();
     if (manager_->manager().state(0) != shm::BookState::Live) std::abort();
     next_id_ = kSnapshotId + 2;

@@ -98,7 +98,9 @@ void bind_core(nb::module_& module) {
   bind_record_enums(module);
   module.def(
       "parse_decimal", &parse_decimal, "text"_a, "exponent"_a,
-      "Return the mantissa of a decimal number at `exponent`: value = mantissa * 10**exponent.\n\n"
+      "Return the mantissa of a decimal number at `exponent`: value = mantissa * 10**exponent. A power of "
+      "ten\n"
+      "may stand behind its digits: 1.5e-3, 0E-8.\n\n"
       "Raises\n------\nValueError\n    Not a decimal number, not exact at this exponent, or beyond 64 bits.");
   module.def("format_decimal", &shm::to_decimal, "mantissa"_a, "exponent"_a,
              "Return mantissa * 10**exponent as exact decimal text without trailing zeros.");

@@ -167,6 +167,12 @@ void bind_control(nb::module_& module) {
       .def_prop_ro("parse_status",
                    [](const ControlEvent& self) { return core::to_string(self.parse_status); })
       .def_prop_ro(
+          "number_problem",
+          [](const ControlEvent& self) { return core::describe(self.parse_status, self.failure); },
+          "PARSE_ERROR, SNAPSHOT: the number that is too fine or too large for its instrument, and what can "
+          "be\n"
+          "held; empty: that was not the cause.")
+      .def_prop_ro(
           "is_venue_error",
           [](const ControlEvent& self) { return self.parse_status == core::ParseStatus::VenueError; })
       .def_prop_ro("text", [](const ControlEvent& self) { return std::string_view(self.text); });

@@ -5,6 +5,7 @@ Nothing here is on the message path: the C++ engine moves the data, this thread 
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -88,6 +89,9 @@ class Provider:
         self._running = False  # the engine publishes
         self._failure: Exception | None = None  # what ended the control thread
         self._metrics: metrics.Server | None = None
+        self._unreadable = log.RepeatedWarning("frame.unreadable")
+        # Told once for each symbol, whatever brings the number: frames and every try for a snapshot do.
+        self._unheld = log.RepeatedWarning("number.refused", shown=1, forget_s=math.inf)
 
     def __enter__(self) -> Provider:
         self.start()
@@ -306,6 +310,8 @@ class Provider:
 
         for event in engine.take_control_events():
             self._handle(event, now)
+        self._unreadable.sum_up(now)
+        self._unheld.sum_up(now)
         for symbol_id in engine.take_snapshots_wanted():
             if symbol := self._symbols.get(symbol_id):
                 symbol.venue.scheduler.want(symbol_id)
@@ -350,7 +356,16 @@ class Provider:
         elif event.kind == ControlKind.AUDIT_MISMATCH:
             self._on_audit_mismatch(event)
         else:
-            log.warning("frame.unreadable", line=event.line, status=event.parse_status, frame=event.text)
+            self._on_unreadable(event, now)
+
+    def _on_unreadable(self, event: ControlEvent, now: float) -> None:
+        symbol = self._symbols.get(event.symbol_id)
+        name = {"symbol": symbol.instrument.canonical_symbol} if symbol else {}
+        if event.number_problem:
+            self._unheld.tell(now, name, problem=event.number_problem, line=event.line)
+        else:
+            kind = {**name, "line": event.line, "status": event.parse_status}
+            self._unreadable.tell(now, kind, frame=event.text)
 
     def _on_book_state(self, event: ControlEvent, now: float) -> None:
         symbol = self._symbols.get(event.symbol_id)
@@ -384,6 +399,10 @@ class Provider:
             scheduler.succeeded(event.symbol_id, now, event.used_weight)
             return
         delay = scheduler.failed(event.symbol_id, now, event.retry_after_s, event.used_weight)
+        if event.number_problem:
+            name = symbol.instrument.canonical_symbol
+            self._unheld.tell(now, {"symbol": name}, problem=event.number_problem, snapshot=True)
+            return
         log.warning(
             "snapshot.failed",
             symbol=symbol.instrument.canonical_symbol,

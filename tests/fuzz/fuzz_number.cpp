@@ -23,14 +23,21 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   MDP_FUZZ_CHECK(by_steps == by_one);
   // The digits of the text are those of the mantissa, with zeros on either side.
   std::string digits;
-  std::size_t decimals = 0;
-  for (const char* at = text.data(); at != steps_end; ++at) {
+  const char* point = nullptr;
+  const char* at = text.data();
+  for (; at != steps_end && *at != 'e' && *at != 'E'; ++at) {
     if (*at >= '0' && *at <= '9') digits += *at;
-    if (*at == '.') decimals = static_cast<std::size_t>(steps_end - at - 1);
+    if (*at == '.') point = at;
   }
+  const long power = at != steps_end ? std::strtol(at + 1, nullptr, 10) : 0;
+  if (power < -1'000 || power > 1'000) {  // what is so small or so large is Inexact or Overflow, but for zero
+    MDP_FUZZ_CHECK(by_steps == 0 || digits.size() > 900);
+    return 0;
+  }
+  const int decimals = (point != nullptr ? static_cast<int>(at - point - 1) : 0) - static_cast<int>(power);
   std::string mantissa = std::to_string(by_steps < 0 ? -by_steps : by_steps);
   // Both as integers at the finer of the two scales.
-  const int shift = exponent + static_cast<int>(decimals);
+  const int shift = exponent + decimals;
   (shift > 0 ? mantissa : digits).append(static_cast<std::size_t>(shift > 0 ? shift : -shift), '0');
   const auto bare = [](const std::string& number) {
     const std::size_t first = number.find_first_not_of('0');

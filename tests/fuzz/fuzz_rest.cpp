@@ -8,11 +8,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto& venue : fuzz::venues()) {
     const fuzz::PaddedText body(data, size, '0');
     core::CollectingSink sink;
-    const core::ParseStatus status = venue->parse_snapshot(body.text(), instrument, 5, 1, sink);
+    core::ParseFailure failure;
+    const core::ParseStatus status = venue->parse_snapshot(body.text(), instrument, 5, 1, sink, failure);
     fuzz::check_messages(sink.messages, status);
     const fuzz::PaddedText again(data, size, ']');
     core::CollectingSink other;
-    const core::ParseStatus other_status = venue->parse_snapshot(again.text(), instrument, 5, 1, other);
+    const core::ParseStatus other_status =
+        venue->parse_snapshot(again.text(), instrument, 5, 1, other, failure);
     MDP_FUZZ_CHECK(core::is_error(status) == core::is_error(other_status));
     if (status == core::ParseStatus::Ok) MDP_FUZZ_CHECK(fuzz::same(sink.messages, other.messages));
     if (const auto listed = venue->parse_instruments(body.text())) {

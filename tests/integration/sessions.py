@@ -160,6 +160,63 @@ def _exchange_info(markets: dict[str, _Market]) -> dict[str, Any]:
     return {"timezone": "UTC", "symbols": [entry(market) for market in markets.values()]}
 
 
+REST_PATHS = {"binance": "/api/v3", "binance-usdm": "/fapi/v1", "binance-coinm": "/dapi/v1"}
+"""What the paths of the venues' REST calls begin with."""
+
+
+class HandMade:
+    """A recording put together frame by frame: each says what a test needs of it."""
+
+    def __init__(self, venue: str) -> None:
+        self.venue = venue
+        self.records: list[Record] = []
+
+    def _put(self, kind: str, data: Any, url: str | None) -> None:
+        t = Decimal(1_700_000_000) + Decimal(len(self.records)) / 20
+        self.records.append(Record(t, kind, url, json.dumps(data, separators=(",", ":"))))
+
+    def listed(self, *symbols: str, max_qty: str, step: str) -> None:
+        """Put in a list of instruments, all with these limits."""
+        entries = [
+            {
+                "symbol": symbol,
+                "status": "TRADING",
+                "baseAsset": symbol[:4],
+                "quoteAsset": symbol[4:],
+                "marginAsset": symbol[:4],
+                "contractType": "PERPETUAL",
+                "deliveryDate": 4_133_404_800_000,
+                "contractSize": 10,
+                "filters": [
+                    {"filterType": "PRICE_FILTER", "maxPrice": "1.00000000", "tickSize": "0.00000001"},
+                    {"filterType": "LOT_SIZE", "maxQty": max_qty, "stepSize": step},
+                ],
+            }
+            for symbol in symbols
+        ]
+        self._put("http", {"symbols": entries}, f"https://127.0.0.1{REST_PATHS[self.venue]}/exchangeInfo")
+
+    def delta(
+        self, symbol: str, ids: tuple[int, int, int], bids: Iterable[Any], asks: Iterable[Any] = ()
+    ) -> None:
+        """Put in a delta; `ids` are U, u and pu."""
+        event = {"e": "depthUpdate", "E": 1_700_000_000_000, "s": symbol, "U": ids[0], "u": ids[1]}
+        if self.venue != "binance":
+            event |= {"T": 1_700_000_000_000, "pu": ids[2]}
+        event |= {"b": [list(level) for level in bids], "a": [list(level) for level in asks]}
+        self.frame(f"{symbol.lower()}@depth@100ms", event)
+
+    def snapshot(self, symbol: str, update_id: int, bids: Iterable[Any], asks: Iterable[Any]) -> None:
+        """Put in a REST snapshot."""
+        body = {"lastUpdateId": update_id, "bids": list(bids), "asks": list(asks)}
+        self._put("http", body, f"https://127.0.0.1{REST_PATHS[self.venue]}/depth?symbol={symbol}&limit=1000")
+
+    def frame(self, stream: str, event: dict[str, Any]) -> None:
+        """Put in any event of a stream."""
+        first = all(record.kind != "ws-in" for record in self.records)
+        self._put("ws-in", {"stream": stream, "data": event}, "wss://127.0.0.1/stream" if first else None)
+
+
 def line_of(record: Record) -> str:
     """Return the record as a line of a recording."""
     item = {"t": float(record.t), "kind": record.kind}

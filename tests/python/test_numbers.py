@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mdp._core import Replay, ReplaySurvey, format_decimal, parse_decimal
 
 MAX = 2**63 - 1
-CONTEXT = Context(prec=60)
+CONTEXT = Context(prec=200)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,10 @@ CONTEXT = Context(prec=60)
         ("-1.5", -1, -15),
         ("9223372036854775807", 0, MAX),
         ("92233720368.54775807", -8, MAX),
+        ("0E-8", -8, 0),
+        ("1e5", -8, 10_000_000_000_000),
+        ("1.5E-3", -8, 150_000),
+        ("-25E+1", 1, -25),
     ],
 )
 def test_parses_exactly(text: str, exponent: int, mantissa: int) -> None:
@@ -34,7 +38,8 @@ def test_parses_exactly(text: str, exponent: int, mantissa: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "x", "1x", "1,5", "1.2.3", "--1", "0x10", "nan", "inf", "1 ", " 1", "1e5"]
+    "text",
+    ["", " ", "x", "1x", "1,5", "1.2.3", "--1", "0x10", "nan", "inf", "1 ", " 1", "1e", "1E+", "e5", "1e5.0"],
 )
 def test_refuses_what_is_no_number(text: str) -> None:
     with pytest.raises(ValueError, match="not a decimal number"):
@@ -80,7 +85,10 @@ def test_parse_is_the_inverse_of_format(mantissa: int, exponent: int) -> None:
     assert parse_decimal(format_decimal(mantissa, exponent), exponent) == mantissa
 
 
-@given(st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?", fullmatch=True), st.integers(-12, 3))
+@given(
+    st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?", fullmatch=True),
+    st.integers(-12, 3),
+)
 def test_parse_agrees_with_decimal_or_refuses(text: str, exponent: int) -> None:
     scaled = Decimal(text).scaleb(-exponent, CONTEXT)
     whole = scaled == scaled.to_integral_value(context=CONTEXT)
@@ -120,7 +128,11 @@ def quoted(numbers: list[str]) -> list[str] | None:
 
 
 @given(
-    st.lists(st.from_regex(r"(0|[1-9][0-9]{0,12})(\.[0-9]{1,11})?", fullmatch=True), min_size=4, max_size=4)
+    st.lists(
+        st.from_regex(r"(0|[1-9][0-9]{0,12})(\.[0-9]{1,11})?([eE][+-]?[0-9])?", fullmatch=True),
+        min_size=4,
+        max_size=4,
+    )
 )
 def test_numbers_of_a_frame_agree_with_decimal_or_the_frame_is_refused(numbers: list[str]) -> None:
     exact = [Decimal(number) for number in numbers]

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -92,7 +93,40 @@ constexpr Case kCases[] = {
     {"9223372036854775807000000000000000000"sv, 18, NumberStatus::Ok, kMax},
     {"-9223372036854775807000000000000000000"sv, 18, NumberStatus::Ok, -kMax},
     {"9223372036854775808000000000000000000"sv, 18, NumberStatus::Overflow},
+    // with a power of ten: as exact as without it
+    {"0E-8"sv, -8, NumberStatus::Ok, 0},
+    {"0E-8"sv, 0, NumberStatus::Ok, 0},
+    {"0e8"sv, 0, NumberStatus::Ok, 0},
+    {"-0.00e-3"sv, -2, NumberStatus::Ok, 0},
+    {"0E-999999999999"sv, -8, NumberStatus::Ok, 0},
+    {"0E+999999999999"sv, -8, NumberStatus::Ok, 0},
+    {"1e5"sv, 0, NumberStatus::Ok, 100'000},
+    {"1E+05"sv, 0, NumberStatus::Ok, 100'000},
+    {"1.5e-3"sv, -8, NumberStatus::Ok, 150'000},
+    {"-1.25E1"sv, -1, NumberStatus::Ok, -125},
+    {"1E-8"sv, -8, NumberStatus::Ok, 1},
+    {"1E-9"sv, -8, NumberStatus::Inexact},
+    {"10E-9"sv, -8, NumberStatus::Ok, 1},
+    {"1.05E1"sv, 0, NumberStatus::Inexact},
+    {"1E18"sv, 0, NumberStatus::Ok, 1'000'000'000'000'000'000},
+    {"1E19"sv, 0, NumberStatus::Overflow},
+    {"0.1E19"sv, 0, NumberStatus::Ok, 1'000'000'000'000'000'000},
+    {"0.00000000000000000000000001E26"sv, 0, NumberStatus::Ok, 1},
+    {"100000000000000000000000000E-26"sv, 0, NumberStatus::Ok, 1},
+    {"9223372036854775807E-18"sv, -18, NumberStatus::Ok, kMax},
+    {"9223372036854775808E-18"sv, -18, NumberStatus::Overflow},
+    {"1E999999999999999999999"sv, 18, NumberStatus::Overflow},
+    {"1E-999999999999999999999"sv, -18, NumberStatus::Inexact},
     // not numbers
+    {"1e"sv, 0, NumberStatus::Bad},
+    {"1E+"sv, 0, NumberStatus::Bad},
+    {"1e-"sv, 0, NumberStatus::Bad},
+    {"e5"sv, 0, NumberStatus::Bad},
+    {"1.e5"sv, 0, NumberStatus::Bad},
+    {"1e5.0"sv, 0, NumberStatus::Bad},
+    {"1e5e5"sv, 0, NumberStatus::Bad},
+    {"1e+-5"sv, 0, NumberStatus::Bad},
+    {"1 e5"sv, 0, NumberStatus::Bad},
     {""sv, 0, NumberStatus::Bad},
     {"-"sv, 0, NumberStatus::Bad},
     {"."sv, 0, NumberStatus::Bad},
@@ -102,9 +136,6 @@ constexpr Case kCases[] = {
     {"-.5"sv, -1, NumberStatus::Bad},
     {"1.."sv, 0, NumberStatus::Bad},
     {"1.2.3"sv, -2, NumberStatus::Bad},
-    {"1e5"sv, 0, NumberStatus::Bad},
-    {"1E5"sv, 0, NumberStatus::Bad},
-    {"1.5e-3"sv, -8, NumberStatus::Bad},
     {"0x1"sv, 0, NumberStatus::Bad},
     {"1,0"sv, 0, NumberStatus::Bad},
     {"1_000"sv, 0, NumberStatus::Bad},
@@ -137,15 +168,13 @@ TEST(FixedPoint, EndIsTheFirstCharacterThatCannotBelong) {
     std::ptrdiff_t length;
     NumberStatus status;
   } cases[] = {
-      {"12.5\"", 4, NumberStatus::Ok},
-      {"12.5.1", 4, NumberStatus::Ok},
-      {"12e5", 2, NumberStatus::Ok},
-      {"-3,", 2, NumberStatus::Ok},
-      {"1.55\"", 4, NumberStatus::Inexact},
-      {"-\"", 1, NumberStatus::Bad},
-      {"1.\"", 2, NumberStatus::Bad},
-      {"\"", 0, NumberStatus::Bad},
-      {"99999999999999999999\"", 20, NumberStatus::Overflow},
+      {"12.5\"", 4, NumberStatus::Ok}, {"12.5.1", 4, NumberStatus::Ok},
+      {"12e5", 4, NumberStatus::Ok},   {"12E+5\"", 5, NumberStatus::Ok},
+      {"12e5.1", 4, NumberStatus::Ok}, {"12e-5\"", 5, NumberStatus::Inexact},
+      {"12e\"", 3, NumberStatus::Bad}, {"12e-\"", 4, NumberStatus::Bad},
+      {"-3,", 2, NumberStatus::Ok},    {"1.55\"", 4, NumberStatus::Inexact},
+      {"-\"", 1, NumberStatus::Bad},   {"1.\"", 2, NumberStatus::Bad},
+      {"\"", 0, NumberStatus::Bad},    {"99999999999999999999\"", 20, NumberStatus::Overflow},
   };
   for (const auto& c : cases) {
     std::int64_t mantissa = 0;
@@ -188,7 +217,11 @@ TEST(FixedPoint, ExponentOfIsTheLargestExactOne) {
       {"-0", NumberStatus::Ok, -8},
       {"0.0000000000000000001", NumberStatus::Inexact, 99},
       {"", NumberStatus::Bad, 99},
-      {"1e-5", NumberStatus::Bad, 99},
+      {"1e-5", NumberStatus::Ok, -5},
+      {"2.50E-7", NumberStatus::Ok, -8},
+      {"1E3", NumberStatus::Ok, 3},
+      {"0E-3", NumberStatus::Ok, -8},
+      {"1e", NumberStatus::Bad, 99},
       {"abc", NumberStatus::Bad, 99},
       {"1.", NumberStatus::Bad, 99},
   };
@@ -234,15 +267,26 @@ Reading read_by_model(const std::string& text, int exponent) {
   std::string rest = text;
   const bool negative = rest.starts_with("-");
   if (negative) rest.erase(0, 1);
+  const std::size_t letter = rest.find_first_of("eE");
+  int power = 0;
+  if (letter != std::string::npos) {
+    std::string digits = rest.substr(letter + 1);
+    rest.erase(letter);
+    const bool below_one = digits.starts_with("-");
+    if (below_one || digits.starts_with("+")) digits.erase(0, 1);
+    if (!all_digits(digits)) return {};
+    // No text of this test has so many digits that 10^100 would not move all of them out of int64.
+    power = static_cast<int>(std::min(std::stod(digits), 100.0)) * (below_one ? -1 : 1);
+  }
   const std::size_t point = rest.find('.');
   std::string whole = rest.substr(0, point);
   std::string fraction = point == std::string::npos ? std::string("0") : rest.substr(point + 1);
   if (!all_digits(whole) || !all_digits(fraction)) return {};
   // Shift the point so that the mantissa is the whole part, and pad on either side.
-  fraction.append(40, '0');
-  whole.insert(0, 40, '0');
+  fraction.append(200, '0');
+  whole.insert(0, 200, '0');
   const std::string digits = whole + fraction;
-  const auto cut = static_cast<std::size_t>(static_cast<int>(whole.size()) - exponent);
+  const auto cut = static_cast<std::size_t>(static_cast<int>(whole.size()) - exponent + power);
   const std::string kept = digits.substr(0, cut);
   const bool exact = digits.find_first_not_of('0', cut) == std::string::npos;
   const std::size_t first = kept.find_first_not_of('0');
@@ -284,6 +328,11 @@ std::string random_number_text(std::mt19937_64& random) {
     text += '.';
     text += digits(below(8) == 0 ? below(30) : below(12));
     if (below(4) == 0) text += std::string(below(20), '0');
+  }
+  if (below(6) == 0) {
+    text += "eE"[below(2)];
+    text += std::string(below(3) == 0 ? "+" : "").append(below(2) == 0 ? "-" : "");
+    text += std::to_string(below(8) == 0 ? below(1'000'000'000'000) : below(25));
   }
   if (below(16) == 0 && !text.empty()) text[below(text.size())] = "-+.e ,x\"0"[below(9)];
   return text;
@@ -337,6 +386,7 @@ TEST(FixedPoint, ReadingInAFrameAgreesWithThePlainOne) {
     if (random() % 8 != 0) text += '.';
     const auto decimals = random() % 3 == 0 ? random() % 12 : 8;
     for (auto digits = decimals; digits > 0; --digits) text += static_cast<char>('0' + random() % 10);
+    if (random() % 8 == 0) text += "E-" + std::to_string(random() % 12);
     if (random() % 8 == 0 && !text.empty())
       text[random() % text.size()] = kEndings[random() % kEndings.size()];
     eight_decimals += decimals == 8;

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +28,7 @@ const Instrument kInstrument = [] {
 
 struct Scan {
   ParseStatus status = ParseStatus::Ok;
+  ParseFailure failure;
   std::vector<PriceLevel> levels;
 };
 
@@ -35,7 +38,7 @@ Scan scan_in(std::string_view text, const Instrument& instrument = kInstrument) 
   const MessageHeader header{};
   LevelWriter writer(sink, header);
   Scan result;
-  result.status = scan_levels(text, instrument, writer);
+  result.status = scan_levels(text, instrument, writer, result.failure);
   writer.finish();
   result.levels = join_chunks(sink.messages).bids;
   return result;
@@ -51,15 +54,39 @@ Scan scan(std::string_view text, char behind = '\0') {
   return scan_in({buffer.data(), text.size()});
 }
 
+bool all_digits(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+// Writes `digits.digits` times 10^power without the power. False: one of the two is no number.
+bool move_point(std::string& text, std::string power) {
+  const bool down = power.starts_with('-');
+  if (down || power.starts_with('+')) power.erase(0, 1);
+  const std::size_t point = std::min(text.find('.'), text.size());
+  std::string integer = text.substr(0, point);
+  std::string fraction = point < text.size() ? text.substr(point + 1) : "0";
+  if (!all_digits(integer) || !all_digits(fraction) || !all_digits(power)) return false;
+  const std::size_t places = std::min<std::size_t>(std::stoull(power.substr(0, 9)), 50);
+  integer.insert(0, down ? places : 0, '0');
+  fraction.append(down ? 1 : places + 1, '0');
+  const std::string digits = integer + fraction;
+  const std::size_t moved = down ? integer.size() - places : integer.size() + places;
+  text = (moved == 0 ? "0" : digits.substr(0, moved)) + '.' + digits.substr(moved);
+  return true;
+}
+
 std::optional<std::int64_t> number_by_model(std::string text, std::size_t decimals) {
   const bool negative = text.starts_with('-');
   if (negative) text.erase(0, 1);
+  if (const std::size_t letter = text.find_first_of("eE"); letter != std::string::npos) {
+    const std::string power = text.substr(letter + 1);
+    text.erase(letter);
+    if (!move_point(text, power)) return std::nullopt;
+  }
   const std::size_t point = text.find('.');
   std::string integer = text.substr(0, point);
   std::string fraction = point == std::string::npos ? "0" : text.substr(point + 1);
-  for (const std::string& part : {integer, fraction}) {
-    if (part.empty() || part.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
-  }
+  if (!all_digits(integer) || !all_digits(fraction)) return std::nullopt;
   while (fraction.size() > decimals) {
     if (fraction.back() != '0') return std::nullopt;
     fraction.pop_back();
@@ -175,7 +202,10 @@ TEST(LevelScanner, NamesWhatIsWrong) {
       {R"([{"p":"1"}])", ParseStatus::MalformedFrame},
       {R"([['1','2']])", ParseStatus::MalformedFrame},
       {R"([["","2"]])", ParseStatus::BadNumber},
-      {R"([["1e3","2"]])", ParseStatus::BadNumber},
+      {R"([["1e","2"]])", ParseStatus::BadNumber},
+      {R"([["0E-8","2"]])", ParseStatus::BadNumber},
+      {R"([["1E-3","2"]])", ParseStatus::InexactNumber},
+      {R"([["1","1E11"]])", ParseStatus::NumberOverflow},
       {R"([["\u0031","2"]])", ParseStatus::BadNumber},
       {R"([["1","2\u0030"]])", ParseStatus::BadNumber},
       {R"([["0","2"]])", ParseStatus::BadNumber},
@@ -193,10 +223,101 @@ TEST(LevelScanner, NamesWhatIsWrong) {
   EXPECT_EQ(scan("[[\"1\0\",\"2\"]]"sv).status, ParseStatus::BadNumber);
 }
 
+TEST(LevelScanner, NamesTheNumberThatCannotBeHeld) {
+  const struct {
+    std::string_view text;
+    std::string_view number;
+    int exponent;
+  } cases[] = {
+      {R"([["1.00","2"],["1.001","2"]])", "1.001", -2},
+      {R"([["1","0.000000001"]])", "0.000000001", -8},
+      {R"([ [ "1.00" , "0.000000001" ] ])", "0.000000001", -8},
+      {"[\n[\n\"92233720368547758.08\",\"2\"]]", "92233720368547758.08", -2},
+      {R"([["1","92233720369"],["x","2"]])", "92233720369", -8},
+      {R"([["1","1E-9"]])", "1E-9", -8},
+      {R"([["99999999999999999999999999999999999999999999999999","2"]])",
+       "9999999999999999999999999999999999999999999999", -2},  // cut to fit
+      {R"([["x","2"]])", "", 0},
+      {R"([["1","2"]})", "", 0},
+  };
+  for (const auto& c : cases) {
+    const Scan result = scan(c.text);
+    EXPECT_TRUE(is_error(result.status)) << c.text;
+    EXPECT_EQ(result.failure.symbol, 3u) << c.text;
+    EXPECT_STREQ(result.failure.number, std::string(c.number).c_str()) << c.text;
+    EXPECT_EQ(result.failure.exponent, c.exponent) << c.text;
+  }
+  ParseFailure failure;
+  failure.set_number("92233720369.00", -8);
+  EXPECT_EQ(describe(ParseStatus::NumberOverflow, failure),
+            "92233720369.00 is beyond 92233720368.54775807, the largest number of the exponent -8");
+  failure.set_number("0.001", -2);
+  EXPECT_EQ(describe(ParseStatus::InexactNumber, failure),
+            "0.001 has digits below 0.01, the smallest step of the exponent -2");
+  EXPECT_EQ(describe(ParseStatus::MalformedFrame, failure), "");
+  EXPECT_EQ(describe(ParseStatus::NumberOverflow, {}), "");
+}
+
 TEST(LevelScanner, ANegativeZeroQuantityIsZero) {
   const Scan result = scan(R"([["1","-0.0"]])");
   EXPECT_EQ(result.status, ParseStatus::Ok);
   EXPECT_EQ(result.levels, (std::vector<PriceLevel>{{100, 0}}));
+}
+
+TEST(LevelScanner, APowerOfTenIsReadExactly) {
+  const Scan result = scan(R"([["1","0E-8"],["2.5e1","1.50E2"],["300E-2","1E-8"]])");
+  EXPECT_EQ(result.status, ParseStatus::Ok);
+  EXPECT_EQ(result.levels, (std::vector<PriceLevel>{{100, 0}, {2500, 15'000'000'000}, {300, 1}}));
+}
+
+// Compact levels are read many at a time where exponents are -8 or coarser; what comes of it is what each number
+// alone is read as.
+TEST(LevelScanner, AnyExponentsReadAsNumberByNumber) {
+  std::mt19937_64 random(20'261'127);
+  const auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+  std::map<ParseStatus, int> outcomes;
+  for (int round = 0; round < 4'000; ++round) {
+    Instrument instrument = kInstrument;
+    instrument.price_exponent = static_cast<std::int8_t>(below(12) - 10);
+    instrument.quantity_exponent = static_cast<std::int8_t>(below(14) - 10);
+    const auto number = [&](int exponent) {
+      // Now and then one digit too fine for the exponent, or more digits than are read at once.
+      const int finer = below(400) == 0 ? 1 : 0;
+      const int decimals = std::max(-exponent + finer - below(3), 0);
+      const std::string zeros(static_cast<std::size_t>(std::max(exponent - finer, 0)), '0');
+      std::string text = std::to_string(1 + random() % (below(50) == 0 ? 10'000'000'000 : 9'999)) + zeros;
+      if (decimals > 0) text += '.';
+      for (int i = 0; i < decimals; ++i) text += static_cast<char>('0' + below(10));
+      return text + (decimals > 0 ? std::string(static_cast<std::size_t>(below(3)), '0') : "");
+    };
+    ParseStatus wanted = ParseStatus::Ok;
+    std::vector<PriceLevel> levels;
+    std::string text = "[";
+    for (int left = below(round % 10 == 0 ? 700 : 12); left > 0; --left) {
+      PriceLevel level{};
+      const std::string price = number(instrument.price_exponent);
+      const std::string quantity = below(3) == 0 ? "0.000" : number(instrument.quantity_exponent);
+      text += (text.size() > 1 ? ",[\"" : "[\"") + price + (below(200) == 0 ? "\", \"" : "\",\"") + quantity +
+              "\"]";
+      if (wanted != ParseStatus::Ok) continue;
+      wanted = to_parse_status(parse_decimal(price, instrument.price_exponent, level.price));
+      if (wanted == ParseStatus::Ok && level.price == 0) wanted = ParseStatus::BadNumber;
+      if (wanted == ParseStatus::Ok)
+        wanted = to_parse_status(parse_decimal(quantity, instrument.quantity_exponent, level.quantity));
+      if (wanted == ParseStatus::Ok) levels.push_back(level);
+    }
+    std::vector<char> buffer(text.begin(), text.end());
+    buffer.push_back(']');
+    buffer.insert(buffer.end(), kFramePadding, '\0');
+    const Scan result = scan_in({buffer.data(), text.size() + 1}, instrument);
+    ASSERT_EQ(result.status, wanted) << "round " << round << ": " << text;
+    if (wanted == ParseStatus::Ok) {
+      ASSERT_EQ(result.levels, levels) << text;
+    }
+    ++outcomes[wanted];
+  }
+  EXPECT_GT(outcomes[ParseStatus::Ok], 2'000);
+  EXPECT_GT(outcomes[ParseStatus::InexactNumber], 50);
 }
 
 TEST(LevelScanner, TruncatedAnywhereIsAnError) {

@@ -316,6 +316,44 @@ TEST_P(EngineRoad, UnreadableFrameResyncsItsSymbolAlone) {
   EXPECT_EQ(road.engine.health().lines.at(0).parse_errors, 1u);
 }
 
+// 92,233,720,369 is more than 10^-8 leaves room for. Who tells the user learns whose number it was, and which.
+TEST_P(EngineRoad, ANumberThatCannotBeHeldCostsItsSymbolAloneAndIsNamed) {
+  FakeVenue venue;
+  Road road(venue, GetParam());
+  const core::SymbolId btc = road.engine.add_symbol(0, road.listed[0]);
+  const core::SymbolId eth = road.engine.add_symbol(0, road.listed[1]);
+  road.engine.start();
+  venue.push(delta("ETHUSDT", 9, 11, "[]", "[]"));
+  venue.push(delta("BTCUSDT", 9, 11, "[]", "[]"));
+  ASSERT_TRUE(road.live(btc));
+  ASSERT_TRUE(road.live(eth));
+  venue.set_depth(R"({"lastUpdateId":14,"bids":[["90.00","92233720369"]],"asks":[["91.00","1"]]})");
+  venue.push(delta("BTCUSDT", 12, 12, R"([["99.00000000","92233720369.00000000"]])", "[]"));
+  ASSERT_TRUE(road.left_live(btc, shm::StateReason::ParseError));
+  venue.push(delta("ETHUSDT", 12, 12, R"([["99.00000000","92233720368.00000000"]])", "[]"));
+  ASSERT_TRUE(road.applied(eth, 12));
+  EXPECT_EQ(road.book.bids.at(1).quantity, 9'223'372'036'800'000'000);
+  // The snapshot of the next sync has it too.
+  venue.push(delta("BTCUSDT", 13, 15, "[]", "[]"));
+  const auto told = [&](ControlKind kind, const char* number) {
+    return road.until([&] {
+      return std::any_of(road.told.begin(), road.told.end(), [&](const ControlEvent& event) {
+        return event.kind == kind && event.symbol == btc && event.failure.exponent == -8 &&
+               event.parse_status == core::ParseStatus::NumberOverflow &&
+               std::string_view(event.failure.number) == number;
+      });
+    });
+  };
+  EXPECT_TRUE(told(ControlKind::ParseError, "92233720369.00000000"));
+  EXPECT_TRUE(told(ControlKind::Snapshot, "92233720369"));
+  EXPECT_NE(road.engine.symbol_health(btc).state, shm::BookState::Live);
+  EXPECT_EQ(road.engine.symbol_health(eth).state, shm::BookState::Live);
+  for (const auto& event : road.events) {
+    EXPECT_FALSE(event.header.symbol_id == eth && event.header.type == shm::EventType::BookState &&
+                 event.reason() == shm::StateReason::ParseError);
+  }
+}
+
 TEST_P(EngineRoad, LostLineMakesBooksStaleUntilItIsBack) {
   FakeVenue venue;
   Road road(venue, GetParam());

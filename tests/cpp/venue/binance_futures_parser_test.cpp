@@ -180,7 +180,8 @@ TEST_F(BinanceMarkPriceTest, WhatCannotBeReadIsAnErrorAndSaysNothingOfTheBook) {
       {R"("p":"11794.15000000")", R"("p":"-1")", ParseStatus::BadNumber},
       {R"("i":"11784.62659091")", R"("i":"")", ParseStatus::BadNumber},
       {R"("P":"11784.25641265")", R"("P":"x")", ParseStatus::BadNumber},
-      {R"("r":"0.00038167")", R"("r":"1e-4")", ParseStatus::BadNumber},
+      {R"("r":"0.00038167")", R"("r":"1e")", ParseStatus::BadNumber},
+      {R"("r":"0.00038167")", R"("r":"1e-13")", ParseStatus::InexactNumber},
       {R"("r":"0.00038167")", R"("r":"0.0000000000001")", ParseStatus::InexactNumber},
       {R"("p":"11794.15000000")", R"("p":"11794.150000001")", ParseStatus::InexactNumber},
       {R"("r":"0.00038167")", R"("r":"10000000")", ParseStatus::NumberOverflow},
@@ -188,6 +189,11 @@ TEST_F(BinanceMarkPriceTest, WhatCannotBeReadIsAnErrorAndSaysNothingOfTheBook) {
   for (const auto& c : cases) {
     EXPECT_EQ(parse(replaced(frame, c.what, c.by)), c.status) << c.what << " -> " << c.by;
     EXPECT_TRUE(sink.messages.empty()) << c.by;
+    EXPECT_EQ(parser->last_failure().symbol, kBtcUsdt) << c.by;
+    const bool unheld = c.status == ParseStatus::InexactNumber || c.status == ParseStatus::NumberOverflow;
+    const std::string number(parser->last_failure().number);
+    EXPECT_EQ(!number.empty() && std::string(c.by).find('"' + number + '"') != std::string::npos, unheld)
+        << c.by << ": " << number;
   }
 }
 

@@ -263,7 +263,10 @@ TEST_P(BinanceMalformed, LevelsThatCannotBeReadInvalidateTheBook) {
       {R"([["0","2"]])", ParseStatus::BadNumber},
       {R"([["1","-2"]])", ParseStatus::BadNumber},
       {R"([["","2"]])", ParseStatus::BadNumber},
-      {R"([["1e2","2"]])", ParseStatus::BadNumber},
+      {R"([["1e","2"]])", ParseStatus::BadNumber},
+      {R"([["0E-8","2"]])", ParseStatus::BadNumber},
+      {R"([["1","1E-9"]])", ParseStatus::InexactNumber},
+      {R"([["1","1E11"]])", ParseStatus::NumberOverflow},
       {R"([["1\u0030","2"]])", ParseStatus::BadNumber},
       {R"([[1,2]])", ParseStatus::MalformedFrame},
       {R"([["1"]])", ParseStatus::MalformedFrame},
@@ -280,6 +283,13 @@ TEST_P(BinanceMalformed, LevelsThatCannotBeReadInvalidateTheBook) {
       EXPECT_EQ(parse(text), c.status) << text;
       EXPECT_EQ(sink.messages.size(), 1u) << text;
       expect_invalidated(kBtcUsdt, text);
+      const core::ParseFailure& failure = parser->last_failure();
+      EXPECT_EQ(failure.symbol, kBtcUsdt) << text;
+      const bool unheld = c.status == ParseStatus::InexactNumber || c.status == ParseStatus::NumberOverflow;
+      EXPECT_EQ(failure.number[0] != 0, unheld) << text;
+      if (unheld) {
+        EXPECT_NE(c.levels.find('"' + std::string(failure.number) + '"'), std::string_view::npos) << text;
+      }
     }
   }
 }
@@ -310,13 +320,16 @@ TEST_P(BinanceMalformed, TradesAndQuotesWithBadNumbersSayNothingOfTheBook) {
   } cases[] = {
       {"61837.631", ParseStatus::InexactNumber}, {"92233720368547758.08", ParseStatus::NumberOverflow},
       {"-61837.63", ParseStatus::BadNumber},     {"", ParseStatus::BadNumber},
-      {"6.1e4", ParseStatus::BadNumber},         {"61837,63", ParseStatus::BadNumber},
+      {"6.1e", ParseStatus::BadNumber},          {"61837,63", ParseStatus::BadNumber},
       {"\\u0036", ParseStatus::BadNumber},
   };
   for (const auto& c : cases) {
     for (const std::string& frame : {with_price(trade_, "p", c.number), with_price(quote_, "b", c.number)}) {
       EXPECT_EQ(parse(frame), c.status) << frame;
       EXPECT_TRUE(sink.messages.empty()) << c.number;
+      const bool unheld = c.status == ParseStatus::InexactNumber || c.status == ParseStatus::NumberOverflow;
+      EXPECT_EQ(parser->last_failure().number, unheld ? c.number : std::string_view()) << frame;
+      EXPECT_EQ(parser->last_failure().symbol, GetParam().symbol) << frame;
     }
   }
   EXPECT_EQ(parse(with_price(trade_, "p", "0")), ParseStatus::BadNumber);
@@ -383,6 +396,7 @@ TEST_P(BinanceMalformed, EscapedKeysAreNotGuessedAt) {
 TEST_P(BinanceMalformed, AnErrorDoesNotStayForTheNextFrame) {
   for (int i = 0; i < 3; ++i) {
     EXPECT_TRUE(core::is_error(parse(depth_.substr(0, depth_.size() / 2))));
+    EXPECT_STREQ(parser->last_failure().number, "") << "nothing of the last failure stays";
     EXPECT_TRUE(core::is_error(parse(replaced(depth_, price_, price_ + "111"))));
     expect_invalidated(GetParam().symbol, "inexact");
     EXPECT_EQ(parse(depth_), ParseStatus::Ok);

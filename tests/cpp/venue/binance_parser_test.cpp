@@ -103,6 +103,21 @@ TEST_F(BinanceSpotParserTest, KeysComeInAnyOrder) {
   } while (std::next_permutation(order.begin(), order.end()));
 }
 
+// Frames with `0E-8` for a zero exist. The number is as exact with a power of ten as without it.
+TEST_F(BinanceSpotParserTest, NumbersMayHaveAPowerOfTen) {
+  const std::string frame =
+      R"({"e":"depthUpdate","E":1,"s":"BNBBTC","U":5,"u":9,"b":[["99.5","0E-8"],["9.95E+1","1E-8"]],)"
+      R"("a":[["1005e-1","2"]]})";
+  ASSERT_EQ(parse(frame), ParseStatus::Ok);
+  ASSERT_EQ(sink.messages.size(), 1u);
+  EXPECT_EQ(sink.messages[0].bids()[0], (PriceLevel{9'950'000'000, 0}));
+  EXPECT_EQ(sink.messages[0].bids()[1], (PriceLevel{9'950'000'000, 1}));
+  EXPECT_EQ(sink.messages[0].asks()[0], (PriceLevel{10'050'000'000, 200'000'000}));
+  ASSERT_EQ(parse(R"({"u":5,"s":"BNBBTC","b":"2.5E-1","B":"0E-8","a":"0.5","A":"1e1"})"), ParseStatus::Ok);
+  EXPECT_EQ(sink.messages[0].bids()[0], (PriceLevel{25'000'000, 0}));
+  EXPECT_EQ(sink.messages[0].asks()[0], (PriceLevel{50'000'000, 1'000'000'000}));
+}
+
 TEST_F(BinanceSpotParserTest, WhiteSpaceBetweenTokensIsNothing) {
   const std::string tight = payload("depth_update_both_sides_composed.json");
   ASSERT_EQ(parse(tight), ParseStatus::Ok);

@@ -1,10 +1,12 @@
 // Recorded sessions of the three venues, frame by frame: all is read, nothing is lost, the ids form a chain.
-// The recordings are no part of the repository; without them the test is skipped.
+// The recordings are no part of the repository: they are in $MDP_SHARED_DATA, else in ../shared/data. Without them
+// the test is skipped.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -83,8 +85,9 @@ std::vector<Session> sessions() {
 }
 
 std::string path_of(const Session& session, const std::string& kind, const std::string& suffix) {
-  return std::string(MDP_TEST_DATA) + "/../../../shared/data/" + session.folder + '/' + session.file + '.' +
-         kind + suffix + ".jsonl.gz";
+  const char* const named = std::getenv("MDP_SHARED_DATA");
+  const std::string data = named ? named : std::string(MDP_TEST_DATA) + "/../../../shared/data";
+  return data + '/' + session.folder + '/' + session.file + '.' + kind + suffix + ".jsonl.gz";
 }
 
 struct Record {
@@ -197,7 +200,9 @@ TEST_P(BinanceRecordings, EverySnapshotIsRead) {
     ASSERT_NE(instrument, nullptr) << symbol;
     core::CollectingSink sink;
     const Frame body(record.data);
-    ASSERT_EQ(venue->parse_snapshot(body.text(), *instrument, 1000, 1, sink), ParseStatus::Ok) << record.url;
+    core::ParseFailure failure;
+    ASSERT_EQ(venue->parse_snapshot(body.text(), *instrument, 1000, 1, sink, failure), ParseStatus::Ok)
+        << record.url;
     const core::Update update = core::join_chunks(sink.messages);
     EXPECT_TRUE(update.flags_right);
     EXPECT_GT(update.header.last_update_id, 0u);
@@ -205,6 +210,43 @@ TEST_P(BinanceRecordings, EverySnapshotIsRead) {
     EXPECT_GT(update.bids.size(), 0u);
     EXPECT_GT(update.asks.size(), 0u);
   }
+}
+
+// At the chosen exponents the venue's own limits are held: the step exactly, and a thousand of the largest orders.
+TEST_P(BinanceRecordings, EveryListedInstrumentHoldsItsOwnLimits) {
+  const Session& session = GetParam();
+  const std::vector<Record> records = read_records(path_of(session, "info", ""));
+  if (records.empty()) GTEST_SKIP() << "no recording at " << path_of(session, "info", "");
+  const auto listed = make_venue(session.venue)->parse_instruments(records.at(0).data);
+  ASSERT_TRUE(listed.has_value()) << listed.error();
+  const auto info = strict::Reader(records.at(0).data).read();
+  ASSERT_TRUE(info.has_value());
+  const strict::Value* const entries = info->only("symbols", strict::Value::Type::Array);
+  ASSERT_EQ(listed->size(), entries->elements.size()) << "some were left out";
+  std::map<int, int> exponents;
+  for (std::size_t i = 0; i < listed->size(); ++i) {
+    const core::Instrument& instrument = listed->at(i);
+    ++exponents[instrument.quantity_exponent];
+    EXPECT_EQ(instrument.price_exponent, -8) << instrument.venue_symbol;
+    for (const strict::Value& filter :
+         entries->elements[i].only("filters", strict::Value::Type::Array)->elements) {
+      const std::string& type = filter.only("filterType", strict::Value::Type::String)->text;
+      const bool price = type == "PRICE_FILTER";
+      if (!price && type != "LOT_SIZE") continue;
+      const int exponent = price ? instrument.price_exponent : instrument.quantity_exponent;
+      const auto number = [&](const char* key, const char* zeros) {
+        const std::string text = filter.only(key, strict::Value::Type::String)->text;
+        return strict::decimal(text + "E" + zeros, exponent);
+      };
+      EXPECT_EQ(number(price ? "tickSize" : "stepSize", "0"),
+                price ? instrument.tick_size : instrument.lot_size);
+      EXPECT_TRUE(number(price ? "maxPrice" : "maxQty", price ? "1" : "3")) << instrument.venue_symbol;
+    }
+  }
+  for (const auto& [exponent, count] : exponents) std::printf("quantities at 10^%d: %d\n", exponent, count);
+  EXPECT_GT(exponents[-8], 30);
+  EXPECT_LE(exponents.size(), 2u)
+      << "-8, and -7 for 14 symbols of spot with a largest quantity of 99,999,999";
 }
 
 INSTANTIATE_TEST_SUITE_P(Sessions, BinanceRecordings, testing::ValuesIn(sessions()), session_name);

@@ -87,6 +87,64 @@ TEST(BinanceSpotRest, ATickBelowEightDecimalsIsKept) {
   EXPECT_EQ(instruments->at(0).tick_size, 1);
 }
 
+// Filters of one symbol, each as given; MARKET_LOT_SIZE has other numbers under the same keys.
+std::string filters_json(std::string_view price, std::string_view lot) {
+  return R"([{"filterType":"MARKET_LOT_SIZE","minQty":"0.0","maxQty":"9000000000000000","stepSize":"0.00000001"},)"
+         R"({"filterType":"PRICE_FILTER",)" +
+         std::string(price) + R"(},{"filterType":"ICEBERG_PARTS","limit":10},{"filterType":"LOT_SIZE",)" +
+         std::string(lot) + R"(},{"filterType":"MARKET_LOT_SIZE","maxQty":"1","stepSize":"0"}])";
+}
+
+TEST(BinanceRest, ExponentsHoldTheLargestValueManyTimesOver) {
+  const struct {
+    const char* price;
+    const char* lot;
+    int price_exponent, quantity_exponent;
+  } cases[] = {
+      {R"("maxPrice":"1000000.00","tickSize":"0.01")", R"("maxQty":"9000.00","stepSize":"0.00001")", -8, -8},
+      // SHIBUSDT and its like: at 10^-8 not three such orders at one price would fit.
+      {R"("maxPrice":"1.00","tickSize":"0.00000001")", R"("maxQty":"46116860414.00","stepSize":"1.00")", -8,
+       -5},
+      {R"("maxPrice":"9000000000.00","tickSize":"1")", R"("maxQty":"92141578.00","stepSize":"0.1")", -8, -8},
+      {R"("maxPrice":"90000000000","tickSize":"1")", R"("maxQty":"99999999.00","stepSize":"0.01")", -7, -7},
+      {R"("tickSize":"0.01")", R"("stepSize":"1")", -8, -8},
+      {R"("maxPrice":"0.00000000","tickSize":"0")", R"("maxQty":"0","stepSize":"0.00")", -8, -8},
+      {R"("maxPrice":"1E+12","tickSize":"1E-2")", R"("maxQty":"1E+14","stepSize":"1E+2")", -5, -1},
+      {R"("maxPrice":1000000000000,"tickSize":"1")", R"("maxQty":null,"stepSize":"1")", -8, -8},
+      // Larger than any number that is held: as coarse as the step.
+      {R"("maxPrice":"1E+60","tickSize":"0.01")", R"("maxQty":"1E+60","stepSize":"10.00")", -2, 1},
+      {R"("maxPrice":"1","tickSize":"0.0000000001")", R"("maxQty":"1E+17","stepSize":"0.0000000001")", -10,
+       -10},
+  };
+  for (const auto& c : cases) {
+    for (const char* venue : {"binance", "binance-usdm", "binance-coinm"}) {
+      const std::string symbol = replaced(
+          symbol_json("AAABBB", "TRADING", filters_json(c.price, c.lot)), R"("filters")",
+          R"("marginAsset":"AAA","deliveryDate":4133404800000,"contractSize":10,"contractType":"PERPETUAL","filters")");
+      const auto instruments = make_venue(venue)->parse_instruments(info_json(symbol));
+      ASSERT_TRUE(instruments.has_value()) << instruments.error();
+      EXPECT_EQ(instruments->at(0).price_exponent, c.price_exponent) << venue << ' ' << c.price;
+      EXPECT_EQ(instruments->at(0).quantity_exponent, c.quantity_exponent) << venue << ' ' << c.lot;
+    }
+  }
+}
+
+TEST(BinanceRest, LargestValuesThatAreNoneAreNamed) {
+  const LogLines log;
+  for (const auto& [price, lot] : {std::pair<const char*, const char*>{R"("maxPrice":"x","tickSize":"1")",
+                                                                       R"("maxQty":"1","stepSize":"1")"},
+                                   {R"("maxPrice":"1","tickSize":"1")", R"("maxQty":"-1","stepSize":"1")"}}) {
+    LogLines::lines().clear();
+    const auto instruments = parse(info_json(symbol_json("BAD", "TRADING", filters_json(price, lot)) + ',' +
+                                             symbol_json("GOOD", "TRADING", kFilters)));
+    ASSERT_TRUE(instruments.has_value());
+    EXPECT_EQ(instruments->size(), 1u);
+    ASSERT_EQ(LogLines::lines().size(), 1u);
+    EXPECT_NE(LogLines::lines()[0].find("symbol=\"BAD\" problem=\"max"), std::string::npos)
+        << LogLines::lines()[0];
+  }
+}
+
 TEST(BinanceSpotRest, UnknownStatusAndUtf8SymbolsAreKeptAsTheyAre) {
   const auto instruments =
       parse(info_json(symbol_json("\xE5\xB8\x81\xE5\xAE\x89USDT", "CANCEL_ONLY", kFilters) + ',' +

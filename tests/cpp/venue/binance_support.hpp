@@ -131,6 +131,14 @@ inline std::vector<VenueCase> venue_cases() {
 }
 inline std::string case_name(const testing::TestParamInfo<VenueCase>& info) { return info.param.folder; }
 
+// Reads a snapshot whose failure is of no interest.
+inline core::ParseStatus parse_snapshot(std::string_view body, const core::Instrument& instrument,
+                                        std::uint16_t depth_limit, std::int64_t recv_ts_ns,
+                                        core::MessageSink& sink) {
+  core::ParseFailure failure;
+  return parse_snapshot(body, instrument, depth_limit, recv_ts_ns, sink, failure);
+}
+
 class ParserFixture : public testing::Test {
  protected:
   explicit ParserFixture(Family family) : parser(make_parser(family, symbols, kExchange)) {}

@@ -223,15 +223,34 @@ class Reader {
   std::size_t at_ = 0;
 };
 
+inline bool all_digits(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 // A decimal number at an exponent of zero or less, by moving digits about.
 inline std::optional<std::int64_t> decimal(std::string text, int exponent) {
   const bool negative = text.starts_with('-');
   if (negative) text.erase(0, 1);
+  std::string power = "0";
+  if (const std::size_t letter = text.find_first_of("eE"); letter != std::string::npos) {
+    power = text.substr(letter + 1);
+    text.erase(letter);
+  }
+  const bool down = power.starts_with('-');
+  if (down || power.starts_with('+')) power.erase(0, 1);
   const std::size_t point = text.find('.');
   std::string whole = text.substr(0, point);
   std::string fraction = point == std::string::npos ? "0" : text.substr(point + 1);
-  for (const std::string& part : {whole, fraction}) {
-    if (part.empty() || part.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+  if (!all_digits(whole) || !all_digits(fraction) || !all_digits(power)) return std::nullopt;
+  // The point moves over the digits of the other side, and over zeros where there are none.
+  for (int places = static_cast<int>(std::min(std::stod(power), 1'000.0)); places > 0; --places) {
+    if (down) {
+      fraction.insert(fraction.begin(), whole.empty() ? '0' : whole.back());
+      if (!whole.empty()) whole.pop_back();
+    } else {
+      whole += fraction.empty() ? '0' : fraction.front();
+      if (!fraction.empty()) fraction.erase(fraction.begin());
+    }
   }
   const auto decimals = static_cast<std::size_t>(-exponent);
   while (fraction.size() < decimals) fraction += '0';

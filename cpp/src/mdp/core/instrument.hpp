@@ -1,7 +1,9 @@
-// Instrument: what a venue says of one symbol, as far as parsing and publishing need it.
+// Instrument: what a venue says of one symbol, as far as parsing and publishing need it, and the exponents that
+// are chosen from what it says.
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "mdp/core/ids.hpp"
@@ -10,6 +12,28 @@ namespace mdp::core {
 
 // Exponents where a venue gives no tick or lot size.
 inline constexpr std::int8_t kDefaultExponent = -8;
+
+// One of a venue's limits, exact: value = mantissa * 10^exponent. A mantissa of 0: the venue does not say it.
+struct Limit {
+  std::int64_t mantissa = 0;
+  int exponent = 0;
+};
+// For a largest value that no exponent holds.
+inline constexpr Limit kLargestLimit{std::numeric_limits<std::int64_t>::max(), 18};
+
+// How many times the largest value of one order a book must be able to hold. A level's quantity is the sum of many
+// orders. A price is that of one order, but one that is older than today's limits may be beyond them.
+inline constexpr std::int64_t kQuantityHeadRoom = 1'000;
+inline constexpr std::int64_t kPriceHeadRoom = 10;
+
+// The exponent to hold an instrument's prices, or its quantities, at: one rule for every venue.
+//
+// `step` is what a new order's number is a multiple of, `largest` the largest number of one order, `wanted` the
+// exponent at which the venue writes its numbers. The result is `wanted`, or the step's own exponent where that is
+// finer. Where `head_room` times `largest` does not fit an int64 there, it is the finest exponent at which that
+// fits; but it is never coarser than the step, nor than 10^0 where there is no step. At -8 an int64 ends at
+// 92,233,720,368: a largest quantity of 46,116,860,414 with a step of 1 gives -5.
+int choose_exponent(Limit step, Limit largest, int wanted, std::int64_t head_room) noexcept;
 
 struct Instrument {
   SymbolId symbol_id = kNoSymbol;

@@ -1,5 +1,6 @@
 #include "mdp/core/level_scanner.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "mdp/core/quick_number.hpp"
@@ -28,8 +29,9 @@ ParseStatus scan_quoted(const char*& at, const char* end, int exponent, std::int
   const char* number_end = nullptr;
   const NumberStatus status = parse_decimal_in_frame(at, exponent, value, number_end);
   if (number_end >= end || *number_end != '"') return ParseStatus::BadNumber;
+  if (status != NumberStatus::Ok) return to_parse_status(status);
   at = number_end + 1;
-  return to_parse_status(status);
+  return ParseStatus::Ok;
 }
 
 // One level of any shape.
@@ -45,13 +47,17 @@ ParseStatus scan_level(const char*& at, const char* end, const Instrument& instr
   return level.price <= 0 || level.quantity < 0 ? ParseStatus::BadNumber : ParseStatus::Ok;
 }
 
-// The levels from `at` on that are `["61837.63000000","3.78826000"]` at kQuickExponent, as the venues write
-// nearly all of them, with nothing but a comma between them, into the places up to `stop`. Gives the end of the
-// last one, `at` where there is none, and moves `next` behind it. Up to kFramePadding bytes behind `end` are
-// read and mean nothing. Not inlined: all of its registers are for the loop.
-const char* scan_quick_levels(const char* at, const char* end, PriceLevel*& next,
-                              const PriceLevel* stop) noexcept {
-  PriceLevel* level = next;
+// Where the text of levels that were read ends, and where the last of them does.
+struct Scanned {
+  const char* at;
+  PriceLevel* next;
+};
+
+// Reads the levels from `at` on that are `["61837.63000000","3.78826000"]` at kQuickExponent, as the venues write
+// nearly all of them, with nothing but a comma between them, into the places from `level` to `stop`. Where there is
+// none, both ends are what was given. Up to kFramePadding bytes behind `end` are read and mean nothing.
+[[gnu::always_inline]] inline Scanned scan_quick_levels(const char* at, const char* end, PriceLevel* level,
+                                                        const PriceLevel* stop) noexcept {
   const char* text = at;
   while (level != stop) {
     std::int64_t numbers[2];
@@ -64,37 +70,86 @@ const char* scan_quick_levels(const char* at, const char* end, PriceLevel*& next
     if (*at != ',') break;
     text = at + 1;
   }
-  next = level;
-  return at;
+  return {at, level};
+}
+
+// An array of levels: `scan_many(at, level, stop)` reads what it can, and what stops it is read in the general way.
+template <class ScanMany>
+[[gnu::always_inline]] inline ParseStatus scan_array(const char*& at, const char* end,
+                                                     const Instrument& instrument, LevelWriter& writer,
+                                                     ScanMany scan_many) noexcept {
+  if (!consume(at, end, '[')) return ParseStatus::MalformedFrame;
+  if (consume(at, end, ']')) return ParseStatus::Ok;
+  do {
+    PriceLevel* const first = writer.room();
+    Scanned read = scan_many(at, first, writer.room_end());
+    at = read.at;
+    if (read.next == first) {
+      const ParseStatus status = scan_level(at, end, instrument, *read.next++);
+      if (status != ParseStatus::Ok) return status;
+    }
+    writer.wrote(read.next);
+  } while (consume(at, end, ','));
+  return consume(at, end, ']') ? ParseStatus::Ok : ParseStatus::MalformedFrame;
+}
+
+// At other exponents. Where both are coarser than kQuickExponent, the quick mantissas are cut, if all they lose is
+// zeros. Not inlined, so that the usual exponents do not pay for it.
+[[gnu::noinline]] ParseStatus scan_levels_at(const char*& at, const char* end, const Instrument& instrument,
+                                             LevelWriter& writer) noexcept {
+  const auto is_coarser = [](int exponent) {
+    return exponent >= kQuickExponent && exponent <= kQuickExponent + kMaxExponent;
+  };
+  bool coarser = is_coarser(instrument.price_exponent) && is_coarser(instrument.quantity_exponent);
+  const auto unit_of = [coarser](int exponent) {
+    return coarser ? kPowersOfTen[static_cast<std::size_t>(exponent - kQuickExponent)] : 1;
+  };
+  const std::int64_t price_unit = unit_of(instrument.price_exponent);
+  const std::int64_t quantity_unit = unit_of(instrument.quantity_exponent);
+  return scan_array(at, end, instrument, writer, [&](const char* from, PriceLevel* first, PriceLevel* stop) {
+    if (!coarser) return Scanned{from, first};
+    const Scanned read = scan_quick_levels(from, end, first, stop);
+    for (PriceLevel* level = first; level != read.next; ++level) {
+      if (level->price % price_unit != 0 || level->quantity % quantity_unit != 0) {
+        coarser = false;  // one of these can't be held: the general reading finds which
+        return Scanned{from, first};
+      }
+      level->price /= price_unit;
+      level->quantity /= quantity_unit;
+    }
+    return read;
+  });
 }
 
 }  // namespace
 
 ParseStatus scan_levels(const char*& at, const char* end, const Instrument& instrument,
                         LevelWriter& writer) noexcept {
-  const bool quick =
-      instrument.price_exponent == kQuickExponent && instrument.quantity_exponent == kQuickExponent;
-  if (!consume(at, end, '[')) return ParseStatus::MalformedFrame;
-  if (consume(at, end, ']')) return ParseStatus::Ok;
-  do {
-    PriceLevel* const first = writer.room();
-    PriceLevel* next = first;
-    if (quick) at = scan_quick_levels(at, end, next, writer.room_end());
-    if (next == first) {
-      const ParseStatus status = scan_level(at, end, instrument, *next++);
-      if (status != ParseStatus::Ok) return status;
-    }
-    writer.wrote(next);
-  } while (consume(at, end, ','));
-  return consume(at, end, ']') ? ParseStatus::Ok : ParseStatus::MalformedFrame;
+  if (instrument.price_exponent != kQuickExponent || instrument.quantity_exponent != kQuickExponent)
+      [[unlikely]]
+    return scan_levels_at(at, end, instrument, writer);
+  return scan_array(at, end, instrument, writer, [&](const char* from, PriceLevel* first, PriceLevel* stop) {
+    return scan_quick_levels(from, end, first, stop);
+  });
 }
 
-ParseStatus scan_levels(std::string_view text, const Instrument& instrument, LevelWriter& writer) noexcept {
+ParseStatus scan_levels(std::string_view text, const Instrument& instrument, LevelWriter& writer,
+                        ParseFailure& failure) noexcept {
   const char* at = text.data();
   const char* const end = at + text.size();
-  const ParseStatus status = scan_levels(at, end, instrument, writer);
-  if (status != ParseStatus::Ok) return status;
-  return skip_space(at, end) == end ? ParseStatus::Ok : ParseStatus::MalformedFrame;
+  ParseStatus status = scan_levels(at, end, instrument, writer);
+  if (status == ParseStatus::Ok && skip_space(at, end) != end) status = ParseStatus::MalformedFrame;
+  if (status == ParseStatus::Ok) return status;
+  failure = {};
+  failure.symbol = instrument.symbol_id;
+  if (status == ParseStatus::InexactNumber || status == ParseStatus::NumberOverflow) {
+    // A price stands behind the bracket of its level, a quantity behind a comma.
+    const char* before = at - 2;
+    while (*before != '[' && *before != ',') --before;
+    const int exponent = *before == '[' ? instrument.price_exponent : instrument.quantity_exponent;
+    failure.set_number({at, std::find(at, end, '"')}, exponent);
+  }
+  return status;
 }
 
 }  // namespace mdp::core

@@ -28,14 +28,15 @@ constexpr ParseStatus to_parse_status(NumberStatus status) noexcept {
   return ParseStatus::MalformedFrame;
 }
 
-// Adds every level of the array that begins at `at` to `writer`; `at` ends up behind its closing bracket, on an
-// error anywhere. Digits are read up to the first character that is none, so one must come: before `end` (the
+// Adds every level of the array that begins at `at` to `writer`; `at` ends up behind its closing bracket, on
+// InexactNumber and NumberOverflow at that number, on another error anywhere. Digits are read up to the first character that is none, so one must come: before `end` (the
 // `]` of a whole array), or in memory readable behind it. kFramePadding bytes behind `end` are readable, as in
 // every frame. A number that runs out of the text is an error.
 ParseStatus scan_levels(const char*& at, const char* end, const Instrument& instrument,
                         LevelWriter& writer) noexcept;
 
-// The same for `text` that is to be such an array and nothing else.
-ParseStatus scan_levels(std::string_view text, const Instrument& instrument, LevelWriter& writer) noexcept;
+// The same for `text` that is to be such an array and nothing else. `failure` is written on an error status alone.
+ParseStatus scan_levels(std::string_view text, const Instrument& instrument, LevelWriter& writer,
+                        ParseFailure& failure) noexcept;
 
 }  // namespace mdp::core

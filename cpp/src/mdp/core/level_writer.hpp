@@ -40,7 +40,7 @@ class LevelWriter {
       commit_chunk(0);
     return next_;
   }
-  const PriceLevel* room_end() const noexcept { return end_; }
+  PriceLevel* room_end() const noexcept { return end_; }
   void wrote(PriceLevel* next) noexcept {
     MDP_ASSERT(next_ <= next && next <= end_);
     next_ = next;

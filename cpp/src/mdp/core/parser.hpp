@@ -3,7 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 
+#include "mdp/core/ids.hpp"
 #include "mdp/core/raw_message.hpp"
 #include "mdp/core/sinks.hpp"
 
@@ -55,6 +58,21 @@ struct VenueReply {
   char text[240] = {};           // the venue's words, cut to fit, NUL-terminated
 };
 
+// What is known of a frame or a REST body that could not be read, beside the status.
+struct ParseFailure {
+  SymbolId symbol = kNoSymbol;  // whose it was, where that is known
+  std::int8_t exponent = 0;     // InexactNumber, NumberOverflow: of the instrument, for this kind of number
+  char number[47] = {};         // the same: the number's text, cut to fit, NUL-terminated; else empty
+
+  void set_number(std::string_view text, int at_exponent) noexcept {
+    exponent = static_cast<std::int8_t>(at_exponent);
+    number[text.copy(number, sizeof(number) - 1)] = '\0';
+  }
+};
+
+// What the number was, and what can be held, in words; empty where no number was too fine or too large.
+std::string describe(ParseStatus status, const ParseFailure& failure);
+
 class Parser {
  public:
   virtual ~Parser() = default;
@@ -69,8 +87,12 @@ class Parser {
   // Valid after Ack or VenueError until the next parse().
   const VenueReply& last_reply() const noexcept { return last_reply_; }
 
+  // Valid after an error status until the next parse().
+  const ParseFailure& last_failure() const noexcept { return last_failure_; }
+
  protected:
   VenueReply last_reply_;
+  ParseFailure last_failure_;
 };
 
 }  // namespace mdp::core

@@ -94,10 +94,10 @@ class Venue {
   // The depth_limit of a request that was made before, by its path and query; for recordings.
   virtual std::uint16_t depth_limit_of(std::string_view target) const = 0;
   // Turns the body into Snapshot chunks in `sink`. `body` has kFramePadding readable bytes after it.
-  // `depth_limit`: as in the request that it answers.
+  // `depth_limit`: as in the request that it answers. `failure` is written on an error status alone.
   [[nodiscard]] virtual ParseStatus parse_snapshot(std::string_view body, const Instrument& instrument,
                                                    std::uint16_t depth_limit, std::int64_t recv_ts_ns,
-                                                   MessageSink& sink) const = 0;
+                                                   MessageSink& sink, ParseFailure& failure) const = 0;
 
   // The whole list of instruments, so that a symbol the venue does not list can be named; ids are not yet
   // given. One that makes no sense is in it with its `problem`: it must not take the others down.

@@ -22,9 +22,11 @@ namespace mdp::engine {
 enum class ControlKind : std::uint8_t {
   BookState = 1,  // symbol, book_state, reason, update_id
   LineState = 2,  // line, line_state, text
-  Snapshot = 3,  // symbol, code: HTTP status or 0, retry_after_s, used_weight, text: empty or what went wrong
-  Reply = 4,     // line, code: the venue's number or 0, request_id, text: the venue's words
-  ParseError = 5,  // line, parse_status, text: the beginning of the frame
+  // symbol, code: HTTP status or 0, retry_after_s, used_weight, text: empty or what went wrong; parse_status, failure
+  // where that was a body that could not be read
+  Snapshot = 3,
+  Reply = 4,       // line, code: the venue's number or 0, request_id, text: the venue's words
+  ParseError = 5,  // line, symbol where it is known, parse_status, failure, text: the beginning of the frame
   Rejected = 6,    // line, symbol, channel, code, text: the venue's words. The channel is given up
   // symbol, update_id, text: "quote" or "snapshot", whatever the book was compared with; book_top, venue_top: the
   // tops, or against a snapshot the first levels that differ
@@ -49,6 +51,7 @@ struct ControlEvent {
   std::int64_t used_weight;    // of the venue's REST budget this minute; -1: not said
   shm::BboBody book_top;       // mantissas
   shm::BboBody venue_top;
+  core::ParseFailure failure;
   char text[256];
 
   // Made printable (core/text.hpp) and cut to fit, between characters.

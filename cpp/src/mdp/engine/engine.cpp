@@ -561,13 +561,16 @@ void Engine::fetch(SymbolRuntime& symbol, ControlKind outcome) {
 void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response, std::uint16_t depth_limit,
                          ControlKind outcome) noexcept {
   const core::Venue& venue = *symbol.venue->venue;
+  core::ParseStatus status = core::ParseStatus::Ok;
+  core::ParseFailure failure;
   std::string problem = problem_of(venue, response);
   if (problem.empty() && symbol.manager != nullptr) {
-    const core::ParseStatus status = venue.parse_snapshot(
-        response.body(), symbol.instrument, depth_limit, response.recv_ts_ns, *symbol.manager->snapshot_sink);
+    status = venue.parse_snapshot(response.body(), symbol.instrument, depth_limit, response.recv_ts_ns,
+                                  *symbol.manager->snapshot_sink, failure);
     if (core::is_error(status)) {
+      const std::string number = core::describe(status, failure);
       problem = std::string("unreadable snapshot (") + core::to_string(status) +
-                "): " + core::page_words(response.body());
+                "): " + (number.empty() ? core::page_words(response.body()) : number);
     }
   }
   control_.tell(outcome, [&](ControlEvent& event) {
@@ -575,6 +578,8 @@ void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& respons
     event.code = response.status;
     event.retry_after_s = response.retry_after_s();
     event.used_weight = used_weight(response);
+    event.parse_status = status;
+    event.failure = failure;
     event.set_text(problem);
   });
 }

@@ -248,13 +248,16 @@ void Replay::Road::handle(Input& input) {
     frames.add();
     return parsers[input.raw.line_id]->handle(input.raw);
   }
-  const core::ParseStatus read = venue->parse_snapshot(input.raw.text(), *input.snapshot_of,
-                                                       input.depth_limit, input.raw.recv_ts_ns, *messages);
+  core::ParseFailure failure;
+  const core::ParseStatus read = venue->parse_snapshot(
+      input.raw.text(), *input.snapshot_of, input.depth_limit, input.raw.recv_ts_ns, *messages, failure);
   if (!core::is_error(read)) return;
   snapshot_errors.add();
+  const std::string number = core::describe(read, failure);
   const std::lock_guard lock(problems_mutex);
   problems.push_back("unreadable snapshot of " + input.snapshot_of->canonical_symbol + " (" +
-                     core::to_string(read) + "): " + core::page_words(input.raw.text()));
+                     core::to_string(read) +
+                     "): " + (number.empty() ? core::page_words(input.raw.text()) : number));
 }
 
 // As a lane does it.
@@ -379,8 +382,11 @@ std::vector<std::string> Replay::take_problems() {
                          std::to_string(event.update_id) + ": the venue's quote is another");
     }
     if (event.kind != ControlKind::ParseError) continue;
+    std::string number = core::describe(event.parse_status, event.failure);
+    if (!number.empty())
+      number.insert(0, symbols_[event.symbol].instrument.canonical_symbol + ": ").append(": ");
     problems.push_back("unreadable frame on line " + std::to_string(event.line) + " (" +
-                       core::to_string(event.parse_status) + "): " + event.text);
+                       core::to_string(event.parse_status) + "): " + number + event.text);
   }
   return problems;
 }

@@ -148,11 +148,13 @@ void ReplaySurvey::snapshot(std::string_view venue_symbol, std::string_view body
   const std::string_view text = std::string_view(padded_).substr(0, body.size());
   const auto read = [&](const core::Instrument& instrument) {
     NoSink nowhere;
-    return venue_->parse_snapshot(text, instrument, 0, 0, nowhere);
+    core::ParseFailure ignored;
+    return venue_->parse_snapshot(text, instrument, 0, 0, nowhere, ignored);
   };
   refine(candidate, read);
   sink_->on_line = false;
-  static_cast<void>(venue_->parse_snapshot(text, candidate.instrument, 0, 0, *sink_));
+  core::ParseFailure ignored;
+  static_cast<void>(venue_->parse_snapshot(text, candidate.instrument, 0, 0, *sink_, ignored));
   sink_->on_line = true;
 }
 

@@ -38,6 +38,8 @@ void ParseStage::report(core::ParseStatus status, const core::RawMessage& frame)
       event.line = frame.line_id;
       event.exchange = exchange_;
       event.parse_status = status;
+      event.failure = parser_->last_failure();
+      event.symbol = event.failure.symbol;
       event.set_text(frame.text());
     });
     return;

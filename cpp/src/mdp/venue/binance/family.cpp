@@ -70,8 +70,8 @@ class FamilyVenue final : public core::Venue {
   }
   core::ParseStatus parse_snapshot(std::string_view body, const core::Instrument& instrument,
                                    std::uint16_t depth_limit, std::int64_t recv_ts_ns,
-                                   core::MessageSink& sink) const override {
-    return binance::parse_snapshot(body, instrument, depth_limit, recv_ts_ns, sink);
+                                   core::MessageSink& sink, core::ParseFailure& failure) const override {
+    return binance::parse_snapshot(body, instrument, depth_limit, recv_ts_ns, sink, failure);
   }
 
   core::RestRequest instruments_request() const override {

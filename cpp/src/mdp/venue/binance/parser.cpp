@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <initializer_list>
 
 #include "mdp/core/level_scanner.hpp"
 #include "mdp/core/level_writer.hpp"
@@ -28,10 +29,22 @@ constexpr std::int64_t to_ns(std::uint64_t venue_time) noexcept {
   return static_cast<std::int64_t>(venue_time) * (venue_time > kMicrosecondFloor ? 1'000 : 1'000'000);
 }
 
-ParseStatus read_number(std::string_view text, int exponent, std::int64_t& mantissa) noexcept {
+// Not inlined: its registers would be saved for every number of the usual shape.
+[[gnu::noinline]] ParseStatus read_unusual_number(std::string_view text, int exponent,
+                                                  std::int64_t& mantissa) noexcept {
   const char* end = nullptr;
-  const core::NumberStatus status = core::parse_decimal_in_frame(text.data(), exponent, mantissa, end);
+  const core::NumberStatus status = core::parse_decimal(text.data(), exponent, mantissa, end);
   return end == text.data() + text.size() ? core::to_parse_status(status) : ParseStatus::BadNumber;
+}
+
+// A quoted number; 24 bytes from its beginning on are readable.
+ParseStatus read_number(std::string_view text, int exponent, std::int64_t& mantissa) noexcept {
+  unsigned length = 0;
+  if (exponent == core::kQuickExponent && core::quick_decimal(text.data(), mantissa, length) &&
+      length == text.size()) [[likely]] {
+    return ParseStatus::Ok;
+  }
+  return read_unusual_number(text, exponent, mantissa);
 }
 
 // A price or quantity that is not below `least`.
@@ -42,11 +55,11 @@ ParseStatus read_number_from(std::int64_t least, std::string_view text, int expo
 }
 
 ParseStatus scan_sides(std::string_view bids, std::string_view asks, const Instrument& instrument,
-                       core::LevelWriter& writer) noexcept {
-  const ParseStatus status = core::scan_levels(bids, instrument, writer);
+                       core::LevelWriter& writer, core::ParseFailure& failure) noexcept {
+  const ParseStatus status = core::scan_levels(bids, instrument, writer, failure);
   if (status != ParseStatus::Ok) return status;
   writer.begin_asks();
-  return core::scan_levels(asks, instrument, writer);
+  return core::scan_levels(asks, instrument, writer, failure);
 }
 
 // One side of a quote; an empty one is all zero.
@@ -62,8 +75,8 @@ ParseStatus read_best(std::string_view price, std::string_view quantity, const I
 
 // All of the update, or on an error an Invalidate.
 ParseStatus write_levels(std::string_view bids, std::string_view asks, const Instrument& instrument,
-                         core::LevelWriter& writer) noexcept {
-  const ParseStatus status = scan_sides(bids, asks, instrument, writer);
+                         core::LevelWriter& writer, core::ParseFailure& failure) noexcept {
+  const ParseStatus status = scan_sides(bids, asks, instrument, writer, failure);
   if (status == ParseStatus::Ok) {
     writer.finish();
   } else {
@@ -122,12 +135,60 @@ class BinanceParser final : public core::Parser {
     invalidated_ = false;
     const ParseStatus status =
         whole ? dispatch(fields, instrument, header, sink) : ParseStatus::MalformedFrame;
-    // Levels report their own errors; a trade or quote that can't be read says nothing of the book.
+    if (status == ParseStatus::MalformedFrame) [[unlikely]]
+      on_malformed(fields, instrument, header, sink);
+    return status;
+  }
+
+  // Levels report their own errors; a trade or quote that can't be read says nothing of the book.
+  [[gnu::cold, gnu::noinline]] void on_malformed(const Fields& fields, const Instrument* instrument,
+                                                 const MessageHeader& header, MessageSink& sink) noexcept {
+    last_failure_ = {};
+    if (instrument == nullptr) return;
+    last_failure_.symbol = instrument->symbol_id;
     const bool may_be_book = !fields.has(kEvent) || fields.event == "depthUpdate";
-    if (status == ParseStatus::MalformedFrame && instrument != nullptr && may_be_book && !invalidated_) {
+    if (may_be_book && !invalidated_) {
       core::LevelWriter::invalidate(sink, header, shm::StateReason::ParseError);
     }
+  }
+
+  // One number of an event that is no book update, and the exponent it was read at.
+  struct Number {
+    std::string_view text;
+    int exponent;
+  };
+
+  // Notes which of `numbers` came to that status. Gives the status.
+  [[gnu::cold, gnu::noinline]] ParseStatus refuse(ParseStatus status, const Instrument& instrument,
+                                                  std::initializer_list<Number> numbers) noexcept {
+    last_failure_ = {};
+    last_failure_.symbol = instrument.symbol_id;
+    if (status == ParseStatus::BadNumber) return status;
+    for (const Number& number : numbers) {
+      std::int64_t ignored = 0;
+      if (number.text.empty() || read_unusual_number(number.text, number.exponent, ignored) != status)
+        continue;
+      last_failure_.set_number(number.text, number.exponent);
+      break;
+    }
     return status;
+  }
+  // Not inlined: the usual quote and trade would pay for it.
+  [[gnu::cold, gnu::noinline]] ParseStatus refuse_quote(ParseStatus status, const Instrument& instrument,
+                                                        const Fields& fields) noexcept {
+    const int price = instrument.price_exponent;
+    const int quantity = instrument.quantity_exponent;
+    return refuse(status, instrument,
+                  {{fields.bids, price},
+                   {fields.bid_quantity, quantity},
+                   {fields.asks, price},
+                   {fields.ask_quantity, quantity}});
+  }
+  [[gnu::cold, gnu::noinline]] ParseStatus refuse_trade(ParseStatus status, const Instrument& instrument,
+                                                        const Fields& fields) noexcept {
+    return refuse(
+        status, instrument,
+        {{fields.price, instrument.price_exponent}, {fields.quantity, instrument.quantity_exponent}});
   }
 
   // The usual delta of a known symbol, scanned up to its bids: they and the asks end it, but for members that
@@ -199,7 +260,7 @@ class BinanceParser final : public core::Parser {
     if (instrument == nullptr || is_of_other_book(fields)) return ParseStatus::Ignored;
     add_ids(fields, header);
     core::LevelWriter writer(sink, header, handed_on_);
-    const ParseStatus status = write_levels(fields.bids, fields.asks, *instrument, writer);
+    const ParseStatus status = write_levels(fields.bids, fields.asks, *instrument, writer, last_failure_);
     invalidated_ = status != ParseStatus::Ok;
     return status;
   }
@@ -224,7 +285,7 @@ class BinanceParser final : public core::Parser {
     if (status == ParseStatus::Ok) {
       status = read_number_from(1, fields.quantity, instrument->quantity_exponent, body.quantity);
     }
-    if (status != ParseStatus::Ok) return status;
+    if (status != ParseStatus::Ok) return refuse_trade(status, *instrument, fields);
     body.trade_id = id_bit == kTradeId ? fields.trade_id : fields.aggregate_id;
     body.side = fields.buyer_is_maker ? core::Side::Sell : core::Side::Buy;  // the aggressor's
     header.update_type = UpdateType::Trade;
@@ -254,7 +315,7 @@ class BinanceParser final : public core::Parser {
     core::PriceLevel ask{};
     ParseStatus status = read_best(fields.bids, fields.bid_quantity, *instrument, bid);
     if (status == ParseStatus::Ok) status = read_best(fields.asks, fields.ask_quantity, *instrument, ask);
-    if (status != ParseStatus::Ok) return status;
+    if (status != ParseStatus::Ok) return refuse_quote(status, *instrument, fields);
     header.update_type = UpdateType::Quote;
     header.first_update_id = fields.last_id;
     header.last_update_id = fields.last_id;
@@ -290,7 +351,13 @@ class BinanceParser final : public core::Parser {
       status = read_number(fields.funding_rate, shm::kFundingRateExponent, body.funding_rate);
       body.next_funding_ts_ns = to_ns(fields.engine_time);  // `T` is of the funding here
     }
-    if (status != ParseStatus::Ok) return status;
+    if (status != ParseStatus::Ok) {
+      return refuse(status, *instrument,
+                    {{fields.price, exponent},
+                     {fields.has(kIndexPrice) ? fields.index_price : "", exponent},
+                     {fields.has(kSettlePrice) ? fields.settle_price : "", exponent},
+                     {fields.funding_rate, shm::kFundingRateExponent}});
+    }
     header.exch_ts_ns = to_ns(fields.event_time);
     header.update_type = UpdateType::MarkPrice;
     header.flags = core::kFirst | core::kLast;
@@ -323,7 +390,13 @@ class BinanceParser final : public core::Parser {
     if (status == ParseStatus::Ok && order.has(kOrderAverage)) {
       status = read_number_from(0, order.average, instrument->price_exponent, body.average_price);
     }
-    if (status != ParseStatus::Ok) return status;
+    if (status != ParseStatus::Ok) {
+      return refuse(status, *instrument,
+                    {{order.price, instrument->price_exponent},
+                     {order.quantity, instrument->quantity_exponent},
+                     {order.filled, instrument->quantity_exponent},
+                     {order.has(kOrderAverage) ? order.average : "", instrument->price_exponent}});
+    }
     body.side = is_buy ? core::Side::Buy : core::Side::Sell;
     header.exch_ts_ns = to_ns(order.time);
     header.symbol_id = instrument->symbol_id;
@@ -364,11 +437,14 @@ std::unique_ptr<core::Parser> make_parser(Family family, const core::SymbolTable
 // {"lastUpdateId":50093239218,"bids":[["61837.63000000","3.78826000"]],"asks":[["61837.64000000","1.54698000"]]}
 // Futures add "E":1723161256501,"T":1723161256493, COIN-M also "symbol" and "pair".
 core::ParseStatus parse_snapshot(std::string_view body, const Instrument& instrument,
-                                 std::uint16_t depth_limit, std::int64_t recv_ts_ns, MessageSink& sink) {
+                                 std::uint16_t depth_limit, std::int64_t recv_ts_ns, MessageSink& sink,
+                                 core::ParseFailure& failure) {
   simdjson::ondemand::parser json;
   Fields fields;
   if (!scan_document(json, body.data(), body.size(), fields) || !fields.has(kLastUpdateId | kBids | kAsks) ||
       fields.has(kCombined)) {
+    failure = {};
+    failure.symbol = instrument.symbol_id;
     return ParseStatus::MalformedFrame;
   }
   MessageHeader header{};
@@ -381,7 +457,7 @@ core::ParseStatus parse_snapshot(std::string_view body, const Instrument& instru
   header.first_update_id = fields.snapshot_id;
   header.last_update_id = fields.snapshot_id;
   core::LevelWriter writer(sink, header);
-  return write_levels(fields.snapshot_bids, fields.snapshot_asks, instrument, writer);
+  return write_levels(fields.snapshot_bids, fields.snapshot_asks, instrument, writer, failure);
 }
 
 }  // namespace mdp::venue::binance

@@ -40,24 +40,52 @@ std::string_view text_of(const dom::element& object, std::string_view key) {
 // of 2021-04-17 has bids at 6.893 with a tick of 0.01.
 constexpr int kWireExponent = -8;
 
-// The step of one filter ("0.01000000") as exponent and mantissa. Zero means that the rule is off.
-std::string read_step(const dom::element& symbol, std::string_view filter_type, std::string_view key,
-                      std::int8_t& exponent, std::int64_t& step) {
+// Where a filter says how prices, or quantities, may be. MARKET_LOT_SIZE has the keys of LOT_SIZE, with other numbers
+// in them: market orders do not rest in a book.
+struct Filter {
+  std::string_view type, step, largest;
+  std::int64_t head_room;
+};
+constexpr Filter kPrices{"PRICE_FILTER", "tickSize", "maxPrice", core::kPriceHeadRoom};
+constexpr Filter kQuantities{"LOT_SIZE", "stepSize", "maxQty", core::kQuantityHeadRoom};
+
+// "0.01000000" as a limit; zero means that the rule is off. Inexact, Overflow: what no exponent holds.
+core::NumberStatus read_limit(std::string_view text, core::Limit& limit) {
+  const core::NumberStatus status = core::exponent_of(text, kWireExponent, limit.exponent);
+  return status == core::NumberStatus::Ok ? core::parse_decimal(text, limit.exponent, limit.mantissa)
+                                          : status;
+}
+
+std::string problem_with(std::string_view key, std::string_view text, core::NumberStatus status) {
+  return std::string(key) + " is " + (status == core::NumberStatus::Bad ? "not a number" : "out of range") +
+         ": \"" + std::string(text) + '"';
+}
+
+// Exponent and step of prices or quantities. What is wrong, or nothing.
+std::string read_filter(const dom::element& symbol, const Filter& filter, std::int8_t& exponent,
+                        std::int64_t& step) {
   exponent = kWireExponent;
   dom::array filters;
   if (symbol["filters"].get_array().get(filters)) return "has no filters";
-  for (const dom::element filter : filters) {
-    if (text_of(filter, "filterType") != filter_type) continue;
-    int found = kWireExponent;
-    const std::string_view text = text_of(filter, key);
-    if (core::exponent_of(text, kWireExponent, found) != core::NumberStatus::Ok) {
-      return std::string(key) + " is not a number: \"" + std::string(text) + "\"";
+  for (const dom::element found : filters) {
+    if (text_of(found, "filterType") != filter.type) continue;
+    const std::string_view step_text = text_of(found, filter.step);
+    const std::string_view largest_text = text_of(found, filter.largest);
+    core::Limit step_size;
+    core::NumberStatus status = read_limit(step_text, step_size);
+    if (status != core::NumberStatus::Ok || step_size.mantissa < 0) {
+      return problem_with(filter.step, step_text, status);
     }
-    exponent = static_cast<std::int8_t>(std::min(found, kWireExponent));
-    if (core::parse_decimal(text, exponent, step) != core::NumberStatus::Ok || step < 0) {
-      return std::string(key) + " is out of range: \"" + std::string(text) + "\"";
+    core::Limit largest;
+    status = largest_text.empty() ? core::NumberStatus::Ok : read_limit(largest_text, largest);
+    if (status == core::NumberStatus::Bad || largest.mantissa < 0) {
+      return problem_with(filter.largest, largest_text, status);
     }
-    return {};
+    if (status == core::NumberStatus::Overflow) largest = core::kLargestLimit;
+    exponent =
+        static_cast<std::int8_t>(core::choose_exponent(step_size, largest, kWireExponent, filter.head_room));
+    status = core::parse_decimal(step_text, exponent, step);
+    return status == core::NumberStatus::Ok ? std::string() : problem_with(filter.step, step_text, status);
   }
   return {};  // no such filter: the rule is off
 }
@@ -110,10 +138,9 @@ std::string read_instrument(const dom::element& symbol, const Profile& profile,
     return "has no symbol, baseAsset or quoteAsset";
   }
   instrument.canonical_symbol = std::string(profile.name) + ':' + instrument.base + '-' + instrument.quote;
-  std::string problem =
-      read_step(symbol, "PRICE_FILTER", "tickSize", instrument.price_exponent, instrument.tick_size);
+  std::string problem = read_filter(symbol, kPrices, instrument.price_exponent, instrument.tick_size);
   if (problem.empty()) {
-    problem = read_step(symbol, "LOT_SIZE", "stepSize", instrument.quantity_exponent, instrument.lot_size);
+    problem = read_filter(symbol, kQuantities, instrument.quantity_exponent, instrument.lot_size);
   }
   if (problem.empty() && profile.contracts != Contracts::None) {
     problem = read_contract(symbol, profile.contracts, instrument);
