@@ -54,6 +54,7 @@ class NullListener final : public book::BookListener {
   void on_depth_need(core::SymbolId, book::DepthNeed) noexcept override {}
   void on_audit_mismatch(core::SymbolId, std::uint64_t, book::AuditSource, const book::Bbo&,
                          const book::Bbo&) noexcept override {}
+  void on_suspect(core::SymbolId) noexcept override {}
 };
 
 // A delta as one message; the few larger than a slot are left to the caller to skip.
@@ -80,10 +81,10 @@ void sync(book::OrderBookManager& manager, const DeltaFile& file, core::SymbolId
           std::uint32_t recorded) {
   const DeltaFile::Message& snapshot = file.messages[recorded];
   auto message = std::make_unique<NormalizedMessage>();
-  // Begins to sync with an empty delta of the snapshot's own id.
+  // Begins to sync with an empty delta of the snapshot's own id. Each round is a sequence of its own.
   message->header = {};
   message->header.update_type = core::UpdateType::Delta;
-  message->header.flags = core::kFirst | core::kLast;
+  message->header.flags = core::kFirst | core::kLast | core::kReset;
   message->header.symbol_id = symbol;
   message->header.first_update_id = message->header.last_update_id = message->header.prev_update_id =
       snapshot.header.last_update_id;

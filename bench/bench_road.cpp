@@ -173,19 +173,29 @@ void BM_Road_DepthUpdate(benchmark::State& state) {
 }
 BENCHMARK(BM_Road_DepthUpdate)->Arg(1)->Arg(8)->Arg(40)->Arg(200)->Iterations(kFrames);
 
+// With ids that grow: the same frame again would be dropped as a copy.
 void BM_Road_Trade(benchmark::State& state) {
   Road road;
-  run(state, road,
-      {R"({"stream":"btcusdt@trade","data":{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,)"
-       R"("p":"61837.63000000","q":"0.02000000","T":1723161255342,"m":true,"M":true}})"});
+  std::vector<std::string> frames;
+  for (std::uint64_t id = 3'735'683'259; frames.size() < kFrames; ++id) {
+    frames.push_back(
+        text_of({R"({"stream":"btcusdt@trade","data":{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":)",
+                 std::to_string(id),
+                 R"(,"p":"61837.63000000","q":"0.02000000","T":1723161255342,"m":true,"M":true}})"}));
+  }
+  run(state, road, frames);
 }
 BENCHMARK(BM_Road_Trade)->Iterations(kFrames);
 
 void BM_Road_Quote(benchmark::State& state) {
   Road road;
-  run(state, road,
-      {R"({"stream":"btcusdt@bookTicker","data":{"u":50093239212,"s":"BTCUSDT","b":"61837.63000000",)"
-       R"("B":"3.78826000","a":"61837.64000000","A":"1.54698000"}})"});
+  std::vector<std::string> frames;
+  for (std::uint64_t id = 50'093'239'212; frames.size() < kFrames; ++id) {
+    frames.push_back(text_of(
+        {R"({"stream":"btcusdt@bookTicker","data":{"u":)", std::to_string(id),
+         R"(,"s":"BTCUSDT","b":"61837.63000000","B":"3.78826000","a":"61837.64000000","A":"1.54698000"}})"}));
+  }
+  run(state, road, frames);
 }
 BENCHMARK(BM_Road_Quote)->Iterations(kFrames);
 

@@ -161,6 +161,7 @@ class ManagerHarness final : book::BookListener {
   }
   void on_audit_mismatch(core::SymbolId, std::uint64_t, book::AuditSource, const book::Bbo&,
                          const book::Bbo&) noexcept override {}
+  void on_suspect(core::SymbolId) noexcept override {}
 
   EventKeeper kept_;
   book::OrderBookManager manager_;

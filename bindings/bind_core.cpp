@@ -76,7 +76,8 @@ void bind_record_enums(nb::module_& module) {
       .value("REJECTED", shm::StateReason::Rejected)
       .value("SILENT", shm::StateReason::Silent)
       .value("DEPTH_EXHAUSTED", shm::StateReason::DepthExhausted)
-      .value("DEPTH_CHANGED", shm::StateReason::DepthChanged);
+      .value("DEPTH_CHANGED", shm::StateReason::DepthChanged)
+      .value("SEQUENCE_RESET", shm::StateReason::SequenceReset);
   nb::enum_<shm::InstrumentKind>(module, "InstrumentKind", "What is traded.")
       .value("SPOT", shm::InstrumentKind::Spot)
       .value("PERPETUAL", shm::InstrumentKind::Perpetual)

@@ -239,6 +239,7 @@ void bind_health(nb::module_& module) {
       .def_ro("widened", &EngineHealth::widened)
       .def_ro("widen_disputes", &EngineHealth::widen_disputes)
       .def_ro("depth_exhausted", &EngineHealth::depth_exhausted)
+      .def_ro("suspicions", &EngineHealth::suspicions)
       .def_ro("resyncs", &EngineHealth::resyncs)
       .def_ro("crossed", &EngineHealth::crossed)
       .def_ro("lost_chunks", &EngineHealth::lost_chunks)
@@ -347,6 +348,8 @@ void bind_engine(nb::module_& module) {
            "Return the LIVE books that need one, each with how badly.")
       .def("take_snapshots_wanted", &Engine::take_snapshots_wanted, unlocked,
            "Return the symbol_ids that began to wait for a snapshot since the last call.")
+      .def("take_suspects", &Engine::take_suspects, unlocked,
+           "Return the symbol_ids of LIVE books that an audit is worth its weight for, since the last call.")
       .def("take_control_events", &Engine::take_control_events, "max"_a = 1024, unlocked,
            "Return up to `max` events, oldest first.")
       .def("up_for_ns", &Engine::up_for_ns, "symbol_id"_a,

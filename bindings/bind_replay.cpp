@@ -88,6 +88,7 @@ void bind_replay(nb::module_& module) {
               "Applied: to a LIVE book, or to a snapshot they waited for.")
       .def_ro("trades", &ReplaySummary::trades)
       .def_ro("crossed", &ReplaySummary::crossed)
+      .def_ro("suspicions", &ReplaySummary::suspicions)
       .def_ro("quotes_checked", &ReplaySummary::quotes_checked,
               "Quotes of the venue with the id of a book update.")
       .def_ro("quotes_wrong", &ReplaySummary::quotes_wrong)

@@ -211,8 +211,9 @@ class VenueSection(_Section):
     """Of a whole REST request, connecting included."""
     rest_audit_s: Annotated[int, Field(ge=0, le=86_400)] = 0
     """Between two audits, each of one LIVE book of the venue in its turn: it is compared, level by level,
-    with a snapshot fetched for it, and synced anew where they differ. 0: none, for each costs request
-    weight. Never delays a sync, and leaves half of the weight unspent."""
+    with a snapshot fetched for it, and synced anew where they differ. 0: only those of which other streams
+    say that they may be wrong, for each costs request weight. Never delays a sync, and leaves half of the
+    weight unspent."""
     quiet_sync_ms: Annotated[int, Field(ge=0)] = 2_000
     """A symbol without a delta for this long after its line came up is synced from the snapshot alone."""
     retry_missing_ms: Annotated[int, Field(ge=1)] = 30_000

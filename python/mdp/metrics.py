@@ -34,6 +34,7 @@ _ENGINE_COUNTERS = {
     "widen_disputes": "Snapshots for that which contradicted the book once",
     "depth_exhausted": "Times a book knew fewer levels of a side than are published",
     "rest_audits_dropped": "Audits against REST without an outcome: the book left LIVE, or nothing fitted",
+    "suspicions": "Times a LIVE book was suspect, so that an audit against REST was asked for",
     "resyncs": "Times a book left LIVE",
     "crossed": "Books crossed after an update",
     "buffer_overflows": "Times too many deltas waited for a snapshot",

@@ -315,6 +315,9 @@ class Provider:
         for symbol_id in engine.take_snapshots_wanted():
             if symbol := self._symbols.get(symbol_id):
                 symbol.venue.scheduler.want(symbol_id)
+        for symbol_id in engine.take_suspects():
+            if (symbol := self._symbols.get(symbol_id)) and symbol.venue.audits.suspect(symbol_id):
+                log.info("book.suspect", symbol=symbol.instrument.canonical_symbol)
         for venue in self._started_joining().venues:
             self._wake_quiet_symbols(engine, venue, now)
             for symbol_id in venue.scheduler.take(now, syncing):

@@ -242,6 +242,7 @@ def _summary(counts: _core.ReplaySummary) -> dict[str, int]:
         "bbo_checked": counts.quotes_checked,
         "bbo_wrong": counts.quotes_wrong,
         "crossed": counts.crossed,
+        "suspicions": counts.suspicions,
         "books": counts.books,
         "books_live": counts.books_live,
     }

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 _WINDOW_S = 60.0
 _AUDIT_RESERVE = 0.5
+_SUSPECT_WAIT_S = 30.0  # between two audits of one suspect; doubled while it stays one
+_MAX_SUSPECT_WAIT_S = 600.0
 _AUDIT_LOST_S = 60.0  # an audit of which nothing was heard for so long does not hold up the next one
 
 
@@ -187,7 +189,8 @@ class AuditScheduler:
     """Decides which LIVE book is compared with a snapshot next: one at a time, each in its turn.
 
     Never in the way of a sync: only while no book of the venue waits for a snapshot and half of the budget is
-    unspent.
+    unspent. A suspect waits for no turn and for nobody's sync, also where `interval_s` is 0; but if it stays
+    one after its audit, the waits until the next ones double.
 
     Parameters
     ----------
@@ -204,6 +207,8 @@ class AuditScheduler:
     _due: float | None = None
     _began: float = 0.0
     _under_way: int | None = None
+    _suspects: list[int] = field(default_factory=list)
+    _spared: dict[int, tuple[float, float]] = field(default_factory=dict)  # until when, and for how long
 
     def add(self, symbol_id: int) -> None:
         """Give a symbol its turns."""
@@ -213,25 +218,54 @@ class AuditScheduler:
         """Take them away."""
         if symbol_id in self._turns:
             self._turns.remove(symbol_id)
+        if symbol_id in self._suspects:
+            self._suspects.remove(symbol_id)
+        self._spared.pop(symbol_id, None)
+
+    def suspect(self, symbol_id: int) -> bool:
+        """Note that a LIVE book may not be right; False if that is known already."""
+        if symbol_id in self._suspects:
+            return False
+        self._suspects.append(symbol_id)
+        return True
+
+    def _take_suspect(self, now: float, is_live: Callable[[int], bool]) -> int | None:
+        self._suspects = [symbol_id for symbol_id in self._suspects if is_live(symbol_id)]
+        for symbol_id in self._suspects:
+            until, wait = self._spared.get(symbol_id, (now, 0.0))
+            if now < until:
+                continue
+            again = wait and now < until + wait  # else it has not been one for so long that it is a new one
+            wait = min(2 * wait, _MAX_SUSPECT_WAIT_S) if again else _SUSPECT_WAIT_S
+            self._spared[symbol_id] = (now + wait, wait)
+            self._suspects.remove(symbol_id)
+            return symbol_id
+        return None
 
     def take(self, now: float, is_live: Callable[[int], bool]) -> int | None:
         """Return the symbol to audit at `now` (seconds, monotonic), or None; `is_live` says who can be."""
         if self._due is None:
             self._due = now + self.interval_s
-        budget, weight = self.snapshots.budget, self.snapshots.weight
-        if self.interval_s <= 0 or now < self._due or not self.snapshots.idle:
+        turn = self.interval_s > 0 and now >= self._due and self.snapshots.idle
+        busy = self._under_way is not None and now < self._began + _AUDIT_LOST_S
+        if busy or not (turn or self._suspects):
             return None
+        budget, weight = self.snapshots.budget, self.snapshots.weight
         if not budget.affords(weight, now, reserve=_AUDIT_RESERVE):
             return None
-        for _ in range(len(self._turns)):
-            self._turns.rotate(-1)
-            if is_live(self._turns[-1]):
-                budget.spend(weight, now)
-                self._under_way = self._turns[-1]
-                self._began = now
-                self._due = now + max(self.interval_s, _AUDIT_LOST_S)  # unless its end is told before
-                return self._under_way
-        return None
+        chosen = self._take_suspect(now, is_live)
+        if chosen is None and turn:
+            for _ in range(len(self._turns)):
+                self._turns.rotate(-1)
+                if is_live(self._turns[-1]):
+                    chosen = self._turns[-1]
+                    break
+        if chosen is not None:
+            budget.spend(weight, now)
+            self._under_way = chosen
+            self._began = now
+            self._due = now + max(self.interval_s, _AUDIT_LOST_S)  # unless its end is told before
+        return chosen
 
     def done(self, symbol_id: int, now: float, retry_after_s: float = -1, used_weight: int = -1) -> None:
         """Note the answer to an audit's request, whatever it was; the rest as `SnapshotScheduler.failed`."""

@@ -154,6 +154,7 @@ def check_summary(result: ReplayResult, model: Session) -> None:
         "bbo_checked": len(shared),
         "bbo_wrong": sum(quote != top for _, _, quote, top in shared),
         "crossed": 0,
+        "suspicions": 0,
         "books": len(model.books),
         "books_live": len(model.books) - exhausted,
     }

@@ -69,6 +69,7 @@ def test_counts_and_books_are_those_of_the_decimal_model(
         "bbo_checked": len(model.shared()),
         "bbo_wrong": 0,
         "crossed": 0,
+        "suspicions": 0,
         "books": 2,
         "books_live": 2,
     }

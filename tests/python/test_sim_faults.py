@@ -123,6 +123,38 @@ def test_oversized_frame_is_true():
     run(scenario)
 
 
+@pytest.mark.parametrize("back", [0, 30])
+def test_ids_begin_anew_in_streams_and_snapshots_and_the_book_stays(back):
+    async def scenario(sim):
+        path = f"/stream?streams={STREAM}/btcusdt@trade/btcusdt@bookTicker"
+        async with sim.connect(path) as ws:
+            before = sim.batch(400)
+            book, trades = sim.market.depth(5000), []
+            while not trades or json.loads(trades[-1])["stream"] != STREAM:
+                trades.append((await receive(ws)).data)
+            old_trade = max(json.loads(t)["data"]["t"] for t in trades if "@trade" in t)
+            status, report = await sim.post(kind="ids_begin_anew", symbol="BTCUSDT", back=back)
+            assert (status, report["fired"]) == (200, 1)
+            first = before[1] - back if back else 1
+            assert (await sim.snapshot())["lastUpdateId"] == first
+            assert sim.market.depth_at(first, 5000) == book
+            after = sim.batch(400)
+            assert after[0] == first + 1
+            seen = {"quote": [], "trade": []}
+            while True:
+                event = json.loads((await receive(ws)).data)
+                if event["stream"] == STREAM:
+                    break
+                data = event["data"]
+                seen["trade" if "t" in data else "quote"].append(data["t"] if "t" in data else data["u"])
+            assert (event["data"]["U"], event["data"]["u"]) == after
+            assert seen["trade"][0] == (old_trade - back if back else 0) + 1
+            assert first < seen["quote"][0] <= seen["quote"][-1] <= after[1]
+            assert len(sim.hub.clients) == 1
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("mode", ["reset", "abort", "close"])
 def test_disconnect(mode):
     async def scenario(sim):

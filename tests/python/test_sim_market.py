@@ -149,3 +149,27 @@ def test_select_instruments_names_what_is_wrong():
         select_instruments(["NOPE"])
     with pytest.raises(ValueError, match="positive"):
         select_instruments(0)
+
+
+@pytest.mark.parametrize("shared", [None, SharedIds(base=9_000_000, stride=3, offset=2)])
+def test_ids_begin_anew_and_the_book_goes_on(shared: SharedIds | None) -> None:
+    market, other = (Market(ALL[0], seed=3, shared_ids=shared) for _ in range(2))
+    market.advance(500)
+    other.advance(500)
+    market.begin_ids_anew()
+    assert market.update_id < 10
+    assert market.oldest_update_id == market.update_id
+    assert market.depth_at(market.update_id, 5000) == other.depth(5000)
+    began, changes = market.update_id, market.changes
+    first = next(event for event in market.advance(500) if isinstance(event, Trade))
+    other.advance(500)
+    assert first.trade_id == 1
+    assert market.depth(5000) == other.depth(5000), "the same market but for its ids"
+    assert market.changes_at(began) == changes
+    stride = shared.stride if shared else 1
+    assert (market.first_id_after(began) - began) % stride == 0
+    at = market.update_id
+    market.begin_ids_anew(back=100)
+    assert market.update_id == at - 100 * stride
+    market.begin_ids_anew(back=1_000_000)
+    assert market.update_id == began, "not below the beginning"

@@ -239,9 +239,10 @@ def test_exchange_info_is_recorded_or_made_from_the_digits_seen():
             assert filters["LOT_SIZE"]["stepSize"] == "0.00000100"
             async with client.get(f"{server.rest_url}/sim/truth?symbol=BTCUSDT&updateId=1") as response:
                 assert response.status == 404
-            body = {"kind": "oversized", "symbol": "BTCUSDT"}
-            async with client.post(f"{server.rest_url}/sim/fault", json=body) as response:
-                assert response.status == 409
+            for kind in ("oversized", "ids_begin_anew"):
+                body = {"kind": kind, "symbol": "BTCUSDT"}
+                async with client.post(f"{server.rest_url}/sim/fault", json=body) as response:
+                    assert response.status == 409
 
     run(scenario)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -360,3 +361,78 @@ def test_a_lost_answer_does_not_end_the_audits() -> None:
     assert a.take(80.0, anyone) is None, "late word of another one is not this one's"
     a.done(2, 81.0)
     assert a.take(81.0, anyone) == 2
+
+
+def test_a_suspect_is_audited_at_once_also_where_nobody_else_is() -> None:
+    a = audits(0)
+    assert a.suspect(2)
+    assert not a.suspect(2), "that is known"
+    a.snapshots.want(9)  # what others wait for is another matter
+    assert a.take(5.0, anyone) == 2
+    assert a.take(5.0, anyone) is None, "once"
+    a.done(2, 6.0)
+    assert a.suspect(3)
+    assert a.take(6.0, anyone) == 3
+
+
+def test_a_suspect_that_stays_one_waits_twice_as_long_each_time() -> None:
+    a = audits(0)
+    taken = []
+    for second in range(4000):
+        a.suspect(1)
+        if (symbol_id := a.take(float(second), anyone)) is not None:
+            taken.append(second)
+            a.done(symbol_id, float(second))
+    assert [later - earlier for earlier, later in itertools.pairwise(taken)] == [
+        *(30, 60, 120, 240, 480),
+        *[600] * ((4000 - 930 - 1) // 600),
+    ]
+
+
+def test_a_suspect_after_a_long_time_is_a_new_one() -> None:
+    a = audits(0)
+    for began in (0.0, 1000.0):
+        a.suspect(1)
+        assert a.take(began, anyone) == 1
+        a.done(1, began)
+        a.suspect(1)
+        assert a.take(began + 29.9, anyone) is None
+        assert a.take(began + 30.0, anyone) == 1
+        a.done(1, began + 30.0)
+
+
+def test_suspects_take_turns_with_the_others_and_leave_half_of_the_weight() -> None:
+    a = audits(10, weight_per_minute=1000, weight=100)
+    a.take(0.0, anyone)
+    assert a.take(10.0, anyone) == 1
+    a.suspect(3)
+    assert a.take(11.0, anyone) is None, "one at a time"
+    a.done(1, 12.0)
+    assert a.take(12.0, anyone) == 3
+    a.done(3, 13.0)
+    assert a.take(21.9, anyone) is None
+    assert a.take(22.0, anyone) == 2, "an interval after the last one"
+    a.done(2, 22.0)
+    a.snapshots.budget.spend(300, 22.0)
+    a.suspect(1)
+    assert a.take(23.0, anyone) is None
+    assert a.take(82.5, anyone) == 1
+
+
+def test_a_suspect_that_is_not_live_or_is_gone_is_none() -> None:
+    a = audits(0)
+    a.suspect(1)
+    assert a.take(1.0, lambda _: False) is None
+    assert a.take(2.0, anyone) is None, "what is LIVE now is another book"
+    a.suspect(2)
+    a.forget(2)
+    assert a.take(3.0, anyone) is None
+
+
+def test_a_lost_answer_does_not_end_the_audits_of_suspects() -> None:
+    a = audits(0)
+    a.suspect(1)
+    assert a.take(10.0, anyone) == 1
+    a.suspect(2)
+    assert a.take(69.9, anyone) is None
+    assert a.take(70.0, anyone) == 2

@@ -91,6 +91,12 @@ FAULT_KINDS: dict[str, FaultKind] = {
     "oversized": FaultKind(
         MARKET, "thousands of levels really change at once, so the next depth frame is huge", {"levels": 4000}
     ),
+    "ids_begin_anew": FaultKind(
+        MARKET,
+        "update and trade ids begin with 1 again on connections that stay up, in streams and snapshots; or, "
+        "where back is given, that many changes below",
+        {"back": 0},
+    ),
     "disconnect": FaultKind(
         CONNECTION,
         "mode reset: TCP RST; mode abort: TCP FIN without a closing frame; mode close: clean closing frame",

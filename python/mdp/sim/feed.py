@@ -50,6 +50,9 @@ class Feed(Protocol):
     def burst(self, symbol_pattern: str, levels: int) -> int:
         """Change many levels at once; return the number of symbols concerned."""
 
+    def begin_ids_anew(self, symbol_pattern: str, back: int) -> int:
+        """Let ids begin with 1 again, or `back` changes below; return the number of symbols concerned."""
+
     def status(self) -> dict[str, Any]:
         """Return what `GET /sim/status` shows of this feed."""
 
@@ -427,6 +430,17 @@ class SyntheticFeed:
             self._publish_events(market, market.burst(levels))
             symbol = market.instrument.symbol
             self._hub.faults.happened("update", self._family.name, market.changes, symbol)
+        return len(chosen)
+
+    def begin_ids_anew(self, symbol_pattern: str, back: int) -> int:
+        """Let the ids of the matching symbols begin anew; no depth frame reaches across."""
+        chosen = [m for symbol, m in self.markets.items() if fnmatchcase(symbol, symbol_pattern)]
+        for market in chosen:
+            market.begin_ids_anew(back)
+        for batchers in self._batchers.values():
+            for batcher in batchers:
+                if batcher.market in chosen:
+                    batcher.last_id = batcher.market.update_id
         return len(chosen)
 
     def status(self) -> dict[str, Any]:

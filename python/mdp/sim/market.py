@@ -286,6 +286,21 @@ class Market:
                 self._set(side, price, self._lots())
         return out
 
+    def begin_ids_anew(self, back: int = 0) -> None:
+        """Begin with id 1 again, or `back` changes below the present one, as a venue that restarts may.
+
+        The book stays as it is. What it was at the ids of before is forgotten, for they may come again.
+        """
+        shared = self._shared_ids
+        stride = shared.stride if shared else 1
+        first = stride + shared.offset if shared else 1
+        self.update_id = max(first, self.update_id - back * stride) if back else first
+        self._next_id = self._id_after(self.update_id)
+        self._trade_id = max(0, self._trade_id - back) if back else 0
+        self._agg_id = max(0, self._agg_id - back) if back else 0
+        self._segments.clear()
+        self._open_segment()
+
     def take_trade_id(self) -> int:
         """Take the next trade id, for a trade that touches no level."""
         self._trade_id += 1

@@ -373,6 +373,10 @@ class ReplayFeed:
         """Refuse: a recording cannot be added to."""
         raise LookupError("a replay has no market that could burst")
 
+    def begin_ids_anew(self, symbol_pattern: str, back: int) -> int:
+        """Refuse: a recording has the ids it has."""
+        raise LookupError("a replay has no market whose ids could begin anew")
+
     def status(self) -> dict[str, Any]:
         """Return how far the replay is."""
         return {

@@ -224,6 +224,8 @@ class SimServer:
                 raise LookupError("a replay has no older snapshots than the recorded ones")
             if kind == "oversized":
                 raise LookupError("a replay has no market that could burst")
+            if kind == "ids_begin_anew":
+                raise LookupError("a replay has no market whose ids could begin anew")
         if kind == "tls_certificate" and not self.options.tls:
             raise LookupError("there is no certificate without TLS")
         fault = self.faults.add(description)
@@ -240,7 +242,10 @@ class SimServer:
                 venue.hub.strike_connections(fault)
             else:
                 symbol = fault.stream.split("@")[0].upper() if fault.symbol == "*" else fault.symbol
-                fault.fired += venue.feed.burst(symbol, fault.params["levels"])
+                if fault.kind == "oversized":
+                    fault.fired += venue.feed.burst(symbol, fault.params["levels"])
+                else:
+                    fault.fired += venue.feed.begin_ids_anew(symbol, fault.params["back"])
 
     # ------------------------------------------------------------------ side path
 

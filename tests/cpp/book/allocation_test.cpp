@@ -67,6 +67,7 @@ class NullListener final : public BookListener {
   void on_depth_need(core::SymbolId, DepthNeed) noexcept override {}
   void on_audit_mismatch(core::SymbolId, std::uint64_t, AuditSource, const Bbo&,
                          const Bbo&) noexcept override {}
+  void on_suspect(core::SymbolId) noexcept override {}
 };
 
 // Applied updates, gaps, resyncs with chunked snapshots, duplicates, line changes: one round of everything.

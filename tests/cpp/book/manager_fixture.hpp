@@ -77,6 +77,7 @@ struct Listener final : BookListener {
                          const Bbo& venue) noexcept override {
     mismatches.push_back({symbol, id, source, book, venue});
   }
+  void on_suspect(core::SymbolId symbol) noexcept override { suspects.push_back(symbol); }
   struct Mismatch {
     core::SymbolId symbol;
     std::uint64_t id;
@@ -86,6 +87,7 @@ struct Listener final : BookListener {
   };
   std::vector<Mismatch> mismatches;
   std::vector<std::pair<core::SymbolId, DepthNeed>> needs;
+  std::vector<core::SymbolId> suspects;
   std::size_t states = 0;
   std::vector<std::pair<core::SymbolId, StateReason>> wanted;
 };

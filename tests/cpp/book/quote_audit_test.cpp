@@ -53,13 +53,119 @@ TEST_F(Audit, AQuoteBeforeTheBookStopsTheWrongUpdate) {
   EXPECT_TRUE(sink.of(EventType::BookDelta).empty());  // STALE came in its place
 }
 
-TEST_F(Audit, AWrongSnapshotIsFoundWhenItJoins) {
+// What is known is checked before anything is emitted: not one reader sees the wrong book, least of all as LIVE.
+class DisprovedSync : public Audit {
+ protected:
+  // All that came of the sync is that it was not right; `id` is where that shows.
+  void expect_disproved_at(std::uint64_t id) {
+    EXPECT_EQ(states(), Strings{stale(StateReason::AuditMismatch)});
+    for (const Event& event : sink.events) {
+      EXPECT_NE(event.header.type, EventType::BookSnapshot);  // for the book table neither
+      const bool of_venue = (event.header.flags & shm::kFlagVenueQuote) != 0;
+      EXPECT_TRUE(event.header.type != EventType::Bbo || of_venue);
+    }
+    ASSERT_EQ(listener.mismatches.size(), 1u);
+    EXPECT_EQ(listener.mismatches[0].id, id);
+    EXPECT_EQ(manager.counters().audit_mismatches.get(), 1u);
+    EXPECT_EQ(manager.counters().snapshots_applied.get(), 0u);
+  }
+  // SYNCING, with the updates 9 to 10 and 11 to 12.
+  void begin() {
+    line_is(LineState::Up);
+    delta(9, 10);
+    delta(11, 12, {{101, 2}});
+    states();
+    sink.events.clear();
+    seen = 0;
+  }
+};
+
+TEST_F(DisprovedSync, ByAQuoteAtTheIdItEndsAt) {
+  begin();
+  quote(12, {101, 1}, {110, 5});
+  snapshot(10, {{100, 5}}, {{110, 5}});
+  expect_disproved_at(12);
+  EXPECT_EQ(listener.mismatches[0].book.bid, (PriceLevel{101, 2}));
+  EXPECT_EQ(listener.mismatches[0].venue.bid, (PriceLevel{101, 1}));
+  EXPECT_EQ(manager.counters().resyncs.get(), 0u);  // it was not LIVE
+  // The next one is right.
+  delta(13, 13, {{101, 3}});
+  snapshot(13, {{101, 3}}, {{110, 5}});
+  EXPECT_EQ(states(), (Strings{syncing(StateReason::Subscribed), kLive}));
+}
+
+TEST_F(DisprovedSync, ByAQuoteAtTheSnapshotsOwnId) {
+  begin();
+  quote(11, {99, 1}, {110, 5});
+  snapshot(11, {{100, 5}}, {{110, 5}});
+  expect_disproved_at(11);
+}
+
+TEST_F(DisprovedSync, ByAQuoteAtAnUpdateInBetween) {
+  begin();
+  delta(13, 14, {{102, 1}});
+  quote(12, {101, 1}, {110, 5});
+  quote(14, {102, 1}, {110, 5});  // hides it again
+  snapshot(10, {{100, 5}}, {{110, 5}});
+  expect_disproved_at(12);
+}
+
+TEST_F(DisprovedSync, ByTheSnapshotAloneWhereNoUpdateFollowsIt) {
+  line_is(LineState::Up);
+  manager.begin_sync(0);
+  quote(10, {100, 1}, {110, 5});
+  states();
+  sink.events.clear();
+  seen = 0;
+  snapshot(10, {{100, 5}}, {{110, 5}});
+  expect_disproved_at(10);
+}
+
+TEST_F(DisprovedSync, TheBookThatWasLiveBeforeStaysReadable) {
+  make_live();
+  invalidate(0, StateReason::ParseError);
+  delta(11, 12, {{101, 2}});
+  states();
+  quote(12, {101, 1}, {110, 5});
+  sink.events.clear();
+  seen = 0;
+  snapshot(11, {{100, 7}}, {{110, 7}});
+  EXPECT_EQ(states(), Strings{stale(StateReason::AuditMismatch)});
+  EXPECT_EQ(bids(), (Levels{{100, 5}, {99, 5}}));
+  EXPECT_EQ(id(), 10u);
+  EXPECT_EQ(sink.events[0].header.update_id, 10u);
+}
+
+TEST_F(DisprovedSync, OfAVenueThatSendsItsSnapshotsInTheStream) {
+  add(5, kStream);
+  line_is(LineState::Up);
+  snapshot_of(5, 10, {{100, 5}}, {{110, 5}});
+  ASSERT_EQ(state(5), BookState::Live);
+  states(5);
+  scratch->header = header(UpdateType::Quote, 5, 0, 20, 0);
+  scratch->levels[0] = {100, 1};
+  scratch->levels[1] = {110, 5};
+  manager.on_message(*scratch);
+  sink.events.clear();
+  seen = 0;
+  snapshot_of(5, 20, {{100, 5}}, {{110, 5}});
+  EXPECT_EQ(states(5), Strings{stale(StateReason::AuditMismatch)});
+  EXPECT_TRUE(sink.of(EventType::BookSnapshot, 5).empty());
+  EXPECT_EQ(manager.counters().resyncs.get(), 1u);
+}
+
+TEST_F(Audit, QuotesThatAgreeWithEveryStepOfASyncLetItBeLive) {
   line_is(LineState::Up);
   delta(9, 10);
+  delta(11, 12, {{101, 2}});
+  quote(9, {100, 5}, {110, 5});
   quote(10, {100, 1}, {110, 5});
-  snapshot(10, {{100, 5}}, {{110, 5}});
-  EXPECT_EQ(state(), BookState::Stale);
-  EXPECT_EQ(listener.mismatches.size(), 1u);
+  quote(12, {101, 2}, {110, 5});
+  snapshot(9, {{100, 5}}, {{110, 5}});
+  EXPECT_EQ(state(), BookState::Live);
+  EXPECT_EQ(audits(), 3u);
+  quote(10, {100, 2}, {110, 5});        // and is known by its last states afterwards
+  EXPECT_EQ(state(), BookState::Live);  // of the quotes this one is old
 }
 
 TEST_F(Audit, IdsThatAreNotSharedSayNothing) {

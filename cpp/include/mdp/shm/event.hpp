@@ -78,9 +78,10 @@ enum class StateReason : std::uint8_t {
   AuditMismatch = 14,     // the venue's best bid and ask, or its snapshot, disagrees at this id
   Stopped = 15,           // the publisher stopped
   Rejected = 16,          // the venue refused the subscription
-  Silent = 17,            // the venue confirmed the subscription; its quotes go on, and no update comes
+  Silent = 17,            // the venue confirmed the subscription; quotes or trades go on, and no update comes
   DepthExhausted = 18,    // fewer levels of a side are known than the segment publishes
   DepthChanged = 19,      // LIVE as before; from here on the book is known to another depth
+  SequenceReset = 20,     // the venue's update ids began anew: what comes does not follow the book
 };
 
 enum class LineState : std::uint8_t { Down = 0, Connecting = 1, Up = 2 };

@@ -37,6 +37,9 @@ class BookListener {
   // after this.
   virtual void on_audit_mismatch(core::SymbolId symbol, std::uint64_t update_id, AuditSource source,
                                  const Bbo& book, const Bbo& venue) noexcept = 0;
+  // The LIVE book may have lost its updates (stream_watch.hpp), or was synced to ids that began anew. No verdict: an
+  // audit is worth its weight. Comes again while the reasons go on.
+  virtual void on_suspect(core::SymbolId symbol) noexcept = 0;
 
  protected:
   ~BookListener() = default;
@@ -61,8 +64,8 @@ struct BookOptions {
   std::size_t max_deltas_behind_hole = 256;
   // A line that is up for so long brings every symbol it carries, even those that have been quiet.
   std::int64_t line_settle_ns = 1'000'000'000;
-  // A LIVE book that the venue's quotes have been ahead of for so long (by receive time, a pause between two of
-  // them counting a tenth of it at most) without one update is STALE (Silent).
+  // A LIVE book that has been without one update for so long, while other streams say that it changed, is STALE
+  // (Silent); see stream_watch.hpp for which, and how the time is counted.
   std::int64_t max_silence_ns = 5'000'000'000;
   // Where the levels of all books lie; outlives the manager. Huge pages pay from some hundred books on.
   std::pmr::memory_resource* memory = std::pmr::new_delete_resource();
@@ -81,6 +84,7 @@ struct BookCounters {
   core::Counter widened;              // LIVE books that a snapshot beside them made known deeper
   core::Counter widen_disputes;       // snapshots for it that contradicted the book once
   core::Counter rest_audits_dropped;  // without an outcome: the book left LIVE, or the snapshot did not fit
+  core::Counter suspicions;           // times the listener was told on_suspect()
   core::Counter trades;
   core::Counter quotes;
   core::Counter mark_prices;

@@ -1,6 +1,7 @@
 // BookEntry: all that the book manager knows of one symbol. The manager's thread alone touches it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -10,10 +11,12 @@
 #include "mdp/book/book_control.hpp"
 #include "mdp/book/delta_buffer.hpp"
 #include "mdp/book/depth_watch.hpp"
+#include "mdp/book/id_order.hpp"
 #include "mdp/book/line_arbiter.hpp"
 #include "mdp/book/order_book.hpp"
 #include "mdp/book/quote_audit.hpp"
 #include "mdp/book/rest_audit.hpp"
+#include "mdp/book/stream_watch.hpp"
 #include "mdp/core/normalized_message.hpp"
 #include "mdp/core/sync_rule.hpp"
 
@@ -44,7 +47,14 @@ struct EntryLine {
   core::LineId id;
   bool proven = false;    // brought an update of this symbol since it is up
   bool rejected = false;  // the venue refuses the symbol's book on it
+  IdOrder order;          // of the updates it brings
   ChunkAssembly chunks;   // of what the line brings, which is one update after the other
+};
+
+// What tells the first copy of a trade.
+struct TradeIds {
+  LineOrders order;
+  SeenIds seen;
 };
 
 // One symbol: its book, where its sync stands, and what tells copies. Owned by OrderBookManager, which routes to
@@ -59,11 +69,11 @@ struct BookEntry {
   bool silent = false;    // STALE for that: no snapshot makes it LIVE before an update has come
   bool widening = false;  // the rest_audit under way is there to make the book known deeper
   bool disputed = false;  // the last snapshot for that contradicted the book
+  bool anew = false;      // its ids began anew, and no sync has come of it yet
   DepthNeed depth_need = DepthNeed::None;  // as the listener was told
   DepthWatch depth;
   std::uint64_t last_id = 0;     // applied so far; the snapshot's id until joined
   std::int64_t next_top_ns = 0;  // when the next snapshot of the top is due
-  std::int64_t behind_ns = 0;    // how long quotes have been ahead of the LIVE book without an update
   MessageHeader last_header{};   // of the message being handled: ids and times of what is emitted
   Bbo published_bbo;
   std::size_t lines_up = 0;
@@ -76,13 +86,17 @@ struct BookEntry {
   DeltaBuffer buffer;  // SYNCING: deltas that wait for the snapshot; LIVE: those behind a hole
   ChunkAssembly rest_chunks;
   FirstCopies copies;
-  SeenIds trades;
-  SeenIds aggregates;
+  EndedSequence ended;  // of updates
+  TradeIds trades;
+  TradeIds aggregates;
+  LineOrders quote_order;
+  EndedSequence quotes_ended;
   MessageHeader last_quote{};
   Bbo last_quote_bbo;
   std::int64_t last_mark_ts_ns = 0;
   MessageHeader last_liquidation{};
   shm::LiquidationBody last_liquidation_body{};
+  StreamWatch watch;
 
   // Starts to fetch what every delta needs, all lines at once: with many books none of them is near.
   void prefetch() const noexcept {
@@ -99,10 +113,11 @@ struct BookEntry {
         rule(&rule_),
         depth(options.table_levels),
         book(options.depth_cap, &pool),
-        next(options.depth_cap, &pool) {
+        next(options.depth_cap, &pool),
+        watch(options.max_silence_ns) {
     book.reserve(options.reserve_levels);
     next.reserve(options.reserve_levels);
-    for (const core::LineId id : line_ids) lines.push_back({id, false, false, {}});
+    for (const core::LineId id : line_ids) lines.push_back({id, false, false, {}, {}});
   }
 
   EntryLine* line(core::LineId id) noexcept {
@@ -110,6 +125,27 @@ struct BookEntry {
       if (line.id == id) return &line;
     }
     return nullptr;
+  }
+
+  // A line is gone, whatever it brought of the symbol beside book updates.
+  void forget_line(core::LineId id) noexcept {
+    trades.order.on_line_down(id);
+    aggregates.order.on_line_down(id);
+    quote_order.on_line_down(id);
+  }
+
+  // How far the updates have come on the lines that count, and the venue's time of that.
+  std::uint64_t reached() const noexcept {
+    std::uint64_t id = 0;
+    for (const EntryLine& line : lines) id = line.order.ended() ? id : std::max(id, line.order.reached());
+    return id;
+  }
+  std::int64_t reached_ts_ns() const noexcept {
+    std::int64_t ts_ns = 0;
+    for (const EntryLine& line : lines) {
+      ts_ns = line.order.ended() ? ts_ns : std::max(ts_ns, line.order.reached_ts_ns());
+    }
+    return ts_ns;
   }
 };
 

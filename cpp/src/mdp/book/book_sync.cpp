@@ -13,10 +13,10 @@ using core::SequenceVerdict;
 // Delta           rest: SYNCING, buffered,       buffered; buffer full: STALE,      Old: dropped; follows: applied;
 //                 snapshot wanted; stream:       SYNCING anew                       Gap: waits for another line, or
 //                 dropped                                                           STALE, then as if STALE;
-//                                                                                   crossed, audit differs: STALE
+//                                                                                   refuted: STALE
 // Snapshot        rest: unused; stream: LIVE     joined: LIVE; older than the       rest: an audit's, or unused;
 //                                                buffer or a hole in it: another    stream: LIVE with the new book
-//                                                one wanted; crossed: STALE
+//                                                one wanted; refuted: STALE
 // BrokenSnapshot  -                              another one wanted                 rest: -; stream: STALE (Gap)
 // Distrust        reason changes                 STALE                              STALE
 // LineDown        reason changes                 STALE                              STALE
@@ -27,7 +27,7 @@ using core::SequenceVerdict;
 // Remove          STALE, no book                 STALE, no book                     STALE, no book
 //
 // Distrust is a parser's Invalidate, a broken delta, or request_resync() of control, which goes on with a
-// SyncRequest.
+// SyncRequest. A delta with which the ids of the symbol begin anew comes to a STALE entry: see begin_anew().
 const BookSync::Action BookSync::kTransitions[kStates][kInputs] = {
     // STALE
     {&BookSync::start_buffering, &BookSync::stale_snapshot, &BookSync::ignore, &BookSync::distrust,
@@ -63,8 +63,6 @@ void BookSync::start_empty(BookEntry& entry, const BookUpdate&) noexcept {
 }
 
 void BookSync::buffer(BookEntry& entry, const BookUpdate& delta) noexcept {
-  // Sequence numbers start anew: what is buffered belongs to another sequence.
-  if ((delta.header->flags & core::kReset) != 0) entry.buffer.clear();
   const std::size_t levels = entry.buffer.level_count() + delta.bids.size() + delta.asks.size();
   if (entry.buffer.delta_count() == options_.max_buffered_deltas || levels > options_.max_buffered_levels) {
     counters_.buffer_overflows.add();
@@ -81,16 +79,11 @@ SequenceVerdict BookSync::check(const BookEntry& entry, const MessageHeader& del
 
 void BookSync::apply_live(BookEntry& entry, const BookUpdate& delta) noexcept {
   entry.book.prefetch_top();
-  // Sequence numbers start anew: nothing says that this one follows.
-  if ((delta.header->flags & core::kReset) != 0) {
-    counters_.gaps.add();
-    go_stale(entry, StateReason::Gap);
-    return handle(entry, Input::Delta, delta);  // the first of the next sync
-  }
   switch (check(entry, *delta.header)) {
     case SequenceVerdict::Old:
       counters_.duplicates.add();
       if (entry.lines_up > 1) count_copy(entry, *delta.header, false);
+      if (!entry.joined) on_update_below(entry, delta);
       return;
     case SequenceVerdict::Gap:
       return wait_behind_hole(entry, delta);
@@ -99,23 +92,25 @@ void BookSync::apply_live(BookEntry& entry, const BookUpdate& delta) noexcept {
   }
 }
 
+// Whether something contradicts `book`, which stands at this id; then the entry is STALE. Asked before anything of it
+// is emitted, of a LIVE book and of one that is about to be. A venue's checksum belongs here too.
+bool BookSync::refuted(BookEntry& entry, std::uint64_t update_id, const OrderBook& book) noexcept {
+  if (entry.rule->crossed == core::CrossedPolicy::Resync && book.crossed()) {
+    counters_.crossed.add();
+    go_stale(entry, StateReason::Crossed);
+    return true;
+  }
+  return entry.audit != nullptr &&
+         audit_differs(entry, entry.audit->on_book(update_id, book.bbo()), update_id);
+}
+
 // False: the book is not LIVE any more.
 bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
   const std::size_t reached = entry.book.apply_update(delta.bids, delta.asks, options_.table_levels);
   entry.joined = true;
-  entry.behind_ns = 0;
   entry.last_id = delta.header->last_update_id;
   entry.book.set_update_id(entry.last_id);
-  if (entry.rule->crossed == core::CrossedPolicy::Resync && entry.book.crossed()) {
-    counters_.crossed.add();
-    go_stale(entry, StateReason::Crossed);
-    return false;
-  }
-  if (entry.audit != nullptr) {
-    const QuoteAudit::Result result = entry.audit->on_book(entry.last_id, entry.book.bbo());
-    if (result.verdict != QuoteAudit::Verdict::Unknown) audit(entry, result, entry.last_id);
-    if (entry.state != BookState::Live) return false;
-  }
+  if (refuted(entry, entry.last_id, entry.book)) return false;
   if (entry.depth.low(entry.book) && !depth_suffices(entry)) [[unlikely]]
     return false;
   RestAudit::Verdict beside = RestAudit::Verdict::Open;
@@ -156,6 +151,65 @@ void BookSync::note_depth_need(BookEntry& entry, DepthNeed need) noexcept {
   listener_.on_depth_need(entry.symbol, need);
 }
 
+// ---- ids that begin anew ---------------------------------------------------------------------------------
+
+bool BookSync::in_sequence(BookEntry& entry, EntryLine& line, const MessageHeader& update) noexcept {
+  if (entry.rule->continuity == core::Continuity::None) return true;
+  const std::uint64_t id = update.last_update_id;
+  if (update.update_type == core::UpdateType::Snapshot) {  // in the stream: deltas count from here
+    line.order.begin(id, update.exch_ts_ns);
+    return true;
+  }
+  const bool had_ended = line.order.ended();
+  if ((update.flags & core::kReset) != 0) {
+    line.order.begin(id, update.exch_ts_ns);
+  } else {
+    switch (line.order.back(id, update.exch_ts_ns)) {
+      case IdOrder::Step::Ended:
+        line.proven = false;
+        counters_.duplicates.add();
+        return false;
+      case IdOrder::Step::Anew:
+        break;
+      default:
+        return true;
+    }
+  }
+  if (!had_ended) begin_anew(entry, line, update);  // else another line was there before
+  return true;
+}
+
+// The update is the first of a sequence that has nothing to do with the book or with what is buffered. It begins the
+// next sync.
+void BookSync::begin_anew(BookEntry& entry, EntryLine& first, const MessageHeader& delta) noexcept {
+  end_others(entry.lines, first.order);
+  for (EntryLine& line : entry.lines) line.proven = line.proven && !line.order.ended();
+  entry.last_header = delta;
+  leave_sequence(entry, first.order.ended_at());
+}
+
+void BookSync::leave_sequence(BookEntry& entry, std::uint64_t ended_at) noexcept {
+  entry.ended = EndedSequence(ended_at);
+  entry.anew = true;
+  if (entry.state != BookState::Stale) go_stale(entry, StateReason::SequenceReset);
+}
+
+// The LIVE book is a snapshot, which is ahead of the updates, as it may be for a moment. Where they do not get there it
+// is of another sequence, and would be frozen for ever.
+void BookSync::on_update_below(BookEntry& entry, const BookUpdate& delta) noexcept {
+  const bool far = IdOrder::far_below(delta.header->last_update_id, entry.last_id);
+  const StreamWatch::Finding found =
+      entry.watch.on_update_below(entry.last_id, delta.header->recv_ts_ns, delta.header->exch_ts_ns);
+  if (!far && found != StreamWatch::Finding::Silent) return;
+  leave_sequence(entry, entry.last_id);
+  handle(entry, Input::Delta, delta);
+}
+
+void BookSync::on_quotes_anew(BookEntry& entry, std::uint64_t ended_at) noexcept {
+  entry.quotes_ended = EndedSequence(ended_at);
+  if (entry.audit != nullptr) entry.audit->forget_quotes();
+}
+
 // ---- several lines ---------------------------------------------------------------------------------------
 
 LineStatus& BookSync::line(core::LineId line) {
@@ -165,9 +219,17 @@ LineStatus& BookSync::line(core::LineId line) {
 
 void BookSync::on_line_down(BookEntry& entry, EntryLine& lost, const MessageHeader& cause) noexcept {
   lost.proven = false;
-  lost.chunks.active = false;                       // the rest of a chunked update will not come
+  lost.chunks.active = false;  // the rest of a chunked update will not come
+  const bool covered = other_line_covers(entry, cause);
+  if (entry.lines_up != 0) {
+    lost.order = {};
+    resume_if_all_ended(entry.lines);
+  } else {  // whichever comes up next shows whether the ids have begun anew meanwhile
+    lost.order.resume();
+    for (EntryLine& line : entry.lines) line.order = lost.order;
+  }
   if (entry.silent && entry.lines_up != 0) return;  // made anew for that: the reason it is STALE stays
-  if (!other_line_covers(entry, cause)) {
+  if (!covered) {
     handle(entry, Input::LineDown, {&cause, {}, {}});
   } else if (entry.state == BookState::Live && !hole_may_be_filled(entry)) {
     entry.last_header = cause;
@@ -178,7 +240,7 @@ void BookSync::on_line_down(BookEntry& entry, EntryLine& lost, const MessageHead
 // Whether whatever happens to the symbol from now on comes on this line.
 bool BookSync::covers(const EntryLine& line, std::int64_t now_ns) const noexcept {
   const LineStatus& status = lines_[line.id];
-  return status.up && !line.rejected &&
+  return status.up && !line.rejected && !line.order.ended() &&
          (line.proven || now_ns - status.up_since_ns >= options_.line_settle_ns);
 }
 
@@ -194,7 +256,7 @@ bool BookSync::hole_may_be_filled(const BookEntry& entry) const noexcept {
   const std::span<const DeltaBuffer::Delta> waiting = entry.buffer.deltas();
   if (waiting.empty()) return true;
   return std::any_of(entry.lines.begin(), entry.lines.end(), [&](const EntryLine& line) {
-    return lines_[line.id].up && !line.rejected &&
+    return lines_[line.id].up && !line.rejected && !line.order.ended() &&
            std::none_of(waiting.begin(), waiting.end(), [&](const DeltaBuffer::Delta& delta) {
              return delta.header.line_id == line.id && check(entry, delta.header) == SequenceVerdict::Gap;
            });
@@ -266,6 +328,12 @@ void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   if (entry.lines_up > 1 && entry.rule->continuity != core::Continuity::None) entry.buffer.sort();
   const std::span<const DeltaBuffer::Delta> deltas = entry.buffer.deltas();
   std::uint64_t last_id = snapshot.header->last_update_id;
+  const std::uint64_t reached = entry.reached();
+  if (entry.ended.has(last_id, reached) || (reached != 0 && IdOrder::far_below(reached, last_id))) {
+    // Of a sequence that has ended: older than what is buffered, whatever its number.
+    counters_.snapshots_too_old.add();
+    return listener_.on_snapshot_wanted(entry.symbol, StateReason::SnapshotTooOld);
+  }
   std::size_t first_applied = deltas.size();
   for (std::size_t i = 0; i < deltas.size(); ++i) {
     const MessageHeader& header = deltas[i].header;
@@ -294,6 +362,7 @@ void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   next.apply_snapshot(snapshot.bids, snapshot.asks, snapshot.header->depth_limit);
   std::uint64_t applied_id = snapshot.header->last_update_id;
   std::uint64_t applied = 0;
+  if (refuted(entry, applied_id, next)) return next.clear();
   for (std::size_t i = first_applied; i < deltas.size(); ++i) {
     const DeltaBuffer::Delta& delta = deltas[i];
     if (i != first_applied && entry.rule->check_next(applied_id, delta.header) == SequenceVerdict::Old)
@@ -302,10 +371,7 @@ void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
     ++applied;
     applied_id = delta.header.last_update_id;
     entry.last_header = delta.header;
-  }
-  if (entry.rule->crossed == core::CrossedPolicy::Resync && next.crossed()) {
-    counters_.crossed.add();
-    return go_stale(entry, StateReason::Crossed);
+    if (refuted(entry, applied_id, next)) return next.clear();
   }
   if (entry.depth.exhausted(next)) {  // the deltas since have eaten into what it holds
     counters_.depth_exhausted.add();
@@ -329,6 +395,8 @@ void BookSync::live_snapshot(BookEntry& entry, const BookUpdate& snapshot) noexc
   if (entry.rest_audit != nullptr) {
     entry.rest_audit->on_snapshot(*snapshot.header, snapshot.bids, snapshot.asks, entry.next);
     if (rest_audit(entry) == RestAudit::Verdict::Equal) widen(entry);
+    if (entry.rest_audit != nullptr)
+      entry.watch.on_snapshot_ahead(entry.last_id, snapshot.header->recv_ts_ns);
     return;
   }
   // Another line's copy of what is applied already.
@@ -367,42 +435,93 @@ void BookSync::remove(BookEntry& entry, const BookUpdate&) noexcept {
 
 void BookSync::on_quote(BookEntry& entry, const MessageHeader& header, const Bbo& quote,
                         std::int64_t step_ns) noexcept {
-  if (entry.state == BookState::Live && header.last_update_id > entry.last_id) {
-    // Quotes run ahead of the batch that holds their id. A held-up line brings both late: its pause counts as
-    // one short step, for the batch comes with the next frames.
-    entry.behind_ns += std::clamp<std::int64_t>(step_ns, 0, options_.max_silence_ns / 10);
-    if (entry.behind_ns > options_.max_silence_ns) return silent(entry, header);
+  // Quotes run ahead of the batch that holds their id, also those that have begun anew before the updates have.
+  const std::uint64_t id = header.last_update_id;
+  const bool ahead = id > entry.last_id || entry.quotes_ended.has(entry.last_id, id);
+  if (entry.state == BookState::Live && ahead &&
+      entry.watch.on_quote_ahead(entry.last_id, step_ns) == StreamWatch::Finding::Silent) {
+    return silent(entry, header);
   }
   if (!options_.self_audit) return;
   if (entry.audit == nullptr) entry.audit = std::make_unique<QuoteAudit>();
-  const QuoteAudit::Result result = entry.audit->on_quote(header.last_update_id, quote);
+  const QuoteAudit::Result result = entry.audit->on_quote(id, quote);
   if (result.verdict == QuoteAudit::Verdict::Unknown) return;
   entry.last_header = header;
-  audit(entry, result, header.last_update_id);
+  audit_differs(entry, result, id);
 }
 
 // The venue said yes to the subscription and sends nothing: the book is not right any more, and would not be for
 // long with another snapshot. Until a line brings an update it is STALE; control has its lines made anew.
-void BookSync::silent(BookEntry& entry, const MessageHeader& quote) noexcept {
+void BookSync::silent(BookEntry& entry, const MessageHeader& cause) noexcept {
   entry.silent = true;
   for (EntryLine& line : entry.lines) line.proven = false;
-  entry.last_header = quote;
+  entry.last_header = cause;
   go_stale(entry, StateReason::Silent);
 }
 
-void BookSync::audit(BookEntry& entry, const QuoteAudit::Result& result, std::uint64_t update_id) noexcept {
+void BookSync::weigh_trade(BookEntry& entry, const MessageHeader& header, std::int64_t price) noexcept {
+  // One that was made before the book's last update, or with it, says nothing of what comes after: it is in there.
+  const std::int64_t book_ts_ns = entry.reached_ts_ns();
+  if (header.exch_ts_ns != 0 && header.exch_ts_ns <= book_ts_ns) return;
+  switch (entry.watch.on_trade(entry.last_id, entry.book.bbo(), price, header.recv_ts_ns)) {
+    case StreamWatch::Finding::Silent:
+      return silent(entry, header);
+    case StreamWatch::Finding::Suspect:
+      return suspect(entry);
+    case StreamWatch::Finding::None:
+      return;
+  }
+}
+
+// Whether a snapshot over REST can be compared with the book, now that it is LIVE.
+bool BookSync::auditable(const BookEntry& entry) noexcept {
+  return entry.state == BookState::Live && entry.rule->snapshot_source == core::SnapshotSource::Rest &&
+         entry.rule->continuity != core::Continuity::None;
+}
+
+void BookSync::suspect(BookEntry& entry) noexcept {
+  if (!auditable(entry)) return;
+  counters_.suspicions.add();
+  listener_.on_suspect(entry.symbol);
+}
+
+void BookSync::look(BookEntry& entry, std::int64_t now_ns) noexcept {
+  if (entry.state != BookState::Live) return;
+  constexpr std::int64_t kLately = 2'000'000'000;  // two looks at every book
+  const bool others_move = std::any_of(entry.lines.begin(), entry.lines.end(), [&](const EntryLine& of) {
+    const LineStatus& status = lines_[of.id];
+    return status.up && of.proven && now_ns - status.moved_ns < kLately;
+  });
+  if (entry.watch.on_look(entry.last_id, others_move) == StreamWatch::Finding::Suspect) suspect(entry);
+  if (entry.watch.moves()) {
+    for (const EntryLine& of : entry.lines) {
+      if (of.proven) lines_[of.id].moved_ns = now_ns;
+    }
+  }
+  if (entry.rest_audit != nullptr && entry.watch.update_is_overdue(entry.last_id, now_ns)) {
+    settle_overdue_audit(entry);
+  }
+}
+
+// True: the book is STALE now.
+bool BookSync::audit_differs(BookEntry& entry, const QuoteAudit::Result& result,
+                             std::uint64_t update_id) noexcept {
+  if (result.verdict == QuoteAudit::Verdict::Unknown) return false;
   counters_.audits.add();
-  if (result.verdict == QuoteAudit::Verdict::Equal) return;
+  if (result.verdict == QuoteAudit::Verdict::Equal) return false;
   counters_.audit_mismatches.add();
   listener_.on_audit_mismatch(entry.symbol, update_id, AuditSource::Quote, result.book, result.quote);
   go_stale(entry, StateReason::AuditMismatch);
+  return true;
 }
 
 void BookSync::begin_rest_audit(BookEntry& entry) noexcept {
-  const bool from_rest = entry.rule->snapshot_source == core::SnapshotSource::Rest &&
-                         entry.rule->continuity != core::Continuity::None;
-  if (entry.state != BookState::Live || !from_rest) return;
-  if (entry.rest_audit != nullptr) drop_rest_audit(entry);  // its snapshot never came
+  if (!auditable(entry)) return;
+  if (entry.rest_audit != nullptr) {
+    if (entry.watch.snapshot_is_ahead(entry.last_id)) return;  // look() will tell
+    drop_rest_audit(entry);                                    // its snapshot never came
+  }
+  entry.watch.forget_snapshot();
   entry.widening = false;
   entry.rest_audit =
       std::make_unique<RestAudit>(*entry.rule, options_.max_buffered_deltas, options_.max_buffered_levels);
@@ -452,6 +571,17 @@ void BookSync::widen(BookEntry& entry) noexcept {
   events_.emit_table(entry, false);
 }
 
+// A snapshot has stood ahead of the book for so long, and no update came. Where ids are shared by all symbols that
+// may be so of a quiet one: then the levels are equal.
+void BookSync::settle_overdue_audit(BookEntry& entry) noexcept {
+  const RestAudit::Result result = RestAudit::compare_levels(entry.book, entry.next);
+  if (result.verdict == RestAudit::Verdict::Unknown) return drop_rest_audit(entry);
+  counters_.rest_audits.add();
+  entry.rest_audit.reset();
+  entry.next.clear();
+  if (result.verdict == RestAudit::Verdict::Different) silent(entry, {});
+}
+
 void BookSync::drop_rest_audit(BookEntry& entry) noexcept {
   counters_.rest_audits_dropped.add();
   entry.rest_audit.reset();
@@ -495,20 +625,20 @@ void BookSync::install(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   entry.book.set_update_id(entry.last_id);
   entry.depth.fill(entry.book);
   entry.disputed = false;
-  entry.behind_ns = 0;
   entry.buffer.clear();
   entry.last_header.first_update_id = snapshot.header->last_update_id;
   entry.last_header.last_update_id = entry.last_id;
   // The buffered deltas waited for the snapshot: what is published now began with its arrival.
   entry.last_header.recv_ts_ns = std::max(entry.last_header.recv_ts_ns, snapshot.header->recv_ts_ns);
+  entry.watch.on_new_book(entry.last_header.recv_ts_ns);
   events_.emit_book(entry);
   entry.next_top_ns = entry.last_header.recv_ts_ns + options_.snapshot_interval_ns;
   events_.emit_bbo_if_changed(entry);
   events_.emit_table(entry, false);
   enter(entry, BookState::Live, StateReason::Synced);
-  if (entry.audit == nullptr) return;
-  const QuoteAudit::Result result = entry.audit->on_book(entry.last_id, entry.book.bbo());
-  if (result.verdict != QuoteAudit::Verdict::Unknown) audit(entry, result, entry.last_id);
+  // Numbers tell a snapshot of before the ids began anew from one of after only roughly. Another one makes it sure.
+  if (entry.anew) suspect(entry);
+  entry.anew = false;
 }
 
 }  // namespace mdp::book

@@ -4,11 +4,16 @@
 // or LIVE. What each input does in each state is the table kTransitions in the source. The old book stays
 // readable, marked STALE, until the new one is LIVE.
 //
+// Nothing is emitted of a book before all that is known of it was checked: see refuted().
+//
 // A symbol may ride several lines (line_arbiter.hpp). The first copy of each update counts. A delta that begins
 // beyond what is applied is no gap as long as another line may still bring what is missing: it waits, and the
 // book stays LIVE as it is. Where the venue streams its own best bid and ask, the book's top is compared with
 // it at every update id the two share (quote_audit.hpp). Where control asks for it, the whole book is compared
 // with a snapshot over REST (rest_audit.hpp).
+//
+// Two things leave a book as it is for ever, though every update that comes is in order: ids that begin anew
+// (id_order.hpp), and a stream that dries up (stream_watch.hpp).
 //
 // Part of OrderBookManager, which owns the entries and routes to them. The manager's thread.
 #pragma once
@@ -58,6 +63,20 @@ class BookSync {
   void on_quote(BookEntry& entry, const MessageHeader& header, const Bbo& quote,
                 std::int64_t step_ns) noexcept;
 
+  // A whole update of `line` whose id the line has passed, or that begins anew by the venue's word. False: nothing
+  // comes of it. True: it goes on to handle(), a book that it does not follow being STALE (SequenceReset) by then.
+  bool in_sequence(BookEntry& entry, EntryLine& line, const MessageHeader& update) noexcept;
+  // The venue's quotes have begun anew; the first such, after those up to `ended_at`.
+  void on_quotes_anew(BookEntry& entry, std::uint64_t ended_at) noexcept;
+  // A trade of the venue's, the first copy of it.
+  void on_trade(BookEntry& entry, const MessageHeader& header, std::int64_t price) noexcept {
+    if (entry.state == BookState::Live && entry.watch.looks_at_trade(header.recv_ts_ns)) {
+      weigh_trade(entry, header, price);
+    }
+  }
+  // Control looks at the entry, about once a second; `now_ns` is of the receive clock.
+  void look(BookEntry& entry, std::int64_t now_ns) noexcept;
+
   // The next snapshot of the entry, if it is LIVE now and its snapshots come over REST, is for an audit.
   void begin_rest_audit(BookEntry& entry) noexcept;
   // Likewise, to make the book known deeper.
@@ -94,15 +113,25 @@ class BookSync {
   bool hole_may_be_filled(const BookEntry& entry) const noexcept;
   void count_copy(BookEntry& entry, const MessageHeader& delta, bool first) noexcept;
 
+  void begin_anew(BookEntry& entry, EntryLine& first, const MessageHeader& delta) noexcept;
+  void leave_sequence(BookEntry& entry, std::uint64_t ended_at) noexcept;
+  void on_update_below(BookEntry& entry, const BookUpdate& delta) noexcept;
+
   core::SequenceVerdict check(const BookEntry& entry, const MessageHeader& delta) const noexcept;
+  [[gnu::always_inline]] inline bool refuted(BookEntry& entry, std::uint64_t update_id,
+                                             const OrderBook& book) noexcept;
   bool apply_next(BookEntry& entry, const BookUpdate& delta) noexcept;
   void wait_behind_hole(BookEntry& entry, const BookUpdate& delta) noexcept;
   void apply_waiting(BookEntry& entry) noexcept;
   void gap(BookEntry& entry) noexcept;
-  void silent(BookEntry& entry, const MessageHeader& quote) noexcept;
-  void audit(BookEntry& entry, const QuoteAudit::Result& result, std::uint64_t update_id) noexcept;
+  void silent(BookEntry& entry, const MessageHeader& cause) noexcept;
+  void weigh_trade(BookEntry& entry, const MessageHeader& header, std::int64_t price) noexcept;
+  static bool auditable(const BookEntry& entry) noexcept;
+  void suspect(BookEntry& entry) noexcept;
+  bool audit_differs(BookEntry& entry, const QuoteAudit::Result& result, std::uint64_t update_id) noexcept;
 
   RestAudit::Verdict rest_audit(BookEntry& entry) noexcept;
+  void settle_overdue_audit(BookEntry& entry) noexcept;
   void drop_rest_audit(BookEntry& entry) noexcept;
   void widen(BookEntry& entry) noexcept;
   bool depth_suffices(BookEntry& entry) noexcept;

@@ -104,15 +104,29 @@ void OrderBookManager::on_book_chunk(BookEntry& entry, const NormalizedMessage& 
     line->rejected = entry.silent = false;
   }
   ChunkAssembly& assembly = line != nullptr ? line->chunks : entry.rest_chunks;
-  const std::span bids(chunk.bids(), header.bid_count);
-  const std::span asks(chunk.asks(), header.ask_count);
-  if (chunk.has(core::kFirst)) {
+  BookUpdate update{&header, {chunk.bids(), header.bid_count}, {chunk.asks(), header.ask_count}};
+  constexpr std::uint16_t kWhole = core::kFirst | core::kLast;
+  bool reset = false;
+  if ((header.flags & (kWhole | core::kReset)) != kWhole || assembly.active) [[unlikely]] {
+    if (!assemble(entry, assembly, update)) return;
+    update = {&assembly.header, assembly.bids, assembly.asks};
+    reset = (assembly.header.flags & core::kReset) != 0;
+  }
+  assembly.skipping = false;
+  if (line != nullptr) {
+    const MessageHeader& whole = *update.header;
+    const bool forward = !reset && line->order.forward(whole.last_update_id, whole.exch_ts_ns);
+    if (!forward && !sync_.in_sequence(entry, *line, whole)) return;
+  }
+  sync_.handle(entry, input, update);
+}
+
+// Puts a chunk of an update to those before it. True: it was the last, and all are there.
+bool OrderBookManager::assemble(BookEntry& entry, ChunkAssembly& assembly, const BookUpdate& chunk) noexcept {
+  const MessageHeader& header = *chunk.header;
+  if ((header.flags & core::kFirst) != 0) {
     assembly.skipping = false;
-    if (assembly.active) {  // the end of the one before never came
-      assembly.active = false;
-      on_broken(entry, assembly.header);
-    }
-    if (chunk.has(core::kLast)) return sync_.handle(entry, input, {&header, bids, asks});
+    if (assembly.active) on_broken(entry, assembly.header);  // the end of the one before never came
     assembly.active = true;
     assembly.next_chunk = 0;
     assembly.header = header;
@@ -120,19 +134,20 @@ void OrderBookManager::on_book_chunk(BookEntry& entry, const NormalizedMessage& 
     assembly.asks.clear();
   }
   const bool same = header.last_update_id == assembly.header.last_update_id;
-  if (assembly.skipping && same) return;
+  if (assembly.skipping && same) return false;
   if (!assembly.active || !same || header.chunk != assembly.next_chunk) {
     assembly.active = false;
     assembly.skipping = true;
     assembly.header = header;
-    return on_broken(entry, header);
+    on_broken(entry, header);
+    return false;
   }
   ++assembly.next_chunk;
-  assembly.bids.insert(assembly.bids.end(), bids.begin(), bids.end());
-  assembly.asks.insert(assembly.asks.end(), asks.begin(), asks.end());
-  if (!chunk.has(core::kLast)) return;
+  assembly.bids.insert(assembly.bids.end(), chunk.bids.begin(), chunk.bids.end());
+  assembly.asks.insert(assembly.asks.end(), chunk.asks.begin(), chunk.asks.end());
+  if ((header.flags & core::kLast) == 0) return false;
   assembly.active = false;
-  sync_.handle(entry, input, {&assembly.header, assembly.bids, assembly.asks});
+  return true;
 }
 
 // A chunk is missing: something between the parser and here was lost.
@@ -156,6 +171,7 @@ void OrderBookManager::on_line(const MessageHeader& line) noexcept {
   cause.reason = static_cast<std::uint8_t>(StateReason::Disconnected);
   for (BookEntry* entry : routes_) {  // by symbol: the same order every time
     EntryLine* const ridden = entry != nullptr ? entry->line(line.line_id) : nullptr;
+    if (entry != nullptr && !up) entry->forget_line(line.line_id);
     if (ridden == nullptr) continue;
     if (up && !was_up) ++entry->lines_up;
     if (!up && was_up) --entry->lines_up;
@@ -184,29 +200,59 @@ void OrderBookManager::begin_widening(core::SymbolId symbol) noexcept {
   if (BookEntry* entry = route(symbol)) sync_.begin_widening(*entry);
 }
 
+void OrderBookManager::look(std::int64_t now_ns) noexcept {
+  constexpr std::size_t kLooks = 10;
+  for (std::size_t symbol = look_++ % kLooks; symbol < routes_.size(); symbol += kLooks) {
+    if (BookEntry* entry = routes_[symbol]) sync_.look(*entry, now_ns);
+  }
+}
+
 // ---- what is no part of the book -------------------------------------------------------------------------
 
 void OrderBookManager::on_trade(BookEntry& entry, const NormalizedMessage& message) noexcept {
-  SeenIds& seen = message.has(core::kAggregate) ? entry.aggregates : entry.trades;
-  if (entry.rule->trade_ids_grow && !seen.first_time(message.trade.trade_id))
+  const bool aggregate = message.has(core::kAggregate);
+  if (entry.rule->trade_ids_grow && !is_new_trade(aggregate ? entry.aggregates : entry.trades, message)) {
     return counters_.duplicates.add();
+  }
   counters_.trades.add();
   events_.emit_trade(entry, message);
+  sync_.on_trade(entry, message.header, message.trade.price);
+}
+
+bool OrderBookManager::is_new_trade(TradeIds& ids, const NormalizedMessage& message) noexcept {
+  const MessageHeader& header = message.header;
+  const std::uint64_t id = message.trade.trade_id;
+  const IdOrder::Step step = ids.order.step(header.line_id, id, header.exch_ts_ns);
+  if (step >= IdOrder::Step::Ended) [[unlikely]] {
+    if (step == IdOrder::Step::Ended) return false;
+    ids.seen = {};
+  }
+  return ids.seen.first_time(id);
 }
 
 void OrderBookManager::on_quote(BookEntry& entry, const NormalizedMessage& message) noexcept {
   const std::uint64_t id = message.header.last_update_id;
   const Bbo quote{message.levels[0], message.levels[1]};
-  const std::uint64_t last = entry.last_quote.last_update_id;
-  if (id != 0 && (id < last || (id == last && quote == entry.last_quote_bbo))) {
-    return counters_.duplicates.add();
-  }
+  if (id != 0 && !is_new_quote(entry, message.header, quote)) return counters_.duplicates.add();
   const std::int64_t step_ns = message.header.recv_ts_ns - entry.last_quote.recv_ts_ns;
   entry.last_quote = message.header;
   entry.last_quote_bbo = quote;
   counters_.quotes.add();
   events_.emit_quote(entry, message);
   if (id != 0) sync_.on_quote(entry, message.header, quote, step_ns);
+}
+
+bool OrderBookManager::is_new_quote(BookEntry& entry, const MessageHeader& header,
+                                    const Bbo& quote) noexcept {
+  const std::uint64_t id = header.last_update_id;
+  const std::uint64_t last = entry.last_quote.last_update_id;
+  const IdOrder::Step step = entry.quote_order.step(header.line_id, id, header.exch_ts_ns);
+  if (step >= IdOrder::Step::Ended) [[unlikely]] {
+    if (step == IdOrder::Step::Ended) return false;
+    sync_.on_quotes_anew(entry, last);
+    return true;
+  }
+  return id > last || (id == last && quote != entry.last_quote_bbo);
 }
 
 void OrderBookManager::on_mark_price(BookEntry& entry, const NormalizedMessage& message) noexcept {

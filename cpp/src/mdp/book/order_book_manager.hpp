@@ -73,6 +73,11 @@ class OrderBookManager {
   // dropped (venues have given old ones under a new id), a second one in a row makes it STALE.
   void begin_widening(core::SymbolId symbol) noexcept;
 
+  // Control's clock, on the manager's thread: looks at a tenth of the books, those whose turn it is. Ten times a
+  // second then makes the look a second at every book that stream_watch.hpp counts with. `now_ns`: of the receive
+  // clock.
+  void look(std::int64_t now_ns) noexcept;
+
   // nullptr: not here.
   const OrderBook* book(core::SymbolId symbol) const noexcept;
   BookState state(core::SymbolId symbol) const noexcept;
@@ -84,10 +89,13 @@ class OrderBookManager {
     return symbol < routes_.size() ? routes_[symbol] : nullptr;
   }
   void on_book_chunk(BookEntry& entry, const core::NormalizedMessage& chunk) noexcept;
+  bool assemble(BookEntry& entry, ChunkAssembly& assembly, const BookUpdate& chunk) noexcept;
   void on_broken(BookEntry& entry, const MessageHeader& chunk) noexcept;
   void on_line(const MessageHeader& line) noexcept;
   void on_trade(BookEntry& entry, const core::NormalizedMessage& message) noexcept;
+  static bool is_new_trade(TradeIds& ids, const core::NormalizedMessage& message) noexcept;
   void on_quote(BookEntry& entry, const core::NormalizedMessage& message) noexcept;
+  bool is_new_quote(BookEntry& entry, const MessageHeader& header, const Bbo& quote) noexcept;
   void on_mark_price(BookEntry& entry, const core::NormalizedMessage& message) noexcept;
   void on_liquidation(BookEntry& entry, const core::NormalizedMessage& message) noexcept;
 
@@ -98,6 +106,7 @@ class OrderBookManager {
   BlockPool pool_;                                                        // of all books: before them
   std::unordered_map<core::SymbolId, std::unique_ptr<BookEntry>> books_;  // owns
   std::vector<BookEntry*> routes_;                                        // by symbol_id
+  std::size_t look_ = 0;                                                  // how often control looked
 };
 
 }  // namespace mdp::book

@@ -62,6 +62,8 @@ class QuoteAudit {
     book_count_ = 0;
     last_book_id_ = 0;
   }
+  // The venue's ids began anew: no quote will meet a book by its id.
+  void forget_quotes() noexcept { quote_begin_ = quote_end_; }
 
  private:
   struct State {

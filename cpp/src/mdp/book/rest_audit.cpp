@@ -75,6 +75,12 @@ RestAudit::Result RestAudit::compare(const OrderBook& book, OrderBook& spare) {
   if (!has_snapshot_) return {};
   if (!catch_up(spare) || reached_ < book.update_id()) return result;
   if (reached_ > book.update_id()) return {};
+  return compare_levels(book, spare);
+}
+
+RestAudit::Result RestAudit::compare_levels(const OrderBook& book, const OrderBook& spare) {
+  Result result;
+  result.verdict = Verdict::Unknown;
   const std::int64_t down_to = std::max(book.known_bid(), spare.known_bid());
   const std::int64_t up_to = std::min(book.known_ask(), spare.known_ask());
   const std::vector<PriceLevel> our_bids = known_bids(book, down_to), their_bids = known_bids(spare, down_to);

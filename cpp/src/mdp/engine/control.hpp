@@ -104,13 +104,14 @@ inline void ControlEvent::set_text(std::string_view words) noexcept {
   text[core::printable(words, text, sizeof(text) - 1)] = '\0';
 }
 
-// Written by the symbol's manager, read by control. relaxed: each word stands for itself, but the mark, which
-// comes with the state it was set in.
+// Written by the symbol's manager, read by control. relaxed: each word stands for itself, but the two marks, which
+// come with the state they were set in.
 struct alignas(64) SymbolStatus {
   std::atomic<shm::BookState> state{shm::BookState::Stale};
   std::atomic<shm::StateReason> reason{shm::StateReason::Starting};
   std::atomic<bool> snapshot_wanted{false};
   std::atomic<book::DepthNeed> depth_need{book::DepthNeed::None};
+  std::atomic<bool> suspect{false};
   std::atomic<std::uint64_t> update_id{0};
 };
 

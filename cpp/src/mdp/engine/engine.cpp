@@ -231,6 +231,7 @@ void Engine::start() {
     } else {
       beat_ = [this] { publisher_wake_.notify(); };
     }
+    managers_made_ = true;
   }
   running_ = true;
   for (auto& symbol : symbols_) place(*symbol);
@@ -459,6 +460,10 @@ void Engine::run_housekeeping() noexcept {
        ++round) {
     if (round % kAnchorEvery == 0) sys::process_clock().anchor();
     for (auto& lane : lanes_) lane->tend();
+    if (managers_made_) {  // the clock that books have while nothing comes, as often as look() asks for
+      const auto look = [now_ns = sys::now_ns()](book::OrderBookManager& books) { books.look(now_ns); };
+      for (auto& manager : managers_) post(*manager, look);
+    }
     if (beat_) {
       beat_();
     } else {
@@ -468,7 +473,11 @@ void Engine::run_housekeeping() noexcept {
 }
 
 void Engine::command(ManagerThread& manager, ManagerStage::Command command) {
-  if (!running_) return;
+  if (running_) post(manager, std::move(command));
+}
+
+// Any thread.
+void Engine::post(ManagerThread& manager, ManagerStage::Command command) {
   manager.stage->post(std::move(command));
   if (topology_ == Topology::Fused) {
     loops_.front()->loop.post([&manager] { manager.stage->run_once(); });
@@ -612,16 +621,16 @@ void Engine::renew_lines_of(core::SymbolId id) {
   for (Lane* lane : symbol.bundles.front()->lanes) lane->renew();
 }
 
-std::vector<core::SymbolId> Engine::take_snapshots_wanted() {
-  std::vector<core::SymbolId> wanted;
+std::vector<core::SymbolId> Engine::take_marks(std::atomic<bool> SymbolStatus::* mark) {
+  std::vector<core::SymbolId> marked;
   for (core::SymbolId id = 0; id < symbols_.size(); ++id) {
     // relaxed: only whether to look closer. acquire: with the mark comes the state; pairs with
-    // on_snapshot_wanted().
-    std::atomic<bool>& mark = symbol_status_[id].snapshot_wanted;
-    if (mark.load(std::memory_order_relaxed) && mark.exchange(false, std::memory_order_acquire))
-      wanted.push_back(id);
+    // on_snapshot_wanted() and on_suspect().
+    std::atomic<bool>& of = symbol_status_[id].*mark;
+    if (of.load(std::memory_order_relaxed) && of.exchange(false, std::memory_order_acquire))
+      marked.push_back(id);
   }
-  return wanted;
+  return marked;
 }
 
 std::vector<std::pair<core::SymbolId, book::DepthNeed>> Engine::depth_needs() const {
@@ -690,6 +699,7 @@ EngineHealth Engine::health() const {
     health.widened += counters.widened.get();
     health.widen_disputes += counters.widen_disputes.get();
     health.depth_exhausted += counters.depth_exhausted.get();
+    health.suspicions += counters.suspicions.get();
     health.resyncs += counters.resyncs.get();
     health.crossed += counters.crossed.get();
     health.lost_chunks += counters.lost_chunks.get();

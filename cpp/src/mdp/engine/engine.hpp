@@ -39,8 +39,8 @@ struct EngineHealth {
   std::uint64_t events, table_writes, rejected_events, control_dropped;
   std::uint64_t updates, duplicates, trades, quotes, mark_prices, liquidations;
   std::uint64_t gaps, holes, resyncs, crossed, audits, audit_mismatches, lost_chunks, buffer_overflows;
-  std::uint64_t rest_audits, rest_audit_mismatches, rest_audits_dropped;
   std::uint64_t widened, widen_disputes, depth_exhausted;
+  std::uint64_t rest_audits, rest_audit_mismatches, rest_audits_dropped, suspicions;
   std::uint64_t snapshots_applied, snapshots_too_old, snapshots_unused;
   std::uint64_t event_queue_depth, message_waits, event_waits;
   std::uint64_t latency_count, p50_ns, p90_ns, p99_ns, p999_ns, max_ns;  // socket receive to ring commit
@@ -112,7 +112,9 @@ class Engine {
   void renew_lines_of(core::SymbolId symbol);
 
   // Symbols that wait for a snapshot and have not been asked about since; clears the marks.
-  std::vector<core::SymbolId> take_snapshots_wanted();
+  std::vector<core::SymbolId> take_snapshots_wanted() { return take_marks(&SymbolStatus::snapshot_wanted); }
+  // LIVE books that an audit is worth its weight for (BookListener::on_suspect()); clears the marks.
+  std::vector<core::SymbolId> take_suspects() { return take_marks(&SymbolStatus::suspect); }
   // LIVE books that need a snapshot beside them, and how badly.
   std::vector<std::pair<core::SymbolId, book::DepthNeed>> depth_needs() const;
   std::vector<ControlEvent> take_control_events(std::size_t max);
@@ -148,10 +150,12 @@ class Engine {
   void run_manager(ManagerThread& manager) noexcept;
   void run_housekeeping() noexcept;
   void command(ManagerThread& manager, ManagerStage::Command command);
+  void post(ManagerThread& manager, ManagerStage::Command command);
   void fetch(SymbolRuntime& symbol, ControlKind outcome);
   void on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response, std::uint16_t depth_limit,
                    ControlKind outcome) noexcept;
   SymbolRuntime& symbol_at(core::SymbolId symbol) const;
+  std::vector<core::SymbolId> take_marks(std::atomic<bool> SymbolStatus::* mark);
 
   EngineConfig config_;
   Topology topology_;
@@ -178,6 +182,7 @@ class Engine {
   std::condition_variable housekeeping_stop_;
   bool stop_housekeeping_ = false;
   std::function<void()> beat_;   // under housekeeping_mutex_: makes the publisher's thread come round
+  bool managers_made_ = false;   // under housekeeping_mutex_
   EngineHealth final_health_{};  // what health() says after stop()
   std::vector<std::thread> rest_thread_;
   std::vector<std::thread> publisher_thread_;

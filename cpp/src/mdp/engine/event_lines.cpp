@@ -48,6 +48,8 @@ std::string_view to_text(shm::StateReason reason) noexcept {
       return "rejected";
     case shm::StateReason::Silent:
       return "silent";
+    case shm::StateReason::SequenceReset:
+      return "sequence_reset";
   }
   return "unknown";
 }

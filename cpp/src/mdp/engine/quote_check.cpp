@@ -30,6 +30,8 @@ void QuoteCheck::on_event(const shm::Event& event) {
     case shm::EventType::BookState:
       // What was LIVE before says nothing of the book that comes.
       if (event.state() != shm::BookState::Live) symbol.tops.clear();
+      // And a quote of the sequence that ended will meet no update.
+      if (event.reason() == shm::StateReason::SequenceReset) symbol.waiting.clear();
       return;
     default:
       return;

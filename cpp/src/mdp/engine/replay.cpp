@@ -403,6 +403,7 @@ ReplaySummary Replay::summary() {
   summary.book_updates = counters.updates.get() + counters.updates_joined.get();
   summary.trades = counters.trades.get();
   summary.crossed = counters.crossed.get();
+  summary.suspicions = counters.suspicions.get();
   summary.quotes_checked = road_->audit ? counters.audits.get() : road_->end.check.checked();
   summary.quotes_wrong = road_->audit ? counters.audit_mismatches.get() : road_->end.check.wrong().size();
   for (const ReplaySymbol& symbol : symbols_) {

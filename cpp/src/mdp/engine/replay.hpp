@@ -45,6 +45,7 @@ struct ReplaySummary {
   std::uint64_t quotes_checked;  // the venue's quotes that have the id of an update; with `audit` as the
                                  // books' own audit saw them
   std::uint64_t quotes_wrong;
+  std::uint64_t suspicions;  // times a provider would have audited a LIVE book against REST
   std::uint64_t books;       // symbols with book updates
   std::uint64_t books_live;  // of those, LIVE now
 };

@@ -138,9 +138,14 @@ void ManagerStage::on_depth_need(core::SymbolId symbol, book::DepthNeed need) no
   symbols_[symbol].depth_need.store(need, std::memory_order_relaxed);
 }
 
+void ManagerStage::on_suspect(core::SymbolId symbol) noexcept {
+  // release: as on_snapshot_wanted(); pairs with take_marks().
+  symbols_[symbol].suspect.store(true, std::memory_order_release);
+}
+
 void ManagerStage::on_snapshot_wanted(core::SymbolId symbol, shm::StateReason) noexcept {
   // release: whoever takes the mark sees the state that goes with it, or a later one; pairs with
-  // take_snapshots_wanted().
+  // take_marks().
   symbols_[symbol].snapshot_wanted.store(true, std::memory_order_release);
 }
 

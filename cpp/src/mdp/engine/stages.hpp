@@ -146,6 +146,7 @@ class ManagerStage final : public book::BookListener {
   void on_depth_need(core::SymbolId symbol, book::DepthNeed need) noexcept override;
   void on_audit_mismatch(core::SymbolId symbol, std::uint64_t update_id, book::AuditSource source,
                          const book::Bbo& book, const book::Bbo& venue) noexcept override;
+  void on_suspect(core::SymbolId symbol) noexcept override;
 
   book::OrderBookManager manager_;
   SymbolStatus* symbols_;
