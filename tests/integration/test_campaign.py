@@ -28,7 +28,7 @@ from integration.harness import (
     wait_for,
     wait_live,
 )
-from mdp import Provider, Subscriber
+from mdp import Provider, StateReason, Subscriber
 from mdp.sim import SimProcess
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT"]
@@ -198,6 +198,10 @@ class Campaign:
             f"{scenarios} scenarios, {self.faults} faults ({len(self.fired)} kinds fired), {self.looks} looks"
         )
         assert self.model.subscriber.lost_events == 0
+        # None of these faults makes ids begin anew or dries a stream up, and none is taken for it.
+        for symbol in SYMBOLS:
+            reasons = {reason for _, reason in self.model.book(symbol).states}
+            assert not reasons & {StateReason.SEQUENCE_RESET, StateReason.SILENT}, f"{symbol}: {reasons}"
         # Otherwise the campaign saw nothing.
         assert self.looks > scenarios
         assert len(self.fired) > min(scenarios // 2, 10)

@@ -216,6 +216,34 @@ def test_ids_that_begin_anew_while_the_line_is_down(start: Start) -> None:
     )
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_beginnings_among_random_faults_of_the_lines(start: Start, seed: int) -> None:
+    """Near and far, in any state of the books, on two lines that lose, double, swap and delay frames."""
+    rng = random.Random(seed)
+    sim, provider, model = start(lines=2, phases=2, channels=["depth", "trade", "quote"])
+    for _ in range(6):
+        for _ in range(rng.randint(0, 3)):
+            stream = f"{rng.choice(SYMBOLS).lower()}@*"
+            kind = rng.choice(["drop", "duplicate", "reorder", "lag", "corrupt"])
+            line, skip = rng.randint(-1, 1), rng.randint(0, 20)
+            sim.fault(kind, stream=stream, line=line, skip=skip, count=rng.randint(1, 10))
+        struck = rng.choice(SYMBOLS)
+        anew(sim, struck, back=rng.choice([0, 50, 500]))
+        if rng.random() < 0.3:
+            sim.fault("disconnect", mode="reset", line=rng.randint(0, 1), stream="btcusdt@depth@100ms")
+        seen = (BookState.STALE, StateReason.SEQUENCE_RESET)
+        count = model.book(struck).states.count(seen)
+        events = model.next_sequence + rng.randint(0, 2000)
+        model.advance(lambda events=events: model.next_sequence > events, "events")
+        sim.clear_faults()
+        wait_live(provider)
+        for symbol in SYMBOLS:
+            assert_true_and_moving(sim, model, symbol, 3)
+        model.catch_up()
+        assert model.book(struck).states.count(seen) <= count + 1
+    assert any(StateReason.SEQUENCE_RESET in {r for _, r in model.book(s).states} for s in SYMBOLS)
+
+
 # ---- streams that dry up ----
 
 

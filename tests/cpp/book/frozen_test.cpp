@@ -76,6 +76,16 @@ TEST_F(Anew, AStepBackWithinWhatTheLineHasBroughtIsSeenAsWell) {
   EXPECT_EQ(bids(), (Levels{{50, 1}}));
 }
 
+// Less than a batch: the numbers alone say that it overlaps what is applied, and goes on behind it.
+TEST_F(Anew, AStepBackOfAFewIdsIsSeenAsWell) {
+  batch(kOld + 1, kOld + 10);
+  batch(kOld + 8, kOld + 15, {{50, 1}});
+  EXPECT_EQ(states(), kAnew);
+  snapshot(kOld + 15, {{50, 1}});
+  EXPECT_EQ(state(), BookState::Live);
+  EXPECT_EQ(bids(), (Levels{{50, 1}}));
+}
+
 TEST_F(Anew, ASnapshotOfTheSequenceThatEndedIsNotTaken) {
   batch(1, 4);
   wanted();

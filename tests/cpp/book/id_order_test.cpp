@@ -155,6 +155,38 @@ TEST(EndedSequence, HasWhatIsNearerToItThanToTheNewOne) {
   EXPECT_FALSE(near.has(1'010, 1'000));  // the new one has come as far
 }
 
+TEST(IdOrder, BatchesOfOneLineDoNotOverlap) {
+  IdOrder order = at(kOld, 100 * kMs);
+  EXPECT_TRUE(order.forward(kOld + 1, kOld + 3, 200 * kMs));
+  ASSERT_FALSE(order.forward(kOld + 2, kOld + 6, 300 * kMs));
+  EXPECT_EQ(order.back(kOld + 2, kOld + 6, 300 * kMs), Step::Anew);
+  EXPECT_EQ(order.ended_at(), kOld + 3);
+  EXPECT_EQ(order.reached(), kOld + 6);
+  // Unless nothing says that it was made later: that is no proof.
+  for (const std::int64_t ts_ns : {100 * kMs, std::int64_t{0}}) {
+    order = at(kOld, 100 * kMs);
+    EXPECT_EQ(order.back(kOld - 2, kOld + 6, ts_ns), Step::Forward);
+    EXPECT_EQ(order.reached(), kOld + 6);
+  }
+}
+
+TEST(IdOrder, ANewConnectionMayCutItsBatchesElsewhere) {
+  IdOrder order = at(kOld, 100 * kMs);
+  order.reopen();
+  EXPECT_EQ(order.back(kOld - 2, kOld + 6, 300 * kMs), Step::Forward);
+  EXPECT_EQ(order.back(kOld + 2, kOld + 9, 400 * kMs), Step::Anew);
+  order = at(kOld, 100 * kMs);
+  order.reopen();
+  EXPECT_EQ(order.back(kOld - 7, kOld - 2, 300 * kMs), Step::Anew);
+}
+
+TEST(IdOrder, AVenueWithoutFirstIdsGoesForwardByTheLast) {
+  IdOrder order = at(kOld, 100 * kMs);
+  ASSERT_FALSE(order.forward(0, kOld + 6, 300 * kMs));
+  EXPECT_EQ(order.back(0, kOld + 6, 300 * kMs), Step::Forward);
+  EXPECT_EQ(order.back(0, kOld + 5, 400 * kMs), Step::Anew);
+}
+
 constexpr core::LineId kA = 0, kB = 2;
 
 TEST(LineOrders, EachLineHasItsOwnOrder) {

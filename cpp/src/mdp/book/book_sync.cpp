@@ -164,7 +164,7 @@ bool BookSync::in_sequence(BookEntry& entry, EntryLine& line, const MessageHeade
   if ((update.flags & core::kReset) != 0) {
     line.order.begin(id, update.exch_ts_ns);
   } else {
-    switch (line.order.back(id, update.exch_ts_ns)) {
+    switch (line.order.back(update.first_update_id, id, update.exch_ts_ns)) {
       case IdOrder::Step::Ended:
         line.proven = false;
         counters_.duplicates.add();
@@ -225,7 +225,7 @@ void BookSync::on_line_down(BookEntry& entry, EntryLine& lost, const MessageHead
     lost.order = {};
     resume_if_all_ended(entry.lines);
   } else {  // whichever comes up next shows whether the ids have begun anew meanwhile
-    lost.order.resume();
+    lost.order.reopen();
     for (EntryLine& line : entry.lines) line.order = lost.order;
   }
   if (entry.silent && entry.lines_up != 0) return;  // made anew for that: the reason it is STALE stays

@@ -5,7 +5,8 @@
 // sign is that ids go back on one line, for each line brings its own in growing order. But a frame that comes
 // twice, or late, goes back too. What tells them apart:
 //   - Time. A frame that comes again was made before the newest one, by the venue's own clock. One that was made
-//     later and is numbered lower belongs to another sequence.
+//     later and is numbered lower belongs to another sequence. So does one that begins within what the line has
+//     brought and ends beyond it: batches of one line do not overlap.
 //   - Where the venue sends no time, the distance: not half of the id that the line had reached, and more than a
 //     million below it. No frame is that late.
 //   - Where neither tells, persistence: so many ids in a row on the line that grow among themselves and stay below
@@ -34,19 +35,20 @@ class IdOrder {
     Anew,  // the first that shows that the line's ids have begun anew; from here on it counts from this one
   };
 
-  // The usual path, alone, because every message passes it. False: back() says what it is, and has to be asked.
-  // `ts_ns`: the venue's time of the message, 0 where it sends none.
-  bool forward(std::uint64_t id, std::int64_t ts_ns) noexcept {
-    if (id <= passed_) return false;
-    passed_ = id;
+  // The usual path, alone, because every message passes it: a message of the ids `first` to `last`. False: back()
+  // says what it is, and has to be asked. `ts_ns`: the venue's time of the message, 0 where it sends none.
+  bool forward(std::uint64_t first, std::uint64_t last, std::int64_t ts_ns) noexcept {
+    if (first <= passed_) return false;
+    passed_ = last;
     ts_ns_ = ts_ns;
     return true;
   }
-  Step back(std::uint64_t id, std::int64_t ts_ns) noexcept;
+  // `first`: 0 where the venue has none.
+  Step back(std::uint64_t first, std::uint64_t last, std::int64_t ts_ns) noexcept;
   // The newest id once more, which is all that a line brings twice as a rule: Back.
   bool repeats(std::uint64_t id) const noexcept { return id == passed_; }
   Step step(std::uint64_t id, std::int64_t ts_ns) noexcept {
-    return forward(id, ts_ns) ? Step::Forward : back(id, ts_ns);
+    return forward(id, id, ts_ns) ? Step::Forward : back(id, id, ts_ns);
   }
 
   // The venue itself says that the line counts from this id on.
@@ -65,6 +67,11 @@ class IdOrder {
   // It is not so any more: no line is left that brings the sequence that followed.
   void resume() noexcept {
     if (ended()) passed_ = ended_at_;
+  }
+  // The line is another connection from here on: its batches need not begin where those of the one before ended.
+  void reopen() noexcept {
+    resume();
+    reopened_at_ = passed_;
   }
 
   // No line is so late, and no snapshot so early: `id` is of another sequence than `newest`.
@@ -95,20 +102,28 @@ class IdOrder {
   // Ids in a row that went back, and the last of them. It counts as long as the line has reached no more.
   std::uint64_t run_id_ = 0;
   std::uint64_t run_reached_ = 0;
+  std::uint64_t reopened_at_ = 0;
   std::uint32_t run_ = 0;
 };
 
-inline IdOrder::Step IdOrder::back(std::uint64_t id, std::int64_t ts_ns) noexcept {
-  if (ended() && id > ended_at_) {
-    ended_at_ = id;
+inline IdOrder::Step IdOrder::back(std::uint64_t first, std::uint64_t last, std::int64_t ts_ns) noexcept {
+  const bool was_ended = ended();
+  std::uint64_t& newest = was_ended ? ended_at_ : passed_;
+  if (last > newest) {
+    const bool overlaps = first != 0 && first <= newest && newest != reopened_at_;
+    if (overlaps && ts_ns_ != 0 && ts_ns > ts_ns_) {
+      begin(last, ts_ns);
+      return Step::Anew;
+    }
+    newest = last;
     ts_ns_ = ts_ns;
-    return Step::Ended;
+    return was_ended ? Step::Ended : Step::Forward;
   }
-  if (contradicts(id, ts_ns)) {
-    begin(id, ts_ns);
+  if (contradicts(last, ts_ns)) {
+    begin(last, ts_ns);
     return Step::Anew;
   }
-  return ended() ? Step::Ended : Step::Back;
+  return was_ended ? Step::Ended : Step::Back;
 }
 
 // Whether an id that the line has passed can't be of the sequence that the line is in.
@@ -174,7 +189,7 @@ class LineOrders {
   [[gnu::always_inline]] IdOrder::Step step(core::LineId line, std::uint64_t id, std::int64_t ts_ns) {
     Line& first = lines_.front();
     IdOrder& order = first.id == line ? first.order : order_of(line);
-    if (order.forward(id, ts_ns)) return IdOrder::Step::Forward;
+    if (order.forward(id, id, ts_ns)) return IdOrder::Step::Forward;
     if (order.repeats(id)) return IdOrder::Step::Back;
     return back(order, id, ts_ns);
   }
@@ -187,7 +202,7 @@ class LineOrders {
         return resume_if_all_ended(lines_);
       }
       of.id = kNoLine;  // whichever comes next goes on here
-      return of.order.resume();
+      return of.order.reopen();
     }
   }
 
@@ -199,7 +214,7 @@ class LineOrders {
   };
   [[gnu::noinline]] IdOrder::Step back(IdOrder& order, std::uint64_t id, std::int64_t ts_ns) noexcept {
     const bool had_ended = order.ended();
-    const IdOrder::Step step = order.back(id, ts_ns);
+    const IdOrder::Step step = order.back(id, id, ts_ns);
     if (step != IdOrder::Step::Anew) return step;
     if (had_ended) return IdOrder::Step::Forward;
     end_others(lines_, order);

@@ -115,7 +115,8 @@ void OrderBookManager::on_book_chunk(BookEntry& entry, const NormalizedMessage& 
   assembly.skipping = false;
   if (line != nullptr) {
     const MessageHeader& whole = *update.header;
-    const bool forward = !reset && line->order.forward(whole.last_update_id, whole.exch_ts_ns);
+    const bool forward =
+        !reset && line->order.forward(whole.first_update_id, whole.last_update_id, whole.exch_ts_ns);
     if (!forward && !sync_.in_sequence(entry, *line, whole)) return;
   }
   sync_.handle(entry, input, update);
