@@ -19,6 +19,7 @@ struct RecordedFrame {
   bool padding_zero;
   std::int64_t recv_ts_ns;
   core::LineId line_id;
+  core::ConnectionId connection_id;
 };
 
 struct RecordedState {
@@ -71,7 +72,7 @@ class LineRecorder : public LineHandler {
       padding_zero = padding_zero && frame.data[frame.size + i] == 0;
     const std::lock_guard lock(mutex_);
     frames_.push_back({std::string(frame.text()), frame.kind == core::RawKind::Binary, padding_zero,
-                       frame.recv_ts_ns, frame.line_id});
+                       frame.recv_ts_ns, frame.line_id, frame.connection_id});
     if (release_at_once) {
       connector->release(frame);
     } else {

@@ -274,9 +274,11 @@ TEST(WsReader, OnlyItsOwnFieldsOfAMessageAreWritten) {
   feeder.reader.took(wire.size());
   core::RawMessage told{};
   told.line_id = 7;
+  told.connection_id = 9;
   told.recv_ts_ns = 11;
   ASSERT_EQ(feeder.reader.next(told), Event::Message);
   EXPECT_EQ(told.line_id, 7);
+  EXPECT_EQ(told.connection_id, 9u);
   EXPECT_EQ(told.recv_ts_ns, 11);
 }
 

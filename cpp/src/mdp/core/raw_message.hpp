@@ -28,10 +28,10 @@ struct RawMessage {
   std::uint32_t size;          // bytes of payload
   std::uint32_t buffer_index;  // which buffer of the connector's FramePool
   std::int64_t recv_ts_ns;     // when the socket handed over the bytes that completed the frame
+  ConnectionId connection_id;  // which connection it came over; kNoConnection where that is unknown
   LineId line_id;
   RawKind kind;
   shm::LineState line_state;  // of RawKind::Line
-  std::uint8_t reserved[4];
 
   std::string_view text() const noexcept { return {data, size}; }
 };

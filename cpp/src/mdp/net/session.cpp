@@ -1,6 +1,7 @@
 #include "mdp/net/session.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <boost/beast/http/field.hpp>
 #include <span>
@@ -18,6 +19,12 @@ namespace {
 
 // A TLS record, and before it the beginning of a control frame.
 constexpr std::size_t kStageBytes = 20 * 1024;
+
+core::ConnectionId next_connection_id() noexcept {
+  static std::atomic<core::ConnectionId> last{core::kNoConnection};
+  // relaxed: a number that no other thread is given; its partner is itself.
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
 
 LineReason reason_of(const DialResult& result) {
   if (result.timed_out) return LineReason::Timeout;
@@ -105,6 +112,7 @@ void Session::on_upgraded(error_code ec) {
     return owner_->session_down(LineReason::UpgradeFailed, what, retry_after);
   }
   ws_.next_layer().read_bytewise(0);
+  message_.connection_id = next_connection_id();
   up_ = true;
   up_since_ns_ = sys::monotonic_ns();
   error_code ignored;

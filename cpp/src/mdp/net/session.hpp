@@ -79,7 +79,7 @@ struct Session : std::enable_shared_from_this<Session> {
   std::int64_t up_since_ns_ = 0;
 
   WsReader reader_;
-  core::RawMessage message_{};  // the next one; the line is the same in all of them
+  core::RawMessage message_{};  // the next one; line and connection are the same in all of them
   bool waiting_for_bytes_ = false;
   bool waiting_for_buffer_ = false;
 
