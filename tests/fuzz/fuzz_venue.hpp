@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -11,19 +10,11 @@
 #include <vector>
 
 #include "core/collecting_sink.hpp"
+#include "fuzz_check.hpp"
 #include "mdp/core/symbol_table.hpp"
 #include "mdp/venue/registry.hpp"
 
 namespace mdp::fuzz {
-
-// A finding, not a crash of the fuzzer: says what, then stops where the debugger can look.
-#define MDP_FUZZ_CHECK(condition)                                                         \
-  do {                                                                                    \
-    if (!(condition)) {                                                                   \
-      std::fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                       \
-    }                                                                                     \
-  } while (false)
 
 // Symbols of the seed frames: a parser leaves the frames of any other alone.
 inline std::vector<core::Instrument> instruments() {

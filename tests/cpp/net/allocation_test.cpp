@@ -1,19 +1,23 @@
 // No allocation per frame once connected (DESIGN.md, promise 4), with operator new counted on the loop
-// thread.
+// thread; and what happens where it fails.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
+#include "mdp/net/ws_reader.hpp"
 #include "net/line_recorder.hpp"
 
 namespace {
 // Only between the marks the handler sets, on the thread that sets them.
 thread_local bool t_counting = false;
 thread_local std::size_t t_allocations = 0;
+thread_local bool t_no_memory = false;
 
 void* counted_allocate(std::size_t bytes) {
   if (t_counting) ++t_allocations;
+  if (t_no_memory) return nullptr;
   return std::malloc(bytes == 0 ? 1 : bytes);
 }
 }  // namespace
@@ -101,6 +105,24 @@ TEST_P(Allocation, NonePerFrameAfterWarmUp) {
   EXPECT_EQ(handler.allocations, 0u);
   loop.stop();
   thread.join();
+}
+
+TEST(WsReader, NoMemoryForALongerFrameIsNamedAndLosesNothing) {
+  FramePool pool({1, 16, 1'000, ReleaseFrom::SameThread});
+  core::Counter grown;
+  WsReader reader(pool, grown, 1'000);
+  const std::string wire = encode_frame(1, std::string(100, 'x'));
+  std::memcpy(reader.room().data(), wire.data(), wire.size());
+  reader.took(wire.size());
+  core::RawMessage told{};
+  t_no_memory = true;
+  const WsReader::Event event = reader.next(told);
+  t_no_memory = false;
+  ASSERT_EQ(event, WsReader::Event::Error);
+  EXPECT_EQ(reader.error(), WsStatus::OutOfMemory);
+  EXPECT_EQ(reader.message_bytes(), 16u);
+  ASSERT_EQ(reader.next(told), WsReader::Event::Message);
+  EXPECT_EQ(told.text(), std::string(100, 'x'));
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, Allocation, testing::Values(queue::IdleMode::Park, queue::IdleMode::Spin),

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 #include <random>
 #include <set>
 
@@ -125,6 +126,33 @@ TEST(ExchangeConnector, FramesOfOneReadCarryTheTimeOfThatRead) {
   for (const auto& frame : line.frames()) times.insert(frame.recv_ts_ns);
   EXPECT_EQ(times.size(), 1u);
   EXPECT_EQ(line.connector->last_traffic_ns(), *times.begin());
+}
+
+// The two lines are what a renewal is: one connector's connection beside the other's, over one parser.
+TEST(ExchangeConnector, EveryConnectionHasAnIdOfItsOwn) {
+  FakeServer server([](Connection& connection) {
+    if (!connection.accept_websocket()) return;
+    for (int i = 0; i < 3; ++i) connection.send_text("frame");
+    if (connection.index() < 4) return connection.cut();
+    connection.read_until_closed();
+  });
+  LineRecorder renewed(quick_options(server.ws_url()));
+  LineRecorder renewing(quick_options(server.ws_url()));
+  renewed.start();
+  renewing.start();
+  ASSERT_TRUE(eventually([&] { return renewed.frame_count() + renewing.frame_count() == 6 * 3; }));
+  std::map<core::ConnectionId, std::size_t> frames;
+  for (const LineRecorder* line : {&renewed, &renewing}) {
+    core::ConnectionId last = core::kNoConnection;
+    for (const auto& frame : line->frames()) {
+      EXPECT_GE(frame.connection_id, last);
+      last = frame.connection_id;
+      ++frames[last];
+    }
+  }
+  EXPECT_EQ(frames.size(), 6u);
+  for (const auto& [id, count] : frames) EXPECT_EQ(count, 3u) << "connection " << id;
+  EXPECT_EQ(frames.count(core::kNoConnection), 0u);
 }
 
 TEST(ExchangeConnector, PingIsAnsweredWithItsPayload) {

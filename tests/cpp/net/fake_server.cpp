@@ -192,20 +192,6 @@ bool Connection::accept_websocket(std::string_view then) {
       websocket_accept(key) + "\r\n\r\n" + std::string(then));
 }
 
-std::string Connection::encode(int opcode, std::string_view payload, bool fin) {
-  std::string frame;
-  frame += static_cast<char>((fin ? 0x80 : 0) | opcode);
-  const std::size_t bytes = payload.size();
-  if (bytes < 126) {
-    frame += static_cast<char>(bytes);
-  } else {
-    const int length_bytes = bytes < 65'536 ? 2 : 8;
-    frame += static_cast<char>(length_bytes == 2 ? 126 : 127);
-    for (int i = length_bytes - 1; i >= 0; --i) frame += static_cast<char>((bytes >> (8 * i)) & 0xFF);
-  }
-  return frame.append(payload);
-}
-
 bool Connection::send_frame(int opcode, std::string_view payload, bool fin) {
   return write(encode(opcode, payload, fin));
 }

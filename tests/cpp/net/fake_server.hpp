@@ -16,6 +16,8 @@
 #include <thread>
 #include <vector>
 
+#include "net/ws_encode.hpp"
+
 namespace mdp::net::test {
 
 // Polls until `condition` holds; false after a deadline that only a hang reaches.
@@ -57,7 +59,9 @@ class Connection {
   bool write(std::string_view bytes);
   bool send_frame(int opcode, std::string_view payload, bool fin = true);
   bool send_text(std::string_view payload) { return send_frame(1, payload); }
-  static std::string encode(int opcode, std::string_view payload, bool fin = true);
+  static std::string encode(int opcode, std::string_view payload, bool fin = true) {
+    return encode_frame(opcode, payload, fin);
+  }
 
   struct Frame {
     int opcode;

@@ -22,6 +22,7 @@ struct RecordedFrame {
   bool padding_zero;
   std::int64_t recv_ts_ns;
   core::LineId line_id;
+  core::ConnectionId connection_id;
 };
 
 struct RecordedState {
@@ -83,8 +84,8 @@ class LineRecorder : public LineHandler {
     for (std::size_t i = 0; i < core::kFramePadding; ++i)
       padding_zero = padding_zero && frame.data[frame.size + i] == 0;
     const std::lock_guard lock(mutex_);
-    frames_.push_back(
-        {std::string(frame.text()), frame.binary, padding_zero, frame.recv_ts_ns, frame.line_id});
+    frames_.push_back({std::string(frame.text()), frame.kind == core::RawKind::Binary, padding_zero,
+                       frame.recv_ts_ns, frame.line_id, frame.connection_id});
     if (release_at_once) {
       connector->release(frame);
     } else {

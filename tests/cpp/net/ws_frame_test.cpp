@@ -6,11 +6,12 @@
 #include <string>
 
 #include "net/line_recorder.hpp"
+#include "net/ws_reference.hpp"
 
 namespace mdp::net::test {
 namespace {
 
-using Status = WsHeaderStatus;
+using Status = WsStatus;
 
 Status status_of(std::string_view bytes) {
   WsHeader header;
@@ -47,34 +48,6 @@ TEST(WsHeader, WhatAServerMustNotSendIsRefused) {
   EXPECT_EQ(status_of("\x81\x7F\x80\x00\x00\x00\x00\x00\x00\x00"sv), Status::BadLength);
   EXPECT_EQ(status_of("\x09\x00"sv), Status::BadControl);          // a ping in fragments
   EXPECT_EQ(status_of("\x89\x7E\x00\x7E"sv), Status::BadControl);  // a ping of 126 bytes
-}
-
-// Straight from the table of RFC 3629 section 4, one sequence after the other.
-bool is_utf8_by_the_table(std::string_view text) {
-  const auto in = [&](std::size_t i, unsigned low, unsigned high) {
-    return i < text.size() && static_cast<unsigned char>(text[i]) >= low &&
-           static_cast<unsigned char>(text[i]) <= high;
-  };
-  for (std::size_t i = 0; i < text.size();) {
-    const auto tail = [&](std::size_t k) { return in(i + k, 0x80, 0xBF); };
-    if (in(i, 0x00, 0x7F)) {
-      i += 1;
-    } else if (in(i, 0xC2, 0xDF) && tail(1)) {
-      i += 2;
-    } else if ((in(i, 0xE0, 0xE0) && in(i + 1, 0xA0, 0xBF) && tail(2)) ||
-               (in(i, 0xE1, 0xEC) && tail(1) && tail(2)) ||
-               (in(i, 0xED, 0xED) && in(i + 1, 0x80, 0x9F) && tail(2)) ||
-               (in(i, 0xEE, 0xEF) && tail(1) && tail(2))) {
-      i += 3;
-    } else if ((in(i, 0xF0, 0xF0) && in(i + 1, 0x90, 0xBF) && tail(2) && tail(3)) ||
-               (in(i, 0xF1, 0xF3) && tail(1) && tail(2) && tail(3)) ||
-               (in(i, 0xF4, 0xF4) && in(i + 1, 0x80, 0x8F) && tail(2) && tail(3))) {
-      i += 4;
-    } else {
-      return false;
-    }
-  }
-  return true;
 }
 
 TEST(Utf8, AgreesWithTheTableOnShortAndLongText) {

@@ -16,8 +16,9 @@ namespace mdp::core {
 inline constexpr std::size_t kFramePadding = 64;
 
 enum class RawKind : std::uint8_t {
-  Frame = 0,
-  Line = 1,  // no frame: the line changed its state, in order with its frames; `line_state` says to what
+  Text = 0,    // a frame of UTF-8; so a message that is all zeros is an empty one
+  Binary = 1,  // a frame of any bytes
+  Line = 2,    // no frame: the line changed its state, in order with its frames; `line_state` says to what
 };
 
 // Who holds a RawMessage owns its buffer until it hands it on. `data` has kFramePadding readable bytes after
@@ -27,11 +28,10 @@ struct RawMessage {
   std::uint32_t size;          // bytes of payload
   std::uint32_t buffer_index;  // which buffer of the connector's FramePool
   std::int64_t recv_ts_ns;     // when the socket handed over the bytes that completed the frame
+  ConnectionId connection_id;  // which connection it came over; kNoConnection where that is unknown
   LineId line_id;
-  bool binary;  // opcode: binary frame, else text
   RawKind kind;
   shm::LineState line_state;  // of RawKind::Line
-  std::uint8_t reserved[3];
 
   std::string_view text() const noexcept { return {data, size}; }
 };

@@ -54,7 +54,6 @@ struct Endpoint {
   std::size_t max_connects_per_5min = 0;  // attempts of one address of ours; 0: no limit known
   std::size_t rest_weight_per_minute = 0;
   std::string rest_weight_pool;            // venues that name the same pool share that weight
-  std::int64_t ping_interval_ms = 0;       // of the server's pings; 0: it sends none
   std::int64_t max_connection_age_ms = 0;  // the venue closes a connection this old; 0: never
 };
 

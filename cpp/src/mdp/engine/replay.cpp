@@ -329,10 +329,9 @@ void Replay::frame(core::LineId line, std::int64_t recv_ts_ns, std::string_view 
   input.raw = {};
   input.snapshot_of = nullptr;
   input.set_bytes(bytes);
-  input.raw.kind = core::RawKind::Frame;
+  input.raw.kind = binary ? core::RawKind::Binary : core::RawKind::Text;
   input.raw.line_id = line;
   input.raw.recv_ts_ns = recv_ts_ns;
-  input.raw.binary = binary;
   road_->put_in();
 }
 

@@ -124,7 +124,7 @@ void ReplaySurvey::frame(core::LineId line, std::string_view bytes, bool binary)
   raw.data = padded_.data();
   raw.size = static_cast<std::uint32_t>(bytes.size());
   raw.line_id = line;
-  raw.binary = binary;
+  raw.kind = binary ? core::RawKind::Binary : core::RawKind::Text;
   if (parser_->parse(raw, *sink_) != ParseStatus::InexactNumber) return;
   for (Candidate& candidate : candidates_) {
     // A parser that knows this symbol alone: for any other the frame is nothing.

@@ -5,10 +5,13 @@
 #include "mdp/core/error.hpp"
 #include "mdp/core/log.hpp"
 #include "mdp/core/text.hpp"
+#include "mdp/net/exchange_connector_impl.hpp"
 #include "mdp/net/session.hpp"
 #include "mdp/sys/clock.hpp"
 
 namespace mdp::net {
+
+using std::chrono::milliseconds;
 
 std::string_view to_string(LineReason reason) noexcept {
   switch (reason) {

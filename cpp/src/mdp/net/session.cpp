@@ -1,17 +1,31 @@
 #include "mdp/net/session.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <boost/beast/http/field.hpp>
-#include <cstring>
+#include <span>
 #include <utility>
 
+#include "mdp/net/exchange_connector_impl.hpp"
 #include "mdp/net/refusal.hpp"
 #include "mdp/net/retry_after.hpp"
 #include "mdp/sys/clock.hpp"
 
 namespace mdp::net {
+
+using std::chrono::milliseconds;
+
 namespace {
+
+// A TLS record, and before it the beginning of a control frame.
+constexpr std::size_t kStageBytes = 20 * 1024;
+
+core::ConnectionId next_connection_id() noexcept {
+  static std::atomic<core::ConnectionId> last{core::kNoConnection};
+  // relaxed: a number that no other thread is given; its partner is itself.
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
 
 LineReason reason_of(const DialResult& result) {
   if (result.timed_out) return LineReason::Timeout;
@@ -39,7 +53,10 @@ Session::Session(Owner& connector)
       timer_(loop_.io),
       send_timer_(loop_.io),
       pool_timer_(loop_.io),
-      ack_timer_(loop_.io) {}
+      ack_timer_(loop_.io),
+      reader_(connector.pool, connector.counters.grown_frames, kStageBytes) {
+  message_.line_id = connector.options.line_id;
+}
 
 void Session::start() {
   dialer_ = std::make_shared<Dialer>(loop_, owner_->dial, ws_.next_layer());
@@ -98,6 +115,7 @@ void Session::on_upgraded(error_code ec) {
     return owner_->session_down(LineReason::UpgradeFailed, what, retry_after);
   }
   ws_.next_layer().read_bytewise(0);
+  message_.connection_id = next_connection_id();
   up_ = true;
   up_since_ns_ = sys::monotonic_ns();
   error_code ignored;
@@ -121,7 +139,7 @@ void Session::shut() noexcept {
   } catch (...) {  // out of memory inside Asio: the handlers find alive_ false anyway
   }
   ws_.next_layer().close();
-  if (std::exchange(holds_frame_, false)) owner_->pool.put_back(frame_);
+  reader_.drop();
 }
 
 void Session::begin_close() {
@@ -139,21 +157,21 @@ void Session::begin_close() {
 
 // ---------------------------------------------------------------- Session: receiving
 //
-// Beast makes the upgrade and sends; frames are taken apart here. Its own reading costs an asynchronous
-// operation per frame and copies each payload through a buffer of 1.5 KB. Here a TLS record is decrypted
-// into the stage, or, inside a long payload, right into the frame's buffer, and all its frames are handed on
-// in one go.
+// Beast makes the upgrade and sends; frames are taken apart by WsReader. Beast's own reading costs an
+// asynchronous operation per frame and copies each payload through a buffer of 1.5 KB. Here a TLS record is
+// decrypted at once, and all its frames are handed on in one go.
 
 // Reads until the socket is empty, the buffers are out or the line is down.
 void Session::receive(std::shared_ptr<Session> self) {
   // Then others on the loop have their turn. A record is at most 16 KiB, so this is a megabyte.
   constexpr int kMaxReads = 64;
   for (int i = 0; i < kMaxReads; ++i) {
-    if (!take_frames()) return;
+    if (!hand_on_frames()) return;
     error_code ec;
-    if (read_more(ec)) continue;
+    const std::span<char> room = reader_.room();
+    reader_.took(ws_.next_layer().read_some(asio::mutable_buffer(room.data(), room.size()), ec));
     if (ec == asio::error::would_block) return wait_for_bytes(std::move(self));
-    return on_read_error(ec);
+    if (ec) return on_read_error(ec);
   }
   waiting_for_bytes_ = true;
   asio::post(loop_.io, LoopHandler(loop_, [self = std::move(self)]() mutable {
@@ -176,175 +194,70 @@ void Session::wait_for_bytes(std::shared_ptr<Session> self) {
       }));
 }
 
-// One read of plaintext, into the frame's buffer where that is all payload, else onto the stage. After
-// take_frames(), so that the stage holds no more than the beginning of a header or control frame.
-bool Session::read_more(error_code& ec) {
-  Transport& transport = ws_.next_layer();
-  if (in_frame_ && staged_begin_ == staged_end_ && payload_left_ >= kStageBytes / 2) {
-    const std::size_t room = std::min<std::uint64_t>(payload_left_, frame_.capacity - used_);
-    const std::size_t bytes = transport.read_some(asio::mutable_buffer(frame_.data + used_, room), ec);
-    used_ += bytes;
-    payload_left_ -= bytes;
-    return !ec;
-  }
-  if (staged_begin_ > 0) {
-    std::memmove(stage_.get(), stage_.get() + staged_begin_, staged_end_ - staged_begin_);
-    staged_end_ -= staged_begin_;
-    staged_begin_ = 0;
-  }
-  staged_end_ +=
-      transport.read_some(asio::mutable_buffer(stage_.get() + staged_end_, kStageBytes - staged_end_), ec);
-  return !ec;
-}
-
-// Takes what is on the stage apart. False: the buffers are out, or the line is down. After true, a payload
-// under way has room for at least one byte.
-bool Session::take_frames() {
+// All that was read. False: the buffers are out, or the line is down.
+bool Session::hand_on_frames() {
   for (;;) {
-    if (in_frame_) {
-      if (!take_payload()) return false;
-      if (payload_left_ > 0) return true;
-      if (!end_frame()) return false;
-    }
-    const char* const at = stage_.get() + staged_begin_;
-    const std::size_t staged = staged_end_ - staged_begin_;
-    WsHeader header;
-    const WsHeaderStatus status = read_ws_header(at, staged, header);
-    if (status == WsHeaderStatus::NeedMore) return true;
-    if (status != WsHeaderStatus::Ok) {
-      protocol_error(to_string(status));
-      return false;
-    }
-    if (is_control(header.opcode)) {
-      if (staged < header.header_bytes + header.payload_bytes) return true;
-      staged_begin_ += header.header_bytes + static_cast<std::size_t>(header.payload_bytes);
-      if (!take_control(header, at + header.header_bytes)) return false;
-    } else {
-      staged_begin_ += header.header_bytes;
-      if (!begin_frame(header)) return false;
+    switch (reader_.next(message_)) {
+      case WsReader::Event::Message:
+        hand_on();
+        if (!alive_ || closing_) return false;
+        break;
+      case WsReader::Event::Ping:
+        on_ping();
+        break;
+      case WsReader::Event::Close:
+        on_close_frame();
+        return false;
+      case WsReader::Event::NeedBytes:
+        return true;
+      case WsReader::Event::NeedBuffer:
+        wait_for_buffer();
+        return false;
+      case WsReader::Event::Error:
+        on_bad_frame();
+        return false;
     }
   }
 }
 
-bool Session::begin_frame(const WsHeader& header) {
-  if ((header.opcode == WsOpcode::Continuation) != in_message_) {
-    protocol_error(in_message_ ? "a message begins before the end of the one before"
-                               : "a continuation of no message");
-    return false;
-  }
-  if (header.opcode != WsOpcode::Continuation) binary_ = header.opcode == WsOpcode::Binary;
-  const std::size_t before = holds_frame_ ? used_ : 0;
-  if (header.payload_bytes > owner_->options.pool.max_frame_bytes - before) {
-    too_large();
-    return false;
-  }
-  in_message_ = true;
-  in_frame_ = true;
-  fin_ = header.fin;
-  payload_left_ = header.payload_bytes;
-  return true;
+void Session::hand_on() {
+  message_.recv_ts_ns = owner_->traffic.last_read_ns;
+  owner_->counters.frames.add();
+  owner_->counters.frame_bytes.add(message_.size);
+  owner_->handler->on_frame(message_);
 }
 
-// Copies from the stage what belongs to the frame under way. False: no room.
-bool Session::take_payload() {
-  for (;;) {
-    if ((payload_left_ > 0 || !holds_frame_) && !ensure_room()) return false;
-    const std::size_t bytes =
-        std::min<std::uint64_t>({payload_left_, staged_end_ - staged_begin_, frame_.capacity - used_});
-    if (bytes == 0) return true;
-    std::memcpy(frame_.data + used_, stage_.get() + staged_begin_, bytes);
-    used_ += bytes;
-    payload_left_ -= bytes;
-    staged_begin_ += bytes;
-  }
+void Session::on_ping() {
+  owner_->counters.pings.add();
+  // The latest one: an answer to it answers those before as well (RFC 6455 section 5.5.3).
+  pong_.assign(reader_.control().data(), reader_.control().size());
+  pong_due_ = true;
+  send_control();
 }
 
-// False: the line is down.
-bool Session::end_frame() {
-  in_frame_ = false;
-  if (!fin_) return true;
-  in_message_ = false;
-  if (!binary_ && !is_utf8(frame_.data, used_)) {
-    protocol_error("a text message is not UTF-8");
-    return false;
-  }
-  deliver();
-  return alive_ && !closing_;
-}
-
-// False: the line is down.
-bool Session::take_control(const WsHeader& header, const char* payload) {
-  const std::string_view bytes(payload, static_cast<std::size_t>(header.payload_bytes));
-  if (header.opcode == WsOpcode::Close) {
-    on_close_frame(bytes);
-    return false;
-  }
-  if (header.opcode == WsOpcode::Ping) {
-    owner_->counters.pings.add();
-    // The latest one: an answer to it answers those before as well (RFC 6455 section 5.5.3).
-    pong_.assign(bytes.data(), bytes.size());
-    pong_due_ = true;
-    send_control();
-  }
-  return true;
-}
-
-void Session::on_close_frame(std::string_view payload) {
-  constexpr unsigned kNoStatus = 1005;
-  unsigned code = kNoStatus;
-  if (payload.size() == 1) return protocol_error("a close frame of one byte");
-  if (payload.size() >= 2) {
-    code = static_cast<unsigned char>(payload[0]) * 256U + static_cast<unsigned char>(payload[1]);
-    payload.remove_prefix(2);
-  }
+void Session::on_close_frame() {
   closing_ = true;
   // Its first write goes to the kernel at once; nothing waits for what follows.
   ws_.async_close(websocket::close_code::normal,
                   LoopHandler(loop_, [self = shared_from_this()](error_code) {}));
-  owner_->session_down(LineReason::ClosedByVenue,
-                       "close frame with code " + std::to_string(code) + " '" + std::string(payload) + "'");
+  owner_->session_down(LineReason::ClosedByVenue, "close frame with code " +
+                                                      std::to_string(reader_.close_code()) + " '" +
+                                                      std::string(reader_.control()) + "'");
 }
 
-// A buffer with at least one free byte; else the read is put off or the line goes down.
-bool Session::ensure_room() {
-  if (!holds_frame_) {
-    if (!owner_->pool.acquire(frame_)) {
-      wait_for_buffer();
-      return false;
-    }
-    holds_frame_ = true;
-    used_ = 0;
+void Session::on_bad_frame() {
+  const std::string what = to_string(reader_.error());
+  switch (reader_.error()) {
+    case WsStatus::TooLarge:
+      return owner_->session_down(
+          LineReason::FrameTooLarge,
+          what + ", which is " + std::to_string(owner_->options.pool.max_frame_bytes));
+    case WsStatus::OutOfMemory:
+      return owner_->session_down(LineReason::OutOfMemory,
+                                  what + " than " + std::to_string(reader_.message_bytes()) + " bytes");
+    default:
+      return owner_->session_down(LineReason::ProtocolError, what);
   }
-  if (used_ < frame_.capacity) return true;
-  switch (owner_->pool.grow(frame_, used_)) {
-    case FramePool::GrowStatus::Ok:
-      owner_->counters.grown_frames.add();
-      return true;
-    case FramePool::GrowStatus::TooLarge:
-      too_large();
-      return false;
-    case FramePool::GrowStatus::OutOfMemory:
-      owner_->session_down(LineReason::OutOfMemory,
-                           "no memory for a frame longer than " + std::to_string(frame_.capacity) + " bytes");
-      return false;
-  }
-  return false;
-}
-
-void Session::deliver() {
-  // The bytes after the payload are left over from earlier frames; zero is what the parser's tests see.
-  std::memset(frame_.data + used_, 0, core::kFramePadding);
-  core::RawMessage message{};
-  message.data = frame_.data;
-  message.size = static_cast<std::uint32_t>(used_);
-  message.buffer_index = frame_.buffer_index;
-  message.recv_ts_ns = owner_->traffic.last_read_ns;
-  message.line_id = owner_->options.line_id;
-  message.binary = binary_;
-  holds_frame_ = false;
-  owner_->counters.frames.add();
-  owner_->counters.frame_bytes.add(used_);
-  owner_->handler->on_frame(message);
 }
 
 void Session::wait_for_buffer() {
@@ -361,11 +274,7 @@ void Session::wait_for_buffer() {
 
 void Session::try_resume() {
   if (!alive_ || closing_ || !waiting_for_buffer_ || waiting_for_bytes_) return;
-  FramePool::Frame frame;
-  if (!owner_->pool.acquire(frame)) return wait_for_buffer();
-  frame_ = frame;
-  holds_frame_ = true;
-  used_ = 0;
+  if (!reader_.take_buffer()) return wait_for_buffer();
   waiting_for_buffer_ = false;
   pool_timer_.cancel();
   receive(shared_from_this());
@@ -374,13 +283,6 @@ void Session::try_resume() {
 void Session::on_read_error(error_code ec) {
   if (closing_) return;  // async_close's own handler ends the session
   owner_->session_down(LineReason::ConnectionLost, describe(ec));
-}
-
-void Session::protocol_error(std::string_view what) { owner_->session_down(LineReason::ProtocolError, what); }
-
-void Session::too_large() {
-  owner_->session_down(LineReason::FrameTooLarge, "a frame is longer than max_frame_bytes, which is " +
-                                                      std::to_string(owner_->options.pool.max_frame_bytes));
 }
 
 // ---------------------------------------------------------------- Session: sending and watching

@@ -1,29 +1,27 @@
-// Inside of ExchangeConnector: Impl, which lives as long as the connector, and Session, one connection of it.
-// Private to net (it includes Asio). Loop thread only.
+// Session: one attempt of an ExchangeConnector and, if it comes up, the connection: dials, upgrades, reads,
+// sends, watches. Private to net (it includes Asio). Loop thread only.
 #pragma once
 
 #include "mdp/net/boost_config.hpp"
 //
 #include <boost/beast/websocket/stream.hpp>
 #include <deque>
-#include <optional>
+#include <memory>
+#include <string>
 
-#include "mdp/net/connect_limiter.hpp"
 #include "mdp/net/dialer.hpp"
 #include "mdp/net/exchange_connector.hpp"
-#include "mdp/net/send_pacer.hpp"
 #include "mdp/net/silence_watch.hpp"
 #include "mdp/net/transport.hpp"
-#include "mdp/net/ws_frame.hpp"
+#include "mdp/net/ws_reader.hpp"
 
 namespace mdp::net {
 
 namespace websocket = beast::websocket;
 namespace http = beast::http;
-using std::chrono::milliseconds;
 
-// One attempt and, if it comes up, the connection: made for each (re)connect, given up as a whole. Handlers
-// still in flight keep it in memory, and find `alive` false.
+// Made for each (re)connect and given up as a whole. Handlers still in flight keep it in memory, and find
+// `alive_` false.
 struct Session : std::enable_shared_from_this<Session> {
   using Owner = ExchangeConnector::Impl;
 
@@ -43,20 +41,14 @@ struct Session : std::enable_shared_from_this<Session> {
 
   // Receiving
   void receive(std::shared_ptr<Session> self);
-  bool read_more(error_code& ec);
-  bool take_frames();
-  bool begin_frame(const WsHeader& header);
-  bool take_payload();
-  bool end_frame();
-  bool take_control(const WsHeader& header, const char* payload);
-  void on_close_frame(std::string_view payload);
-  bool ensure_room();
-  void deliver();
+  bool hand_on_frames();
+  void hand_on();
+  void on_ping();
+  void on_close_frame();
+  void on_bad_frame();
+  void on_read_error(error_code ec);
   void wait_for_buffer();
   void wait_for_bytes(std::shared_ptr<Session> self);
-  void on_read_error(error_code ec);
-  void protocol_error(std::string_view what);
-  void too_large();
 
   // Sending and watching
   void send_next();
@@ -86,20 +78,8 @@ struct Session : std::enable_shared_from_this<Session> {
   bool closing_ = false;
   std::int64_t up_since_ns_ = 0;
 
-  // Plaintext not yet looked at, from staged_begin_ to staged_end_: at least a TLS record, and a header before.
-  static constexpr std::size_t kStageBytes = 20 * 1024;
-  std::unique_ptr<char[]> stage_ = std::make_unique_for_overwrite<char[]>(kStageBytes);
-  std::size_t staged_begin_ = 0;
-  std::size_t staged_end_ = 0;
-
-  FramePool::Frame frame_;  // of the message under way
-  std::size_t used_ = 0;
-  std::uint64_t payload_left_ = 0;  // of the WebSocket frame under way
-  bool holds_frame_ = false;
-  bool in_frame_ = false;    // a data frame's header was read, its payload not yet to its end
-  bool in_message_ = false;  // a data frame without FIN came, or one is under way
-  bool fin_ = false;
-  bool binary_ = false;
+  WsReader reader_;
+  core::RawMessage message_{};  // the next one; line and connection are the same in all of them
   bool waiting_for_bytes_ = false;
   bool waiting_for_buffer_ = false;
 
@@ -125,42 +105,6 @@ struct Session : std::enable_shared_from_this<Session> {
   websocket::response_type upgrade_response_;
 
   friend struct ExchangeConnector::Impl;
-};
-
-struct ExchangeConnector::Impl : std::enable_shared_from_this<Impl> {
-  Impl(IoLoop& io_loop, ConnectorOptions connector_options, LineHandler& line_handler);
-
-  void connect();
-  void take_place();  // in the limiter, then attempt()
-  void attempt();
-  void attempt_after(std::chrono::nanoseconds delay, void (Impl::*next)());
-  void session_up(std::string_view address);
-  // The end of the current session, whatever the reason. `retry_after`: the least time to wait, as the venue
-  // asked.
-  void session_down(LineReason reason, std::string_view detail, milliseconds retry_after = milliseconds(0));
-  void disconnect();
-  void finish_stop();
-  void notify(shm::LineState state, LineReason reason, std::string_view detail) {
-    if (handler != nullptr) handler->on_line_state(state, reason, detail);
-  }
-
-  IoLoop& loop;
-  const ConnectorOptions options;
-  LineHandler* owner;    // nullptr once the connector is gone
-  LineHandler* handler;  // the owner, or nullptr while disconnected
-  const Url url;
-  std::optional<asio::ssl::context> tls;
-  const DialOptions dial;
-  FramePool pool;
-  ConnectorCounters counters;
-  Traffic traffic{counters.socket_bytes, counters.reads};
-  Backoff backoff;
-  SendPacer pacer;
-  asio::steady_timer retry_timer;
-  std::shared_ptr<Session> session;
-  bool started = false;
-  bool stopping = false;
-  std::atomic<bool> stopped{false};
 };
 
 }  // namespace mdp::net

@@ -4,49 +4,36 @@
 
 namespace mdp::net {
 
-const char* to_string(WsHeaderStatus status) noexcept {
+const char* to_string(WsStatus status) noexcept {
   switch (status) {
-    case WsHeaderStatus::Ok:
+    case WsStatus::Ok:
       return "ok";
-    case WsHeaderStatus::NeedMore:
+    case WsStatus::NeedMore:
       return "incomplete frame header";
-    case WsHeaderStatus::ReservedBits:
+    case WsStatus::ReservedBits:
       return "reserved bits are set in a frame header";
-    case WsHeaderStatus::ReservedOpcode:
+    case WsStatus::ReservedOpcode:
       return "reserved opcode in a frame header";
-    case WsHeaderStatus::Masked:
+    case WsStatus::Masked:
       return "a frame from the server is masked";
-    case WsHeaderStatus::BadLength:
+    case WsStatus::BadLength:
       return "bad length in a frame header";
-    case WsHeaderStatus::BadControl:
+    case WsStatus::BadControl:
       return "a control frame is fragmented or longer than 125 bytes";
+    case WsStatus::NoMessage:
+      return "a continuation of no message";
+    case WsStatus::MessageInMessage:
+      return "a message begins before the end of the one before";
+    case WsStatus::BadClose:
+      return "a close frame of one byte";
+    case WsStatus::NotUtf8:
+      return "a text message is not UTF-8";
+    case WsStatus::TooLarge:
+      return "a frame is longer than max_frame_bytes";
+    case WsStatus::OutOfMemory:
+      return "no memory for a longer frame";
   }
   return "unknown";
-}
-
-WsHeaderStatus read_ws_header(const char* bytes, std::size_t size, WsHeader& out) noexcept {
-  if (size < 2) return WsHeaderStatus::NeedMore;
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
-  if ((byte(0) & 0x70) != 0) return WsHeaderStatus::ReservedBits;
-  const unsigned opcode = byte(0) & 0x0F;
-  if (opcode > 10 || (opcode > 2 && opcode < 8)) return WsHeaderStatus::ReservedOpcode;
-  if ((byte(1) & 0x80) != 0) return WsHeaderStatus::Masked;
-  WsHeader header{static_cast<WsOpcode>(opcode), (byte(0) & 0x80) != 0, 2, byte(1)};
-  if (is_control(header.opcode) && (!header.fin || header.payload_bytes > kMaxControlBytes)) {
-    return WsHeaderStatus::BadControl;
-  }
-  if (header.payload_bytes >= 126) {
-    const std::size_t length_bytes = header.payload_bytes == 126 ? 2 : 8;
-    header.header_bytes += length_bytes;
-    if (size < header.header_bytes) return WsHeaderStatus::NeedMore;
-    std::uint64_t length = 0;
-    for (std::size_t i = 0; i < length_bytes; ++i) length = length << 8 | byte(2 + i);
-    if (length < (length_bytes == 2 ? 126U : 65'536U) || (length >> 63) != 0)
-      return WsHeaderStatus::BadLength;
-    header.payload_bytes = length;
-  }
-  out = header;
-  return WsHeaderStatus::Ok;
 }
 
 bool is_utf8(const char* text, std::size_t size) noexcept {

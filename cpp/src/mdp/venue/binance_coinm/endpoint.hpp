@@ -15,7 +15,6 @@ inline core::Endpoint make_endpoint() {
   endpoint.max_connects_per_5min = 300;  // not documented for futures: that of spot
   endpoint.rest_weight_per_minute = 2400;
   endpoint.rest_weight_pool = "binance-futures";  // USD-M and COIN-M are counted together since 2026
-  endpoint.ping_interval_ms = 180'000;
   endpoint.max_connection_age_ms = 24LL * 3600 * 1000;
   return endpoint;
 }

@@ -15,7 +15,6 @@ inline core::Endpoint make_endpoint(const core::VenueOptions& options) {
   endpoint.max_connects_per_5min = 300;
   endpoint.rest_weight_per_minute = 6000;
   endpoint.rest_weight_pool = "binance";
-  endpoint.ping_interval_ms = 20'000;
   endpoint.max_connection_age_ms = 24LL * 3600 * 1000;
   return endpoint;
 }
