@@ -21,16 +21,20 @@ from mdp._core import (
     ControlEvent,
     ControlKind,
     EngineHealth,
+    Fetched,
     Instrument,
     StateReason,
     format_decimal,
 )
 from mdp.config import Config, VenueSection
 from mdp.errors import ConfigError, ConnectError, MdpError
-from mdp.snapshots import AuditScheduler, RestBudget, SnapshotScheduler
+from mdp.snapshots import AuditScheduler, Failure, LiveSpan, RestBudget, SnapshotScheduler, Wish
 
 _CONTROL_INTERVAL_S = 0.01
 _SILENCE_RENEWAL_S = 600.0
+_TOLD_WAIT_S = 1.0  # a book that waits this long for its next sync is told
+
+_WHOSE = {Fetched.UNFIT: Failure.BOOK, Fetched.UNKNOWN_SYMBOL: Failure.SYMBOL}
 
 
 @dataclass
@@ -39,6 +43,8 @@ class _Symbol:
     venue: _Venue
     instrument: Instrument
     synced_once: bool = False
+    unknown_told: bool = False
+    """The venue does not know the symbol, and the log says so."""
     renew_not_before: float = 0.0
     """Monotonic seconds: the next time a silent book may have its lines made anew."""
 
@@ -220,8 +226,16 @@ class Provider:
             return self._engine.remove_symbol(symbol_id)
 
     def resync(self, symbol_id: int) -> None:
-        """Distrust a book and sync it anew, without touching another."""
-        self._running_engine().request_resync(symbol_id)
+        """Distrust a book and sync it anew, without touching another.
+
+        A book that waits because its syncs do not last, or because the venue does not know its symbol, is
+        fetched without that wait this time.
+        """
+        engine = self._running_engine()
+        with self._lock:
+            if symbol := self._symbols.get(symbol_id):
+                symbol.venue.scheduler.pardon(symbol_id)
+        engine.request_resync(symbol_id)
 
     # ---- health ----
 
@@ -385,11 +399,14 @@ class Provider:
                 f"{self._config.where(*path)}{venue.section.name} does not list {name!r}{hint} "
                 f"({len(venue.listed)} symbols are listed)"
             )
-        if instrument.status != "TRADING":
+        is_trading = instrument.status == "TRADING"
+        if not is_trading:
             log.warning("symbol.not_trading", symbol=instrument.canonical_symbol, status=instrument.status)
         with self._lock:
             symbol_id = self._running_engine().add_symbol(venue.index, instrument)
             self._symbols[symbol_id] = _Symbol(symbol_id, venue, instrument)
+            if not is_trading:
+                venue.scheduler.ask_rarely(symbol_id)
             venue.audits.add(symbol_id)
         return symbol_id
 
@@ -398,8 +415,9 @@ class Provider:
     def _run(self) -> None:
         engine = self._running_engine()
 
-        def syncing(symbol_id: int) -> bool:
-            return engine.symbol_health(symbol_id).state == BookState.SYNCING
+        def still_wanted(symbol_id: int, wish: Wish) -> bool:
+            wanted_in = BookState.SYNCING if wish is Wish.SYNC else BookState.LIVE
+            return engine.symbol_health(symbol_id).state == wanted_in
 
         while not self._stop.wait(_CONTROL_INTERVAL_S):
             now = time.monotonic()
@@ -408,13 +426,31 @@ class Provider:
                     self._handle(event, now)
                 for symbol_id in engine.take_snapshots_wanted():
                     if symbol := self._symbols.get(symbol_id):
-                        symbol.venue.scheduler.want(symbol_id)
+                        self._want_sync(symbol, now)
                 for venue in self._venues:
                     self._wake_quiet_symbols(engine, venue, now)
-                    for symbol_id in venue.scheduler.take(now, syncing):
+                    for symbol_id in venue.scheduler.take(now, still_wanted):
                         engine.fetch_snapshot(symbol_id)
                     if (audited := venue.audits.take(now, self._is_live)) is not None:
                         engine.audit(audited)
+
+    def _want_sync(self, symbol: _Symbol, now: float) -> None:
+        """Pass the wish of a book on, with what became of its last sync."""
+        scheduler, symbol_id = symbol.venue.scheduler, symbol.symbol_id
+        span = self._running_engine().symbol_health(symbol_id).last_span
+        scheduler.saw(
+            symbol_id, LiveSpan(span.number, span.duration_ns / 1e9, span.ended_by, span.moved_on)
+        )
+        misses_before = scheduler.misses(symbol_id)
+        scheduler.want(symbol_id)
+        misses, wait_s = scheduler.misses(symbol_id), scheduler.wait_s(symbol_id, now)
+        if misses > misses_before and wait_s >= _TOLD_WAIT_S:
+            log.warning(
+                "sync.postponed",
+                symbol=symbol.instrument.canonical_symbol,
+                failed=misses,
+                retry_in_ms=round(wait_s * 1000),
+            )
 
     def _is_live(self, symbol_id: int) -> bool:
         return self._running_engine().symbol_health(symbol_id).state == BookState.LIVE
@@ -464,7 +500,7 @@ class Provider:
         reason = event.reason.name.lower()
         if event.book_state == BookState.LIVE:
             log.info("book.live", symbol=name, update_id=event.update_id)
-            symbol.synced_once = True
+            symbol.synced_once, symbol.unknown_told = True, False
         elif event.book_state == BookState.SYNCING:
             log.debug("book.syncing", symbol=name, reason=reason)
         elif symbol.synced_once:
@@ -483,9 +519,14 @@ class Provider:
         if not event.text:
             scheduler.succeeded(event.symbol_id, now, event.used_weight)
             return
-        delay = scheduler.failed(event.symbol_id, now, event.retry_after_s, event.used_weight)
-        log.warning(
-            "snapshot.failed",
+        whose = _WHOSE.get(event.fetched, Failure.VENUE)
+        delay = scheduler.failed(event.symbol_id, now, event.retry_after_s, event.used_weight, whose)
+        told, name = log.warning, "snapshot.failed"
+        if whose is Failure.SYMBOL:
+            told, name = (log.debug if symbol.unknown_told else log.error), "symbol.unknown"
+            symbol.unknown_told = True
+        told(
+            name,
             symbol=symbol.instrument.canonical_symbol,
             error=event.text,
             retry_in_ms=round(delay * 1000),

@@ -547,7 +547,9 @@ void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& respons
                          ControlKind outcome) noexcept {
   const core::Venue& venue = *symbol.venue->venue;
   std::string problem = response.error;
+  Fetched fetched = problem.empty() && response.status == 200 ? Fetched::Snapshot : Fetched::Nothing;
   if (problem.empty() && response.status != 200) {
+    if (venue.says_unknown_symbol(response.body())) fetched = Fetched::UnknownSymbol;
     const std::string words = venue.describe_rest_error(response.body());
     problem = "HTTP " + std::to_string(response.status) + (words.empty() ? "" : ", " + words);
   }
@@ -557,10 +559,13 @@ void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& respons
     if (core::is_error(status)) {
       problem = std::string("unreadable snapshot (") + core::to_string(status) +
                 "): " + std::string(response.body().substr(0, 80));
+      // Cut short, or a page of somebody on the way: that says nothing of the book.
+      fetched = status == core::ParseStatus::MalformedFrame ? Fetched::Nothing : Fetched::Unfit;
     }
   }
   control_.tell(outcome, [&](ControlEvent& event) {
     event.symbol = symbol.instrument.symbol_id;
+    event.fetched = fetched;
     event.code = response.status;
     event.retry_after_s = response.retry_after_s();
     event.used_weight = used_weight(response);
@@ -625,9 +630,9 @@ std::int64_t Engine::up_for_ns(core::SymbolId id) const {
 SymbolHealth Engine::symbol_health(core::SymbolId id) const {
   symbol_at(id);
   const SymbolStatus& status = symbol_status_[id];
-  // relaxed, all: each word stands for itself; partner is on_book_state().
+  // relaxed, all: each word stands for itself; partner is SymbolStatus::enter().
   return {status.state.load(std::memory_order_relaxed), status.reason.load(std::memory_order_relaxed),
-          status.update_id.load(std::memory_order_relaxed)};
+          status.update_id.load(std::memory_order_relaxed), status.last_span()};
 }
 
 EngineHealth Engine::health() const {
