@@ -143,8 +143,16 @@ void bind_control(nb::module_& module) {
       .value("REJECTED", ControlKind::Rejected)
       .value("AUDIT_MISMATCH", ControlKind::AuditMismatch)
       .value("AUDIT_SNAPSHOT", ControlKind::AuditSnapshot);
+  nb::enum_<engine::Fetched>(module, "Fetched", "What came of a request for a snapshot.")
+      .value("SNAPSHOT", engine::Fetched::Snapshot)
+      .value("NOTHING", engine::Fetched::Nothing,
+             "No connection, no answer, an error, or no snapshot at all.")
+      .value("UNFIT", engine::Fetched::Unfit, "A snapshot with numbers that this book cannot hold.")
+      .value("UNKNOWN_SYMBOL", engine::Fetched::UnknownSymbol,
+             "The venue does not know the symbol (any more).");
   nb::class_<ControlEvent>(module, "ControlEvent", "Something control should know; see engine/control.hpp.")
       .def_ro("kind", &ControlEvent::kind)
+      .def_ro("fetched", &ControlEvent::fetched)
       .def_ro("symbol_id", &ControlEvent::symbol)
       .def_ro("exchange_id", &ControlEvent::exchange, "0: of no venue in particular.")
       .def_ro("channel", &ControlEvent::channel)
@@ -193,10 +201,16 @@ void bind_health(nb::module_& module) {
       .value("NONE", book::DepthNeed::None)
       .value("SOON", book::DepthNeed::Soon)
       .value("NOW", book::DepthNeed::Now);
+  nb::class_<engine::LiveSpan>(module, "LiveSpan", "The last time that a book was LIVE and is no more.")
+      .def_ro("number", &engine::LiveSpan::number, "Of the book's spans, from 1; 0: it was never LIVE.")
+      .def_ro("duration_ns", &engine::LiveSpan::duration_ns)
+      .def_ro("ended_by", &engine::LiveSpan::ended_by, "Why it left LIVE.")
+      .def_ro("moved_on", &engine::LiveSpan::moved_on, "Whether an update was applied in it.");
   nb::class_<engine::SymbolHealth>(module, "SymbolHealth", "State of one book.")
       .def_ro("state", &engine::SymbolHealth::state)
       .def_ro("reason", &engine::SymbolHealth::reason)
-      .def_ro("update_id", &engine::SymbolHealth::update_id);
+      .def_ro("update_id", &engine::SymbolHealth::update_id)
+      .def_ro("last_span", &engine::SymbolHealth::last_span);
   nb::class_<LineHealth>(module, "LineHealth", "State and counters of one line.")
       .def_ro("line", &LineHealth::line)
       .def_ro("venue", &LineHealth::venue)

@@ -249,6 +249,7 @@ class Joining:
         self._joined(venue, symbol_id, instrument)
         if instrument.status != "TRADING":
             log.warning("symbol.not_trading", symbol=instrument.canonical_symbol, status=instrument.status)
+            venue.scheduler.ask_rarely(symbol_id)
         return symbol_id
 
 

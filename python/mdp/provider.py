@@ -17,6 +17,7 @@ from mdp._core import (
     ControlEvent,
     ControlKind,
     EngineHealth,
+    Fetched,
     Instrument,
     StateReason,
     format_decimal,
@@ -24,9 +25,13 @@ from mdp._core import (
 from mdp.config import Config, VenueSection
 from mdp.errors import ConfigError, ConnectError, MdpError
 from mdp.joining import Joining, Venue, named
+from mdp.snapshots import Failure, LiveSpan, Wish
 
 _CONTROL_INTERVAL_S = 0.01
 _SILENCE_RENEWAL_S = 600.0
+_TOLD_WAIT_S = 1.0  # a book that waits this long for its next sync is told
+
+_WHOSE = {Fetched.UNFIT: Failure.BOOK, Fetched.UNKNOWN_SYMBOL: Failure.SYMBOL}
 
 
 @dataclass
@@ -35,6 +40,8 @@ class _Symbol:
     venue: Venue
     instrument: Instrument
     synced_once: bool = False
+    unknown_told: bool = False
+    """The venue does not know the symbol, and the log says so."""
     renew_not_before: float = 0.0
     """Monotonic seconds: the next time a silent book may have its lines made anew."""
 
@@ -194,8 +201,16 @@ class Provider:
             return self._engine.remove_symbol(symbol_id)
 
     def resync(self, symbol_id: int) -> None:
-        """Distrust a book and sync it anew, without touching another."""
-        self._running_engine().request_resync(symbol_id)
+        """Distrust a book and sync it anew, without touching another.
+
+        A book that waits because its syncs do not last, or because the venue does not know its symbol, is
+        fetched without that wait this time.
+        """
+        engine = self._running_engine()
+        with self._lock:
+            if symbol := self._symbols.get(symbol_id):
+                symbol.venue.scheduler.pardon(symbol_id)
+        engine.request_resync(symbol_id)
 
     # ---- health ----
 
@@ -305,8 +320,9 @@ class Provider:
     def _tend_books(self, now: float) -> None:
         engine = self._running_engine()
 
-        def syncing(symbol_id: int) -> bool:
-            return engine.symbol_health(symbol_id).state == BookState.SYNCING
+        def still_wanted(symbol_id: int, wish: Wish) -> bool:
+            wanted_in = BookState.SYNCING if wish is Wish.SYNC else BookState.LIVE
+            return engine.symbol_health(symbol_id).state == wanted_in
 
         for event in engine.take_control_events():
             self._handle(event, now)
@@ -314,16 +330,34 @@ class Provider:
         self._unheld.sum_up(now)
         for symbol_id in engine.take_snapshots_wanted():
             if symbol := self._symbols.get(symbol_id):
-                symbol.venue.scheduler.want(symbol_id)
+                self._want_sync(symbol, now)
         for symbol_id in engine.take_suspects():
             if (symbol := self._symbols.get(symbol_id)) and symbol.venue.audits.suspect(symbol_id):
                 log.info("book.suspect", symbol=symbol.instrument.canonical_symbol)
         for venue in self._started_joining().venues:
             self._wake_quiet_symbols(engine, venue, now)
-            for symbol_id in venue.scheduler.take(now, syncing):
+            for symbol_id in venue.scheduler.take(now, still_wanted):
                 engine.fetch_snapshot(symbol_id)
             if (audited := venue.audits.take(now, self._is_live)) is not None:
                 engine.audit(audited)
+
+    def _want_sync(self, symbol: _Symbol, now: float) -> None:
+        """Pass the wish of a book on, with what became of its last sync."""
+        scheduler, symbol_id = symbol.venue.scheduler, symbol.symbol_id
+        span = self._running_engine().symbol_health(symbol_id).last_span
+        scheduler.saw(
+            symbol_id, LiveSpan(span.number, span.duration_ns / 1e9, span.ended_by, span.moved_on)
+        )
+        misses_before = scheduler.misses(symbol_id)
+        scheduler.want(symbol_id)
+        misses, wait_s = scheduler.misses(symbol_id), scheduler.wait_s(symbol_id, now)
+        if misses > misses_before and wait_s >= _TOLD_WAIT_S:
+            log.warning(
+                "sync.postponed",
+                symbol=symbol.instrument.canonical_symbol,
+                failed=misses,
+                retry_in_ms=round(wait_s * 1000),
+            )
 
     def _is_live(self, symbol_id: int) -> bool:
         return self._running_engine().symbol_health(symbol_id).state == BookState.LIVE
@@ -382,7 +416,7 @@ class Provider:
         reason = event.reason.name.lower()
         if event.book_state == BookState.LIVE:
             log.info("book.live", symbol=name, update_id=event.update_id)
-            symbol.synced_once = True
+            symbol.synced_once, symbol.unknown_told = True, False
         elif event.book_state == BookState.SYNCING:
             log.debug("book.syncing", symbol=name, reason=reason)
         elif symbol.synced_once:
@@ -401,13 +435,18 @@ class Provider:
         if not event.text:
             scheduler.succeeded(event.symbol_id, now, event.used_weight)
             return
-        delay = scheduler.failed(event.symbol_id, now, event.retry_after_s, event.used_weight)
+        whose = _WHOSE.get(event.fetched, Failure.VENUE)
+        delay = scheduler.failed(event.symbol_id, now, event.retry_after_s, event.used_weight, whose)
         if event.number_problem:
             name = symbol.instrument.canonical_symbol
             self._unheld.tell(now, {"symbol": name}, problem=event.number_problem, snapshot=True)
             return
-        log.warning(
-            "snapshot.failed",
+        told, name = log.warning, "snapshot.failed"
+        if whose is Failure.SYMBOL:
+            told, name = (log.debug if symbol.unknown_told else log.error), "symbol.unknown"
+            symbol.unknown_told = True
+        told(
+            name,
             symbol=symbol.instrument.canonical_symbol,
             error=event.text,
             retry_in_ms=round(delay * 1000),

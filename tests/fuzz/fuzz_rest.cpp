@@ -31,7 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     } else {
       MDP_FUZZ_CHECK(!listed.error().empty());
     }
-    static_cast<void>(venue->describe_rest_error(body.text()));
+    const std::string words = venue->describe_rest_error(body.text());
+    MDP_FUZZ_CHECK(!venue->says_unknown_symbol(body.text()) || !words.empty());
   }
   return 0;
 }

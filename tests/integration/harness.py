@@ -401,7 +401,9 @@ def wait_fired(sim: SimProcess, number: int, times: int = 1) -> None:
 class Watched:
     """A provider whose books are LIVE, its ring read up to now, and what it had asked of the exchange so far.
 
-    From here on all is counted in events of the exchange: updates of its books, connections, snapshots.
+    From here on all is counted in events of the exchange: updates of its books, connections, snapshots. So
+    every line has to be up first: the books of USD-M are LIVE before the route of the trades has connected at
+    all where the machine is slow, and the first of two lines makes a book LIVE without the second.
 
     Parameters
     ----------
@@ -409,10 +411,19 @@ class Watched:
         Of the sim: events per second and symbol.
     venue
         The family that is watched; None for the first.
+    confirmed
+        Whether the exchange confirms what the lines ask for. False: none of them will be up.
     """
 
     def __init__(
-        self, sim: SimProcess, provider: Provider, segment: str, *, rate: float, venue: str | None = None
+        self,
+        sim: SimProcess,
+        provider: Provider,
+        segment: str,
+        *,
+        rate: float,
+        venue: str | None = None,
+        confirmed: bool = True,
     ) -> None:
         self.sim, self.provider, self.rate, self.venue = sim, provider, rate, venue
         self.subscriber = Subscriber(segment)
@@ -427,7 +438,18 @@ class Watched:
             lambda: all(self.model.books[id_].state == BookState.LIVE for id_ in self.ids.values()), "LIVE"
         )
         assert [self.model.books[id_].states for id_ in self.ids.values()] == [LIVE_ROAD] * len(self.ids)
+        self.confirmed = confirmed
+        self.wait_for_lines()
         self.start_counting()
+
+    def wait_for_lines(self) -> None:
+        """Wait until every line is up that can be: only then are connections counted."""
+
+        def down() -> list[int]:
+            return [line.line for line in self.provider.health().engine.lines if line.in_use and not line.up]
+
+        if self.confirmed:
+            wait_for(lambda: not down(), lambda: f"lines that are not up: {down()}")
 
     def start_counting(self) -> None:
         """Forget what was asked of the exchange before."""
@@ -444,6 +466,15 @@ class Watched:
     def arm(self, kind: str, **params: Any) -> int:
         """Arm a fault of the family and return its number."""
         return int(self.sim.fault(kind, venue=self.venue or "*", **params)["id"])
+
+    def arm_stale_snapshot(self, symbol: str) -> int:
+        """Arm an old snapshot for the next sync of a book, and return the fault's number.
+
+        It is held until updates have come: joined before the first of them, it would make the book LIVE as it
+        was then, and the first update would be a gap.
+        """
+        self.arm("snapshot_delay_ms", symbol=symbol, updates=round(self.rate / 2))
+        return self.arm("snapshot_stale", symbol=symbol, updates=1000)
 
     def lines(self) -> list[int]:
         """Return the lines that are up."""
@@ -497,6 +528,7 @@ class Watched:
         self.model.catch_up()
         assert {symbol: self.states(symbol) for symbol in self.ids} == roads
         self.assert_over_within(wait_s)
+        self.wait_for_lines()
         now, before = self._asked(), self._asked_before
         assert connections in (None, now[0] - before[0]), f"{now[0] - before[0]} connections"
         live = Counter({symbol: states.count(LIVE_ROAD[-1]) for symbol, states in roads.items()})

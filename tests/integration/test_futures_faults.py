@@ -69,7 +69,7 @@ class WatchedFutures(Watched):
         self.struck, self.other = SYMBOLS[venue]
         self.depth_stream = f"{self.struck.lower()}@depth@100ms"
         self.routes = ROUTES[venue]
-        wait_for(lambda: len(self.lines()) == self.routes, self.lines)
+        assert len(self.lines()) == self.routes
         self.model.advance(lambda: len(self.model.lines) >= self.routes, "lines up in the ring")
 
     def both(self, states: list[Any]) -> dict[str, list[Any]]:
@@ -132,10 +132,10 @@ def test_half_open_lines_are_noticed_and_replaced(watch: Callable[..., WatchedFu
 @families
 def test_stale_snapshot_is_fetched_again(watch: Callable[..., WatchedFutures], venue: str) -> None:
     watched = watch(venue)
-    number = watched.arm("snapshot_stale", symbol=watched.struck, updates=1000)
+    number = watched.arm_stale_snapshot(watched.struck)
     watched.provider.resync(watched.ids[watched.struck])
     wait_fired(watched.sim, number)
-    watched.check({watched.struck: REQUESTED}, wait_s=SNAPSHOT_PAUSE_S, more_snapshots=1)
+    watched.check({watched.struck: REQUESTED}, wait_s=0.5 + SNAPSHOT_PAUSE_S, more_snapshots=1)
     assert watched.provider.health().engine.snapshots_too_old == 1
 
 
@@ -198,7 +198,7 @@ def test_quiet_book_comes_back_while_the_other_route_flaps(
     start_sim: Callable[..., SimProcess], start_provider: Callable[..., Provider], segment: str
 ) -> None:
     # Nothing happens to the books. The mark prices of the other family go on: they are the clock.
-    mark_s, quiet_s = 0.05, 1.0
+    mark_s, quiet_s = 0.05, 2.0
     sim = start_sim(
         families=list(SYMBOLS),
         symbols=["BTCUSDT", "BTCUSD_PERP"],

@@ -39,18 +39,13 @@ def _no_old_faults(sim: SimProcess, leak_check: None) -> None:
 
 @pytest.fixture
 def run(sim: SimProcess, provider_for: Callable[..., Provider], segment: str) -> Callable[..., Watched]:
-    def start(lines: int = 1, up: int | None = None, **venue: Any) -> Watched:
+    def start(lines: int = 1, confirmed: bool = True, **venue: Any) -> Watched:
         provider = provider_for(sim, lines=lines, snapshot_depth=100, **venue)
-        return with_lines(Watched(sim, provider, segment, rate=RATE), lines if up is None else up)
+        watched = Watched(sim, provider, segment, rate=RATE, confirmed=confirmed)
+        assert len(watched.lines()) == (lines if confirmed else 0)
+        return watched
 
     return start
-
-
-def with_lines(watched: Watched, wanted: int) -> Watched:
-    """Wait until so many lines are up; what was asked of the exchange until then does not count."""
-    wait_for(lambda: len(watched.lines()) == wanted, lambda: f"{wanted} lines, up are {watched.lines()}")
-    watched.start_counting()
-    return watched
 
 
 @pytest.mark.parametrize("mode", ["reset", "abort", "close"])
@@ -279,7 +274,7 @@ def test_a_line_lost_before_it_was_confirmed_is_lost_all_the_same(
 ) -> None:
     # Frames come, but never the answer: the books are LIVE, the line is not up.
     sim.fault("subscribe_no_ack", count=0)
-    watched = run(up=0, subscribe_timeout_ms=60_000)
+    watched = run(confirmed=False, subscribe_timeout_ms=60_000)
     lost = recovery(StateReason.DISCONNECTED)
     for times in (1, 2):
         watched.strike("disconnect", mode="reset")

@@ -216,7 +216,6 @@ def test_line_comes_back_once_the_certificate_is_right_again(watch: Callable[...
         ("snapshot_error", {"status": 429, "retry_after": 1}, 1.0, 1),
         ("snapshot_error", {"status": 418, "retry_after": 1}, 1.0, 1),
         ("snapshot_truncate", {}, SNAPSHOT_PAUSE_S, 1),
-        ("snapshot_stale", {"updates": 1000}, SNAPSHOT_PAUSE_S, 1),
         ("snapshot_delay_ms", {"ms": 500}, 0.5, 0),
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else str(value),
@@ -230,7 +229,18 @@ def test_bad_snapshot_is_fetched_again(
     wait_fired(watched.sim, number, params.get("count", 1))
     watched.check({STRUCK: REQUESTED}, wait_s=wait_s, more_snapshots=more)
     health = watched.provider.health().engine
-    assert health.snapshots_too_old == (kind == "snapshot_stale")
+    assert health.snapshots_too_old == 0
+    assert health.resyncs == 1
+
+
+def test_stale_snapshot_is_fetched_again(watch: Callable[..., Watched]) -> None:
+    watched = watch()
+    number = watched.arm_stale_snapshot(STRUCK)
+    watched.provider.resync(watched.ids[STRUCK])
+    wait_fired(watched.sim, number)
+    watched.check({STRUCK: REQUESTED}, wait_s=0.5 + SNAPSHOT_PAUSE_S, more_snapshots=1)
+    health = watched.provider.health().engine
+    assert health.snapshots_too_old == 1
     assert health.resyncs == 1
 
 

@@ -329,6 +329,16 @@ def test_snapshot_error(status, code):
     run(scenario)
 
 
+def test_snapshot_of_a_symbol_that_is_not_known_any_more():
+    async def scenario(sim):
+        await sim.post(kind="snapshot_unknown")
+        status, _, body = await sim.depth()
+        assert (status, json.loads(body)) == (400, {"code": -1121, "msg": "Invalid symbol."})
+        assert (await sim.depth())[0] == 200
+
+    run(scenario)
+
+
 def test_snapshot_error_as_html_and_truncated_body():
     async def scenario(sim):
         await sim.post(kind="snapshot_error", status=502, html=True)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 import struct
+import time
 
 import aiohttp
 import pytest
@@ -148,6 +149,38 @@ def test_silent_stream_is_acked_and_listed():
             assert not sim.hub.wanted(STREAM)
         async with sim.connect():
             assert sim.hub.wanted(STREAM)
+
+    run(scenario)
+
+
+def test_request_that_is_too_long_waits_for_the_next_ping_and_others_do_not():
+    async def scenario(sim):
+        async with sim.connect("/ws") as ws:
+            sim.arm("request_long", bytes=100, count=1)
+            await subscribe(ws, STREAM, *(f"coin{number}usdt@trade" for number in range(10)))
+            await subscribe(ws, "btcusdt@trade")
+            assert await next_text(ws) == '{"result":null,"id":7}'
+            assert list(sim.hub.streams) == ["btcusdt@trade"]
+            sim.hub.keep_alive(time.monotonic() + 3600)
+            assert await next_text(ws) == '{"result":null,"id":7}'
+            assert len(sim.hub.streams) == 12
+            await subscribe(ws, *(f"coin{number}usdt@depth" for number in range(10)))
+            assert await next_text(ws) == '{"result":null,"id":7}', "it was armed for one"
+
+    run(scenario)
+
+
+def test_request_that_is_too_long_is_lost_in_mode_never():
+    async def scenario(sim):
+        async with sim.connect("/ws") as ws:
+            sim.arm("request_long", bytes=100, mode="never")
+            await subscribe(ws, STREAM, *(f"coin{number}usdt@trade" for number in range(10)))
+            await subscribe(ws, "btcusdt@trade")
+            assert await next_text(ws) == '{"result":null,"id":7}'
+            sim.hub.keep_alive(time.monotonic() + 3600)
+            await subscribe(ws, "btcusdt@bookTicker")
+            assert await next_text(ws) == '{"result":null,"id":7}'
+            assert list(sim.hub.streams) == ["btcusdt@trade", "btcusdt@bookTicker"]
 
     run(scenario)
 

@@ -37,6 +37,8 @@ class Client:
         What it has subscribed, and as which line: see `Hub.subscribe`.
     held, lagging
         Frames that faults hold back: by stream, and in order.
+    unread : list of str
+        Requests that a fault leaves for the next ping.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Client:
         self.stalled_frames = 0
         self.held: dict[str, list[bytes]] = {}
         self.lagging: deque[bytes] = deque()
+        self.unread: list[str] = []
         self.frames_sent = 0
         self.pings_sent = 0
         self.pings_received = 0

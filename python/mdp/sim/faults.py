@@ -17,6 +17,7 @@ from mdp.sim.tls import TLS_FLAVOURS
 
 FRAME = "frame"
 SUBSCRIBE = "subscribe"
+REQUEST = "request"
 SNAPSHOT = "snapshot"
 REST = "rest"
 CONNECTION = "connection"
@@ -46,8 +47,8 @@ class FaultKind:
     Attributes
     ----------
     scope : str
-        Where it strikes: on frames of a stream, on SUBSCRIBE requests, on depth snapshots, on any REST
-        request, on open connections at once, on WebSocket handshakes, on accepted sockets, or on the market.
+        Where it strikes: on frames of a stream, on SUBSCRIBE requests, on any WebSocket request, on depth
+        snapshots, on any REST request, on open connections at once, on WebSocket handshakes, on accepted sockets, or on the market.
     doc : str
         What a client will see.
     params : dict
@@ -122,6 +123,12 @@ FAULT_KINDS: dict[str, FaultKind] = {
     ),
     "subscribe_no_ack": FaultKind(SUBSCRIBE, "a SUBSCRIBE that names a matching stream has no answer, ever"),
     "subscribe_silent": FaultKind(SUBSCRIBE, "a matching stream is acked and stays silent"),
+    "request_long": FaultKind(
+        REQUEST,
+        "a request of more bytes is carried out and answered with the next ping of the exchange only; mode "
+        "never: not at all",
+        {"bytes": 4000, "mode": "ping"},
+    ),
     "refuse_connect": FaultKind(
         HANDSHAKE, "WebSocket handshakes are refused", {"status": 503, "retry_after": 0}
     ),
@@ -158,6 +165,9 @@ FAULT_KINDS: dict[str, FaultKind] = {
         {"ms": 1000, "updates": 0},
     ),
     "snapshot_truncate": FaultKind(SNAPSHOT, "the snapshot body ends after two thirds, as valid HTTP"),
+    "snapshot_unknown": FaultKind(
+        SNAPSHOT, "the symbol is not known any more, as one that was taken off the list: code -1121"
+    ),
 }
 """Every kind of fault the sim knows."""
 
@@ -167,6 +177,7 @@ _CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("wrong_level", "mode"): ("quantity", "crossed"),
     ("disconnect", "mode"): ("reset", "abort", "close"),
     ("half_open", "mode"): ("mute", "deaf"),
+    ("request_long", "mode"): ("ping", "never"),
     ("tls_certificate", "flavour"): TLS_FLAVOURS,
     ("rest_coded", "coding"): ("gzip", "deflate", "raw-deflate"),
 }
@@ -513,6 +524,13 @@ class FaultTable:
             for fault in self.armed(SUBSCRIBE)
             if fnmatchcase(stream, fault.stream) and fnmatchcase(venue, fault.venue) and fault.strike()
         ]
+
+    def request_fault(self, venue: str, size: int) -> Fault | None:
+        """Return the fault that strikes a WebSocket request of so many bytes, if any."""
+        for fault in self.armed(REQUEST):
+            if size > fault.params["bytes"] and fnmatchcase(venue, fault.venue) and fault.strike():
+                return fault
+        return None
 
     def snapshot_faults(self, venue: str, symbol: str) -> list[Fault]:
         """Return the snapshot faults that strike this request of `symbol`."""

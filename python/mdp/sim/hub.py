@@ -169,7 +169,14 @@ class Hub:
         return False
 
     def on_text(self, client: Client, text: str) -> None:
-        """Carry out a control message and answer it."""
+        """Carry out a control message and answer it, unless it is too long for a fault."""
+        fault = self.faults.request_fault(self.family.name, len(text.encode()))
+        if fault is None:
+            self._carry_out(client, text)
+        elif fault.params["mode"] == "ping":
+            client.unread.append(text)
+
+    def _carry_out(self, client: Client, text: str) -> None:
         reply = answer(self, client, text)
         if reply is not None:
             self.send_now(client, encode_ws(json.dumps(reply, separators=(",", ":")).encode()))
@@ -314,6 +321,9 @@ class Hub:
                 payload = str(time.time_ns() // 1_000_000).encode()
                 client.ping_payloads.setdefault(payload, now)
                 self.send_now(client, encode_ws(payload, OP_PING))
+                unread, client.unread = client.unread, []
+                for text in unread:
+                    self._carry_out(client, text)
 
     def strike_connections(self, fault: fl.Fault) -> None:
         """Apply a connection fault to those it selects: all, one, or those with some stream or line."""

@@ -261,6 +261,8 @@ class Rest:
             self._faults.happened("snapshot", self._family.name, self._snapshots[counted], counted)
         struck = self._faults.snapshot_faults(self._family.name, symbol)
         by_kind = {fault.kind: fault for fault in struck}
+        if "snapshot_unknown" in by_kind:
+            raise RestError(400, -1121, "Invalid symbol.")
         failing = by_kind.get("snapshot_error")
         if failing is not None:
             response = failure(failing)

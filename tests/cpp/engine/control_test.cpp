@@ -36,5 +36,32 @@ TEST(ControlQueue, FullQueueDropsAndCounts) {
   EXPECT_EQ(events[3].retry_after_s, -1);
 }
 
+// Control may look only once in all this: what it must know of the short-lived sync is still there.
+TEST(SymbolStatus, TheLastSpanLiveIsKeptWhateverCameAfterIt) {
+  SymbolStatus status;
+  EXPECT_EQ(status.last_span().number, 0u);
+  status.enter(shm::BookState::Stale, shm::StateReason::Starting, 0, 100);
+  status.enter(shm::BookState::Syncing, shm::StateReason::Subscribed, 0, 200);
+  EXPECT_EQ(status.last_span().number, 0u);
+  status.enter(shm::BookState::Live, shm::StateReason::Synced, 7, 300);
+  EXPECT_EQ(status.last_span().number, 0u) << "it is not over";
+  status.enter(shm::BookState::Stale, shm::StateReason::AuditMismatch, 7, 304);
+  status.enter(shm::BookState::Syncing, shm::StateReason::Subscribed, 7, 305);
+  status.enter(shm::BookState::Stale, shm::StateReason::Disconnected, 7, 306);
+  LiveSpan span = status.last_span();
+  EXPECT_EQ(span.number, 1u);
+  EXPECT_EQ(span.duration_ns, 4);
+  EXPECT_EQ(span.ended_by, shm::StateReason::AuditMismatch);
+  EXPECT_FALSE(span.moved_on);
+  status.enter(shm::BookState::Live, shm::StateReason::Synced, 9, 400);
+  status.enter(shm::BookState::Live, shm::StateReason::Synced, 9, 450);
+  status.enter(shm::BookState::Stale, shm::StateReason::Gap, 12, 1400);
+  span = status.last_span();
+  EXPECT_EQ(span.number, 2u);
+  EXPECT_EQ(span.duration_ns, 1000);
+  EXPECT_EQ(span.ended_by, shm::StateReason::Gap);
+  EXPECT_TRUE(span.moved_on);
+}
+
 }  // namespace
 }  // namespace mdp::engine

@@ -316,7 +316,14 @@ TEST(BinanceSpotRest, ErrorsAreDescribedInTheVenuesWords) {
   EXPECT_EQ(describe_error(R"({"code":-1003})"), "code -1003: ");
   for (const char* body : {"", "<html></html>", "{}", "[]", "null", R"({"code":"x"})", R"({"msg":"x"})"}) {
     EXPECT_EQ(describe_error(body), "") << body;
+    EXPECT_FALSE(is_unknown_symbol(body)) << body;
   }
+}
+
+TEST(BinanceSpotRest, AnUnknownSymbolIsToldFromOtherErrors) {
+  EXPECT_TRUE(is_unknown_symbol(payload("rest_error.json")));
+  EXPECT_FALSE(is_unknown_symbol(R"({"code":-1003,"msg":"Too much request weight used."})"));
+  EXPECT_FALSE(is_unknown_symbol(R"({"code":"-1121","msg":"Invalid symbol."})"));
 }
 
 }  // namespace

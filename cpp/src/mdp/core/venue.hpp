@@ -108,6 +108,8 @@ class Venue {
   // The venue's words in the body of a refused REST call: "code -1121: Invalid symbol."; empty if it has
   // none.
   virtual std::string describe_rest_error(std::string_view body) const = 0;
+  // Whether such a body says that the venue does not know the symbol asked for (any more).
+  virtual bool says_unknown_symbol(std::string_view body) const = 0;
 };
 
 }  // namespace mdp::core

@@ -573,6 +573,10 @@ void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& respons
   core::ParseStatus status = core::ParseStatus::Ok;
   core::ParseFailure failure;
   std::string problem = problem_of(venue, response);
+  Fetched fetched = problem.empty() ? Fetched::Snapshot : Fetched::Nothing;
+  if (response.error.empty() && response.status != 200 && venue.says_unknown_symbol(response.body())) {
+    fetched = Fetched::UnknownSymbol;
+  }
   if (problem.empty() && symbol.manager != nullptr) {
     status = venue.parse_snapshot(response.body(), symbol.instrument, depth_limit, response.recv_ts_ns,
                                   *symbol.manager->snapshot_sink, failure);
@@ -580,10 +584,13 @@ void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& respons
       const std::string number = core::describe(status, failure);
       problem = std::string("unreadable snapshot (") + core::to_string(status) +
                 "): " + (number.empty() ? core::page_words(response.body()) : number);
+      // Cut short, or a page of somebody on the way: that says nothing of the book.
+      fetched = status == core::ParseStatus::MalformedFrame ? Fetched::Nothing : Fetched::Unfit;
     }
   }
   control_.tell(outcome, [&](ControlEvent& event) {
     event.symbol = symbol.instrument.symbol_id;
+    event.fetched = fetched;
     event.code = response.status;
     event.retry_after_s = response.retry_after_s();
     event.used_weight = used_weight(response);
@@ -660,9 +667,9 @@ std::int64_t Engine::up_for_ns(core::SymbolId id) const {
 SymbolHealth Engine::symbol_health(core::SymbolId id) const {
   symbol_at(id);
   const SymbolStatus& status = symbol_status_[id];
-  // relaxed, all: each word stands for itself; partner is on_book_state().
+  // relaxed, all: each word stands for itself; partner is SymbolStatus::enter().
   return {status.state.load(std::memory_order_relaxed), status.reason.load(std::memory_order_relaxed),
-          status.update_id.load(std::memory_order_relaxed)};
+          status.update_id.load(std::memory_order_relaxed), status.last_span()};
 }
 
 EngineHealth Engine::health() const {

@@ -33,6 +33,7 @@ struct SymbolHealth {
   shm::BookState state;
   shm::StateReason reason;
   std::uint64_t update_id;
+  LiveSpan last_span;
 };
 
 struct EngineHealth {

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "mdp/sys/clock.hpp"
+
 namespace mdp::engine {
 
 void QueueEventSink::commit() noexcept {
@@ -108,12 +110,7 @@ bool ManagerStage::has_work() noexcept {
 
 void ManagerStage::on_book_state(core::SymbolId symbol, shm::BookState state, shm::StateReason reason,
                                  std::uint64_t update_id) noexcept {
-  SymbolStatus& status = symbols_[symbol];
-  // relaxed, all: each word stands for itself; control tolerates a mix of two moments.
-  status.state.store(state, std::memory_order_relaxed);
-  status.reason.store(reason, std::memory_order_relaxed);
-  status.update_id.store(update_id, std::memory_order_relaxed);
-  if (state != shm::BookState::Syncing) status.snapshot_wanted.store(false, std::memory_order_relaxed);
+  symbols_[symbol].enter(state, reason, update_id, sys::monotonic_ns());
   control_.tell(ControlKind::BookState, [&](ControlEvent& event) {
     event.symbol = symbol;
     event.book_state = state;

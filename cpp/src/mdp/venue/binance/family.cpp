@@ -91,6 +91,7 @@ class FamilyVenue final : public core::Venue {
     return instrument;
   }
   std::string describe_rest_error(std::string_view body) const override { return describe_error(body); }
+  bool says_unknown_symbol(std::string_view body) const override { return is_unknown_symbol(body); }
 
  private:
   Profile profile_;

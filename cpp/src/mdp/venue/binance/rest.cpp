@@ -214,4 +214,13 @@ std::string describe_error(std::string_view body) {
   return "code " + std::to_string(code) + ": " + std::string(text_of(document, "msg"));
 }
 
+bool is_unknown_symbol(std::string_view body) {
+  constexpr std::int64_t kBadSymbol = -1121;
+  dom::parser json;
+  dom::element document;
+  std::int64_t code = 0;
+  return !json.parse(body.data(), body.size()).get(document) && !document["code"].get_int64().get(code) &&
+         code == kBadSymbol;
+}
+
 }  // namespace mdp::venue::binance

@@ -29,4 +29,7 @@ core::Expected<std::vector<core::Instrument>, std::string> parse_instruments(con
 // HTML).
 std::string describe_error(std::string_view body);
 
+// Whether it is code -1121: a name that was never listed, or that is listed no more.
+bool is_unknown_symbol(std::string_view body);
+
 }  // namespace mdp::venue::binance
