@@ -105,6 +105,32 @@ TEST_F(Arbitration, ALineThatWasRefusedTheSymbolCoversNothing) {
   EXPECT_EQ(state(), BookState::Syncing);
 }
 
+// A number that no line's parser can hold: the other line brings it no better.
+TEST_F(Arbitration, AnUpdateThatNoLineBringsReadablyIsNotWaitedFor) {
+  both_live();
+  on(kA);
+  invalidate(0, StateReason::ParseError);
+  EXPECT_EQ(state(), BookState::Live);  // the other one may bring it
+  on(kB);
+  invalidate(0, StateReason::ParseError);
+  EXPECT_EQ(states(), (Strings{stale(StateReason::ParseError)}));
+}
+
+TEST_F(Arbitration, AnUnreadableFrameOfEachLineInTurnIsBroughtByTheOther) {
+  both_live();
+  on(kA);
+  invalidate(0, StateReason::ParseError);
+  on(kB);
+  delta(11, 11, {{100, 7}});
+  delta(12, 12, {{100, 8}});
+  on(kA);
+  delta(12, 12, {{100, 8}});
+  on(kB);
+  invalidate(0, StateReason::ParseError);
+  EXPECT_EQ(state(), BookState::Live);
+  EXPECT_TRUE(states().empty());
+}
+
 TEST_F(Arbitration, ASilentBookStaysSoWhileItsConnectionsAreReplaced) {
   both_live();
   states();

@@ -45,10 +45,11 @@ struct ChunkAssembly {
 // One of the lines a symbol rides.
 struct EntryLine {
   core::LineId id;
-  bool proven = false;    // brought an update of this symbol since it is up
-  bool rejected = false;  // the venue refuses the symbol's book on it
-  IdOrder order;          // of the updates it brings
-  ChunkAssembly chunks;   // of what the line brings, which is one update after the other
+  bool proven = false;      // brought an update of this symbol since it is up
+  bool rejected = false;    // the venue refuses the symbol's book on it
+  bool unreadable = false;  // the symbol's last frame on it could not be read
+  IdOrder order;            // of the updates it brings
+  ChunkAssembly chunks;     // of what the line brings, which is one update after the other
 };
 
 // What tells the first copy of a trade.
@@ -117,7 +118,7 @@ struct BookEntry {
         watch(options.max_silence_ns) {
     book.reserve(options.reserve_levels);
     next.reserve(options.reserve_levels);
-    for (const core::LineId id : line_ids) lines.push_back({id, false, false, {}, {}});
+    for (const core::LineId id : line_ids) lines.push_back({id, false, false, false, {}, {}});
   }
 
   EntryLine* line(core::LineId id) noexcept {

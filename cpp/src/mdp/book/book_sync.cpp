@@ -218,7 +218,7 @@ LineStatus& BookSync::line(core::LineId line) {
 }
 
 void BookSync::on_line_down(BookEntry& entry, EntryLine& lost, const MessageHeader& cause) noexcept {
-  lost.proven = false;
+  lost.proven = lost.unreadable = false;
   lost.chunks.active = false;  // the rest of a chunked update will not come
   const bool covered = other_line_covers(entry, cause);
   if (entry.lines_up != 0) {
@@ -240,7 +240,7 @@ void BookSync::on_line_down(BookEntry& entry, EntryLine& lost, const MessageHead
 // Whether whatever happens to the symbol from now on comes on this line.
 bool BookSync::covers(const EntryLine& line, std::int64_t now_ns) const noexcept {
   const LineStatus& status = lines_[line.id];
-  return status.up && !line.rejected && !line.order.ended() &&
+  return status.up && !line.rejected && !line.unreadable && !line.order.ended() &&
          (line.proven || now_ns - status.up_since_ns >= options_.line_settle_ns);
 }
 

@@ -82,6 +82,7 @@ void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
     case UpdateType::Invalidate:
       if (EntryLine* line = entry->line(header.line_id)) {
         line->chunks.active = false;
+        line->unreadable = true;
         if (static_cast<StateReason>(header.reason) == StateReason::Rejected) line->rejected = true;
       }
       if (sync_.other_line_covers(*entry, header)) return;  // it brings what could not be read here
@@ -101,7 +102,7 @@ void OrderBookManager::on_book_chunk(BookEntry& entry, const NormalizedMessage& 
   if (rides_line && line == nullptr) return counters_.unroutable.add();
   if (line != nullptr) {
     line->proven = true;
-    line->rejected = entry.silent = false;
+    line->rejected = line->unreadable = entry.silent = false;
   }
   ChunkAssembly& assembly = line != nullptr ? line->chunks : entry.rest_chunks;
   BookUpdate update{&header, {chunk.bids(), header.bid_count}, {chunk.asks(), header.ask_count}};
