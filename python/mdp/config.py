@@ -200,7 +200,8 @@ class VenueSection(_Section):
     connect_timeout_ms: Annotated[int, Field(ge=1)] = 5_000
     """Of each step: resolve, connect (an address), proxy, TLS handshake, WebSocket upgrade."""
     subscribe_timeout_ms: Annotated[int, Field(ge=1)] = 10_000
-    """A request that the venue does not answer for this long makes the connection anew."""
+    """A request that the venue does not answer for this long is asked for in smaller ones; if a single stream
+    has no answer either, the connection is made anew."""
     max_connection_age_s: Annotated[int, Field(ge=0)] = 0
     """A connection is replaced some percent before it is this old; 0: the venue's own limit."""
     overlap_ms: Annotated[int, Field(ge=0)] = 3_000

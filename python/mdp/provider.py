@@ -16,6 +16,7 @@ from mdp._core import (
     BookState,
     ControlEvent,
     ControlKind,
+    DepthNeed,
     EngineHealth,
     Fetched,
     Instrument,
@@ -320,9 +321,12 @@ class Provider:
     def _tend_books(self, now: float) -> None:
         engine = self._running_engine()
 
+        needs = dict(engine.depth_needs())
+
         def still_wanted(symbol_id: int, wish: Wish) -> bool:
-            wanted_in = BookState.SYNCING if wish is Wish.SYNC else BookState.LIVE
-            return engine.symbol_health(symbol_id).state == wanted_in
+            if wish is Wish.SYNC:
+                return engine.symbol_health(symbol_id).state == BookState.SYNCING
+            return symbol_id in needs
 
         for event in engine.take_control_events():
             self._handle(event, now)
@@ -331,13 +335,20 @@ class Provider:
         for symbol_id in engine.take_snapshots_wanted():
             if symbol := self._symbols.get(symbol_id):
                 self._want_sync(symbol, now)
+        for symbol_id, need in needs.items():
+            if symbol := self._symbols.get(symbol_id):
+                wish = Wish.WIDEN if need == DepthNeed.NOW else Wish.WIDEN_SOON
+                symbol.venue.scheduler.want(symbol_id, wish)
         for symbol_id in engine.take_suspects():
             if (symbol := self._symbols.get(symbol_id)) and symbol.venue.audits.suspect(symbol_id):
                 log.info("book.suspect", symbol=symbol.instrument.canonical_symbol)
         for venue in self._started_joining().venues:
             self._wake_quiet_symbols(engine, venue, now)
             for symbol_id in venue.scheduler.take(now, still_wanted):
-                engine.fetch_snapshot(symbol_id)
+                if venue.scheduler.under_way(symbol_id) is Wish.SYNC:
+                    engine.fetch_snapshot(symbol_id)
+                else:
+                    engine.widen(symbol_id)
             if (audited := venue.audits.take(now, self._is_live)) is not None:
                 engine.audit(audited)
 
@@ -345,9 +356,7 @@ class Provider:
         """Pass the wish of a book on, with what became of its last sync."""
         scheduler, symbol_id = symbol.venue.scheduler, symbol.symbol_id
         span = self._running_engine().symbol_health(symbol_id).last_span
-        scheduler.saw(
-            symbol_id, LiveSpan(span.number, span.duration_ns / 1e9, span.ended_by, span.moved_on)
-        )
+        scheduler.saw(symbol_id, LiveSpan(span.number, span.duration_ns / 1e9, span.ended_by, span.moved_on))
         misses_before = scheduler.misses(symbol_id)
         scheduler.want(symbol_id)
         misses, wait_s = scheduler.misses(symbol_id), scheduler.wait_s(symbol_id, now)

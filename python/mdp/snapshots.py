@@ -9,6 +9,7 @@ be right, for whatever reason, has what the others do not need.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -25,20 +26,23 @@ _PATIENCE = 3  # syncs in a row that did not last, after which a book is one tha
 _FAIR_SHARE = 6  # snapshots of one book in a minute that are as urgent as their reason
 
 
-class Wish(Enum):
-    """What a snapshot is wanted for."""
+class Wish(IntEnum):
+    """What a snapshot is wanted for; of two wishes for one book the first in this list counts."""
 
     SYNC = auto()
     """To make a book LIVE."""
     WIDEN = auto()
-    """To know more levels of a LIVE book before it runs out of those it knows; it stays LIVE meanwhile."""
+    """To know more levels of a book that is about to run out of those it knows; it stays LIVE meanwhile."""
+    WIDEN_SOON = auto()
+    """The same for a book that has some room left."""
 
 
 class Urgency(IntEnum):
     """Who goes first.
 
-    To widen a LIVE book comes before a first sync: put off, it would become a book that was right and has to
-    be synced anew, which comes first anyway, and its readers would have seen it STALE.
+    To widen a LIVE book at the last moment comes before a first sync: put off, it would become a book that
+    was right and has to be synced anew, which comes first anyway, and its readers would have seen it STALE.
+    As long as the book has room, a first sync does not wait for it.
     """
 
     RESYNC = auto()
@@ -46,6 +50,7 @@ class Urgency(IntEnum):
     WIDEN = auto()
     FIRST = auto()
     """The sync of a book of which nothing is known yet."""
+    WIDEN_SOON = auto()
     AGAIN = auto()
     """A book whose syncs do not last, whose symbol the venue does not know, or that asks all the time."""
     AUDIT = auto()
@@ -64,9 +69,12 @@ _LEAVES = {
     Urgency.RESYNC: _Terms(weight=0.0, places=0.0),
     Urgency.WIDEN: _Terms(weight=0.15, places=0.0),
     Urgency.FIRST: _Terms(weight=0.15, places=0.0),
+    Urgency.WIDEN_SOON: _Terms(weight=0.35, places=0.25),
     Urgency.AGAIN: _Terms(weight=0.5, places=0.5),
     Urgency.AUDIT: _Terms(weight=0.5, places=1.0),
 }
+_APART_S = {Wish.SYNC: 0.0, Wish.WIDEN: 1.0, Wish.WIDEN_SOON: 5.0}
+"""From any snapshot of a book to one for this wish at least, beside the waits after failures."""
 
 
 class Failure(Enum):
@@ -102,6 +110,7 @@ class LiveSpan:
     moved_on: bool = True
 
 
+# StateReason.DEPTH_EXHAUSTED belongs here too, once the engine has it: the market ran, the sync was right.
 _ENDED_FROM_OUTSIDE = {
     StateReason.DISCONNECTED,
     StateReason.SILENT,
@@ -113,8 +122,8 @@ _ENDED_FROM_OUTSIDE = {
 }
 """Reasons that say nothing of the sync before."""
 _LASTED_S = (5.0, 60.0)
-"""A book that was found out has lasted if it was LIVE for four times as long as it had waited for its snapshot,
-within these bounds."""
+"""A book that was found out has lasted if it was LIVE for four times as long as it had waited for its
+snapshot, within these bounds."""
 
 
 @dataclass
@@ -172,8 +181,11 @@ class _Book:
 
     not_before: float = 0.0
     asked: deque[float] = field(default_factory=lambda: deque(maxlen=_FAIR_SHARE))
-    """When the last snapshots went out."""
-    answered_at: float = 0.0
+    """When the last snapshots for a sync went out."""
+    synced_at: float = -math.inf
+    """When the last one came."""
+    answered_at: float = -math.inf
+    """When the last snapshot of any kind came."""
     is_judged: bool = True
     """False: a snapshot has come for a sync since, and what became of it has not been looked at."""
     span: LiveSpan | None = None
@@ -228,17 +240,22 @@ class SnapshotScheduler:
     _books: dict[int, _Book] = field(default_factory=dict)
     _waiting: dict[int, Wish] = field(default_factory=dict)  # in the order they came
     _in_flight: dict[int, tuple[Wish, float]] = field(default_factory=dict)  # and when it went out
-    _again: dict[int, Wish] = field(default_factory=dict)  # wanted once more while one was under way
+    _again: set[int] = field(default_factory=set)  # to be synced, wanted once more while one was under way
 
     def want(self, symbol_id: int, wish: Wish = Wish.SYNC) -> None:
-        """Note that a book waits for a snapshot. One under way may be too old for it: then it is another.
+        """Note that a book waits for a snapshot.
 
-        Of a sync `saw` is told first what became of the one before.
+        For a sync, one under way may be too old: then it is another, and `saw` is told first what became of
+        the sync before. To widen a book is told again and again as long as it is needed: what is told while a
+        snapshot is under way is dropped, for that one may be enough. A wish that waits becomes more urgent
+        when a more urgent one is told, never less.
         """
-        wishes = self._again if symbol_id in self._in_flight else self._waiting
-        if wish is Wish.SYNC or symbol_id not in wishes:
-            wishes[symbol_id] = wish
-        if wish is Wish.SYNC and symbol_id not in self._in_flight:
+        if symbol_id in self._in_flight:
+            if wish is Wish.SYNC:
+                self._again.add(symbol_id)
+            return
+        self._waiting[symbol_id] = min(wish, self._waiting.get(symbol_id, wish))
+        if wish is Wish.SYNC:
             self._judge(self._book(symbol_id))
 
     def saw(self, symbol_id: int, span: LiveSpan) -> None:
@@ -249,7 +266,7 @@ class SnapshotScheduler:
             book.was_right = book.was_right or self._lasted(span, book.misses)
 
     def ask_rarely(self, symbol_id: int) -> None:
-        """Note that the venue does not know the symbol, or does not trade it, until a snapshot of it comes."""
+        """Note that the venue does not know or does not trade the symbol, until a snapshot of it comes."""
         self._book(symbol_id).is_unknown = True
 
     def pardon(self, symbol_id: int) -> None:
@@ -257,14 +274,14 @@ class SnapshotScheduler:
         book = self._book(symbol_id)
         book.misses = book.failures = 0
         book.is_unknown, book.is_judged, book.span = False, True, None
-        book.not_before = min(book.not_before, book.answered_at + self.initial_retry_s)
+        book.not_before = min(book.not_before, book.synced_at + self.initial_retry_s)
 
     def forget(self, symbol_id: int) -> None:
         """Drop a symbol that is no longer subscribed to."""
         self._books.pop(symbol_id, None)
         self._waiting.pop(symbol_id, None)
         self._in_flight.pop(symbol_id, None)
-        self._again.pop(symbol_id, None)
+        self._again.discard(symbol_id)
 
     def take(self, now: float, still_wanted: Callable[[int, Wish], bool] = lambda *_: True) -> list[int]:
         """Return the symbols to fetch at `now` (seconds, monotonic); they count as under way from here on.
@@ -276,7 +293,7 @@ class SnapshotScheduler:
         chosen: list[int] = []
         if not self._waiting or not self.admits(Urgency.RESYNC, now):
             return chosen
-        due = [id_ for id_ in self._waiting if now >= self._book(id_).not_before]
+        due = [id_ for id_ in self._waiting if now >= self._due_at(id_)]
         for symbol_id in sorted(due, key=lambda id_: self.urgency(id_, now)):
             if not self.admits(self.urgency(symbol_id, now), now):
                 break
@@ -284,9 +301,9 @@ class SnapshotScheduler:
             if not still_wanted(symbol_id, wish):
                 continue
             self._in_flight[symbol_id] = (wish, now)
-            book = self._book(symbol_id)
-            book.asked.append(now)
             if wish is Wish.SYNC:
+                book = self._book(symbol_id)
+                book.asked.append(now)
                 book.span = None  # it says nothing of the sync that begins
             self.budget.spend(self.weight, now)
             chosen.append(symbol_id)
@@ -295,11 +312,16 @@ class SnapshotScheduler:
     def urgency(self, symbol_id: int, now: float) -> Urgency:
         """Return how urgent the wish of a symbol is that waits or is under way."""
         book = self._book(symbol_id)
+        wish = self._waiting.get(symbol_id) or self.under_way(symbol_id) or Wish.SYNC
+        # A book to be widened is LIVE: it may have lasted by now.
+        fails = book.misses >= _PATIENCE and (
+            wish is Wish.SYNC or now - book.synced_at < self._must_last_s(book.misses)
+        )
         asks_all_the_time = len(book.asked) == _FAIR_SHARE and book.asked[0] > now - _WINDOW_S
-        if book.misses >= _PATIENCE or book.is_unknown or asks_all_the_time:
+        if fails or book.is_unknown or asks_all_the_time:
             return Urgency.AGAIN
-        if (self._waiting.get(symbol_id) or self.under_way(symbol_id)) is Wish.WIDEN:
-            return Urgency.WIDEN
+        if wish is not Wish.SYNC:
+            return Urgency.WIDEN if wish is Wish.WIDEN else Urgency.WIDEN_SOON
         return Urgency.RESYNC if book.was_right else Urgency.FIRST
 
     def admits(self, urgency: Urgency, now: float) -> bool:
@@ -315,18 +337,21 @@ class SnapshotScheduler:
     def succeeded(self, symbol_id: int, now: float, used_weight: int = -1) -> None:
         """Note an answer; `used_weight` is what the venue says was used this minute, -1 if it says nothing.
 
-        The same book may want another at once (the snapshot was older than its deltas): it waits a moment,
-        since each costs weight.
+        A book may want another at once (the snapshot was older than its deltas): it waits a moment, since
+        each costs weight.
         """
         wish = self._landed(symbol_id)
         book = self._book(symbol_id)
         book.failures, book.is_unknown = 0, False
         book.answered_at = now
-        book.not_before = now + self._jitter(self.initial_retry_s)
-        book.is_judged = book.is_judged and wish is Wish.WIDEN
+        if wish in (None, Wish.SYNC):
+            book.synced_at = now
+            book.not_before = now + self._jitter(self.initial_retry_s)
+            book.is_judged = False
         self.budget.learn(used_weight, now)
         if symbol_id in self._again:
-            self.want(symbol_id, self._again.pop(symbol_id))
+            self._again.remove(symbol_id)
+            self.want(symbol_id)
 
     def failed(
         self,
@@ -341,7 +366,9 @@ class SnapshotScheduler:
         `retry_after_s` is the venue's own word (429, 418): nothing at all is fetched before.
         """
         wish = self._landed(symbol_id) or Wish.SYNC
-        wish = self._again.pop(symbol_id, wish)
+        if symbol_id in self._again:
+            self._again.remove(symbol_id)
+            wish = Wish.SYNC
         book = self._book(symbol_id)
         if whose is Failure.VENUE:
             book.failures += 1
@@ -366,11 +393,11 @@ class SnapshotScheduler:
 
     def wait_s(self, symbol_id: int, now: float) -> float:
         """Return how long a book must wait at least before its next snapshot may go out."""
-        return max(0.0, self._book(symbol_id).not_before - now)
+        return max(0.0, self._due_at(symbol_id) - now)
 
     def is_idle(self, now: float) -> bool:
         """Whether no snapshot is under way and none waits for its turn; one that must wait does not count."""
-        return not self._in_flight and all(now < self._book(id_).not_before for id_ in self._waiting)
+        return not self._in_flight and all(now < self._due_at(id_) for id_ in self._waiting)
 
     @property
     def waiting(self) -> int:
@@ -384,6 +411,10 @@ class SnapshotScheduler:
 
     def _book(self, symbol_id: int) -> _Book:
         return self._books.setdefault(symbol_id, _Book())
+
+    def _due_at(self, symbol_id: int) -> float:
+        book = self._book(symbol_id)
+        return max(book.not_before, book.answered_at + _APART_S[self._waiting.get(symbol_id, Wish.SYNC)])
 
     def _landed(self, symbol_id: int) -> Wish | None:
         wish, _ = self._in_flight.pop(symbol_id, (None, 0.0))
@@ -400,16 +431,19 @@ class SnapshotScheduler:
             return
         book.misses += 1
         wait = self._jitter(self._doubled(book.misses, self.max_wait_s))
-        book.not_before = max(book.not_before, book.answered_at + wait)
+        book.not_before = max(book.not_before, book.synced_at + wait)
 
     def _lasted(self, span: LiveSpan, misses: int) -> bool:
         if span.ended_by in _ENDED_FROM_OUTSIDE:
             return True
         if span.ended_by == StateReason.GAP and span.moved_on:
             return True  # it was joined right, and then the venue or the line lost something
+        return span.seconds >= self._must_last_s(misses)
+
+    def _must_last_s(self, misses: int) -> float:
         least, most = _LASTED_S
         waited = self._doubled(misses, self.max_wait_s) if misses else 0.0
-        return span.seconds >= min(max(least, 4 * waited), most)
+        return min(max(least, 4 * waited), most)
 
     def _doubled(self, times: int, most: float) -> float:
         return float(min(most, self.initial_retry_s * 2.0 ** min(times - 1, 30)))

@@ -38,6 +38,11 @@ def asked(sim: SimProcess) -> tuple[int, int]:
     return status["connections"], status["restRequests"]
 
 
+def fired(sim: SimProcess, number: int) -> int:
+    """How often an armed fault has struck."""
+    return next(int(fault["fired"]) for fault in sim.faults() if fault["id"] == number)
+
+
 def assert_no_limit_was_touched(sim: SimProcess) -> None:
     counters = sim.counters()
     assert counters["violations"] == {}, counters
@@ -52,6 +57,36 @@ def test_many_symbols_come_up_within_the_limits(
     bring_up(sim, start_provider, segment, snapshot_depth=100)
     assert_no_limit_was_touched(sim)
     assert asked(sim) == (1, 1 + 60), "one connection; the list of instruments, and each snapshot once"
+
+
+@pytest.mark.parametrize("mode", ["ping", "never"])
+def test_a_venue_that_does_not_answer_long_requests_gets_shorter_ones_on_the_same_connection(
+    start_sim: Callable[..., SimProcess], start_provider: Callable[..., Provider], segment: str, mode: str
+) -> None:
+    sim = start_sim(symbols=90, seed=26, rate=2, strict=True)
+    provider = bring_up(sim, start_provider, segment, snapshot_depth=100, subscribe_timeout_ms=500)
+
+    def connects_anew(times: int) -> None:
+        """Lose the line, so that all is asked for at once, and be LIVE on the next connection."""
+        sim.fault("disconnect", mode="reset")
+
+        def state() -> tuple[int, bool, int]:
+            (line,) = provider.health().engine.lines
+            return line.reconnects, line.up, provider.health().live
+
+        wait_for(lambda: state() == (times, True, 90), state, timeout_s=60)
+        assert asked(sim)[0] == 1 + times
+
+    at_4000 = sim.fault("request_long", bytes=4000, mode=mode, count=0)["id"]
+    connects_anew(1)
+    assert fired(sim, at_4000) == 0, "90 symbols in one request are more than 4,000 bytes"
+    at_1000 = sim.fault("request_long", bytes=1000, mode=mode, count=0)["id"]
+    connects_anew(2)
+    struck = fired(sim, at_1000)
+    assert struck >= 2
+    connects_anew(3)
+    assert fired(sim, at_1000) == struck, "a connection begins with what the one before had answers to"
+    assert_no_limit_was_touched(sim)
 
 
 @pytest.mark.stress

@@ -15,6 +15,7 @@ from integration.harness import (
     recovery,
     settings,
     strike,
+    wait_fired,
     wait_for,
     wait_live,
 )
@@ -253,20 +254,33 @@ def test_a_stream_that_stays_silent_is_not_believed_again(
     watched.assert_true()
 
 
-def test_a_request_without_an_answer_makes_the_connection_anew(
-    sim: SimProcess, provider_for: Callable[..., Provider], segment: str
+@pytest.mark.parametrize(
+    ("unanswered", "lines"),
+    [
+        pytest.param({"count": 1}, ["UP"], id="one-request"),
+        # The whole request, and then the one stream that is asked for alone.
+        pytest.param({"count": 2, "stream": "btcusdt@depth@100ms"}, ["DOWN", "UP"], id="one-stream-alone"),
+    ],
+)
+def test_a_connection_is_made_anew_when_a_single_stream_has_no_answer_and_not_before(
+    sim: SimProcess,
+    provider_for: Callable[..., Provider],
+    segment: str,
+    unanswered: dict[str, Any],
+    lines: list[str],
 ) -> None:
     before = sim.status()["connections"]
-    sim.fault("subscribe_no_ack", count=1)
+    fault = sim.fault("subscribe_no_ack", **unanswered)["id"]
     provider_for(sim, subscribe_timeout_ms=500)
     model = RingModel(segment)
     model.advance(lambda: model.lines[-1:] == ["UP"], lambda: model.lines)
-    assert model.lines == ["DOWN", "UP"]
+    assert model.lines == lines
+    wait_fired(sim, fault, unanswered["count"])
     for symbol in SYMBOLS:
         book = model.book(symbol)
         model.advance(lambda book=book: book.state == BookState.LIVE, lambda book=book: book.states)
         assert_book_is_true(sim, model.subscriber.book(symbol, require_live=True))
-    assert sim.status()["connections"] - before == 2
+    assert sim.status()["connections"] - before == len(lines)
 
 
 def test_a_line_lost_before_it_was_confirmed_is_lost_all_the_same(

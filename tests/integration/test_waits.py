@@ -136,7 +136,9 @@ def test_a_symbol_that_the_venue_does_not_know_any_more_is_asked_once_and_told_o
     model = RingModel(segment)
     updates(model, GOOD, 5 * RATE)
     assert snapshots(sim) == dict.fromkeys(SYMBOLS, 1)
-    unknown = r"symbol\.unknown symbol=binance:ETH-USDT error=.*-1121: Invalid symbol.* retry_in_ms=[0-9]{6}\n"
+    unknown = (
+        r"symbol\.unknown symbol=binance:ETH-USDT error=.*-1121: Invalid symbol.* retry_in_ms=[0-9]{6}\n"
+    )
     assert told.count(unknown) == told.count("symbol.unknown") == 1, told.process.stderr
     assert told.count("snapshot.failed") == 0
     assert [state for state, _ in model.book("ETHUSDT").states] == [BookState.STALE, BookState.SYNCING]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -295,6 +296,7 @@ def test_the_more_urgent_goes_first_whenever_it_came() -> None:
     s = scheduler(max_in_flight=1)
     now = fails(s, 4, 0.0)
     s.want(4)
+    s.want(5, Wish.WIDEN_SOON)
     s.want(3)
     s.want(30)
     s.want(2, Wish.WIDEN)
@@ -306,9 +308,10 @@ def test_the_more_urgent_goes_first_whenever_it_came() -> None:
         taken.append(symbol_id)
         urgencies.append(s.urgency(symbol_id, now))
         s.succeeded(symbol_id, now)
-    assert taken == [1, 2, 3, 30, 4]
-    first = Urgency.FIRST
-    assert urgencies == [Urgency.RESYNC, Urgency.WIDEN, first, first, Urgency.AGAIN] == sorted(urgencies)
+    assert taken == [1, 2, 3, 30, 5, 4]
+    first = [Urgency.FIRST, Urgency.FIRST]
+    assert urgencies == [Urgency.RESYNC, Urgency.WIDEN, *first, Urgency.WIDEN_SOON, Urgency.AGAIN]
+    assert urgencies == sorted(urgencies)
 
 
 def test_each_urgency_leaves_weight_and_places_to_those_before_it() -> None:
@@ -328,6 +331,7 @@ def test_each_urgency_leaves_weight_and_places_to_those_before_it() -> None:
     for urgency, weight in [
         (Urgency.AUDIT, 500),
         (Urgency.AGAIN, 500),
+        (Urgency.WIDEN_SOON, 650),
         (Urgency.FIRST, 850),
         (Urgency.WIDEN, 850),
         (Urgency.RESYNC, 1000),
@@ -420,6 +424,87 @@ def test_a_market_that_falls_widens_many_books_and_leaves_weight_for_a_sync() ->
     assert s.take(0.0) == [500]
 
 
+def test_books_with_room_leave_a_third_of_the_weight_and_a_place_to_those_without() -> None:
+    s = scheduler()
+    for symbol_id in range(200):
+        s.want(symbol_id, Wish.WIDEN_SOON)
+    assert s.take(0.0) == [0, 1, 2], "of four places"
+    s = scheduler(max_in_flight=200)
+    for symbol_id in range(200):
+        s.want(symbol_id, Wish.WIDEN_SOON)
+    assert len(s.take(0.0)) == 78, "65 % of 6000 in fifties"
+    for symbol_id in range(100, 104):
+        s.want(symbol_id, Wish.WIDEN)
+    s.want(500)
+    assert s.take(0.0) == [100, 101, 102, 103, 500], "the room of four has become short while they waited"
+
+
+@pytest.mark.parametrize("soon_first", [True, False])
+def test_a_wish_becomes_more_urgent_while_it_waits_never_less(soon_first: bool) -> None:
+    s = scheduler()
+    for wish in (Wish.WIDEN_SOON, Wish.WIDEN) if soon_first else (Wish.WIDEN, Wish.WIDEN_SOON):
+        s.want(1, wish)
+    assert s.urgency(1, 0.0) is Urgency.WIDEN
+    assert s.waiting == 1
+    s.want(1)
+    assert s.urgency(1, 0.0) is Urgency.FIRST
+    s.want(1, Wish.WIDEN_SOON)
+    assert s.take(0.0) == [1]
+    assert s.under_way(1) is Wish.SYNC
+
+
+def test_a_book_is_widened_once_a_second_at_most_and_with_room_once_in_five() -> None:
+    """The need is told a hundred times a second, for as long as there is one."""
+    for wish, times in [(Wish.WIDEN, 60), (Wish.WIDEN_SOON, 12)]:
+        s, taken = scheduler(), []
+        for tick in range(6000):
+            now = tick / 100
+            s.want(1, wish)
+            if s.take(now) == [1]:
+                taken.append(now)
+            elif taken and now - taken[-1] >= 0.1 and s.under_way(1):
+                s.succeeded(1, now)
+        every = 60 / times
+        assert times * 0.8 <= len(taken) <= times
+        assert all(later - earlier >= every for earlier, later in pairwise(taken))
+    # One whose room becomes short does not wait for the five seconds.
+    s = scheduler()
+    s.want(1, Wish.WIDEN_SOON)
+    assert s.take(0.0) == [1]
+    s.want(1, Wish.WIDEN)
+    s.succeeded(1, 0.0)
+    assert s.waiting == 0, "the one under way may be enough; if not, it is told again"
+    s.want(1, Wish.WIDEN_SOON)
+    assert s.take(1.0) == []
+    s.want(1, Wish.WIDEN)
+    assert s.take(1.0) == [1]
+    s.succeeded(1, 1.0)
+    s.want(1)
+    assert s.take(1.0) == [1], "and a sync for neither"
+
+
+def test_a_book_that_was_widened_all_the_time_is_synced_as_urgently_as_any() -> None:
+    s = scheduler()
+    for second in range(1, 40):
+        s.want(1, Wish.WIDEN)
+        assert s.urgency(1, float(second)) is Urgency.WIDEN
+        assert s.take(float(second)) == [1]
+        s.succeeded(1, float(second))
+    want_again(s, 1)
+    assert s.urgency(1, 39.0) is Urgency.RESYNC
+
+
+def test_a_book_that_lasts_by_now_is_widened_as_urgently_as_any() -> None:
+    s = scheduler()
+    now = fails(s, 1, 0.0, times=4)
+    s.want(1, Wish.WIDEN)
+    assert s.misses(1) == 3
+    assert s.urgency(1, now + 7.9) is Urgency.AGAIN
+    assert s.urgency(1, now + 8.0) is Urgency.WIDEN
+    s.want(1)
+    assert s.urgency(1, now + 8.0) is Urgency.AGAIN
+
+
 # ---- syncs that do not last ----
 
 DISPROVED = [
@@ -454,7 +539,7 @@ def test_a_book_that_is_disproved_again_and_again_waits_longer_and_longer(reason
     at = [0.0]
     for number in range(1, 16):
         at.append(synced_for(s, 1, at[-1] + 0.3, number, 0.3, reason))
-    waits = [later - earlier for earlier, later in zip(at[1:], at[2:], strict=False)]
+    waits = [later - earlier for earlier, later in pairwise(at[1:])]
     for wait, step in zip(waits, [0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300], strict=True):
         assert step / 2 <= wait <= max(step, 0.3)
 
@@ -610,7 +695,9 @@ def test_books_that_cannot_be_right_keep_no_healthy_one_waiting() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["want", "widen", "saw", "take", "ok", "fail", "bad", "unknown", "pardon"]),
+            st.sampled_from(
+                ["want", "widen", "soon", "saw", "take", "ok", "fail", "bad", "unknown", "pardon"]
+            ),
             st.integers(0, 7),
             st.floats(0, 30, allow_nan=False),
         ),
@@ -626,6 +713,8 @@ def test_nobody_goes_before_one_that_is_more_urgent_and_due(steps: list[tuple[st
             s.want(symbol_id)
         elif what == "widen":
             s.want(symbol_id, Wish.WIDEN)
+        elif what == "soon":
+            s.want(symbol_id, Wish.WIDEN_SOON)
         elif what == "saw":
             spans += 1
             s.saw(symbol_id, LiveSpan(spans, seconds, StateReason.CROSSED))

@@ -48,7 +48,8 @@ class FaultKind:
     ----------
     scope : str
         Where it strikes: on frames of a stream, on SUBSCRIBE requests, on any WebSocket request, on depth
-        snapshots, on any REST request, on open connections at once, on WebSocket handshakes, on accepted sockets, or on the market.
+        snapshots, on any REST request, on open connections at once, on WebSocket handshakes, on accepted
+        sockets, or on the market.
     doc : str
         What a client will see.
     params : dict

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <mutex>
+#include <set>
+#include <string>
 #include <thread>
+#include <utility>
 
 #include "mdp/sys/clock.hpp"
 #include "net/line_recorder.hpp"
@@ -248,6 +251,66 @@ class AnsweringRecorder : public QuietHandler {
   std::atomic<int> answers{0};
   std::atomic<int> unanswered{0};
 };
+
+// Asks for 2 and 3 where 1 has no answer.
+class AskingAgainRecorder : public AnsweringRecorder {
+ public:
+  Requests on_up() override { return {{"1"}, 1}; }
+  Requests on_unanswered(std::int64_t request_id) override {
+    if (request_id != 1) return {};
+    ++asked_again;
+    return {{"2", "3"}, 2};
+  }
+  std::atomic<int> asked_again{0};
+};
+
+// A server that answers every request but these.
+FakeServer::Script deaf_to(std::set<std::string> requests) {
+  return [requests = std::move(requests)](Connection& connection) {
+    if (!connection.accept_websocket()) return;
+    while (const auto frame = connection.read_frame()) {
+      if (frame->opcode == 9) connection.send_frame(10, frame->payload);
+      if (frame->opcode == 1 && !requests.contains(frame->payload)) connection.send_text(frame->payload);
+    }
+  };
+}
+
+TEST(LineLife, RequestWithoutAnAnswerMayBeAskedForInAnotherWay) {
+  FakeServer server(deaf_to({"1"}));
+  auto options = quick_options(server.ws_url());
+  options.ack_timeout = milliseconds(500);
+  options.idle_timeout = milliseconds(1'000);
+  AskingAgainRecorder handler;
+  IoLoop loop;
+  ExchangeConnector connector(loop, options, handler);
+  handler.connector = &connector;
+  connector.connect();
+  std::thread thread([&] { loop.run(queue::IdleMode::Park); });
+  EXPECT_TRUE(eventually([&] { return handler.answers == 2; }));
+  // Longer than any answer would be awaited.
+  EXPECT_TRUE(eventually([&] { return connector.counters().probes.get() >= 3; }));
+  EXPECT_EQ(handler.asked_again, 1);
+  EXPECT_EQ(handler.unanswered, 0);
+  EXPECT_EQ(connector.counters().ups.get(), 1u);
+  loop.stop();
+  thread.join();
+}
+
+TEST(LineLife, WhatIsAskedInItsPlaceIsAwaitedToo) {
+  FakeServer server(deaf_to({"1", "3"}));
+  auto options = quick_options(server.ws_url());
+  options.ack_timeout = milliseconds(60);
+  AskingAgainRecorder handler;
+  IoLoop loop;
+  ExchangeConnector connector(loop, options, handler);
+  handler.connector = &connector;
+  connector.connect();
+  std::thread thread([&] { loop.run(queue::IdleMode::Park); });
+  EXPECT_TRUE(eventually([&] { return handler.unanswered >= 1 && connector.counters().ups.get() >= 2; }));
+  EXPECT_GE(handler.asked_again, 1);
+  loop.stop();
+  thread.join();
+}
 
 TEST(LineLife, AnsweredRequestsAndLaterSilenceKeepTheLine) {
   FakeServer server([](Connection& connection) {

@@ -23,7 +23,7 @@ TEST(BinanceSubscribe, StreamNamesAreLowerCase) {
   EXPECT_EQ(stream_name("\xE5\xB8\x81USDT", Channel::Trade, kDepth), "\xE5\xB8\x81usdt@trade");
 }
 
-TEST(BinanceSubscribe, OneFrameForAFewStreams) {
+TEST(BinanceSubscribe, OneFrameForAllStreams) {
   const std::vector<core::Subscription> wanted = {{"BTCUSDT", Channel::Depth}, {"BTCUSDT", Channel::Trade}};
   EXPECT_EQ(request_frames("SUBSCRIBE", wanted, 1, kDepth),
             (std::vector<std::string>{
@@ -31,20 +31,6 @@ TEST(BinanceSubscribe, OneFrameForAFewStreams) {
   EXPECT_EQ(request_frames("UNSUBSCRIBE", std::span(wanted).subspan(1), 312, kDepth),
             (std::vector<std::string>{R"({"method":"UNSUBSCRIBE","params":["btcusdt@trade"],"id":312})"}));
   EXPECT_TRUE(request_frames("SUBSCRIBE", {}, 1, kDepth).empty());
-}
-
-TEST(BinanceSubscribe, ManyStreamsAreSplitAndNumbered) {
-  std::vector<core::Subscription> wanted;
-  for (int i = 0; i < 1024; ++i) wanted.push_back({"COIN" + std::to_string(i) + "USDT", Channel::Depth});
-  const std::vector<std::string> frames = request_frames("SUBSCRIBE", wanted, 10, kDepth);
-  ASSERT_EQ(frames.size(), 6u);
-  std::size_t streams = 0;
-  for (std::size_t i = 0; i < frames.size(); ++i) {
-    EXPECT_TRUE(frames[i].ends_with("],\"id\":" + std::to_string(10 + i) + '}')) << frames[i];
-    EXPECT_LT(frames[i].size(), 8'192u);
-    for (std::size_t at = 0; (at = frames[i].find("@depth", at)) != std::string::npos; ++at) ++streams;
-  }
-  EXPECT_EQ(streams, 1024u);
 }
 
 }  // namespace

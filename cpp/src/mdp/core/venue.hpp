@@ -49,6 +49,7 @@ struct Endpoint {
   std::vector<std::string> ws_paths;          // of the connections that are then subscribed to, one a route
   bool acknowledges_requests = true;          // every subscribe frame is answered, by its request id
   std::size_t max_streams_per_request = 200;  // subscriptions of one subscribe frame
+  std::size_t max_request_bytes = 4'000;      // of one subscribe frame, unless a single stream needs more
   std::size_t max_streams_per_connection = 0;
   double max_requests_per_second = 0;     // client frames on one connection, pongs included
   std::size_t max_connects_per_5min = 0;  // attempts of one address of ours; 0: no limit known
@@ -79,7 +80,8 @@ class Venue {
   virtual std::size_t route_of(Channel channel) const noexcept = 0;
 
   // The frames that subscribe to (or leave) these channels, in the order to send them; request ids count up
-  // from `first_request_id`, one a frame.
+  // from `first_request_id`, one a frame. Usually one frame: whoever asks for many cuts them to what endpoint()
+  // allows (engine/subscriptions.hpp).
   virtual std::vector<std::string> subscribe_frames(std::span<const Subscription> subscriptions,
                                                     std::int64_t first_request_id) const = 0;
   virtual std::vector<std::string> unsubscribe_frames(std::span<const Subscription> subscriptions,

@@ -1,7 +1,6 @@
 #include "mdp/engine/lane.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "mdp/core/log.hpp"
@@ -43,6 +42,7 @@ Lane::Lane(const LaneContext& context, std::unique_ptr<core::MessageSink> sink, 
       pool_(pool_options(context.config, topology)),
       sink_(std::move(sink)),
       parser_idle_(parser_idle),
+      subscriptions_(context.venue),
       parse_(context.venue, context.symbols, *sink_, context.control, *this) {
   for (std::size_t i = 0; i < kLinesOfALane; ++i) {
     lines_[i].lane = this;
@@ -170,25 +170,6 @@ std::vector<core::Subscription> Lane::subscriptions_of(const std::string& venue_
   return subscriptions;
 }
 
-// Under subscriptions_mutex_. The frames that ask for these, each noted as not yet confirmed.
-net::Requests Lane::requests_of(Line& line, const std::vector<core::Subscription>& subscriptions) {
-  const core::Endpoint& endpoint = venue_.endpoint();
-  const std::size_t step = std::max<std::size_t>(endpoint.max_streams_per_request, 1);
-  const std::int64_t first_id = next_request_id_;
-  std::vector<std::string> frames;
-  for (std::size_t begin = 0; begin < subscriptions.size(); begin += step) {
-    const auto part = std::span<const core::Subscription>(subscriptions)
-                          .subspan(begin, std::min(step, subscriptions.size() - begin));
-    std::vector<std::string> made = venue_.subscribe_frames(part, next_request_id_);
-    for (std::size_t i = 0; i < made.size(); ++i) {
-      const std::int64_t id = next_request_id_++;
-      if (endpoint.acknowledges_requests) line.pending[id] = {part.begin(), part.end()};
-    }
-    std::move(made.begin(), made.end(), std::back_inserter(frames));
-  }
-  return {std::move(frames), first_id};
-}
-
 void Lane::add_symbols(const std::vector<std::string>& venue_symbols) {
   std::vector<core::Subscription> added;
   for (const std::string& venue_symbol : venue_symbols) {
@@ -201,36 +182,29 @@ void Lane::add_symbols(const std::vector<std::string>& venue_symbols) {
 
 void Lane::subscribe_again(const core::Subscription& refused) {
   const std::lock_guard lock(subscriptions_mutex_);
-  const bool subscribed =
-      std::any_of(subscriptions_.begin(), subscriptions_.end(), [&](const core::Subscription& s) {
-        return s.venue_symbol == refused.venue_symbol && s.channel == refused.channel;
-      });
-  if (!subscribed) add({refused});
+  if (!subscriptions_.has(refused)) add({refused});
 }
 
 // Under subscriptions_mutex_.
 void Lane::add(const std::vector<core::Subscription>& added) {
-  subscriptions_.insert(subscriptions_.end(), added.begin(), added.end());
+  subscriptions_.add(added);
   for (Line& line : lines_) {
-    if (line.connected) line.connector->subscribe(requests_of(line, added));
+    if (line.connected) line.connector->subscribe(subscriptions_.ask(line.id, added));
   }
 }
 
 void Lane::remove_symbol(const std::string& venue_symbol) {
+  const std::vector<core::Subscription> left = subscriptions_of(venue_symbol);
   const std::lock_guard lock(subscriptions_mutex_);
-  std::erase_if(subscriptions_, [&](const core::Subscription& s) { return s.venue_symbol == venue_symbol; });
+  subscriptions_.remove(venue_symbol);
   for (Line& line : lines_) {
-    if (!line.connected) continue;
-    const std::int64_t first_id = next_request_id_;
-    std::vector<std::string> frames = venue_.unsubscribe_frames(subscriptions_of(venue_symbol), first_id);
-    next_request_id_ += static_cast<std::int64_t>(frames.size());
-    line.connector->subscribe({std::move(frames), first_id});
+    if (line.connected) line.connector->subscribe(subscriptions_.leave(left));
   }
 }
 
 std::size_t Lane::stream_count() const {
   const std::lock_guard lock(subscriptions_mutex_);
-  return subscriptions_.size();
+  return subscriptions_.count();
 }
 
 // Loop thread.
@@ -239,11 +213,10 @@ net::Requests Lane::on_connected(Line& line) {
   {
     const std::lock_guard lock(subscriptions_mutex_);
     line.connected = true;
-    line.pending.clear();
-    requests = requests_of(line, subscriptions_);
+    requests = subscriptions_.begin(line.id);
     // relaxed: the notice was for the connection before this one.
     line.leaving.store(false, std::memory_order_relaxed);
-    if (!line.pending.empty()) return requests;
+    if (!subscriptions_.is_confirmed(line.id)) return requests;
     mark_up(line);
   }
   hand_on_state(line, shm::LineState::Up);
@@ -258,42 +231,43 @@ void Lane::mark_up(Line& line) noexcept {
   line.up.store(true, std::memory_order_release);
 }
 
+// Loop thread. The request may have been too long for the venue: the connection is blamed only when a single
+// stream has no answer either.
+net::Requests Lane::on_unanswered(Line& line, std::int64_t request_id) {
+  const std::lock_guard lock(subscriptions_mutex_);
+  net::Requests instead = subscriptions_.unanswered(line.id, request_id);
+  if (!instead.frames.empty()) {
+    core::log(core::LogLevel::Warning, "line.request_unanswered line=" + std::to_string(line.id) +
+                                           " request=" + std::to_string(request_id) +
+                                           " asked_again_in=" + std::to_string(instead.frames.size()));
+  }
+  return instead;
+}
+
 // Parser thread.
 void Lane::on_reply(core::LineId id, core::ParseStatus status, const core::VenueReply& reply) noexcept {
+  // An answer without an id may be to anything. If it was to a request of ours, that one stays unanswered.
+  if (reply.request_id < 0) return;
   Line& line = line_of(id);
   line.connector->acknowledged(reply.request_id);
   bool came_up = false;
   {
     const std::lock_guard lock(subscriptions_mutex_);
-    const auto request = line.pending.find(reply.request_id);
-    if (request == line.pending.end()) return;  // of a connection before this one, or not ours
-    const std::vector<core::Subscription> asked = std::move(request->second);
-    line.pending.erase(request);
-    if (status == core::ParseStatus::VenueError) refused(line, asked, reply);
+    Subscriptions::Answer answer =
+        subscriptions_.answered(id, reply.request_id, status == core::ParseStatus::VenueError);
+    if (!answer.is_known) return;
+    if (answer.given_up) reject(line, *answer.given_up, reply);
+    if (!answer.again.frames.empty()) line.connector->subscribe(std::move(answer.again));
     // relaxed: only this thread and, under the lock, on_connected() and on_line_state() write it.
-    came_up = line.pending.empty() && !line.up.load(std::memory_order_relaxed);
+    came_up = subscriptions_.is_confirmed(id) && !line.up.load(std::memory_order_relaxed);
     if (came_up) mark_up(line);
   }
   if (came_up) tell_road(line, shm::LineState::Up);
 }
 
-// Parser thread, under subscriptions_mutex_. One of several was wrong, and the venue does not say which: each
-// half is asked for again, until a single one is left. That one is given up, with the venue's words.
-void Lane::refused(Line& line, const std::vector<core::Subscription>& asked,
-                   const core::VenueReply& reply) noexcept {
-  if (asked.empty()) return;
-  if (asked.size() == 1) return reject(line, asked.front(), reply);
-  const auto middle = asked.begin() + static_cast<std::ptrdiff_t>(asked.size() / 2);
-  for (const auto& half : {std::vector(asked.begin(), middle), std::vector(middle, asked.end())}) {
-    line.connector->subscribe(requests_of(line, half));
-  }
-}
-
+// Parser thread. The venue refused this one stream: it is given up, with the venue's words.
 void Lane::reject(const Line& line, const core::Subscription& subscription,
                   const core::VenueReply& reply) noexcept {
-  std::erase_if(subscriptions_, [&](const core::Subscription& s) {
-    return s.venue_symbol == subscription.venue_symbol && s.channel == subscription.channel;
-  });
   const core::Instrument* instrument = symbols_.find(subscription.venue_symbol);
   control_.tell(ControlKind::Rejected, [&](ControlEvent& event) {
     event.line = line.id;
@@ -360,7 +334,7 @@ void Lane::on_line_state(Line& line, shm::LineState state, net::LineReason reaso
   {
     const std::lock_guard lock(subscriptions_mutex_);
     line.connected = false;
-    line.pending.clear();
+    subscriptions_.end(line.id);
     // release: pairs with the acquire loads in append_health(), up_for_ns() and tend_renewal().
     line.up.store(false, std::memory_order_release);
   }

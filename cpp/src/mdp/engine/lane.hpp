@@ -12,7 +12,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -24,6 +23,7 @@
 #include "mdp/engine/control.hpp"
 #include "mdp/engine/engine_config.hpp"
 #include "mdp/engine/stages.hpp"
+#include "mdp/engine/subscriptions.hpp"
 #include "mdp/net/exchange_connector.hpp"
 #include "mdp/queue/idle_strategy.hpp"
 #include "mdp/queue/spsc_queue.hpp"
@@ -118,9 +118,7 @@ class Lane final : private ReplyHandler {
     Lane* lane = nullptr;
     core::LineId id = 0;
     std::unique_ptr<net::ExchangeConnector> connector;  // made when first needed, under lines_mutex_
-    // Requests the venue has not confirmed, by id. Under lane->subscriptions_mutex_.
-    std::map<std::int64_t, std::vector<core::Subscription>> pending;
-    bool connected = false;  // under subscriptions_mutex_: subscriptions go out at once
+    bool connected = false;  // under lane->subscriptions_mutex_: subscriptions go out at once
     // Connected and confirmed. release where it is set, acquire where it is read: who sees it sees the line's
     // subscriptions go on.
     std::atomic<bool> up{false};
@@ -137,6 +135,9 @@ class Lane final : private ReplyHandler {
       lane->on_line_state(*this, state, reason, detail);
     }
     net::Requests on_up() override { return lane->on_connected(*this); }
+    net::Requests on_unanswered(std::int64_t request_id) override {
+      return lane->on_unanswered(*this, request_id);
+    }
   };
   enum class Renewal : std::uint8_t {
     None,
@@ -149,6 +150,7 @@ class Lane final : private ReplyHandler {
   void on_line_state(Line& line, shm::LineState state, net::LineReason reason,
                      std::string_view detail) noexcept;
   net::Requests on_connected(Line& line);
+  net::Requests on_unanswered(Line& line, std::int64_t request_id);
   void hand_on(const core::RawMessage& raw) noexcept;
   void hand_on_state(const Line& line, shm::LineState state) noexcept;
 
@@ -157,8 +159,6 @@ class Lane final : private ReplyHandler {
   void on_reply(core::LineId line, core::ParseStatus status, const core::VenueReply& reply) noexcept override;
   void on_shutdown(core::LineId line) noexcept override;
   void on_error(core::LineId line) noexcept override { line_of(line).parse_errors.add(); }
-  void refused(Line& line, const std::vector<core::Subscription>& asked,
-               const core::VenueReply& reply) noexcept;
   void reject(const Line& line, const core::Subscription& subscription,
               const core::VenueReply& reply) noexcept;
   void tell_road(Line& line, shm::LineState state) noexcept;
@@ -167,7 +167,6 @@ class Lane final : private ReplyHandler {
   Line& line_of(core::LineId id) noexcept { return lines_[id % kLinesOfALane]; }
   std::vector<core::Subscription> subscriptions_of(const std::string& venue_symbol) const;
   void add(const std::vector<core::Subscription>& added);
-  net::Requests requests_of(Line& line, const std::vector<core::Subscription>& subscriptions);
   void mark_up(Line& line) noexcept;
 
   // Under lines_mutex_.
@@ -197,8 +196,7 @@ class Lane final : private ReplyHandler {
   std::atomic<bool> stopping_{false};
 
   mutable std::mutex subscriptions_mutex_;
-  std::vector<core::Subscription> subscriptions_;
-  std::int64_t next_request_id_ = 1;
+  Subscriptions subscriptions_;  // of both lines, by their ids
 
   mutable std::mutex lines_mutex_;  // connectors being made, active_, renewal_; control path only
   std::array<Line, kLinesOfALane> lines_;

@@ -355,12 +355,19 @@ void Session::on_answer_tick() {
     for (Awaited& awaited : awaited_) ++awaited.ticks;
   }
   // The first tick came at any time after sending: only the ones between it and this are whole.
-  if (awaited_.front().ticks > kAnswerTicks) {
-    return owner_->session_down(LineReason::Unanswered,
-                                "no answer to subscribe id " + std::to_string(awaited_.front().id) +
-                                    " within " + std::to_string(owner_->options.ack_timeout.count()) + " ms");
+  while (!awaited_.empty() && awaited_.front().ticks > kAnswerTicks) {
+    const std::int64_t id = awaited_.front().id;
+    awaited_.pop_front();
+    Requests instead = owner_->handler->on_unanswered(id);
+    if (instead.frames.empty()) {
+      return owner_->session_down(LineReason::Unanswered,
+                                  "no answer to subscribe id " + std::to_string(id) + " within " +
+                                      std::to_string(owner_->options.ack_timeout.count()) + " ms");
+    }
+    send(std::move(instead));
+    if (!alive_) return;
   }
-  watch_answers();
+  if (!awaited_.empty() && !ticking_) watch_answers();
 }
 
 // ---- silence

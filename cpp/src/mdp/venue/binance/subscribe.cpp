@@ -1,13 +1,10 @@
 #include "mdp/venue/binance/subscribe.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace mdp::venue::binance {
 namespace {
-
-// Keeps a frame near 8 KiB: the venue publishes no limit for it, only 1024 streams a connection and 5 frames
-// a second.
-constexpr std::size_t kStreamsPerFrame = 200;
 
 std::string_view channel_suffix(core::Channel channel, std::string_view depth) {
   switch (channel) {
@@ -39,19 +36,15 @@ std::string stream_name(std::string_view venue_symbol, core::Channel channel, st
 
 std::vector<std::string> request_frames(std::string_view method,
                                         std::span<const core::Subscription> subscriptions,
-                                        std::int64_t first_request_id, std::string_view depth) {
-  std::vector<std::string> frames;
-  for (std::size_t begin = 0; begin < subscriptions.size(); begin += kStreamsPerFrame) {
-    const auto batch = subscriptions.subspan(begin, std::min(kStreamsPerFrame, subscriptions.size() - begin));
-    std::string frame = "{\"method\":\"" + std::string(method) + "\",\"params\":[";
-    for (const core::Subscription& subscription : batch) {
-      if (frame.back() != '[') frame += ',';
-      frame += '"' + stream_name(subscription.venue_symbol, subscription.channel, depth) + '"';
-    }
-    frame += "],\"id\":" + std::to_string(first_request_id + static_cast<std::int64_t>(frames.size())) + '}';
-    frames.push_back(std::move(frame));
+                                        std::int64_t request_id, std::string_view depth) {
+  if (subscriptions.empty()) return {};
+  std::string frame = "{\"method\":\"" + std::string(method) + "\",\"params\":[";
+  for (const core::Subscription& subscription : subscriptions) {
+    if (frame.back() != '[') frame += ',';
+    frame += '"' + stream_name(subscription.venue_symbol, subscription.channel, depth) + '"';
   }
-  return frames;
+  frame += "],\"id\":" + std::to_string(request_id) + '}';
+  return {std::move(frame)};
 }
 
 }  // namespace mdp::venue::binance
