@@ -1,4 +1,5 @@
-// The requests of a lane as a venue sees them: cut to what it takes, halved where it refuses or does not answer.
+// The requests of a lane as a venue sees them: cut to what it takes, halved where it refuses or does not
+// answer.
 #include "mdp/engine/subscriptions.hpp"
 
 #include <gtest/gtest.h>

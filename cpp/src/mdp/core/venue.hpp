@@ -80,8 +80,8 @@ class Venue {
   virtual std::size_t route_of(Channel channel) const noexcept = 0;
 
   // The frames that subscribe to (or leave) these channels, in the order to send them; request ids count up
-  // from `first_request_id`, one a frame. Usually one frame: whoever asks for many cuts them to what endpoint()
-  // allows (engine/subscriptions.hpp).
+  // from `first_request_id`, one a frame. Usually one frame: whoever asks for many cuts them to what
+  // endpoint() allows (engine/subscriptions.hpp).
   virtual std::vector<std::string> subscribe_frames(std::span<const Subscription> subscriptions,
                                                     std::int64_t first_request_id) const = 0;
   virtual std::vector<std::string> unsubscribe_frames(std::span<const Subscription> subscriptions,

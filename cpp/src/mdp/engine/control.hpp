@@ -22,8 +22,8 @@ namespace mdp::engine {
 enum class ControlKind : std::uint8_t {
   BookState = 1,  // symbol, book_state, reason, update_id
   LineState = 2,  // line, line_state, text
-  // symbol, fetched, code: HTTP status or 0, retry_after_s, used_weight, text: empty or what went wrong; parse_status, failure
-  // where that was a body that could not be read
+  // symbol, fetched, code: HTTP status or 0, retry_after_s, used_weight, text: empty or what went wrong; parse_status
+  // and failure where that was a body that could not be read
   Snapshot = 3,
   Reply = 4,       // line, code: the venue's number or 0, request_id, text: the venue's words
   ParseError = 5,  // line, symbol where it is known, parse_status, failure, text: the beginning of the frame

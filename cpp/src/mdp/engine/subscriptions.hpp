@@ -1,10 +1,10 @@
-// Subscriptions: what one lane asks of its venue, as requests that the venue can take, and which of them it has
-// not answered.
+// Subscriptions: what one lane asks of its venue, as requests that the venue can take, and which of them it
+// has not answered.
 //
 // Part of Lane, which guards it by a lock and does the sending. A request is cut to what the venue takes, in
 // streams and in bytes. One that the venue refuses is asked for again in halves, until the one stream that is
-// wrong is found. So is one that stays unanswered, for a venue may leave a request that is too long for it: with
-// one stream of it in front, alone, whose answer shows that the connection is not to blame.
+// wrong is found. So is one that stays unanswered, for a venue may leave a request that is too long for it:
+// with one stream of it in front, alone, whose answer shows that the connection is not to blame.
 #pragma once
 
 #include <cstddef>
@@ -57,8 +57,8 @@ class Subscriptions {
   // further, or is not known here; the connection is to blame.
   net::Requests unanswered(Connection connection, std::int64_t request_id);
 
-  // No request is longer, unless one stream alone is: core::Endpoint::max_request_bytes, or less where the venue
-  // has left that unanswered and answered less.
+  // No request is longer, unless one stream alone is: core::Endpoint::max_request_bytes, or less where the
+  // venue has left that unanswered and answered less.
   std::size_t max_request_bytes() const noexcept { return max_request_bytes_; }
 
  private:

@@ -74,8 +74,8 @@ struct ConnectorOptions {
   std::chrono::milliseconds proxy_timeout{5'000};
   std::chrono::milliseconds tls_handshake_timeout{5'000};
   std::chrono::milliseconds ws_upgrade_timeout{5'000};
-  // A request with an id (Requests) that acknowledged() did not name within this time, or at most a quarter of
-  // it later, goes to LineHandler::on_unanswered(), which may end the line. 0: answers are not awaited.
+  // A request with an id (Requests) that acknowledged() did not name within this time, or at most a quarter
+  // of it later, goes to LineHandler::on_unanswered(), which may end the line. 0: answers are not awaited.
   std::chrono::milliseconds ack_timeout{0};
   // No byte from the venue (frame, ping or pong) for half of this: we ping. For all of it: the line is dead.
   std::chrono::milliseconds idle_timeout{30'000};
