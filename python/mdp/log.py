@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mdp._core import LogLevel
@@ -87,7 +88,7 @@ class RepeatedWarning:
         self._forget_s = forget_s
         self._kinds: dict[tuple[tuple[str, object], ...], _Repeats] = {}
 
-    def tell(self, now: float, kind: dict[str, object], **details: object) -> None:
+    def tell(self, now: float, kind: Mapping[str, object], **details: object) -> None:
         """Log or count one.
 
         Parameters

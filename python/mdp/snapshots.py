@@ -456,8 +456,8 @@ class AuditScheduler:
     """Decides which LIVE book is compared with a snapshot next: one at a time, each in its turn.
 
     Never in the way of a sync: only while no book of the venue waits for its turn and half of the budget is
-    unspent (`Urgency.AUDIT`). A suspect waits for no turn and for nobody's sync, also where `interval_s` is 0;
-    but if it stays one after its audit, the waits until the next ones double.
+    unspent (`Urgency.AUDIT`). A suspect waits for no turn and for nobody's sync, also where `interval_s` is
+    0; but if it stays one after its audit, the waits until the next ones double.
 
     Parameters
     ----------
