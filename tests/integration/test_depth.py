@@ -37,6 +37,7 @@ def market(request: pytest.FixtureRequest) -> Iterator[tuple[str, SimProcess]]:
     sim = start_sim_process(
         families=[request.param], symbols=SYMBOLS, seed=11, rate=400, weight_limit=1_000_000
     )
+    sim.status()  # opens the connection that all tests ask the exchange on, before any counts descriptors
     yield request.param, sim
     sim.stop()
 
@@ -108,11 +109,13 @@ def test_what_is_live_is_true_however_little_is_known(
     running.look(LOOKS)
     running.check()
     assert running.looks > LOOKS  # books are LIVE most of the time
-    assert running.provider.health().engine.widened > 0
+    engine = running.provider.health().engine
+    # With a few levels to spare one batch may eat them all: then there is no time for a snapshot.
+    assert engine.widened > 0 or (depths[1] - depths[0] < 20 and engine.depth_exhausted > 0)
 
 
 def test_a_book_is_made_deeper_without_leaving_live(runs: Callable[..., Runs], topology: str) -> None:
-    running = runs((10, 200, 0), topology)
+    running = runs((10, 60, 0), topology)
     running.look(LOOKS)
     running.check()
     engine = running.provider.health().engine

@@ -78,6 +78,7 @@ class FakeReader:
 
     lost_events = 0
     publisher_pid = 1
+    levels_per_side = 20
 
     def __init__(self, segment: str, from_oldest: bool) -> None:
         self.segment, self.from_oldest = segment, from_oldest

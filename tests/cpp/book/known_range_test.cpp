@@ -176,6 +176,31 @@ TEST_F(Shallow, WithoutEnoughLevelsItIsNotLive) {
   EXPECT_EQ(state(), BookState::Live);
 }
 
+TEST_F(Shallow, AQuoteOfWhatIsNotKnownRefutesNothing) {
+  go_live();
+  eat(6);
+  quote(17, {92, 1}, {110, 1});  // right: 94 and 93 are gone with that update, and 92 was never known
+  states();
+  delta(17, 17, {{94, 0}, {93, 0}});
+  EXPECT_EQ(states(), Strings{stale(StateReason::DepthExhausted)});
+  EXPECT_EQ(manager.counters().audit_mismatches.get(), 0u);
+}
+
+TEST_F(Shallow, AQuoteOfWhatIsNotKnownRefutesNoSync) {
+  add(0);
+  line_is(LineState::Up);
+  delta(9, 10, {});
+  wanted();
+  quote(11, {92, 1}, {110, 1});
+  Levels removals;
+  for (const PriceLevel& level : ladder(100, -1, 8)) removals.push_back({level.price, 0});
+  delta(11, 11, removals);
+  snapshot(10, ladder(100, -1, 8), ladder(110, 1, 8));
+  EXPECT_EQ(state(), BookState::Syncing);
+  EXPECT_EQ(wanted(), std::vector{StateReason::DepthExhausted});
+  EXPECT_EQ(manager.counters().audit_mismatches.get(), 0u);
+}
+
 TEST_F(Shallow, ASnapshotBesideItMakesTheLiveBookDeeper) {
   go_live();
   eat(4);

@@ -110,9 +110,10 @@ bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
   entry.joined = true;
   entry.last_id = delta.header->last_update_id;
   entry.book.set_update_id(entry.last_id);
-  if (refuted(entry, entry.last_id, entry.book)) return false;
+  // First of all: where nothing is known of a side, there is no best price to be refuted by a quote.
   if (entry.depth.low(entry.book) && !depth_suffices(entry)) [[unlikely]]
     return false;
+  if (refuted(entry, entry.last_id, entry.book)) return false;
   RestAudit::Verdict beside = RestAudit::Verdict::Open;
   if (entry.rest_audit != nullptr) [[unlikely]] {
     entry.rest_audit->on_delta(*delta.header, delta.bids, delta.asks);
@@ -371,7 +372,7 @@ void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
     ++applied;
     applied_id = delta.header.last_update_id;
     entry.last_header = delta.header;
-    if (refuted(entry, applied_id, next)) return next.clear();
+    if (!entry.depth.exhausted(next) && refuted(entry, applied_id, next)) return next.clear();
   }
   if (entry.depth.exhausted(next)) {  // the deltas since have eaten into what it holds
     counters_.depth_exhausted.add();
