@@ -213,7 +213,7 @@ def campaign(
 ) -> Callable[[], Campaign]:
     def start() -> Campaign:
         sim = start_sim(symbols=SYMBOLS, seed=7, rate=RATE, weight_limit=1_000_000)
-        # Small snapshots cost little of the minute's budget, and are soon eaten: books are widened all the time.
+        # Small snapshots cost little of the minute's budget, and are soon eaten: books are widened often.
         over = {"segment": {"levels": LEVELS}}
         idle_timeout_ms = round(IDLE_TIMEOUT_S * 1000)
         provider = provider_for(sim, snapshot_depth=20, idle_timeout_ms=idle_timeout_ms, over=over)
