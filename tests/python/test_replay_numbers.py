@@ -96,3 +96,59 @@ def test_a_zero_with_a_power_of_ten_removes_its_level(tmp_path: Path, topology: 
     result, books = replayed(session, tmp_path, topology)
     assert result.ok, result.problems
     assert books["ABCUSDT"]["bids"] == [["100", "1"], ["99", "1"], ["98", "2.5"]]
+
+
+@TOPOLOGIES
+@pytest.mark.parametrize("venue", ["binance-usdm", "binance-coinm"])
+def test_the_first_event_of_a_book_joins_a_snapshot_and_is_followed(
+    tmp_path: Path, venue: str, topology: str
+) -> None:
+    session = HandMade(venue)
+    session.delta("RUNEUSD_PERP", (849, 849, -1), [], [("8.4400", "2")])
+    session.snapshot("RUNEUSD_PERP", 849, [], [("8.4400", "2")])
+    session.delta("RUNEUSD_PERP", (900, 910, 849), [("8.40", "3")])
+    session.delta("RUNEUSD_PERP", (920, 930, 910), [("8.41", "3")])
+    result, books = replayed(session, tmp_path, topology)
+    assert result.ok, result.problems
+    (book,) = books.values()
+    assert book["update_id"] == 930
+    assert (book["bids"], book["asks"]) == ([["8.41", "3"], ["8.4", "3"]], [["8.44", "2"]])
+
+
+@TOPOLOGIES
+@pytest.mark.parametrize(("snapshot_id", "live"), [(847, False), (848, True), (849, True), (851, True)])
+def test_a_first_event_joins_no_snapshot_that_may_miss_something(
+    tmp_path: Path, snapshot_id: int, live: bool, topology: str
+) -> None:
+    session = HandMade("binance-coinm")
+    session.delta("RUNEUSD_PERP", (849, 850, -1), [], [("8.4400", "2")])
+    session.snapshot("RUNEUSD_PERP", snapshot_id, [], [("8.45", "1")])
+    session.delta("RUNEUSD_PERP", (900, 910, 850 if snapshot_id < 851 else 851), [("8.40", "3")])
+    result, books = replayed(session, tmp_path, topology)
+    assert not result.problems
+    (book,) = books.values()
+    assert (book["state"] == "LIVE") is live
+    if live:
+        assert book["asks"] == ([["8.44", "2"]] if snapshot_id < 851 else []) + [["8.45", "1"]]
+
+
+@TOPOLOGIES
+def test_a_first_event_is_a_gap_for_a_book_that_is_live_below_it(tmp_path: Path, topology: str) -> None:
+    session = HandMade("binance-coinm")
+    session.delta("RUNEUSD_PERP", (101, 105, 100), [], [("8.4400", "2")])
+    session.snapshot("RUNEUSD_PERP", 103, [("8.1", "1")], [("8.45", "1")])
+    session.delta("RUNEUSD_PERP", (110, 112, 105), [("8.40", "3")])
+    session.delta("RUNEUSD_PERP", (849, 850, -1), [], [("9.4400", "2")])
+    result, books = replayed(session, tmp_path, topology)
+    (book,) = books.values()
+    assert (result.summary["parse_errors"], result.summary["gaps"], book["state"]) == (0, 1, "SYNCING")
+    # A copy of what is applied changes nothing.
+    session = HandMade("binance-coinm")
+    session.delta("RUNEUSD_PERP", (849, 850, -1), [], [("8.4400", "2")])
+    session.snapshot("RUNEUSD_PERP", 850, [("8.1", "1")], [("8.45", "1")])
+    session.delta("RUNEUSD_PERP", (900, 910, 850), [("8.40", "3")])
+    session.delta("RUNEUSD_PERP", (849, 850, -1), [], [("8.4400", "2")])
+    again = tmp_path / "again"
+    again.mkdir()
+    result, books = replayed(session, again, topology)
+    assert result.ok, result.problems

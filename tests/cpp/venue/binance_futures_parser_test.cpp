@@ -67,6 +67,25 @@ TEST_F(BinanceFuturesParserTest, DepthUpdateWithoutPrevIdIsMalformed) {
   EXPECT_EQ(parse(frame), ParseStatus::Ok) << "spot has none";
 }
 
+// As COIN-M sent it for RUNEUSD_PERP on 2022-03-23, in a partial book of one ask and no bid.
+TEST_F(BinanceFuturesParserTest, TheFirstEventOfABookFollowsWhateverEndsBeforeIt) {
+  const std::string frame = usdm("depth_update_combined.json");
+  for (const std::string& text : {replaced(frame, R"("pu":9000000000149)", R"("pu":-1)"),
+                                  replaced(replaced(frame, R"("pu":9000000000149,)", ""),
+                                           R"("e":"depthUpdate")", R"("pu": -1,"e":"depthUpdate")")}) {
+    EXPECT_EQ(only(text, UpdateType::Delta).header.prev_update_id, 9'000'000'000'156u) << "U - 1: " << text;
+  }
+  const char* const zero =
+      R"({"e":"depthUpdate","E":1,"T":1,"s":"BTCUSDT","U":0,"u":0,"pu":-1,"b":[],"a":[]})";
+  EXPECT_EQ(only(zero, UpdateType::Delta).header.prev_update_id, 0u);
+  for (const char* other :
+       {R"("pu":-2)", R"("pu":-1.0)", R"("pu":"-1")", R"("pu":null)", R"("pu":-1,"pu":-1)",
+        R"("pu":-1,"pu":9000000000149)", R"("pu":9000000000149,"pu":-1)"}) {
+    EXPECT_EQ(parse(replaced(frame, R"("pu":9000000000149)", other)), ParseStatus::MalformedFrame) << other;
+    expect_invalidated(kBtcUsdt, other);
+  }
+}
+
 TEST_F(BinanceFuturesParserTest, OtherBooksThatLookLikeDeltasAreIgnored) {
   for (const std::string& text : {usdm("partial_depth_combined.json"), usdm("rpi_depth_combined.json")}) {
     EXPECT_EQ(parse(text), ParseStatus::Ignored) << text;

@@ -322,7 +322,8 @@ inline bool has_usual_types(const Value& object) {
     const auto is_any_of = [&](std::string_view keys) {
       return key.size() == 1 && keys.find(key) != std::string_view::npos;
     };
-    if ((is_any_of("EUutT") || key == "pu") && !is_integer(value)) return false;
+    const bool no_previous = key == "pu" && value.type == Type::Number && value.text == "-1";
+    if ((is_any_of("EUutT") || key == "pu") && !is_integer(value) && !no_previous) return false;
     if (is_any_of("esBApq") && value.type != Type::String) return false;
     if (is_any_of("ba") && !is_integer(value) && value.type != Type::String && value.type != Type::Array)
       return false;
@@ -419,7 +420,10 @@ class EventReader {
   }
 
   bool depth() {
-    const auto first = number("U"), last = number("u"), prev = number("pu");
+    const auto first = number("U"), last = number("u");
+    auto prev = number("pu");
+    const Value* const none = object_.only("pu", Type::Number);
+    if (first && none != nullptr && none->text == "-1") prev = std::max<std::uint64_t>(*first, 1) - 1;
     const auto bids = levels(object_.only("b", Type::Array), *instrument_);
     const auto asks = levels(object_.only("a", Type::Array), *instrument_);
     if (!first || !last || *first > *last || !bids || !asks) return false;

@@ -253,12 +253,15 @@ class BinanceParser final : public core::Parser {
 
   // {"stream":"busdtry@depth@100ms","data":{"e":"depthUpdate","E":1618677372122,"s":"BUSDTRY","U":10166139,
   //  "u":10166139,"b":[],"a":[["8.14000000","107821.20000000"]]}}
-  // Futures add "T":1618677448043 and "pu":335340581994, COIN-M also "ps":"BCHUSD".
+  // Futures add "T":1618677448043 and "pu":335340581994, COIN-M also "ps":"BCHUSD". "pu":-1 is in the first event of
+  // a book: none of the symbol came before. It says nothing of what it follows, and the ids, which all symbols share,
+  // say that nothing is missing for who knows the book up to U - 1.
   ParseStatus depth(const Fields& fields, const Instrument* instrument, MessageHeader& header,
                     MessageSink& sink) noexcept {
     if (!is_delta(fields) || !fields.has(kBidLevels | kAskLevels)) return ParseStatus::MalformedFrame;
     if (instrument == nullptr || is_of_other_book(fields)) return ParseStatus::Ignored;
     add_ids(fields, header);
+    if (fields.has(kNoPrevId)) header.prev_update_id = fields.first_id - (fields.first_id != 0 ? 1 : 0);
     core::LevelWriter writer(sink, header, handed_on_);
     const ParseStatus status = write_levels(fields.bids, fields.asks, *instrument, writer, last_failure_);
     invalidated_ = status != ParseStatus::Ok;

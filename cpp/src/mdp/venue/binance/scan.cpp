@@ -264,9 +264,18 @@ bool record_reply_id(ondemand::value& value, Fields& fields) noexcept {
   return check_value(value, 0);
 }
 
+// `pu`: an id, or -1 in the first event of a book.
+bool record_prev_id(ondemand::value& value, Fields& fields) noexcept {
+  if (record(fields, kPrevId, value, fields.prev_id)) return true;
+  std::int64_t none = 0;
+  if (!first_time(fields, kPrevId) || value.get_int64().get(none) || none != -1) return false;
+  fields.seen |= kPrevId | kNoPrevId;
+  return true;
+}
+
 // Longer keys: framing, replies and REST snapshots.
 bool record_word(std::string_view key, ondemand::value& value, Fields& fields, Place place) noexcept {
-  if (key == "pu") return record(fields, kPrevId, value, fields.prev_id);
+  if (key == "pu") return record_prev_id(value, fields);
   if (key == "stream" && place == Place::Frame) return record_name(fields, kStream, value, fields.stream);
   if (key == "data" && place == Place::Frame) return record_data(value, fields);
   if (key == "error" && place == Place::Frame) return record_error(value, fields);

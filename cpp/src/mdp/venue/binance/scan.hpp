@@ -52,6 +52,7 @@ enum Has : std::uint64_t {
   kTradeKind = 1ull << 33,    // X, string
   kOrder = 1ull << 34,        // o, object
   kOther = 1ull << 35,        // P, i, r, X or o of another type: they are no part of an event we know
+  kNoPrevId = 1ull << 36,     // pu is -1: no event of the symbol came before; kPrevId is set, too
 };
 
 // The `o` of a forceOrder: a letter means something else in there once more.
