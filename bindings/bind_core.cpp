@@ -8,6 +8,7 @@
 #include "mdp/core/instrument.hpp"
 #include "mdp/queue/spsc_queue.hpp"
 #include "mdp/shm/decimal.hpp"
+#include "mdp/shm/directory.hpp"
 #include "mdp/shm/event.hpp"
 #include "mdp/venue/registry.hpp"
 #include "text.hpp"
@@ -106,6 +107,7 @@ void bind_core(nb::module_& module) {
   module.def("format_decimal", &shm::to_decimal, "mantissa"_a, "exponent"_a,
              "Return mantissa * 10**exponent as exact decimal text without trailing zeros.");
   module.def("venue_names", &venue::venue_names, "Return the names of the venues this build knows.");
+  module.attr("VENUE_SYMBOL_BYTES") = sizeof(shm::InstrumentEntry::venue_symbol);
   module.attr("SPSC_QUEUE") = queue::kSpscQueueName;
 
   nb::class_<core::Instrument>(module, "Instrument", "What a venue says of one symbol.")

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ByteSize,
     ConfigDict,
@@ -27,6 +28,16 @@ from mdp import _core
 from mdp.errors import ConfigError
 
 ChannelName = Literal["depth", "trade", "aggregate_trade", "quote", "mark_price", "liquidation"]
+
+
+def _fits_the_directory(symbol: str) -> str:
+    size = len(_utf8(symbol).encode())
+    if size > _core.VENUE_SYMBOL_BYTES:
+        raise ValueError(f"has {size} bytes; the segment's directory holds {_core.VENUE_SYMBOL_BYTES}")
+    return symbol
+
+
+SymbolName = Annotated[str, AfterValidator(_fits_the_directory)]
 Core = Annotated[int, Field(ge=-1, lt=4096)]
 
 
@@ -173,8 +184,8 @@ class VenueSection(_Section):
 
     name: str
     """binance, binance-usdm or binance-coinm."""
-    symbols: Annotated[list[str], Field(min_length=1)]
-    """As the venue spells them: BTCUSDT."""
+    symbols: Annotated[list[SymbolName], Field(min_length=1)]
+    """As the venue spells them: BTCUSDT. At most 48 bytes each."""
     channels: Annotated[list[ChannelName], Field(min_length=1)] = ["depth", "trade", "quote"]
     """What is asked of the venue. Without `depth` there are no books."""
     lines: Annotated[int, Field(ge=1, le=4)] = 1

@@ -29,7 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (*at >= '0' && *at <= '9') digits += *at;
     if (*at == '.') point = at;
   }
-  const long power = at != steps_end ? std::strtol(at + 1, nullptr, 10) : 0;
+  const long power = at != steps_end ? std::strtol(std::string(at + 1, steps_end).c_str(), nullptr, 10) : 0;
   if (power < -1'000 || power > 1'000) {  // what is so small or so large is Inexact or Overflow, but for zero
     MDP_FUZZ_CHECK(by_steps == 0 || digits.size() > 900);
     return 0;

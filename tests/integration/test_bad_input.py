@@ -58,6 +58,17 @@ def test_unknown_key(tmp_path: Path, segment: str, start_mdp: Callable[..., Mdp]
     assert segment not in shared_memory()
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_symbol_longer_than_the_directory_holds(
+    tmp_path: Path, segment: str, start_mdp: Callable[..., Mdp], command: str
+) -> None:
+    file = write_config(tmp_path / "config.yaml", settings(None, segment, symbols=["BTCUSDT", "A" * 49]))
+    line = next(i for i, text in enumerate(file.read_text().splitlines(), 1) if "AAA" in text)
+    message = only_message(start_mdp(command, file))
+    assert f"{file}:{line}: venues[0].symbols[1]: has 49 bytes; the segment's directory holds 48" in message
+    assert segment not in shared_memory()
+
+
 def test_symbol_the_venue_does_not_list(
     start_sim: Callable[..., SimProcess],
     start_mdp: Callable[..., Mdp],
