@@ -118,6 +118,7 @@ _ENDED_FROM_OUTSIDE = {
     StateReason.UNSUBSCRIBED,
     StateReason.STOPPED,
     StateReason.DEPTH_EXHAUSTED,
+    StateReason.SEQUENCE_RESET,
 }
 """Reasons that say nothing of the sync before."""
 _LASTED_S = (5.0, 60.0)

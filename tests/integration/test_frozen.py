@@ -216,7 +216,7 @@ def test_ids_that_begin_anew_while_the_line_is_down(start: Start) -> None:
     )
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.stress)])
 def test_beginnings_among_random_faults_of_the_lines(start: Start, seed: int) -> None:
     """Near and far, in any state of the books, on two lines that lose, double, swap and delay frames."""
     rng = random.Random(seed)
