@@ -456,12 +456,13 @@ TEST_F(ManagerTest, CrossedIsPublishedWhereTheVenueMayShowIt) {
   EXPECT_TRUE(manager.book(0)->crossed());
 }
 
-TEST_F(Manager, SequenceThatStartsAnewIsAGap) {
+TEST_F(Manager, SequenceThatStartsAnewByTheVenuesWordEndsLive) {
   make_live();
+  states();
   extra_flags = core::kReset;
   delta(1, 1);
   extra_flags = 0;
-  EXPECT_EQ(state(), BookState::Syncing);
+  EXPECT_EQ(states(), (Strings{stale(StateReason::SequenceReset), syncing(StateReason::Subscribed)}));
   delta(2, 3, {{90, 2}});
   snapshot(1);
   EXPECT_EQ(state(), BookState::Live);

@@ -369,6 +369,29 @@ TEST_F(Anew, WhatTheOtherLineStillBringsOfTheOldSequenceIsDropped) {
   EXPECT_EQ(manager.counters().gaps.get(), 0u);
 }
 
+// A step back of a few ids: what the late line brings looks as if it followed.
+TEST_F(Anew, WhatALateLineBringsOfTheOldSequenceIsDroppedThoughItsIdsWouldFollow) {
+  both_lines();
+  for (std::uint64_t i = 1; i <= 60; ++i) batch(kOld + i, kOld + i);
+  on(kB);
+  for (std::uint64_t i = 1; i <= 15; ++i)
+    old_batch(static_cast<std::int64_t>(60 - i) * 100 * kMs, kOld + i, kOld + i);
+  on(kA);
+  batch(kOld + 11, kOld + 12, {{50, 1}});
+  EXPECT_EQ(states(), kAnew);
+  on(kB);
+  for (std::uint64_t i = 16; i <= 60; ++i)
+    old_batch(static_cast<std::int64_t>(61 - i) * 100 * kMs, kOld + i, kOld + i);
+  snapshot(kOld + 12, {{50, 1}});
+  EXPECT_EQ(states(), Strings{kLive});
+  EXPECT_EQ(id(), kOld + 12);
+  EXPECT_EQ(bids(), (Levels{{50, 1}}));
+  old_batch(0, kOld + 11, kOld + 12);  // now it has begun anew as well
+  batch(kOld + 13, kOld + 13, {{50, 2}});
+  EXPECT_EQ(bids(), (Levels{{50, 2}}));
+  EXPECT_EQ(states(), Strings{});
+}
+
 TEST_F(Anew, ALineOfTheOldSequenceCoversNothing) {
   both_lines();
   batch(1, 4);

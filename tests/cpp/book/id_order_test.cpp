@@ -122,7 +122,7 @@ TEST(IdOrder, TheVenueMaySayThatItBeginsAnew) {
 
 TEST(IdOrder, ALineThatHasEndedBringsNothingUntilItBeginsAnew) {
   IdOrder order = at(kOld, 100 * kMs);
-  order.end();
+  order.end(111 * kMs);
   EXPECT_EQ(order.step(kOld + 1, 101 * kMs), Step::Ended);
   EXPECT_EQ(order.step(kOld, 100 * kMs), Step::Ended);
   EXPECT_EQ(order.step(kOld + 9, 110 * kMs), Step::Ended);
@@ -135,7 +135,7 @@ TEST(IdOrder, ALineThatHasEndedBringsNothingUntilItBeginsAnew) {
 
 TEST(IdOrder, ALineThatHadEndedGoesOnWhenNothingFollowsIt) {
   IdOrder order = at(kOld, 100 * kMs);
-  order.end();
+  order.end(101 * kMs);
   EXPECT_EQ(order.step(kOld + 1, 101 * kMs), Step::Ended);
   order.resume();
   EXPECT_EQ(order.step(kOld + 1, 101 * kMs), Step::Back);
@@ -206,6 +206,30 @@ TEST(LineOrders, TheOtherLineEndsUntilItBeginsAnewToo) {
   EXPECT_EQ(orders.step(kB, 1, 101 * kMs), Step::Forward);  // no news
   EXPECT_EQ(orders.step(kB, 2, 102 * kMs), Step::Forward);
   EXPECT_EQ(orders.step(kA, 3, 103 * kMs), Step::Forward);
+}
+
+// The ids alone would take it for one of the new sequence: what it brings was made before that began.
+TEST(LineOrders, ALineThatLagsBehindASmallStepBackHasEndedAsWell) {
+  LineOrders orders;
+  EXPECT_EQ(orders.step(kA, 1'000, 100 * kMs), Step::Forward);
+  EXPECT_EQ(orders.step(kB, 960, 60 * kMs), Step::Forward);
+  EXPECT_EQ(orders.step(kA, 951, 101 * kMs), Step::Anew);
+  EXPECT_EQ(orders.step(kB, 961, 61 * kMs), Step::Ended);
+  EXPECT_EQ(orders.step(kB, 1'000, 100 * kMs), Step::Ended);
+  EXPECT_EQ(orders.step(kB, 951, 101 * kMs), Step::Forward);  // of the same moment as on the other line
+  EXPECT_EQ(orders.step(kB, 952, 102 * kMs), Step::Forward);
+  EXPECT_EQ(orders.step(kA, 952, 102 * kMs), Step::Forward);
+}
+
+// It was quiet while the other began anew, and its first ids since are beyond those it had reached.
+TEST(LineOrders, ALineThatHadEndedCountsAgainForWhatIsMadeLater) {
+  LineOrders orders;
+  EXPECT_EQ(orders.step(kA, 1'000, 100 * kMs), Step::Forward);
+  EXPECT_EQ(orders.step(kB, 960, 60 * kMs), Step::Forward);
+  EXPECT_EQ(orders.step(kA, 951, 101 * kMs), Step::Anew);
+  EXPECT_EQ(orders.step(kB, 970, 900 * kMs), Step::Ended);  // the clocks of two servers differ that much
+  EXPECT_EQ(orders.step(kB, 980, 1'200 * kMs), Step::Forward);
+  EXPECT_EQ(orders.step(kB, 981, 1'201 * kMs), Step::Forward);
 }
 
 TEST(LineOrders, ALineThatIsInTheNewSequenceAlreadyDoesNotEnd) {

@@ -13,11 +13,13 @@
 //     what it had reached. Frames that come late are followed by newer ones.
 //
 // Lines do not begin anew at the same moment. One that still brings the old sequence while another has begun the
-// new one brings only copies of what came before: it has ended, until it begins anew itself.
+// new one brings only copies of what came before: it has ended, until it brings what was made since. Its ids alone do
+// not tell: after a small step back they look as if they followed.
 //
 // One for each line and each kind of id: updates, trades, aggregates, quotes. Manager's thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -58,11 +60,13 @@ class IdOrder {
     ts_ns_ = ts_ns;
     run_ = 0;
   }
-  // Another line has begun a sequence that follows the one of this line.
-  void end() noexcept {
+  // Another line has begun a sequence that follows the one of this line, with a message of the venue's time
+  // `since_ts_ns`.
+  void end(std::int64_t since_ts_ns) noexcept {
     if (ended()) return;
     ended_at_ = passed_;
     passed_ = kEnded;
+    ts_ns_ = since_ts_ns;
   }
   // It is not so any more: no line is left that brings the sequence that followed.
   void resume() noexcept {
@@ -90,6 +94,7 @@ class IdOrder {
  private:
   static constexpr std::uint64_t kEnded = std::numeric_limits<std::uint64_t>::max();
   static constexpr std::uint64_t kFar = 1'000'000;
+  static constexpr std::int64_t kClocksDifferNs = 1'000'000'000;  // of two servers of a venue, at most
   static constexpr std::uint32_t kRun = 16;
   // With a time that says that they are old: venues do not send so many frames once more.
   static constexpr std::uint32_t kOldRun = 64;
@@ -97,7 +102,7 @@ class IdOrder {
   bool contradicts(std::uint64_t id, std::int64_t ts_ns) noexcept;
 
   std::uint64_t passed_ = 0;    // kEnded: every id goes to back()
-  std::int64_t ts_ns_ = 0;      // of the message that brought reached()
+  std::int64_t ts_ns_ = 0;      // of the message that brought reached(); ended: of the one that ended it
   std::uint64_t ended_at_ = 0;  // ended: reached(); else as ended_at() says
   // Ids in a row that went back, and the last of them. It counts as long as the line has reached no more.
   std::uint64_t run_id_ = 0;
@@ -108,18 +113,27 @@ class IdOrder {
 
 inline IdOrder::Step IdOrder::back(std::uint64_t first, std::uint64_t last, std::int64_t ts_ns) noexcept {
   const bool was_ended = ended();
-  std::uint64_t& newest = was_ended ? ended_at_ : passed_;
-  if (last > newest) {
+  const std::uint64_t newest = reached();
+  bool anew = false;
+  if (was_ended) {
+    // Below what it had reached, made since: that is enough. Beyond it, the clocks may differ.
+    const std::int64_t since_ns = ts_ns - ts_ns_;
+    const bool timed = ts_ns != 0 && ts_ns_ != 0;
+    anew =
+        timed ? since_ns >= (last < newest ? 0 : kClocksDifferNs) : last < newest && contradicts(last, ts_ns);
+    if (!anew) ended_at_ = std::max(newest, last);
+  } else if (last > newest) {
     const bool overlaps = first != 0 && first <= newest && newest != reopened_at_;
-    if (overlaps && ts_ns_ != 0 && ts_ns > ts_ns_) {
-      begin(last, ts_ns);
-      return Step::Anew;
+    anew = overlaps && ts_ns_ != 0 && ts_ns > ts_ns_;
+    if (!anew) {
+      passed_ = last;
+      ts_ns_ = ts_ns;
+      return Step::Forward;
     }
-    newest = last;
-    ts_ns_ = ts_ns;
-    return was_ended ? Step::Ended : Step::Forward;
+  } else {
+    anew = contradicts(last, ts_ns);
   }
-  if (contradicts(last, ts_ns)) {
+  if (anew) {
     begin(last, ts_ns);
     return Step::Anew;
   }
@@ -160,13 +174,17 @@ class EndedSequence {
   std::uint64_t end_ = 0;
 };
 
-// `first` has begun anew: those of the other lines of the same ids, a range of something with an `order`, that still
-// bring the sequence which it has left have ended.
+// `first` has begun anew: those of the other lines of the same ids, a range of something with an `order`, have ended
+// that still bring the sequence which it has left. By their ids, or by the time of what they brought last.
 template <class Lines>
 void end_others(Lines& lines, const IdOrder& first) noexcept {
   const EndedSequence left(first.ended_at());
   for (auto& line : lines) {
-    if (&line.order != &first && left.has(line.order.reached(), first.reached())) line.order.end();
+    IdOrder& other = line.order;
+    if (&other == &first || !other.used()) continue;
+    if (left.has(other.reached(), first.reached()) || other.reached_ts_ns() < first.reached_ts_ns()) {
+      other.end(first.reached_ts_ns());
+    }
   }
 }
 // After a line was lost: where all that are left have ended, nothing follows what they bring.
