@@ -121,8 +121,6 @@ def test_a_book_is_made_deeper_without_leaving_live(runs: Callable[..., Runs], t
     engine = running.provider.health().engine
     assert engine.widened > 0
     assert sum(running.model.book(symbol).widened for symbol in SYMBOLS) > 0
-    # The cost: no more snapshots than syncs and widenings.
-    assert engine.snapshots_applied >= len(SYMBOLS)
 
 
 @pytest.mark.stress
