@@ -270,7 +270,8 @@ void bind_health(nb::module_& module) {
       .def_ro("p99_ns", &EngineHealth::p99_ns)
       .def_ro("p999_ns", &EngineHealth::p999_ns)
       .def_ro("max_ns", &EngineHealth::max_ns)
-      .def_ro("lines", &EngineHealth::lines);
+      .def_ro("lines", &EngineHealth::lines)
+      .def_ro("symbols", &EngineHealth::symbols, "By symbol_id; those that were removed are in it, too.");
 }
 
 void check_url(std::string_view key, std::string_view text) {

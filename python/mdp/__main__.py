@@ -27,6 +27,7 @@ from mdp.sim.cli import sim
 from mdp.views import describe_event, live_view, print_book
 
 _EXIT_ERROR = 2
+_SIGNAL_INTERVAL_S = 0.05  # between two looks whether to stop
 
 app = typer.Typer(
     name="mdp",
@@ -82,7 +83,8 @@ def run(
     provider = Provider(settings)
     try:
         provider.start(cancelled=lambda: stop.is_set() or time.monotonic() >= over_at)
-        stop.wait(None if duration is None else max(over_at - time.monotonic(), 0.0))
+        while not stop.is_set() and time.monotonic() < over_at and not provider.wait(_SIGNAL_INTERVAL_S):
+            pass
     except MdpError:
         if not stop.is_set():
             raise

@@ -1,6 +1,6 @@
 """How what is configured comes into the engine: venues, their lists of instruments, their symbols.
 
-On the control thread, and under the provider's lock. What cannot be had is told once and tried again
+On the control thread alone. What cannot be had is told once and tried again
 (`mdp.wanted` says when), and nothing else waits for it.
 """
 

@@ -1,15 +1,18 @@
 """The control side of a provider: configuration, start order, snapshot sync, health, recovery, shutdown.
 
-Nothing here is on the message path: the C++ engine moves the data, this thread tells it what to do.
+Nothing here is on the message path: the C++ engine moves the data, the control thread tells it what to do.
+That thread alone calls the engine and touches what this module keeps. What comes from another thread is
+posted to it, and what another thread reads is what it published at the end of its last turn, some 10 ms ago.
 """
 
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from mdp import _core, log, metrics
 from mdp._core import (
@@ -24,6 +27,7 @@ from mdp._core import (
     format_decimal,
 )
 from mdp.config import Config, VenueSection
+from mdp.control_thread import ControlThread
 from mdp.errors import ConfigError, ConnectError, MdpError
 from mdp.joining import Joining, Venue, named
 from mdp.snapshots import Failure, LiveSpan, Wish
@@ -31,6 +35,8 @@ from mdp.snapshots import Failure, LiveSpan, Wish
 _CONTROL_INTERVAL_S = 0.01
 _SILENCE_RENEWAL_S = 600.0
 _TOLD_WAIT_S = 1.0  # a book that waits this long for its next sync is told
+
+_T = TypeVar("_T")
 
 _WHOSE = {Fetched.UNFIT: Failure.BOOK, Fetched.UNKNOWN_SYMBOL: Failure.SYMBOL}
 
@@ -71,6 +77,21 @@ class Health:
     missing: dict[str, int]
     """By venue, how much of the configuration cannot be had now: see `Provider.missing`."""
     engine: EngineHealth
+    age_s: float
+    """How long ago the control thread published this: some 10 ms, or it is busy, or it hangs."""
+
+
+@dataclass(frozen=True)
+class _Published:
+    """What the control thread knew at the end of a turn. Never changed: any thread may read it."""
+
+    engine: EngineHealth
+    books: tuple[tuple[int, str], ...] = ()
+    """symbol_id and canonical symbol of each book."""
+    missing: dict[str, dict[str, str]] = field(default_factory=dict)
+    asked: bool = False
+    """Whether every venue was asked once."""
+    at: float = field(default_factory=time.monotonic)
 
 
 class Provider:
@@ -87,16 +108,17 @@ class Provider:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._control = ControlThread(self._turn, self._shut_down, _CONTROL_INTERVAL_S)
+        self._metrics: metrics.Server | None = None
+        # Written by the control thread and read by any: one reference, replaced as a whole.
+        self._published: _Published | None = None
+        # All below is the control thread's own.
         self._engine: _core.Engine | None = None
         self._joining: Joining | None = None
         self._symbols: dict[int, _Symbol] = {}
+        self._books: tuple[tuple[int, str], ...] = ()  # of these symbols, as published
         self._stale_since: dict[int, float] = {}  # by symbol_id; monotonic seconds
-        self._stop = threading.Event()
-        self._lock = threading.RLock()
-        self._thread: threading.Thread | None = None
         self._running = False  # the engine publishes
-        self._failure: Exception | None = None  # what ended the control thread
-        self._metrics: metrics.Server | None = None
         self._unreadable = log.RepeatedWarning("frame.unreadable")
         # Told once for each symbol, whatever brings the number: frames and every try for a snapshot do.
         self._unheld = log.RepeatedWarning("number.refused", shown=1, forget_s=math.inf)
@@ -132,44 +154,53 @@ class Provider:
         """
         strict = self._config.strict
         try:
-            self._engine = _core.Engine(_engine_config(self._config))
-            log.info(
-                "provider.start",
-                segment=self._engine.segment_name,
-                topology=self._engine.topology.name.lower(),
-                idle=self._engine.idle.name.lower(),
-                queue=_core.SPSC_QUEUE,
-            )
-            self._joining = Joining(self._config, self._engine, _venue_config, self._on_joined)
-            if not strict:
-                self._publish()
-            self._thread = threading.Thread(target=self._run, name="mdp-control", daemon=True)
-            self._thread.start()
+            self._control.start()
+            self.post(self._set_up).result()
             self._serve_metrics()
             self._wait_for_venues(cancelled)
             if strict:
-                self._publish()
+                self.post(self._publish).result()
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """Stop intake, drain, mark the segment stopped, disconnect, unlink. May be called more than once."""
-        self._stop.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
-            self._thread = None
+        """Stop intake, drain, mark the segment stopped, disconnect, unlink. May be called more than once.
+
+        Called on the control thread (by a posted function) it returns at once, and that thread does the rest.
+        """
+        self._control.stop()
         if self._metrics is not None:
             self._metrics.close()
             self._metrics = None
-        if self._engine is not None and self._engine.running:
-            log.info("provider.stop", segment=self._engine.segment_name)
-        if self._engine is not None:
-            self._engine.stop()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Block until the provider stops; False when `timeout_s` seconds passed first."""
-        return self._stop.wait(timeout_s)
+        """Block until the provider stops; False when `timeout_s` seconds passed first.
+
+        Raises
+        ------
+        Exception
+            What ended the control thread, where it was not `stop`.
+        """
+        ended = self._control.wait(timeout_s)
+        if ended and self._control.failure is not None:
+            raise self._control.failure
+        return ended
+
+    def post(self, function: Callable[[], _T]) -> Future[_T]:
+        """Have `function` called on the control thread, between two of its turns.
+
+        Everything that changes the provider goes this way; `subscribe` and the like post and wait. The
+        function may call every method of the provider. It must not take long: books wait for their snapshots
+        meanwhile.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Has what `function` returned or raised; `MdpError` once the provider has stopped. When it is done,
+            `health` and `states` tell of it already.
+        """
+        return self._control.post(function)
 
     # ---- symbols ----
 
@@ -186,20 +217,11 @@ class Provider:
         SegmentError
             The segment has no room for it.
         """
-        with self._lock:
-            return self._started_joining().subscribe(venue, symbol)
+        return self._ask(lambda: self._started_joining().subscribe(venue, symbol))
 
     def unsubscribe(self, symbol_id: int) -> bool:
         """Remove a symbol while running; False if there is no such symbol."""
-        with self._lock:
-            symbol = self._symbols.pop(symbol_id, None)
-            if symbol is None or self._engine is None:
-                return False
-            self._stale_since.pop(symbol_id, None)
-            symbol.venue.scheduler.forget(symbol_id)
-            symbol.venue.audits.forget(symbol_id)
-            symbol.venue.symbols.pop(symbol.instrument.venue_symbol, None)
-            return self._engine.remove_symbol(symbol_id)
+        return self._ask(lambda: self._remove(symbol_id))
 
     def resync(self, symbol_id: int) -> None:
         """Distrust a book and sync it anew, without touching another.
@@ -207,11 +229,7 @@ class Provider:
         A book that waits because its syncs do not last, or because the venue does not know its symbol, is
         fetched without that wait this time.
         """
-        engine = self._running_engine()
-        with self._lock:
-            if symbol := self._symbols.get(symbol_id):
-                symbol.venue.scheduler.pardon(symbol_id)
-        engine.request_resync(symbol_id)
+        self._ask(lambda: self._resync(symbol_id))
 
     # ---- health ----
 
@@ -221,46 +239,51 @@ class Provider:
         return self._config.segment.name
 
     def states(self) -> dict[str, tuple[BookState, StateReason]]:
-        """Return state and reason of every book by canonical symbol."""
-        engine = self._running_engine()
-        with self._lock:
-            symbols = list(self._symbols.values())
-        states = {}
-        for symbol in symbols:
-            health = engine.symbol_health(symbol.symbol_id)
-            states[symbol.instrument.canonical_symbol] = (health.state, health.reason)
-        return states
+        """Return state and reason of every book by canonical symbol, as published: see `health`."""
+        published = self._last_published()
+        symbols = published.engine.symbols
+        return {name: (symbols[number].state, symbols[number].reason) for number, name in published.books}
 
     def health(self) -> Health:
-        """Return how many books are in which state, and the engine's counters. Also after `stop`."""
-        states = [state for state, _ in self.states().values()]
+        """Return how many books are in which state, and the engine's counters. Also after `stop`.
+
+        Any thread may ask. The answer is what the control thread published at the end of its last turn, some
+        10 ms ago; `age_s` tells.
+        """
+        published = self._last_published()
+        symbols = published.engine.symbols
+        states = [symbols[number].state for number, _ in published.books]
         return Health(
             symbols=len(states),
             live=states.count(BookState.LIVE),
             syncing=states.count(BookState.SYNCING),
             stale=states.count(BookState.STALE),
-            missing={venue: len(missing) for venue, missing in self.missing().items()},
-            engine=self._running_engine().health(),
+            missing={venue: len(missing) for venue, missing in published.missing.items()},
+            engine=published.engine,
+            age_s=time.monotonic() - published.at,
         )
 
     def missing(self) -> dict[str, dict[str, str]]:
-        """Return what the configuration wants and cannot have now, and why.
+        """Return what the configuration wants and cannot have now, and why, as published: see `health`.
 
         Returns
         -------
         dict
             By venue, then by symbol, or ``symbol channel`` where the venue refuses one stream of it alone.
         """
-        joining = self._started_joining()
-        with self._lock:
-            return joining.missing()
+        return self._last_published().missing
 
     # ---- set-up ----
 
-    def _running_engine(self) -> _core.Engine:
-        if self._engine is None:
+    def _ask(self, function: Callable[[], _T]) -> _T:
+        """Post and wait."""
+        self._last_published()
+        return self.post(function).result()
+
+    def _last_published(self) -> _Published:
+        if self._published is None:
             raise MdpError("the provider was not started; call start() first")
-        return self._engine
+        return self._published
 
     def _serve_metrics(self) -> None:
         section = self._config.metrics
@@ -275,48 +298,96 @@ class Provider:
             ) from error
         log.info("metrics.serve", host=self._metrics.host, port=self._metrics.port)
 
+    def _wait_for_venues(self, cancelled: Callable[[], bool]) -> None:
+        """Return when every venue was asked once; with `strict`, when all there is to be had is there."""
+        strict = self._config.strict
+        while not (cancelled() or self.wait(_CONTROL_INTERVAL_S)):
+            published = self._last_published()
+            if published.asked and not (strict and any(published.missing.values())):
+                return
+        if strict:
+            why = "; ".join(sorted({why for venue in self.missing().values() for why in venue.values()}))
+            raise ConnectError(f"given up while waiting for what is configured: {why}")
+
+    # ---- control thread: all that follows ----
+
+    def _set_up(self) -> None:
+        self._engine = engine = _core.Engine(_engine_config(self._config))
+        log.info(
+            "provider.start",
+            segment=engine.segment_name,
+            topology=engine.topology.name.lower(),
+            idle=engine.idle.name.lower(),
+            queue=_core.SPSC_QUEUE,
+        )
+        self._joining = Joining(self._config, engine, _venue_config, self._on_joined)
+        if not self._config.strict:
+            self._publish()
+        self._publish_health()
+
+    def _publish(self) -> None:
+        self._running_engine().start()
+        self._started_joining().strict = False  # from now on the rest runs
+        self._running = True
+
+    def _turn(self) -> None:
+        if self._joining is None:
+            return  # not set up yet
+        now = time.monotonic()
+        try:
+            self._joining.tend(now)
+            if self._running:
+                self._tend_books(now)
+            self._publish_health()
+        except Exception as error:
+            if self._running:  # else start() tells it
+                log.error("control.failed", error=repr(error))
+            raise
+
+    def _publish_health(self) -> None:
+        joining = self._started_joining()
+        engine = self._running_engine()
+        self._published = _Published(engine.health(), self._books, joining.missing(), joining.asked)
+
+    def _shut_down(self) -> None:
+        """Whatever ended the thread: leave nothing behind."""
+        if self._engine is None:
+            return
+        if self._engine.running:
+            log.info("provider.stop", segment=self._engine.segment_name)
+        self._engine.stop()
+        if self._joining is not None:
+            self._publish_health()
+
+    def _running_engine(self) -> _core.Engine:
+        if self._engine is None:
+            raise MdpError("the provider was not started; call start() first")
+        return self._engine
+
     def _started_joining(self) -> Joining:
         if self._joining is None:
             raise MdpError("the provider was not started; call start() first")
         return self._joining
 
-    def _publish(self) -> None:
-        with self._lock:
-            self._running_engine().start()
-            self._started_joining().strict = False  # from now on the rest runs
-            self._running = True
-
-    def _wait_for_venues(self, cancelled: Callable[[], bool]) -> None:
-        """Return when every venue was asked once; with `strict`, when all there is to be had is there."""
-        joining, strict = self._started_joining(), self._config.strict
-        while not (cancelled() or self._stop.is_set()):
-            if self._failure is not None:
-                raise self._failure
-            with self._lock:
-                if joining.asked and not (strict and any(joining.missing().values())):
-                    return
-            time.sleep(_CONTROL_INTERVAL_S)
-        if strict:
-            why = "; ".join(sorted({why for venue in self.missing().values() for why in venue.values()}))
-            raise ConnectError(f"given up while waiting for what is configured: {why}")
-
     def _on_joined(self, venue: Venue, symbol_id: int, instrument: Instrument) -> None:
         self._symbols[symbol_id] = _Symbol(symbol_id, venue, instrument)
+        self._books = (*self._books, (symbol_id, instrument.canonical_symbol))
 
-    # ---- control thread ----
+    def _remove(self, symbol_id: int) -> bool:
+        symbol = self._symbols.pop(symbol_id, None)
+        if symbol is None:
+            return False
+        self._books = tuple(book for book in self._books if book[0] != symbol_id)
+        self._stale_since.pop(symbol_id, None)
+        symbol.venue.scheduler.forget(symbol_id)
+        symbol.venue.audits.forget(symbol_id)
+        symbol.venue.symbols.pop(symbol.instrument.venue_symbol, None)
+        return self._running_engine().remove_symbol(symbol_id)
 
-    def _run(self) -> None:
-        try:
-            while not self._stop.wait(_CONTROL_INTERVAL_S):
-                now = time.monotonic()
-                with self._lock:
-                    self._started_joining().tend(now)
-                    if self._running:
-                        self._tend_books(now)
-        except Exception as error:
-            self._failure = error
-            if self._running or not isinstance(error, MdpError):
-                raise  # nobody waits for it in start()
+    def _resync(self, symbol_id: int) -> None:
+        if symbol := self._symbols.get(symbol_id):
+            symbol.venue.scheduler.pardon(symbol_id)
+        self._running_engine().request_resync(symbol_id)
 
     def _tend_books(self, now: float) -> None:
         engine = self._running_engine()

@@ -37,6 +37,12 @@ LIVE_ROAD = [
 """The states of a book from its subscription on."""
 
 
+def fresh(provider: Provider) -> Provider:
+    """Return the provider once it has published what it knows now (`health` is some 10 ms old else)."""
+    provider.post(lambda: None).exception()  # of a stopped one: what it published last is final
+    return provider
+
+
 def recovery(reason: StateReason) -> list[tuple[BookState, StateReason]]:
     """Return the states of a LIVE book that is distrusted for `reason` and synced anew."""
     return [(BookState.STALE, reason), *LIVE_ROAD[1:]]
@@ -95,13 +101,13 @@ def write_config(path: Path, config: dict[str, Any]) -> Path:
 
 def all_live(provider: Provider) -> bool:
     """Whether every book of a provider is LIVE."""
-    health = provider.health()
+    health = fresh(provider).health()
     return health.symbols > 0 and health.live == health.symbols
 
 
 def wait_live(provider: Provider) -> None:
     """Wait until every book of a provider is LIVE, and published as such: a queue may be in between."""
-    wait_for(lambda: all_live(provider), lambda: f"LIVE: {provider.states()}")
+    wait_for(lambda: all_live(provider), lambda: f"LIVE: {fresh(provider).states()}")
     subscriber = Subscriber(provider.segment)
     wait_for(
         lambda: all(subscriber.book(entry.symbol_id).live for entry in subscriber.instruments),
@@ -446,7 +452,11 @@ class Watched:
         """Wait until every line is up that can be: only then are connections counted."""
 
         def down() -> list[int]:
-            return [line.line for line in self.provider.health().engine.lines if line.in_use and not line.up]
+            return [
+                line.line
+                for line in fresh(self.provider).health().engine.lines
+                if line.in_use and not line.up
+            ]
 
         if self.confirmed:
             wait_for(lambda: not down(), lambda: f"lines that are not up: {down()}")
@@ -478,7 +488,7 @@ class Watched:
 
     def lines(self) -> list[int]:
         """Return the lines that are up."""
-        return [line.line for line in self.provider.health().engine.lines if line.up]
+        return [line.line for line in fresh(self.provider).health().engine.lines if line.up]
 
     def states(self, symbol: str) -> list[tuple[BookState, StateReason]]:
         """Return the states since the book was LIVE first."""

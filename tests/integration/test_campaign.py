@@ -23,6 +23,7 @@ from integration.harness import (
     assert_soon_live,
     descriptors,
     doubling_s,
+    fresh,
     threads,
     wait_fired,
     wait_for,
@@ -135,7 +136,7 @@ class Campaign:
         for symbol_id in range(len(SYMBOLS)):
             self.provider.resync(symbol_id)
         wait_fired(self.sim, delays, len(SYMBOLS))
-        wait_for(lambda: all_live(self.provider), lambda: self.provider.states())
+        wait_for(lambda: all_live(self.provider), lambda: fresh(self.provider).states())
 
     def scenario(self, seed: int) -> None:
         """Play one random script and see that everything is right again."""
@@ -150,7 +151,9 @@ class Campaign:
                 self.look()
         self.fired |= {fault["kind"] for fault in self.sim.faults() if fault["fired"]}
         self.sim.clear_faults()
-        wait_for(lambda: all_live(self.provider), lambda: f"LIVE after {script}: {self.provider.states()}")
+        wait_for(
+            lambda: all_live(self.provider), lambda: f"LIVE after {script}: {fresh(self.provider).states()}"
+        )
         for symbol in SYMBOLS:
             # Wait for the newest: a book may have gone STALE again by a fault that was still on its way.
             book = wait_for(lambda symbol=symbol: self.live_book(symbol), f"a LIVE book of {symbol}")
@@ -171,8 +174,8 @@ class Campaign:
         self.wait_s = own_s
 
     def look(self) -> None:
-        before = self.provider.health().engine.events
-        wait_for(lambda: self.provider.health().engine.events > before + 20, "events")
+        before = fresh(self.provider).health().engine.events
+        wait_for(lambda: fresh(self.provider).health().engine.events > before + 20, "events")
         self.model.catch_up()
         for symbol in SYMBOLS:
             book = self.live_book(symbol)

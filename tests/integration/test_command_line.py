@@ -14,6 +14,7 @@ from integration.harness import (
     ROOT,
     Mdp,
     decimals,
+    fresh,
     run_mdp,
     settings,
     wait_for,
@@ -118,7 +119,7 @@ def test_reading_never_disturbs_the_publisher(live: Live, segment: str) -> None:
         assert run_mdp(*arguments).wait() == 0
     before = Subscriber(segment).book("BTCUSDT").update_id
     wait_for(lambda: Subscriber(segment).book("BTCUSDT").update_id > before, "an update")
-    assert live.provider.health().engine.resyncs == 0
+    assert fresh(live.provider).health().engine.resyncs == 0
 
 
 def test_check_says_what_a_configuration_does() -> None:

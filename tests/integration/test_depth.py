@@ -17,6 +17,7 @@ from integration.harness import (
     all_live,
     assert_book_is_true,
     assert_ring_is_true,
+    fresh,
     wait_for,
     wait_live,
 )
@@ -59,8 +60,10 @@ class Runs:
             if round_ % 4 == 0:
                 for symbol in SYMBOLS:
                     self.sim.lean(symbol, self.rng.choice([-1, 1]) * self.rng.randint(200, 3000))
-            before = self.provider.health().engine.events
-            wait_for(lambda before=before: self.provider.health().engine.events > before + 100, "events")
+            before = fresh(self.provider).health().engine.events
+            wait_for(
+                lambda before=before: fresh(self.provider).health().engine.events > before + 100, "events"
+            )
             self.model.catch_up()
             for symbol in SYMBOLS:
                 book = self.subscriber.book(symbol)
@@ -72,13 +75,13 @@ class Runs:
                     assert_ring_is_true(self.sim, self.model, symbol, 5000)
 
     def check(self) -> None:
-        engine = self.provider.health().engine
+        engine = fresh(self.provider).health().engine
         assert (engine.gaps, engine.crossed, engine.audit_mismatches) == (0, 0, 0)
         assert (engine.rest_audit_mismatches, engine.widen_disputes) == (0, 0)
         for symbol in SYMBOLS:
             stale = [state for state in self.model.book(symbol).states if state[0] == BookState.STALE]
             assert set(stale[1:]) <= {EXHAUSTED}, symbol
-        wait_for(lambda: all_live(self.provider), lambda: self.provider.states())
+        wait_for(lambda: all_live(self.provider), lambda: fresh(self.provider).states())
         print(f"{self.looks} looks, {engine.widened} widened, {engine.depth_exhausted} exhausted")
 
 
@@ -109,7 +112,7 @@ def test_what_is_live_is_true_however_little_is_known(
     running.look(LOOKS)
     running.check()
     assert running.looks > LOOKS  # books are LIVE most of the time
-    engine = running.provider.health().engine
+    engine = fresh(running.provider).health().engine
     # With a few levels to spare one batch may eat them all: then there is no time for a snapshot.
     assert engine.widened > 0 or (depths[1] - depths[0] < 20 and engine.depth_exhausted > 0)
 
@@ -118,7 +121,7 @@ def test_a_book_is_made_deeper_without_leaving_live(runs: Callable[..., Runs], t
     running = runs((10, 60, 0), topology)
     running.look(LOOKS)
     running.check()
-    engine = running.provider.health().engine
+    engine = fresh(running.provider).health().engine
     assert engine.widened > 0
     assert sum(running.model.book(symbol).widened for symbol in SYMBOLS) > 0
 

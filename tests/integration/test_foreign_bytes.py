@@ -14,6 +14,7 @@ from integration.harness import (
     Mdp,
     RingModel,
     assert_book_is_true,
+    fresh,
     settings,
     wait_for,
     wait_live,
@@ -90,7 +91,7 @@ def test_venue_with_an_unreadable_answer_joins_when_it_is_mended_and_the_other_r
     assert_book_is_true(sim, subscriber.book("BTCUSDT", require_live=True), GOOD)
     model.catch_up()
     assert model.book("BTCUSDT").states == LIVE_ROAD, "it was never disturbed"
-    assert provider.health().symbols == 2
+    assert fresh(provider).health().symbols == 2
 
 
 WORDS = {
@@ -130,7 +131,7 @@ def test_venue_that_compresses_what_nobody_asked_it_to_is_read(
 ) -> None:
     sim.fault("rest_coded", venue=BAD, coding=coding, count=0)
     provider = start_provider(two_venues(sim, segment, topology))
-    assert provider.health().symbols == 2, "the list of instruments was read at once"
+    assert fresh(provider).health().symbols == 2, "the list of instruments was read at once"
     wait_live(provider)
     assert_book_is_true(sim, Subscriber(segment).book("ETHUSDT", require_live=True), BAD)
     assert sim.faults()[0]["fired"] == 2, "the list, and one snapshot"

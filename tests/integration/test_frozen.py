@@ -20,6 +20,7 @@ from integration.harness import (
     SHARED_DATA,
     RingModel,
     assert_book_is_true,
+    fresh,
     recovery,
     settings,
     wait_for,
@@ -67,7 +68,7 @@ def start(
         )
         wait_live(provider)
         lines = len({line.path for line in provider.health().engine.lines}) * int(venue.get("lines", 1))
-        wait_for(lambda: sum(line.up for line in provider.health().engine.lines) == lines, "the lines")
+        wait_for(lambda: sum(line.up for line in fresh(provider).health().engine.lines) == lines, "the lines")
         model = RingModel(segment)
         for symbol in symbols:
             model.book_when_live(symbol)
@@ -135,8 +136,8 @@ def test_ids_that_begin_anew_end_live_and_the_book_is_synced_to_the_new_ones(
             assert ids == sorted(ids)
         assert new_ids[EventType.TRADE][0] == 1
     # The sync is looked at once more, against another snapshot, and holds.
-    wait_for(lambda: provider.health().engine.rest_audits >= 1, "the audit of the sync")
-    engine = provider.health().engine
+    wait_for(lambda: fresh(provider).health().engine.rest_audits >= 1, "the audit of the sync")
+    engine = fresh(provider).health().engine
     assert (engine.suspicions, engine.rest_audit_mismatches, engine.audit_mismatches) == (1, 0, 0)
     assert (engine.resyncs, engine.gaps) == (1, 0)
     model.catch_up()
@@ -173,11 +174,13 @@ def test_two_lines_of_which_one_lags_begin_anew_one_after_the_other(start: Start
     # And each alone carries the book.
     for line in (0, 1):
         assert sim.fault("disconnect", mode="reset", line=line, stream="btcusdt@depth@100ms")["fired"] == 1
-        wait_for(lambda: sum(line.up for line in provider.health().engine.lines) == 2, "both lines again")
+        wait_for(
+            lambda: sum(line.up for line in fresh(provider).health().engine.lines) == 2, "both lines again"
+        )
         assert_true_and_moving(sim, model, "BTCUSDT", 25)
     model.catch_up()
     assert road(model, "BTCUSDT") == ANEW
-    assert provider.health().engine.gaps == 0
+    assert fresh(provider).health().engine.gaps == 0
 
 
 def test_a_quiet_symbol_whose_ids_begin_anew_while_it_syncs(start: Start) -> None:
@@ -256,7 +259,7 @@ def test_a_stream_that_dries_up_while_its_symbol_trades_gets_a_new_connection(st
     assert_true_and_moving(sim, model, "BTCUSDT", 5)
     model.catch_up()
     assert road(model, "ETHUSDT") == []
-    assert provider.health().engine.gaps == 0
+    assert fresh(provider).health().engine.gaps == 0
 
 
 def test_a_stream_that_dries_up_without_trades_or_quotes_is_found_by_an_audit(start: Start) -> None:
@@ -268,7 +271,7 @@ def test_a_stream_that_dries_up_without_trades_or_quotes_is_found_by_an_audit(st
     assert_true_and_moving(sim, model, "BTCUSDT", 5)
     model.catch_up()
     assert road(model, "ETHUSDT") == []
-    assert provider.health().engine.rest_audit_mismatches == 0
+    assert fresh(provider).health().engine.rest_audit_mismatches == 0
 
 
 @pytest.mark.stress
@@ -277,12 +280,12 @@ def test_a_busy_book_that_stands_still_beside_its_neighbour_is_audited(start: St
     sim, provider, model = start(channels=["depth"], overlap_ms=100)
     moved = model.book("BTCUSDT").update_id + 30 * RATE  # half a minute, until it counts as a busy one
     model.advance(lambda: model.book("BTCUSDT").update_id > moved, "30 s of updates")
-    assert provider.health().engine.suspicions == 0
+    assert fresh(provider).health().engine.suspicions == 0
     sim.fault("drop", stream="btcusdt@depth*", line=0, count=0)
     road_back = [SILENT, *recovery(StateReason.SILENT)[1:]]
     model.advance(lambda: road(model, "BTCUSDT") == road_back, lambda: road(model, "BTCUSDT"))
     assert_true_and_moving(sim, model, "BTCUSDT", 5)
-    engine = provider.health().engine
+    engine = fresh(provider).health().engine
     assert (engine.suspicions, engine.rest_audits) == (1, 1)
     model.catch_up()
     assert road(model, "ETHUSDT") == []
@@ -293,13 +296,13 @@ def test_a_quiet_symbol_is_live_and_quiet(start: Start, family: str) -> None:
     """ETHUSDT does not move, and its neighbour does."""
     sim, provider, model = start(family, rate=0, channels=["depth", "trade"], rest_audit_s=1)
     rng = random.Random(5)
-    audits = provider.health().engine.rest_audits
-    while provider.health().engine.rest_audits < audits + 6:
+    audits = fresh(provider).health().engine.rest_audits
+    while fresh(provider).health().engine.rest_audits < audits + 6:
         at = sim.step("BTCUSDT", rng.randint(1, 20), cut="@100ms")
         model.advance(lambda at=at: model.book("BTCUSDT").update_id == at, "the update")
     model.catch_up()
     assert road(model, "BTCUSDT") == road(model, "ETHUSDT") == []
-    engine = provider.health().engine
+    engine = fresh(provider).health().engine
     assert (engine.suspicions, engine.rest_audit_mismatches, engine.resyncs) == (0, 0, 0)
 
 
@@ -320,7 +323,7 @@ def test_faults_of_lines_are_no_beginning_and_no_silence(start: Start) -> None:
     unwanted = {StateReason.SEQUENCE_RESET, StateReason.SILENT}
     for symbol in SYMBOLS:
         assert not unwanted & {reason for _, reason in model.book(symbol).states}
-    assert provider.health().engine.suspicions == 0
+    assert fresh(provider).health().engine.suspicions == 0
 
 
 # ---- the case file ----

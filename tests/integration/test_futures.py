@@ -10,6 +10,7 @@ from integration.harness import (
     RingModel,
     assert_book_is_true,
     assert_ring_equals_table,
+    fresh,
     merged,
     settings,
     wait_for,
@@ -75,7 +76,7 @@ def test_three_families_in_one_provider(
             assert_ring_equals_table(model, book)
         assert model.books[entry.symbol_id].states == LIVE_ROAD
 
-    health = provider.health().engine
+    health = fresh(provider).health().engine
     assert health.gaps == health.audit_mismatches == 0
     assert health.audits > 0
     assert health.mark_prices > 0

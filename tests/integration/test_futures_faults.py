@@ -10,6 +10,7 @@ from integration.harness import (
     ROOM_S,
     SNAPSHOT_PAUSE_S,
     Watched,
+    fresh,
     recovery,
     settings,
     wait_fired,
@@ -99,14 +100,14 @@ def test_broken_chain_resyncs_its_symbol_alone(
     watched = watch(venue)
     watched.strike(kind, stream=watched.depth_stream)
     watched.check({watched.struck: GAP})
-    assert watched.provider.health().engine.gaps == 1
+    assert fresh(watched.provider).health().engine.gaps == 1
 
 
 @families
 def test_duplicate_frame_changes_nothing(watch: Callable[..., WatchedFutures], venue: str) -> None:
     watched = watch(venue)
     watched.strike("duplicate", times=3, stream=watched.depth_stream, count=3)
-    wait_for(lambda: watched.provider.health().engine.duplicates >= 3, "the copies to be counted")
+    wait_for(lambda: fresh(watched.provider).health().engine.duplicates >= 3, "the copies to be counted")
     watched.check()
 
 
@@ -123,7 +124,9 @@ def test_half_open_lines_are_noticed_and_replaced(watch: Callable[..., WatchedFu
     watched = watch(venue, idle_timeout_ms=round(IDLE_TIMEOUT_S * 1000))
     watched.strike("half_open", times=watched.routes)
     wait_for(
-        lambda: sum(line.reconnects for line in watched.provider.health().engine.lines) == watched.routes,
+        lambda: (
+            sum(line.reconnects for line in fresh(watched.provider).health().engine.lines) == watched.routes
+        ),
         "every line lost",
     )
     watched.check(watched.both(LOST_LINE), wait_s=IDLE_TIMEOUT_S + BACKOFF_S, connections=watched.routes)
@@ -136,7 +139,7 @@ def test_stale_snapshot_is_fetched_again(watch: Callable[..., WatchedFutures], v
     watched.provider.resync(watched.ids[watched.struck])
     wait_fired(watched.sim, number)
     watched.check({watched.struck: REQUESTED}, wait_s=0.5 + SNAPSHOT_PAUSE_S, more_snapshots=1)
-    assert watched.provider.health().engine.snapshots_too_old == 1
+    assert fresh(watched.provider).health().engine.snapshots_too_old == 1
 
 
 @families
@@ -149,7 +152,7 @@ def test_shutdown_notice_renews_every_connection(watch: Callable[..., WatchedFut
     )
     watched.updates(3)
     watched.check(connections=watched.routes)
-    assert sum(line.reconnects for line in watched.provider.health().engine.lines) == 0
+    assert sum(line.reconnects for line in fresh(watched.provider).health().engine.lines) == 0
 
 
 # ---- the two routes of USD-M ----

@@ -9,6 +9,7 @@ import pytest
 from integration.harness import (
     RingModel,
     assert_soon_live,
+    fresh,
     merged,
     settings,
     wait_fired,
@@ -25,8 +26,8 @@ def bring_up(
     over = {"segment": {"instruments": 600, "ring": "64MiB"}}
     provider = start_provider(merged(settings(sim, segment, topology="fused", **venue), over))
     wait_for(
-        lambda: provider.health().live == len(sim.symbols),
-        lambda: f"{len(sim.symbols)} LIVE, are {provider.health().live}",
+        lambda: fresh(provider).health().live == len(sim.symbols),
+        lambda: f"{len(sim.symbols)} LIVE, are {fresh(provider).health().live}",
         timeout_s=300,
     )
     return provider
@@ -71,8 +72,8 @@ def test_a_venue_that_does_not_answer_long_requests_gets_shorter_ones_on_the_sam
         sim.fault("disconnect", mode="reset")
 
         def state() -> tuple[int, bool, int]:
-            (line,) = provider.health().engine.lines
-            return line.reconnects, line.up, provider.health().live
+            (line,) = fresh(provider).health().engine.lines
+            return line.reconnects, line.up, fresh(provider).health().live
 
         wait_for(lambda: state() == (times, True, 90), state, timeout_s=60)
         assert asked(sim)[0] == 1 + times
@@ -96,13 +97,16 @@ def test_five_hundred_symbols_come_up_and_come_back(
     sim = start_sim(symbols=500, seed=22, rate=1, strict=True)
     provider = bring_up(sim, start_provider, segment, snapshot_depth=100)
     assert_no_limit_was_touched(sim)
-    lines = len(provider.health().engine.lines)
+    lines = len(fresh(provider).health().engine.lines)
     assert asked(sim) == (lines, 1 + 500)
     sim.fault("disconnect", mode="reset")
     wait_for(
-        lambda: sum(line.reconnects for line in provider.health().engine.lines) == lines, "the lines lost"
+        lambda: sum(line.reconnects for line in provider.health().engine.lines) == lines,
+        "the lines lost",
     )
-    wait_for(lambda: provider.health().live == 500, lambda: provider.health().live, timeout_s=300)
+    wait_for(
+        lambda: fresh(provider).health().live == 500, lambda: fresh(provider).health().live, timeout_s=300
+    )
     assert_no_limit_was_touched(sim)
     assert asked(sim) == (2 * lines, 1 + 2 * 500), "no attempt and no snapshot more than it takes"
 

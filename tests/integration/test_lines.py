@@ -12,6 +12,7 @@ from integration.harness import (
     Watched,
     assert_book_is_true,
     assert_soon_live,
+    fresh,
     recovery,
     settings,
     strike,
@@ -59,7 +60,7 @@ def test_losing_either_line_loses_nothing(run: Callable[..., Watched], mode: str
         wait_for(lambda: len(watched.lines()) == 2, "both lines up again")
         watched.updates(25)
     watched.check(connections=2)
-    engine = watched.provider.health().engine
+    engine = fresh(watched.provider).health().engine
     assert engine.gaps == 0
     assert engine.duplicates > 0
     assert all(line.wins > 0 and line.lead_p99_ns > 0 for line in engine.lines if line.in_use)
@@ -74,7 +75,7 @@ def test_frames_lost_on_one_line_come_on_the_other(run: Callable[..., Watched]) 
     watched.strike("corrupt", times=2, mode="json", stream="btcusdt@depth@100ms", line=1, every=5, count=2)
     watched.updates(5)
     watched.check()
-    engine = watched.provider.health().engine
+    engine = fresh(watched.provider).health().engine
     assert engine.gaps == 0
     assert engine.resyncs == 0
     assert sum(line.parse_errors for line in engine.lines) == 2
@@ -85,7 +86,7 @@ def test_a_line_that_is_late_only_comes_second(run: Callable[..., Watched]) -> N
     watched.strike("lag", times=30, stream="*", line=1, frames=6, count=30)
     watched.updates(10)
     watched.check()
-    assert watched.provider.health().engine.gaps == 0
+    assert fresh(watched.provider).health().engine.gaps == 0
 
 
 def test_a_frame_lost_on_both_lines_is_a_gap(run: Callable[..., Watched]) -> None:
@@ -107,7 +108,7 @@ def test_a_shutdown_notice_renews_the_connection(run: Callable[..., Watched]) ->
     assert watched.lines() != before
     watched.updates(5)
     watched.check(connections=1)
-    engine = watched.provider.health().engine
+    engine = fresh(watched.provider).health().engine
     assert engine.gaps == 0
     assert sum(line.reconnects for line in engine.lines) == 0
 
@@ -131,7 +132,7 @@ def test_connections_are_renewed_before_they_are_too_old(
     wait_for(renewed_twice, lambda: f"two renewals, lines were {seen}")
     watched.updates(3)
     watched.check(connections=None)
-    assert provider.health().engine.gaps == 0
+    assert fresh(provider).health().engine.gaps == 0
     assert sim.counters()["expiredConnections"] == 0, "none was as old as the exchange allows"
 
 
@@ -184,7 +185,7 @@ def test_a_refused_subscription_affects_its_symbol_alone(
     assert_book_is_true(sim, subscriber.book("BTCUSDT", require_live=True))
     model.catch_up()
     assert model.book("BTCUSDT").states == LIVE_ROAD
-    assert provider.health().live == 1
+    assert fresh(provider).health().live == 1
     # Nor is it taken for a quiet one, to be LIVE from a snapshot that nothing follows: not on this connection
     # and not on the next, which does not ask for it any more.
     model.advance(lambda: model.lines == ["UP"], lambda: model.lines)

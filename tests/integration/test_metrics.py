@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Callable
 
 import pytest
-from integration.harness import settings, wait_for, wait_live
+from integration.harness import fresh, settings, wait_for, wait_live
 from mdp import ConfigError, Provider
 from mdp.sim import SimProcess
 
@@ -31,10 +31,10 @@ def test_scrape_tells_books_lines_and_counters(
     port = free_port()
     provider = provider_for(sim, symbols=["BTCUSDT", "ETHUSDT", "NOSUCH"], over={"metrics": {"port": port}})
     wait_live(provider)
-    wait_for(lambda: provider.health().engine.updates > 10, "updates")
-    before = provider.health().engine
+    wait_for(lambda: fresh(provider).health().engine.updates > 10, "updates")
+    before = fresh(provider).health().engine
     seen = scrape(port)
-    after = provider.health().engine
+    after = fresh(provider).health().engine
     assert seen['mdp_books{state="live"}'] == 2
     assert seen['mdp_books{state="stale"}'] == 0
     assert seen['mdp_missing{venue="binance"}'] == 1

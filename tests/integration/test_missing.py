@@ -19,6 +19,7 @@ from integration.harness import (
     Mdp,
     RingModel,
     assert_book_is_true,
+    fresh,
     merged,
     settings,
     shared_memory,
@@ -119,18 +120,18 @@ def test_symbol_that_makes_no_sense_costs_itself_alone(
     config = settings(sim, segment, topology=topology, symbols=["ETHUSDT", "BTCUSDT"], **SOON)
     provider = start_provider(config)
     wait_live(provider)
-    (why,) = provider.missing()[GOOD].values()
+    (why,) = fresh(provider).missing()[GOOD].values()
     assert why == (
         "<config>:1: venues[0].symbols[0]: binance lists ETHUSDT, but what it says of it cannot be used: "
         'tickSize is not a number: "a [2Jlot"'
     )
-    assert provider.health().missing == {GOOD: 1}
+    assert fresh(provider).health().missing == {GOOD: 1}
     with pytest.raises(ConfigError, match="tickSize is not a number"):
         provider.subscribe(GOOD, "ETHUSDT")
     sim.clear_faults()
-    wait_for(lambda: not provider.missing()[GOOD], "the symbol to join")
+    wait_for(lambda: not fresh(provider).missing()[GOOD], "the symbol to join")
     wait_live(provider)
-    assert provider.health().symbols == 2
+    assert fresh(provider).health().symbols == 2
     assert_book_is_true(sim, Subscriber(segment).book("ETHUSDT", require_live=True))
 
 
@@ -171,14 +172,14 @@ def test_symbol_that_was_subscribed_to_by_hand_is_not_missing_any_more(
 ) -> None:
     show(sim, GOOD, without(listed(sim, GOOD, SPOT_LIST), "ETHUSDT"))
     provider = start_provider(settings(sim, segment, symbols=["BTCUSDT", "ETHUSDT"], **SOON))
-    assert list(provider.missing()[GOOD]) == ["ETHUSDT"]
+    assert list(fresh(provider).missing()[GOOD]) == ["ETHUSDT"]
     sim.clear_faults()
-    wait_for(lambda: not provider.missing()[GOOD], "the symbol to join")
+    wait_for(lambda: not fresh(provider).missing()[GOOD], "the symbol to join")
     (symbol_id,) = (entry.symbol_id for entry in Subscriber(segment).instruments if entry.base == "ETH")
     with pytest.raises(ConfigError, match="ETHUSDT was added already"):
         provider.subscribe(GOOD, "ETHUSDT")
     assert provider.unsubscribe(symbol_id)
-    assert provider.missing()[GOOD] == {}, "what was given up is not wanted"
+    assert fresh(provider).missing()[GOOD] == {}, "what was given up is not wanted"
 
 
 # ---- streams ----
@@ -246,8 +247,8 @@ def test_venue_with_settings_it_cannot_have_stops_no_other(
 ) -> None:
     provider = start_provider(two_venues(sim, segment, wrong))
     wait_live(provider)
-    assert message in provider.missing()[OTHER]["ETHUSDT"]
-    assert provider.health().symbols == 1
+    assert message in fresh(provider).missing()[OTHER]["ETHUSDT"]
+    assert fresh(provider).health().symbols == 1
     with pytest.raises(ConnectError, match=f"{OTHER} could not be reached yet"):
         provider.subscribe(OTHER, "ETHUSDT")
     with pytest.raises(ConfigError, match=f"no venue 'kraken' in this provider; it has: {GOOD}, {OTHER}"):
@@ -259,14 +260,14 @@ def test_provider_without_anything_to_be_had_runs_and_takes_what_comes(
 ) -> None:
     sim.fault("rest_error", count=0, status=451, html=True)
     provider = start_provider(two_venues(sim, segment, {"symbols": ["NOSUCH", "ETHUSDT"]}))
-    assert provider.health().symbols == 0
-    assert provider.health().missing == {GOOD: 1, OTHER: 2}
-    assert "HTTP 451" in provider.missing()[GOOD]["BTCUSDT"]
+    assert fresh(provider).health().symbols == 0
+    assert fresh(provider).health().missing == {GOOD: 1, OTHER: 2}
+    assert "HTTP 451" in fresh(provider).missing()[GOOD]["BTCUSDT"]
     assert Subscriber(segment).instruments == []
     sim.clear_faults()
-    wait_for(lambda: provider.health().symbols == 2, "both venues to join")
+    wait_for(lambda: fresh(provider).health().symbols == 2, "both venues to join")
     wait_live(provider)
-    assert list(provider.missing()[OTHER]) == ["NOSUCH"]
+    assert list(fresh(provider).missing()[OTHER]) == ["NOSUCH"]
 
 
 # ---- strict ----
@@ -302,8 +303,8 @@ def test_strict_start_waits_for_every_venue_and_then_runs(
 ) -> None:
     sim.fault("rest_error", venue=OTHER, count=3)
     provider = start_provider(two_venues(sim, segment, {}, strict=True))
-    assert provider.missing() == {GOOD: {}, OTHER: {}}
-    assert provider.health().symbols == 2
+    assert fresh(provider).missing() == {GOOD: {}, OTHER: {}}
+    assert fresh(provider).health().symbols == 2
     wait_live(provider)
     sim.fault("subscribe_error", stream="bnbusdt*", count=0)
     with pytest.raises(ConfigError, match="does not list 'BNBUSDT'"):

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from integration.harness import ROOT, run_mdp, wait_for, wait_live
+from integration.harness import ROOT, fresh, run_mdp, wait_for, wait_live
 from mdp import Provider, _core
 from mdp._core import format_decimal
 from mdp.sim import SimProcess, start_sim_process
@@ -95,7 +95,7 @@ def test_document_alone_reads_every_event(
     provider.stop()
     try:
         events = list(reader.events(reader.oldest()))
-        assert [event.sequence for event in events] == list(range(provider.health().engine.events))
+        assert [event.sequence for event in events] == list(range(fresh(provider).health().engine.events))
         assert reader.state == 2  # stopped
     finally:
         reader.close()

@@ -11,6 +11,7 @@ from integration.harness import (
     assert_book_is_true,
     assert_ring_equals_table,
     assert_ring_is_true,
+    fresh,
     wait_for,
     wait_live,
 )
@@ -50,7 +51,7 @@ def test_every_book_equals_the_truth_while_it_changes(
             seen[symbol].add(book.update_id)
             assert len(book.bids) == len(book.asks) == 100
             assert_book_is_true(sim, book)
-    health = provider.health()
+    health = fresh(provider).health()
     assert health.live == health.symbols == len(SYMBOLS)
     assert (health.engine.gaps, health.engine.resyncs, health.engine.crossed) == (0, 0, 0)
     assert health.engine.rejected_events == 0
@@ -82,7 +83,7 @@ def test_ring_alone_gives_every_book_trade_and_quote(
     provider.stop()
     # What the provider counted is what the ring holds, to the event, and the reader lost none of it.
     model.catch_up()
-    health = provider.health()
+    health = fresh(provider).health()
     assert model.next_sequence == health.engine.events
     assert model.counts[EventType.TRADE] == health.engine.trades
     assert model.venue_quotes == health.engine.quotes
@@ -128,14 +129,14 @@ def test_lapped_reader_knows_how_many_events_it_lost(
     provider = provider_for(sim, over={"segment": {"ring": "64KiB"}})
     slow, strict = Subscriber(segment, from_oldest=True), Subscriber(segment, from_oldest=True, strict=True)
     wait_live(provider)
-    at = provider.health().engine.events
-    wait_for(lambda: provider.health().engine.events > at + 2000, "a ring written over several times")
+    at = fresh(provider).health().engine.events
+    wait_for(lambda: fresh(provider).health().engine.events > at + 2000, "a ring written over several times")
     with pytest.raises(LappedError, match=f'segment "{segment}": \\d+ events were lost'):
         strict.poll()
     provider.stop()
     events = list(slow)
     assert slow.lost_events > 1000
-    assert slow.lost_events + len(events) == provider.health().engine.events, "not one more or less"
+    assert slow.lost_events + len(events) == fresh(provider).health().engine.events, "not one more or less"
     sequences = [event.sequence for event in events]
-    assert sequences[-1] == provider.health().engine.events - 1
+    assert sequences[-1] == fresh(provider).health().engine.events - 1
     assert sequences == sorted(set(sequences))

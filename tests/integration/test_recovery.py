@@ -10,6 +10,7 @@ from integration.harness import (
     SNAPSHOT_PAUSE_S,
     Watched,
     doubling_s,
+    fresh,
     recovery,
     settings,
     wait_fired,
@@ -83,7 +84,7 @@ def test_bad_frame_resyncs_its_symbol_alone(
     watched = watch()
     watched.strike(kind, stream=DEPTH_STREAM, **params)
     watched.check({STRUCK: states})
-    health = watched.provider.health().engine
+    health = fresh(watched.provider).health().engine
     assert health.resyncs == 1
     assert health.gaps == (states is GAP)
     assert sum(line.parse_errors for line in health.lines) == parse_errors
@@ -93,9 +94,9 @@ def test_bad_frame_resyncs_its_symbol_alone(
 def test_duplicate_frame_changes_nothing(watch: Callable[..., Watched]) -> None:
     watched = watch()
     watched.strike("duplicate", stream=DEPTH_STREAM, count=3)
-    wait_for(lambda: watched.provider.health().engine.duplicates >= 1, "a duplicate to be counted")
+    wait_for(lambda: fresh(watched.provider).health().engine.duplicates >= 1, "a duplicate to be counted")
     watched.check()
-    assert watched.provider.health().engine.resyncs == 0
+    assert fresh(watched.provider).health().engine.resyncs == 0
 
 
 @pytest.mark.parametrize("stream", ["btcusdt@trade", "btcusdt@bookTicker"])
@@ -103,7 +104,7 @@ def test_lost_trade_or_quote_is_no_gap_of_the_book(watch: Callable[..., Watched]
     watched = watch()
     watched.strike("drop", stream=stream)
     watched.check()
-    assert watched.provider.health().engine.gaps == 0
+    assert fresh(watched.provider).health().engine.gaps == 0
 
 
 def test_huge_delta_is_published_whole(watch: Callable[..., Watched]) -> None:
@@ -118,7 +119,7 @@ def test_stall_is_waited_out(watch: Callable[..., Watched]) -> None:
     watched = watch()
     watched.strike("stall", ms=400)
     watched.check()
-    assert sum(line.reconnects for line in watched.provider.health().engine.lines) == 0
+    assert sum(line.reconnects for line in fresh(watched.provider).health().engine.lines) == 0
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_lost_line_resyncs_all_its_books(
     watched.strike(kind, **params)
     watched.check(both(LOST_LINE), wait_s=backoff_s(1), connections=1)
     assert watched.model.lines == ["UP", "DOWN", "UP"]
-    health = watched.provider.health().engine
+    health = fresh(watched.provider).health().engine
     assert [line.reconnects for line in health.lines] == [1]
     assert (health.gaps, health.resyncs) == (0, 2)
 
@@ -228,7 +229,7 @@ def test_bad_snapshot_is_fetched_again(
     watched.provider.resync(watched.ids[STRUCK])
     wait_fired(watched.sim, number, params.get("count", 1))
     watched.check({STRUCK: REQUESTED}, wait_s=wait_s, more_snapshots=more)
-    health = watched.provider.health().engine
+    health = fresh(watched.provider).health().engine
     assert health.snapshots_too_old == 0
     assert health.resyncs == 1
 
@@ -239,7 +240,7 @@ def test_stale_snapshot_is_fetched_again(watch: Callable[..., Watched]) -> None:
     watched.provider.resync(watched.ids[STRUCK])
     wait_fired(watched.sim, number)
     watched.check({STRUCK: REQUESTED}, wait_s=0.5 + SNAPSHOT_PAUSE_S, more_snapshots=1)
-    health = watched.provider.health().engine
+    health = fresh(watched.provider).health().engine
     assert health.snapshots_too_old == 1
     assert health.resyncs == 1
 
@@ -283,7 +284,7 @@ def test_gap_while_the_snapshot_is_under_way_starts_over(watch: Callable[..., Wa
     again = (BookState.SYNCING, StateReason.GAP)
     road = [*REQUESTED[:2], GAP[0], again, GAP[2]]
     watched.check({STRUCK: road}, wait_s=1.0 + SNAPSHOT_PAUSE_S, more_snapshots=1)
-    assert watched.provider.health().engine.gaps == 1
+    assert fresh(watched.provider).health().engine.gaps == 1
 
 
 def test_line_lost_while_the_snapshot_is_under_way_starts_over(watch: Callable[..., Watched]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from integration import decimal_model
 from integration.harness import SHARED_DATA as DATA
-from integration.harness import RingModel, all_live, merged, settings, wait_for
+from integration.harness import RingModel, all_live, fresh, merged, settings, wait_for
 from mdp import BookState, EventFlag, EventType, Provider, StateReason
 from mdp._core import Event, format_decimal
 from mdp.sim import SimProcess
@@ -140,7 +140,7 @@ def play(
     for symbol in running_out:
         model.advance(lambda symbol=symbol: lost in model.book(symbol).states, f"{symbol} knows no more")
     if not running_out:
-        wait_for(lambda: all_live(provider), lambda: f"LIVE: {provider.states()}")
+        wait_for(lambda: all_live(provider), lambda: f"LIVE: {fresh(provider).states()}")
     lasting = [i for i in model.subscriber.instruments if i.venue_symbol not in running_out]
     for instrument in lasting:
         model.advance_to(instrument.symbol_id, known[instrument.venue_symbol].last_id)
@@ -215,7 +215,7 @@ def test_books_agree_with_the_venues_quotes_and_the_known_results(
     assert sorted(known) == sim.symbols
     model, provider = play(sim, session, segment, topology, start_provider)
 
-    health = provider.health().engine
+    health = fresh(provider).health().engine
     assert (health.gaps, health.crossed, health.rejected_events) == (0, 0, 0)
     assert health.resyncs == health.depth_exhausted == sum(runs_out_at(session, s) is not None for s in known)
     assert [line.parse_errors for line in health.lines] == [0]

@@ -11,6 +11,7 @@ from integration.harness import (
     assert_book_is_true,
     assert_ring_is_true,
     assert_soon_live,
+    fresh,
     wait_for,
     wait_live,
 )
@@ -76,7 +77,7 @@ def test_symbol_comes_and_goes_without_touching_another(
         )
         assert states == [*LIVE_ROAD, (BookState.STALE, StateReason.UNSUBSCRIBED)]
     assert model.lines == ["UP"]
-    assert provider.health().engine.gaps == 0
+    assert fresh(provider).health().engine.gaps == 0
     assert asked(sim) == (1, {"BTCUSDT": 1, "ETHUSDT": 1, "BNBUSDT": 2})
 
 
@@ -88,7 +89,7 @@ def test_unknown_venue_or_symbol_is_refused_while_running(
         provider.subscribe("kraken", "BTCUSDT")
     with pytest.raises(ConfigError, match="binance does not list 'ETHUSD'; did you mean ETHUSDT"):
         provider.subscribe("binance", "ETHUSD")
-    assert provider.health().symbols == 1
+    assert fresh(provider).health().symbols == 1
 
 
 def test_quiet_symbols_become_live(
@@ -108,7 +109,7 @@ def test_quiet_symbols_become_live(
     sim.fault("oversized", symbol="BNBUSDT", levels=50)
     wait_for(lambda: subscriber.book(added).update_id > before, "an update")
     assert_book_is_true(sim, subscriber.book(added, require_live=True))
-    assert provider.health().engine.gaps == 0
+    assert fresh(provider).health().engine.gaps == 0
 
 
 def test_quiet_symbol_becomes_live_again_after_a_lost_line(

@@ -1,4 +1,4 @@
-// The road, wired. Beside engine/replay.cpp this is the only file that starts a thread.
+// The road, wired. This file and engine/replay.cpp start every thread but mdp-resolve (net/name_lookup.cpp).
 //
 // | step             | code                    | thread           | hands over                                |
 // |------------------|-------------------------|------------------|-------------------------------------------|
@@ -52,6 +52,16 @@ struct Engine::VenueRuntime {
   core::SymbolTable symbols;
   std::unique_ptr<net::RestClient> rest;
   std::vector<std::unique_ptr<Bundle>> bundles;
+};
+
+// What the answer to a request for a snapshot needs. It is copied when the request is made: by the time that
+// the answer comes, on the REST thread, control may have removed the symbol.
+struct Engine::SnapshotRequest {
+  const core::Venue& venue;            // until the engine is destroyed, as all below
+  const core::Instrument& instrument;  // never changed after it was added
+  core::MessageSink& into;             // of the manager that had the symbol; the REST thread alone writes
+  std::uint16_t depth_limit;
+  ControlKind outcome;
 };
 
 // Lanes that carry the same symbols on the same route: as many as the venue's config asks for.
@@ -142,6 +152,7 @@ void Engine::check_venue(VenueConfig config) {
 }
 
 std::size_t Engine::add_venue(VenueConfig config) {
+  assert_control_thread();
   auto runtime = make_venue(rest_loop_, std::move(config));
   segment_->directory().set_venue(runtime->venue->exchange_id(), runtime->venue->name());
   venues_.push_back(std::move(runtime));
@@ -149,6 +160,7 @@ std::size_t Engine::add_venue(VenueConfig config) {
 }
 
 void Engine::request_instruments(std::size_t index) {
+  assert_control_thread();
   VenueRuntime& runtime = *venues_.at(index);
   const std::string target = runtime.venue->instruments_request().target;
   runtime.rest->get(target, {}, runtime.config.rest_timeout,
@@ -161,6 +173,7 @@ void Engine::request_instruments(std::size_t index) {
 }
 
 Engine::RestLimits Engine::rest_limits(std::size_t venue) const {
+  assert_control_thread();
   const VenueRuntime& runtime = *venues_.at(venue);
   return {runtime.venue->endpoint().rest_weight_pool, runtime.venue->endpoint().rest_weight_per_minute,
           runtime.venue->snapshot_request("", runtime.config.snapshot_depth).weight,
@@ -168,6 +181,7 @@ Engine::RestLimits Engine::rest_limits(std::size_t venue) const {
 }
 
 core::SymbolId Engine::add_symbol(std::size_t venue, core::Instrument instrument) {
+  assert_control_thread();
   VenueRuntime& runtime = *venues_.at(venue);
   if (runtime.symbols.find(instrument.venue_symbol) != nullptr) {
     throw ConfigError(std::string(runtime.venue->name()) + ": symbol " +
@@ -191,6 +205,7 @@ core::SymbolId Engine::add_symbol(std::size_t venue, core::Instrument instrument
 }
 
 bool Engine::remove_symbol(core::SymbolId id) {
+  assert_control_thread();
   if (!running_ || id >= symbols_.size() || !symbols_[id]->placed()) return false;
   SymbolRuntime& symbol = *symbols_[id];
   for (Bundle* bundle : symbol.bundles) {
@@ -206,6 +221,7 @@ bool Engine::remove_symbol(core::SymbolId id) {
 }
 
 Engine::SymbolRuntime& Engine::symbol_at(core::SymbolId id) const {
+  assert_control_thread();
   if (id >= symbols_.size()) {
     throw ConfigError("no symbol has id " + std::to_string(id) + ": " + std::to_string(symbols_.size()) +
                       " were added");
@@ -216,6 +232,7 @@ Engine::SymbolRuntime& Engine::symbol_at(core::SymbolId id) const {
 // ---- start -----------------------------------------------------------------------------------------------
 
 void Engine::start() {
+  assert_control_thread();
   if (running_) return;
   if (stopped_) throw ConfigError("a stopped engine does not start again: make a new one");
   publisher_ = std::make_unique<publish::IPCPublisher>(*segment_);
@@ -303,6 +320,7 @@ void Engine::place(SymbolRuntime& symbol) {
 }
 
 void Engine::subscribe_added() {
+  assert_control_thread();
   for (auto& venue : venues_) {
     for (auto& bundle : venue->bundles) {
       const std::vector<std::string> added = std::exchange(bundle->added, {});
@@ -316,6 +334,7 @@ void Engine::subscribe_added() {
 }
 
 void Engine::subscribe_again(core::SymbolId id, core::Channel channel) {
+  assert_control_thread();
   const SymbolRuntime& symbol = symbol_at(id);
   const std::size_t route = symbol.venue->venue->route_of(channel);
   for (Bundle* bundle : symbol.bundles) {
@@ -488,6 +507,7 @@ void Engine::post(ManagerThread& manager, ManagerStage::Command command) {
 
 void Engine::stop() noexcept {
   if (stopped_) return;
+  assert_control_thread();
   stopped_ = true;
   running_ = false;
   // Intake first: the lines leave in order, each loop runs until its lines are closed.
@@ -559,17 +579,15 @@ void Engine::fetch(SymbolRuntime& symbol, ControlKind outcome) {
     throw ConfigError(symbol.instrument.canonical_symbol + " is not subscribed");
   const core::RestRequest request = symbol.venue->venue->snapshot_request(
       symbol.instrument.venue_symbol, symbol.venue->config.snapshot_depth);
+  const SnapshotRequest asked{*symbol.venue->venue, symbol.instrument, *symbol.manager->snapshot_sink,
+                              request.depth_limit, outcome};
   symbol.bundles.front()->lanes.front()->fetch_snapshot(
-      request.target,
-      [this, &symbol, depth_limit = request.depth_limit, outcome](const net::RestResponse& response) {
-        on_snapshot(symbol, response, depth_limit, outcome);
-      });
+      request.target, [this, asked](const net::RestResponse& response) { on_snapshot(asked, response); });
 }
 
 // REST thread.
-void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response, std::uint16_t depth_limit,
-                         ControlKind outcome) noexcept {
-  const core::Venue& venue = *symbol.venue->venue;
+void Engine::on_snapshot(const SnapshotRequest& request, const net::RestResponse& response) noexcept {
+  const core::Venue& venue = request.venue;
   core::ParseStatus status = core::ParseStatus::Ok;
   core::ParseFailure failure;
   std::string problem = problem_of(venue, response);
@@ -577,9 +595,9 @@ void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& respons
   if (response.error.empty() && response.status != 200 && venue.says_unknown_symbol(response.body())) {
     fetched = Fetched::UnknownSymbol;
   }
-  if (problem.empty() && symbol.manager != nullptr) {
-    status = venue.parse_snapshot(response.body(), symbol.instrument, depth_limit, response.recv_ts_ns,
-                                  *symbol.manager->snapshot_sink, failure);
+  if (problem.empty()) {
+    status = venue.parse_snapshot(response.body(), request.instrument, request.depth_limit,
+                                  response.recv_ts_ns, request.into, failure);
     if (core::is_error(status)) {
       const std::string number = core::describe(status, failure);
       problem = std::string("unreadable snapshot (") + core::to_string(status) +
@@ -588,8 +606,8 @@ void Engine::on_snapshot(SymbolRuntime& symbol, const net::RestResponse& respons
       fetched = status == core::ParseStatus::MalformedFrame ? Fetched::Nothing : Fetched::Unfit;
     }
   }
-  control_.tell(outcome, [&](ControlEvent& event) {
-    event.symbol = symbol.instrument.symbol_id;
+  control_.tell(request.outcome, [&](ControlEvent& event) {
+    event.symbol = request.instrument.symbol_id;
     event.fetched = fetched;
     event.code = response.status;
     event.retry_after_s = response.retry_after_s();
@@ -613,6 +631,7 @@ void Engine::request_resync(core::SymbolId id) {
 }
 
 Lane& Engine::lane_of(core::LineId line) {
+  assert_control_thread();
   const std::size_t lane = line / kLinesOfALane;
   if (!running_ || lane >= lanes_.size()) throw ConfigError("no line " + std::to_string(line));
   return *lanes_[lane];
@@ -629,6 +648,7 @@ void Engine::renew_lines_of(core::SymbolId id) {
 }
 
 std::vector<core::SymbolId> Engine::take_marks(std::atomic<bool> SymbolStatus::* mark) {
+  assert_control_thread();
   std::vector<core::SymbolId> marked;
   for (core::SymbolId id = 0; id < symbols_.size(); ++id) {
     // relaxed: only whether to look closer. acquire: with the mark comes the state; pairs with
@@ -641,6 +661,7 @@ std::vector<core::SymbolId> Engine::take_marks(std::atomic<bool> SymbolStatus::*
 }
 
 std::vector<std::pair<core::SymbolId, book::DepthNeed>> Engine::depth_needs() const {
+  assert_control_thread();
   std::vector<std::pair<core::SymbolId, book::DepthNeed>> needs;
   for (core::SymbolId id = 0; id < symbols_.size(); ++id) {
     // relaxed: the word stands for itself; pairs with the store in on_depth_need().
@@ -651,6 +672,7 @@ std::vector<std::pair<core::SymbolId, book::DepthNeed>> Engine::depth_needs() co
 }
 
 std::vector<ControlEvent> Engine::take_control_events(std::size_t max) {
+  assert_control_thread();
   std::vector<ControlEvent> events;
   control_.take(events, max);
   return events;
@@ -673,6 +695,7 @@ SymbolHealth Engine::symbol_health(core::SymbolId id) const {
 }
 
 EngineHealth Engine::health() const {
+  assert_control_thread();
   if (segment_ == nullptr) return final_health_;
   EngineHealth health{};
   health.control_dropped = control_.dropped();
@@ -719,6 +742,8 @@ EngineHealth Engine::health() const {
   }
   if (event_queue_) health.event_queue_depth = event_queue_->size();
   for (const auto& lane : lanes_) lane->append_health(health.lines);
+  health.symbols.reserve(symbols_.size());
+  for (core::SymbolId id = 0; id < symbols_.size(); ++id) health.symbols.push_back(symbol_health(id));
   return health;
 }
 

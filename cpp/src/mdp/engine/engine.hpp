@@ -1,10 +1,12 @@
 // Engine: builds the road from its stages, starts and stops its threads, and gives control its handles.
 //
-// Used by the Python Provider through the bindings, and by C++ tests. All methods are for one control thread
-// unless they say otherwise.
+// Used by the Python Provider through the bindings, and by C++ tests. One thread makes the engine and calls all
+// its methods, the control thread; a debug build asserts it. Nothing of the engine's own waits for that thread:
+// what others bring it (control events, marks, lists of instruments) lies in queues until it takes it.
 #pragma once
 
 #include <atomic>
+#include <cassert>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -46,6 +48,7 @@ struct EngineHealth {
   std::uint64_t event_queue_depth, message_waits, event_waits;
   std::uint64_t latency_count, p50_ns, p90_ns, p99_ns, p999_ns, max_ns;  // socket receive to ring commit
   std::vector<LineHealth> lines;
+  std::vector<SymbolHealth> symbols;  // by symbol id, those that were removed included
 };
 
 class Engine {
@@ -66,7 +69,10 @@ class Engine {
   // Asks the venue for its list of instruments; take_instruments() gives what comes of it.
   void request_instruments(std::size_t venue);
   // What came of such requests since the last call.
-  std::vector<InstrumentList> take_instruments() { return lists_.take(); }
+  std::vector<InstrumentList> take_instruments() {
+    assert_control_thread();
+    return lists_.take();
+  }
 
   // The venue's REST budget a minute (0: none), and what a snapshot and a list of instruments take of it.
   struct RestLimits {
@@ -135,6 +141,7 @@ class Engine {
   struct SymbolRuntime;
   struct LoopThread;
   struct ManagerThread;
+  struct SnapshotRequest;
 
   static std::unique_ptr<VenueRuntime> make_venue(net::IoLoop& rest_loop, VenueConfig config);
   void resolve_modes();
@@ -153,11 +160,13 @@ class Engine {
   void command(ManagerThread& manager, ManagerStage::Command command);
   void post(ManagerThread& manager, ManagerStage::Command command);
   void fetch(SymbolRuntime& symbol, ControlKind outcome);
-  void on_snapshot(SymbolRuntime& symbol, const net::RestResponse& response, std::uint16_t depth_limit,
-                   ControlKind outcome) noexcept;
+  void on_snapshot(const SnapshotRequest& request, const net::RestResponse& response) noexcept;
   SymbolRuntime& symbol_at(core::SymbolId symbol) const;
+  // In every public method that touches what only the control thread may.
+  void assert_control_thread() const noexcept { assert(std::this_thread::get_id() == control_thread_); }
   std::vector<core::SymbolId> take_marks(std::atomic<bool> SymbolStatus::* mark);
 
+  const std::thread::id control_thread_ = std::this_thread::get_id();
   EngineConfig config_;
   Topology topology_;
   queue::IdleMode idle_;
