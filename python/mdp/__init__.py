@@ -9,12 +9,12 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from mdp._core import BookState, EventFlag, EventType, ReadStatus, Side, StateReason
-from mdp.batch import EventBatch
-from mdp.config import Config, load_config
+from mdp.configuring.config import Config, load_config
 from mdp.errors import ConfigError, ConnectError, LappedError, MdpError, SegmentError, StaleBookError
-from mdp.local_book import LocalBook
-from mdp.provider import Provider
-from mdp.reader import Book, Follower, Subscriber
+from mdp.providing.provider import Provider
+from mdp.reading.batch import EventBatch
+from mdp.reading.local_book import LocalBook
+from mdp.reading.reader import Book, Follower, Subscriber
 
 __version__ = version("mdp")
 

@@ -16,15 +16,16 @@ import typer
 from rich.console import Console
 
 import mdp
-from mdp import _core, config_keys
-from mdp.config import Config, load_config
-from mdp.demo import demo
+from mdp import _core
+from mdp.commands.demo import demo
+from mdp.commands.live import describe_event, live_view, print_book
+from mdp.commands.sim import sim
+from mdp.configuring import keys as config_keys
+from mdp.configuring.config import Config, load_config
 from mdp.errors import MdpError
-from mdp.provider import Provider, check_venues
-from mdp.reader import Subscriber
-from mdp.replay import replay
-from mdp.sim.cli import sim
-from mdp.views import describe_event, live_view, print_book
+from mdp.providing.provider import Provider, check_venues
+from mdp.reading.reader import Subscriber
+from mdp.replaying.replay import replay
 
 _EXIT_ERROR = 2
 

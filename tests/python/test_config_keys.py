@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mdp import config_keys
 from mdp.__main__ import main
-from mdp.config import Config, parse_config
+from mdp.configuring import keys as config_keys
+from mdp.configuring.config import Config, parse_config
 from mdp.errors import ConfigError
 from rich.console import Console
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from mdp import demo
 from mdp._core import BookState, StateReason
-from mdp.config import parse_config
+from mdp.commands import demo
+from mdp.configuring.config import parse_config
 from mdp.errors import MdpError
-from mdp.reader import Book
+from mdp.reading.reader import Book
 
 CONFIG = parse_config("venues:\n  - name: binance\n    symbols: [BTCUSDT]\n")
 INSTRUMENT: Any = SimpleNamespace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from mdp.sim.cli import sim
+from mdp.commands.sim import sim
 
 if __name__ == "__main__":
     typer.run(sim)

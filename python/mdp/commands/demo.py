@@ -14,12 +14,12 @@ from typing import Annotated, Optional
 import typer
 
 from mdp import _core
-from mdp.config import Config, load_config
+from mdp.commands.live import live_view
+from mdp.configuring.config import Config, load_config
 from mdp.errors import MdpError
-from mdp.provider import Provider
-from mdp.reader import Book, Subscriber
+from mdp.providing.provider import Provider
+from mdp.reading.reader import Book, Subscriber
 from mdp.sim import SimProcess, start_sim_process
-from mdp.views import live_view
 
 _CHECK_INTERVAL_S = 1.0
 _SETTLE_S = 30.0

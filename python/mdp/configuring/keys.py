@@ -1,6 +1,6 @@
 """Every key of a configuration: what it takes, what it is when left out, what it means.
 
-All of it is read from the schema in `mdp.config`, which is what checks a configuration too.
+All of it is read from the schema in `mdp.configuring.config`, which is what checks a configuration too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mdp.config import Config
+from mdp.configuring.config import Config
 
 _INTRODUCTION = """\
 # Configuration

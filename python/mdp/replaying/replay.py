@@ -21,7 +21,7 @@ import typer
 
 from mdp import _core
 from mdp.errors import MdpError
-from mdp.recording import Record, Recording
+from mdp.replaying.recording import Record, Recording
 
 _BATCH = 4096  # records between two looks at what came out
 _SHOWN = 20  # problems and wrong quotes told in words
@@ -180,7 +180,7 @@ def replay_session(
     Parameters
     ----------
     paths : sequence of Path
-        The files of one session, in any order (see `mdp.recording`).
+        The files of one session, in any order (see `mdp.replaying.recording`).
     venue : str
         As in canonical symbols: "binance".
     symbols : collection of str

@@ -21,9 +21,9 @@ from mdp._core import (
     StateReason,
     format_decimal,
 )
-from mdp.batch import EventBatch
 from mdp.errors import LappedError, SegmentError, StaleBookError
-from mdp.local_book import LocalBook
+from mdp.reading.batch import EventBatch
+from mdp.reading.local_book import LocalBook
 
 _IDLE_SLEEP_S = 0.0005
 _HEARTBEAT_LIMIT_NS = 2_000_000_000

@@ -21,7 +21,7 @@ from mdp._core import (
     format_decimal,
 )
 from mdp.errors import SegmentError
-from mdp.reader import Book, Subscriber
+from mdp.reading.reader import Book, Subscriber
 
 _REFRESH_S = 0.25
 _PLAIN_REFRESH_S = 1.0

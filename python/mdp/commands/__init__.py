@@ -1,0 +1,1 @@
+"""For who types: the command line ``mdp``, a module for each kind of command."""
