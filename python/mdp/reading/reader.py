@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -321,6 +320,8 @@ def _events(subscriber: Subscriber, poll: Callable[[], EventBatch]) -> Iterator[
 
 
 async def _stream(subscriber: Subscriber, max_events: int, idle_sleep_s: float) -> AsyncIterator[Event]:
+    import asyncio  # takes as long to load as NumPy and brings a TLS library; who comes here has it already
+
     while True:
         events = subscriber.poll(max_events)
         for event in events:
