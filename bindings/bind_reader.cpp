@@ -435,7 +435,8 @@ void bind_column(nb::class_<Batch>& type, const char* name, const char* doc) {
 }
 
 void bind_batch(nb::module_& module) {
-  nb::class_<Batch> type(module, "Batch", "Events of one poll, as columns of raw bytes; see mdp.dtypes.");
+  nb::class_<Batch> type(module, "Batch",
+                         "Events of one poll, as columns of raw bytes; see mdp.reading.dtypes.");
   type.def("__len__", &Batch::size)
       .def(
           "event",
@@ -459,7 +460,7 @@ void bind_batch(nb::module_& module) {
   bind_column<&Batch::liquidation_rows>(type, "liquidation_rows", "int64: the row of each liquidation.");
 }
 
-// Sizes and offsets of the records, which mdp.dtypes repeats and a test compares.
+// Sizes and offsets of the records, which mdp.reading.dtypes repeats and a test compares.
 nb::dict record_layouts() {
   const auto record = [](std::size_t size, std::vector<std::pair<const char*, std::size_t>> offsets) {
     nb::dict fields;
@@ -540,7 +541,7 @@ void bind_reader(nb::module_& module) {
   bind_batch(module);
   module.def("record_layouts", &record_layouts,
              nb::sig("def record_layouts() -> dict[str, tuple[int, dict[str, int]]]"),
-             "Return size and field offsets of each record, by the name it has in mdp.dtypes.");
+             "Return size and field offsets of each record, by the name it has in mdp.reading.dtypes.");
   module.attr("NO_SYMBOL") = shm::kNoSymbol;
   module.attr("FUNDING_RATE_EXPONENT") = shm::kFundingRateExponent;
   nb::class_<Reader>(module, "Reader",

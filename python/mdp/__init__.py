@@ -2,21 +2,47 @@
 
 `Provider` runs the control side: it connects to venues and publishes. `Subscriber` reads what a provider
 publishes, from any process on the machine. The command line is ``mdp`` (``python -m mdp``).
+
+Each name is loaded when it is first used: who reads loads no server, no TLS and no YAML.
 """
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-from mdp._core import BookState, EventFlag, EventType, ReadStatus, Side, StateReason
-from mdp.batch import EventBatch
-from mdp.config import Config, load_config
-from mdp.errors import ConfigError, ConnectError, LappedError, MdpError, SegmentError, StaleBookError
-from mdp.local_book import LocalBook
-from mdp.provider import Provider
-from mdp.reader import Book, Follower, Subscriber
+if TYPE_CHECKING:
+    from mdp._core import BookState, EventFlag, EventType, ReadStatus, Side, StateReason
+    from mdp._version import __version__
+    from mdp.configuring.config import Config, load_config
+    from mdp.errors import ConfigError, ConnectError, LappedError, MdpError, SegmentError, StaleBookError
+    from mdp.providing.provider import Provider
+    from mdp.reading.batch import EventBatch
+    from mdp.reading.local_book import LocalBook
+    from mdp.reading.reader import Book, Follower, Subscriber
+else:
+    from mdp._loading import on_first_use
 
-__version__ = version("mdp")
+    # The same once more, for running programs; a test compares the two and __all__.
+    __getattr__, __dir__ = on_first_use(
+        __name__,
+        {
+            "mdp._core": ("BookState", "EventFlag", "EventType", "ReadStatus", "Side", "StateReason"),
+            "mdp._version": ("__version__",),
+            "mdp.configuring.config": ("Config", "load_config"),
+            "mdp.errors": (
+                "ConfigError",
+                "ConnectError",
+                "LappedError",
+                "MdpError",
+                "SegmentError",
+                "StaleBookError",
+            ),
+            "mdp.providing.provider": ("Provider",),
+            "mdp.reading.batch": ("EventBatch",),
+            "mdp.reading.local_book": ("LocalBook",),
+            "mdp.reading.reader": ("Book", "Follower", "Subscriber"),
+        },
+    )
 
 __all__ = [
     "Book",

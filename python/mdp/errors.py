@@ -25,3 +25,7 @@ class StaleBookError(MdpError):
 
 class LappedError(MdpError):
     """Events were lost because the reader was too slow; raised by strict readers only."""
+
+
+class MissingExtraError(MdpError, ImportError):
+    """A part of mdp whose packages are not installed; names the extra that brings them."""

@@ -9,8 +9,8 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["mdp.config", "yaml"]):
-    from mdp.config import Config, parse_config
+with atheris.instrument_imports(include=["mdp.configuring.config", "yaml"]):
+    from mdp.configuring.config import Config, parse_config
     from mdp.errors import ConfigError
 
 

@@ -23,7 +23,7 @@ from integration.harness import (
     wait_for,
 )
 from mdp import Provider
-from mdp.config import parse_config
+from mdp.configuring.config import parse_config
 from mdp.sim import SimProcess, start_sim_process
 
 _numbers = itertools.count()

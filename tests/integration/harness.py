@@ -351,7 +351,8 @@ ROOM_S = 3.0
 machine, and less than any time-out nobody should wait for (connect 5 s, REST and subscribe 10 s)."""
 
 SNAPSHOT_PAUSE_S = 0.5
-"""Of `mdp.snapshots`: from one snapshot of a book to its next at most, doubled with each failure."""
+"""Of `mdp.providing.snapshots`: from one snapshot of a book to its next at most, doubled with each
+failure."""
 
 UPDATES_PER_EVENT = 1.1
 """Of the synthetic market; 1.05 on the average."""

@@ -17,7 +17,7 @@ from integration.decimal_model import Session, Top, play, read_session
 from integration.harness import SHARED_DATA as DATA
 from integration.sessions import compose, write_session
 from mdp._core import venue_names
-from mdp.replay import ReplayResult, replay_session
+from mdp.replaying.replay import ReplayResult, replay_session
 
 # Folder of recordings, and the venue that sent them.
 FOLDERS = {"binance-spot": "binance", "binance-usdm": "binance-usdm", "binance-coinm": "binance-coinm"}

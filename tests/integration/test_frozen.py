@@ -27,7 +27,7 @@ from integration.harness import (
     wait_live,
 )
 from mdp import BookState, EventFlag, EventType, Provider, StateReason, Subscriber
-from mdp.replay import replay_session
+from mdp.replaying.replay import replay_session
 from mdp.sim import SimProcess
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
+from mdp.commands import COMMANDS
 from python.test_consumer import ROOT, build_consumer, check_runs, run
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(1800)]
@@ -38,6 +40,35 @@ def mdp(installed: Path, *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def test_plain_install_reads_and_says_what_the_rest_needs(installed: Path, tmp_path: Path) -> None:
+    site = Path(sysconfig.get_path("purelib"))
+    for found in site.glob("numpy*"):  # what the wheel depends on, and nothing else
+        (tmp_path / found.name).symlink_to(found)
+    (wheel,) = installed.glob("mdp-*.dist-info")
+    requires = re.findall(r"^Requires-Dist: (.*)$", (wheel / "METADATA").read_text(), re.MULTILINE)
+    assert [line for line in requires if "extra ==" not in line] == ["numpy>=1.26"]
+
+    def plain(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys._base_executable, "-S", *arguments],  # type: ignore[attr-defined]
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": f"{installed}{os.pathsep}{tmp_path}"},
+            cwd=installed,
+        )
+
+    version = plain("-m", "mdp", "--version")
+    assert (version.returncode, version.stderr) == (0, "")
+    reader = plain("-c", "import mdp; mdp.Subscriber('mdp-test-none')")
+    assert "no such segment" in reader.stderr.splitlines()[-1]
+    for command, (_, extra) in COMMANDS.items():
+        refused = plain("-m", "mdp", command)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr.endswith(f"which is not installed: pip install 'mdp[{extra}]'\n")
+        assert refused.stderr.count("\n") == 1
 
 
 def test_outside_project_builds_with_what_the_wheel_brings(installed: Path, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from mdp import EventType, Subscriber
-from mdp.dtypes import EVENT_DTYPE, LEVEL_DTYPE
-from mdp.views import top_line
+from mdp.commands.text import top_line
+from mdp.reading.dtypes import EVENT_DTYPE, LEVEL_DTYPE
 from support.live import ROOT, LivePublisher, unique_segment
 
 INCLUDE = ROOT / "cpp/include"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from mdp.config import Config, load_config, parse_config
+from mdp.configuring.config import Config, load_config, parse_config
 from mdp.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]

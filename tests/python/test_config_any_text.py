@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdp.config import Config, parse_config
+from mdp.configuring.config import Config, parse_config
 from mdp.errors import ConfigError
 
 SHIPPED = [

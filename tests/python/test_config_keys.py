@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mdp import config_keys
 from mdp.__main__ import main
-from mdp.config import Config, parse_config
+from mdp.commands.keys import print_table
+from mdp.configuring import keys as config_keys
+from mdp.configuring.config import Config, parse_config
 from mdp.errors import ConfigError
 from rich.console import Console
 
@@ -116,7 +117,7 @@ def refusal(name: str, value: float) -> str:
 
 def test_table_fits_and_shows_brackets() -> None:
     out = io.StringIO()
-    config_keys.print_table(Console(file=out, width=90))
+    print_table(Console(file=out, width=90))
     assert "[user:password@]" in out.getvalue()
     assert max(map(len, out.getvalue().splitlines())) <= 90
 

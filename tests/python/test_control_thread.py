@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 
 import pytest
-from mdp.control_thread import ControlThread
 from mdp.errors import MdpError
+from mdp.providing.control_thread import ControlThread
 
 
 class Seen:

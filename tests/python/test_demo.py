@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from mdp import demo
 from mdp._core import BookState, StateReason
-from mdp.config import parse_config
+from mdp.commands import demo
+from mdp.configuring.config import parse_config
 from mdp.errors import MdpError
-from mdp.reader import Book
+from mdp.reading.reader import Book
 
 CONFIG = parse_config("venues:\n  - name: binance\n    symbols: [BTCUSDT]\n")
 INSTRUMENT: Any = SimpleNamespace(
@@ -147,7 +147,7 @@ def test_exit_code_tells_whether_all_was_right(
     result = {**figures, "events": 1, "gaps": 0, "resyncs": 0, "p50_ns": 1, "p99_ns": 2}
     monkeypatch.setattr(demo, "start_sim_process", lambda **_: FakeSimContext())
     monkeypatch.setattr(demo._Demo, "run", lambda *_, **__: result)
-    monkeypatch.setattr("mdp.__main__.stop_on_signals", threading.Event)
+    monkeypatch.setattr("mdp.commands.demo.stop_on_signals", threading.Event)
     with pytest.raises(typer.Exit) as ended:
         demo.demo(duration=0, as_json=as_json)
     assert ended.value.exit_code == code

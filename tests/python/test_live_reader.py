@@ -27,7 +27,7 @@ from mdp import (
     Subscriber,
 )
 from mdp import _core as core
-from mdp import dtypes as mdp_dtypes
+from mdp.reading import dtypes as mdp_dtypes
 from support.live import LivePublisher, wait_until
 
 STEPS = 2000
@@ -212,7 +212,7 @@ def test_missing_library_is_named(
             raise ModuleNotFoundError(name)
         return real(name, package)
 
-    monkeypatch.setattr("mdp.batch.import_module", without)
+    monkeypatch.setattr("mdp.reading.batch.import_module", without)
     with pytest.raises(ImportError, match=f"pip install {library}"):
         getattr(filled[1], method)()
 

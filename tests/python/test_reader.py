@@ -9,7 +9,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
-import mdp.reader
+import mdp.reading.reader
 import numpy as np
 import pytest
 from mdp import Book, BookState, LappedError, SegmentError, StaleBookError, StateReason, Subscriber, _core
@@ -123,7 +123,7 @@ def entry(symbol_id: int, venue_symbol: str) -> Any:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeReader]:
-    monkeypatch.setattr(mdp.reader, "Reader", FakeReader)
+    monkeypatch.setattr(mdp.reading.reader, "Reader", FakeReader)
     return FakeReader
 
 

@@ -19,9 +19,10 @@ import typer
 from integration.decimal_model import Record, play
 from integration.sessions import compose, edited, line_of, write_session
 from mdp._core import ReplaySurvey
+from mdp.commands.replay import replay
 from mdp.errors import ConfigError, MdpError
-from mdp.recording import Recording, connection_name, to_ns
-from mdp.replay import ReplayResult, replay, replay_session
+from mdp.replaying.recording import Recording, connection_name, to_ns
+from mdp.replaying.replay import ReplayResult, replay_session
 from typer.testing import CliRunner
 
 EXACT = re.compile(r"(0|[1-9]\d*)(\.\d*[1-9])?")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from integration.sessions import REST_PATHS, HandMade, write_session
-from mdp.replay import ReplayResult, replay_session
+from mdp.replaying.replay import ReplayResult, replay_session
 
 TOPOLOGIES = pytest.mark.parametrize("topology", ["fused", "pipelined"])
 

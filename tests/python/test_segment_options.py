@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from mdp import SegmentError, _core
-from mdp.config import parse_config
+from mdp.configuring.config import parse_config
 from mdp.errors import ConfigError
-from mdp.provider import _engine_config
+from mdp.providing.provider import _engine_config
 
 pytestmark = [
     pytest.mark.unit,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdp import StateReason
-from mdp.snapshots import Failure, LiveSpan, RestBudget, SnapshotScheduler, Urgency, Wish
+from mdp.providing.snapshots import Failure, LiveSpan, RestBudget, SnapshotScheduler, Urgency, Wish
 from python.test_snapshots import fails, scheduler, want_again
 
 # ---- who goes first ----

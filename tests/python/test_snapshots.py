@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdp import StateReason
-from mdp.snapshots import (
+from mdp.providing.snapshots import (
     AuditScheduler,
     LiveSpan,
     RestBudget,

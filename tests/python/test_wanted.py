@@ -6,8 +6,8 @@ import random
 from typing import Any
 
 import pytest
-from mdp.config import VenueSection
-from mdp.wanted import Wanted
+from mdp.configuring.config import VenueSection
+from mdp.providing.wanted import Wanted
 
 
 class Highest(random.Random):

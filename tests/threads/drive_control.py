@@ -31,7 +31,7 @@ def main(extension: Path, symbol_count: int) -> None:
     preload = os.environ.pop("LD_PRELOAD", "")  # the exchange is a process of its own, without the sanitizer
 
     from mdp import Provider
-    from mdp.config import parse_config
+    from mdp.configuring.config import parse_config
     from mdp.sim import start_sim_process
 
     assert preload, "the sanitizer's runtime is not preloaded: nothing would be watched"

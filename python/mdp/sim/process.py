@@ -11,9 +11,15 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, final
 from urllib.parse import quote, urlencode, urlsplit
+
+from mdp._loading import missing_extra
+
+_PACKAGES = ("aiohttp", "cryptography", "typer", "yaml")
+"""What the process needs besides what this one does."""
 
 
 class SimProcessError(RuntimeError):
@@ -237,7 +243,7 @@ def _flag(name: str, value: Any) -> list[str]:
 
 
 def start_sim_process(*, start_timeout_s: float = 60.0, **options: Any) -> SimProcess:
-    """Start ``python -m mdp.sim`` and return when it is listening.
+    """Start ``python -m mdp sim`` and return when it is listening.
 
     The child ends with this process, however this process ends: it watches its standard input.
 
@@ -253,8 +259,13 @@ def start_sim_process(*, start_timeout_s: float = 60.0, **options: Any) -> SimPr
     ------
     SimProcessError
         If it ends or stays silent instead of listening.
+    MissingExtraError
+        A package that it needs is not installed.
     """
-    command = [sys.executable, "-m", "mdp.sim", "--ready-json", "--die-with-stdin"]
+    for package in _PACKAGES:
+        if find_spec(package) is None:
+            raise missing_extra("the embedded exchange", package, "sim")
+    command = [sys.executable, "-m", "mdp", "sim", "--ready-json", "--die-with-stdin"]
     for name, value in options.items():
         command += _flag(name, value)
     # The package may be on sys.path by ways a child does not inherit (pytest's pythonpath setting).

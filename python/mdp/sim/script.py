@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from mdp.config import Origin
+from mdp.configuring.origin import Origin
 from mdp.errors import ConfigError
 from mdp.sim.faults import CONNECTION, FAULT_KINDS, MARKET, FaultError, FaultTable
 

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from mdp import _core
+from mdp.configuring.origin import Origin, dotted
 from mdp.errors import ConfigError
 
 ChannelName = Literal["depth", "trade", "aggregate_trade", "quote", "mark_price", "liquidation"]
@@ -290,40 +291,7 @@ class Config(_Section):
 
     def where(self, *path: str | int) -> str:
         """Return ``file:line: key: `` for an error about the value at `path`, or the key alone."""
-        return self._origin.where(path) if self._origin else f"{_dotted(path)}: "
-
-
-class Origin:
-    """Which file a configuration came from, and the line of each key."""
-
-    def __init__(self, file: str, root: yaml.Node) -> None:
-        self.file = file
-        self._lines: dict[tuple[str | int, ...], int] = {}
-        self._walk(root, ())
-
-    def where(self, path: tuple[str | int, ...]) -> str:
-        """Return ``file:line: key: `` of the nearest known ancestor of `path`."""
-        known = path
-        while known and known not in self._lines:
-            known = known[:-1]
-        line = self._lines.get(known, 1)
-        return f"{self.file}:{line}: {_dotted(path)}: " if path else f"{self.file}: "
-
-    def _walk(self, node: yaml.Node, path: tuple[str | int, ...]) -> None:
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key_node, value_node in node.value:
-                key = str(key_node.value)
-                line = key_node.start_mark.line + 1
-                if key in seen:
-                    raise ConfigError(f"{self.file}:{line}: {_dotted((*path, key))}: given twice; keep one")
-                seen.add(key)
-                self._lines[(*path, key)] = line
-                self._walk(value_node, (*path, key))
-        elif isinstance(node, yaml.SequenceNode):
-            for index, item in enumerate(node.value):
-                self._lines[(*path, index)] = item.start_mark.line + 1
-                self._walk(item, (*path, index))
+        return self._origin.where(path) if self._origin else f"{dotted(path)}: "
 
 
 def load_config(file: str | Path) -> Config:
@@ -396,13 +364,6 @@ def _check_depths(config: Config) -> None:
         problems.append(f"{where}must be 0 or {needed} (found {config.engine.book_depth})")
     if problems:
         raise ConfigError("\n".join(problems))
-
-
-def _dotted(path: tuple[str | int, ...]) -> str:
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
 
 
 def _explain(details: ErrorDetails, origin: Origin) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mdp._core import FUNDING_RATE_EXPONENT, Batch, Event, InstrumentEntry, ReadStatus, format_decimal
-from mdp.dtypes import (
+from mdp.reading.dtypes import (
     BBO_DTYPE,
     BOOK_STATE_DTYPE,
     EVENT_DTYPE,

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 if TYPE_CHECKING:
-    from mdp.provider import Health, Provider
+    from mdp.providing.provider import Health, Provider
 
 _ENGINE_COUNTERS = {
     "events": "Records published in the ring",

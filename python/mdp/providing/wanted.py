@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from mdp.config import VenueSection
+from mdp.configuring.config import VenueSection
 
 _LONGEST_S = 600.0
 """Between two attempts to have what a venue that answers does not give."""

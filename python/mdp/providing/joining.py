@@ -1,7 +1,7 @@
 """How what is configured comes into the engine: venues, their lists of instruments, their symbols.
 
 On the control thread alone. What cannot be had is told once and tried again
-(`mdp.wanted` says when), and nothing else waits for it.
+(`mdp.providing.wanted` says when), and nothing else waits for it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from mdp import _core, log
 from mdp._core import Channel, ControlEvent, Instrument, InstrumentList
-from mdp.config import Config, VenueSection
+from mdp.configuring.config import Config, VenueSection
 from mdp.errors import ConfigError, ConnectError, MdpError, SegmentError
-from mdp.snapshots import AuditScheduler, RestBudget, SnapshotScheduler
-from mdp.wanted import Wanted
+from mdp.providing.snapshots import AuditScheduler, RestBudget, SnapshotScheduler
+from mdp.providing.wanted import Wanted
 
 Path = tuple[str | int, ...]
 

@@ -14,12 +14,13 @@ from typing import Annotated, Optional
 import typer
 
 from mdp import _core
-from mdp.config import Config, load_config
+from mdp.commands.live import live_view
+from mdp.commands.signals import stop_on_signals
+from mdp.configuring.config import Config, load_config
 from mdp.errors import MdpError
-from mdp.provider import Provider
-from mdp.reader import Book, Subscriber
+from mdp.providing.provider import Provider
+from mdp.reading.reader import Book, Subscriber
 from mdp.sim import SimProcess, start_sim_process
-from mdp.views import live_view
 
 _CHECK_INTERVAL_S = 1.0
 _SETTLE_S = 30.0
@@ -43,8 +44,6 @@ def demo(
 
     The exit code is 0 only when every book is LIVE at the end and none ever differed from the exchange's own.
     """
-    from mdp.__main__ import stop_on_signals
-
     settings = load_config(config or default_config())
     stop = stop_on_signals()
     _core.start_logging(

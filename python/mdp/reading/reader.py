@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -21,9 +20,9 @@ from mdp._core import (
     StateReason,
     format_decimal,
 )
-from mdp.batch import EventBatch
 from mdp.errors import LappedError, SegmentError, StaleBookError
-from mdp.local_book import LocalBook
+from mdp.reading.batch import EventBatch
+from mdp.reading.local_book import LocalBook
 
 _IDLE_SLEEP_S = 0.0005
 _HEARTBEAT_LIMIT_NS = 2_000_000_000
@@ -321,6 +320,8 @@ def _events(subscriber: Subscriber, poll: Callable[[], EventBatch]) -> Iterator[
 
 
 async def _stream(subscriber: Subscriber, max_events: int, idle_sleep_s: float) -> AsyncIterator[Event]:
+    import asyncio  # takes as long to load as NumPy and brings a TLS library; who comes here has it already
+
     while True:
         events = subscriber.poll(max_events)
         for event in events:

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from mdp import _core, log, metrics
+from mdp import _core, log
 from mdp._core import (
     BookState,
     ControlEvent,
@@ -26,11 +26,12 @@ from mdp._core import (
     StateReason,
     format_decimal,
 )
-from mdp.config import Config, VenueSection
-from mdp.control_thread import ControlThread
+from mdp.configuring.config import Config, VenueSection
 from mdp.errors import ConfigError, ConnectError, MdpError
-from mdp.joining import Joining, Venue, named
-from mdp.snapshots import Failure, LiveSpan, Wish
+from mdp.providing import metrics
+from mdp.providing.control_thread import ControlThread
+from mdp.providing.joining import Joining, Venue, named
+from mdp.providing.snapshots import Failure, LiveSpan, Wish
 
 _CONTROL_INTERVAL_S = 0.01
 _SILENCE_RENEWAL_S = 600.0

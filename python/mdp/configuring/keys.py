@@ -1,6 +1,6 @@
 """Every key of a configuration: what it takes, what it is when left out, what it means.
 
-All of it is read from the schema in `mdp.config`, which is what checks a configuration too.
+All of it is read from the schema in `mdp.configuring.config`, which is what checks a configuration too.
 """
 
 from __future__ import annotations
@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ByteSize
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from mdp.config import Config
+from mdp.configuring.config import Config
 
 _INTRODUCTION = """\
 # Configuration
@@ -28,7 +25,8 @@ An editor that knows JSON Schema checks and completes while you type: write `mdp
 a file, and name it in the first line of the YAML: `# yaml-language-server: $schema=mdp.schema.json`."""
 
 
-_TOP_LEVEL = "Top level"
+TOP_LEVEL = "Top level"
+"""The title of the section whose path is empty."""
 
 
 @dataclass(frozen=True)
@@ -65,25 +63,13 @@ def as_markdown() -> str:
     """Return the text of ``docs/configuration.md``."""
     lines = [_INTRODUCTION]
     for section in sections():
-        title = f"`{section.path}`" if section.path else _TOP_LEVEL
+        title = f"`{section.path}`" if section.path else TOP_LEVEL
         lines += ["", f"## {title}", section.meaning, ""]
         lines += ["| Key | Takes | Default | Meaning |", "|---|---|---|---|"]
         for key in section.keys:
             default = f"`{key.default}`" if key.default else ""
             lines.append(f"| `{key.name}` | {key.takes} | {default} | {key.meaning} |")
     return "\n".join(lines) + "\n"
-
-
-def print_table(console: Console) -> None:
-    """Print all keys for people."""
-    for section in sections():
-        console.print(Text.assemble((section.path or _TOP_LEVEL, "bold"), f"  {section.meaning}"))
-        table = Table(box=None, padding=(0, 2, 0, 2), show_header=False)
-        for key in section.keys:
-            state = f"default {key.default}" if key.default else "must be given"
-            table.add_row(key.name, Text(f"{key.takes}; {state}"), Text(key.meaning.replace("`", "")))
-        console.print(table)
-        console.print()
 
 
 def _walk(node: dict[str, Any], defs: dict[str, Any], path: str) -> Iterator[Section]:

@@ -1,0 +1,1 @@
+"""For who configures: the schema of the YAML, and what it says of every key."""

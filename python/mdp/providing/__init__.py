@@ -1,0 +1,1 @@
+"""For who publishes: the control side of a provider, and its metrics."""

@@ -1,0 +1,1 @@
+"""For who reads a segment: books, events, batches of them as NumPy arrays."""
