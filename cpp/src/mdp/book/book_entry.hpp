@@ -17,8 +17,8 @@
 #include "mdp/book/quote_audit.hpp"
 #include "mdp/book/rest_audit.hpp"
 #include "mdp/book/stream_watch.hpp"
+#include "mdp/core/book_rule.hpp"
 #include "mdp/core/normalized_message.hpp"
-#include "mdp/core/sync_rule.hpp"
 
 namespace mdp::book {
 
@@ -63,7 +63,7 @@ struct TradeIds {
 struct BookEntry {
   core::SymbolId symbol;
   core::ExchangeId exchange;
-  const core::SyncRule* rule;
+  const core::BookRule* rule;
   BookState state = BookState::Stale;
   StateReason reason = StateReason::None;
   bool joined = false;    // a delta followed the snapshot: from now on check_next() holds
@@ -108,7 +108,7 @@ struct BookEntry {
   }
 
   BookEntry(core::SymbolId symbol_, core::ExchangeId exchange_, std::span<const core::LineId> line_ids,
-            const core::SyncRule& rule_, const BookOptions& options, BlockPool& pool)
+            const core::BookRule& rule_, const BookOptions& options, BlockPool& pool)
       : symbol(symbol_),
         exchange(exchange_),
         rule(&rule_),
