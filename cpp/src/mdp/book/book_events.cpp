@@ -46,7 +46,7 @@ void BookEvents::emit_state(const BookEntry& entry, shm::StateReason reason) noe
   shm::EventHeader& event = begin(entry, EventType::BookState, shm::kFlagFirst | shm::kFlagLast);
   event.bid_count = static_cast<std::uint16_t>(entry.state);
   event.ask_count = static_cast<std::uint16_t>(reason);
-  sink_.slot().book_state = {entry.book.known_bid(), entry.book.known_ask()};
+  sink_.slot().book_state = {entry.known_bid(), entry.known_ask()};
   sink_.commit();
 }
 

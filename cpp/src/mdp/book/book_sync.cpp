@@ -124,6 +124,8 @@ bool BookSync::refuted(BookEntry& entry, std::uint64_t update_id, const OrderBoo
 // False: the book is not LIVE any more.
 bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
   const std::size_t reached = entry.book.apply_update(delta.bids, delta.asks, options_.table_levels);
+  if (entry.rule->window == core::Window::Cut) [[unlikely]]
+    cut_to_window(entry, entry.book, entry.window.levels());
   entry.joined = true;
   entry.last_id = delta.header->last_update_id;
   entry.book.set_update_id(entry.last_id);
@@ -143,6 +145,9 @@ bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
   if (entry.book.was_cut()) [[unlikely]] {
     if (!entry.book.cut_bids().empty()) entry.depth.fill_bids(entry.book);
     if (!entry.book.cut_asks().empty()) entry.depth.fill_asks(entry.book);
+    if (!entry.rule->windowed()) events_.emit_state(entry, StateReason::DepthChanged);
+  }
+  if (entry.rule->windowed() && entry.window.follow(entry.book)) [[unlikely]] {
     events_.emit_state(entry, StateReason::DepthChanged);
   }
   events_.emit_top_when_due(entry);
@@ -150,6 +155,10 @@ bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
   events_.emit_table(entry, reached >= options_.table_levels);
   if (beside == RestAudit::Verdict::Equal) widen(entry);
   return true;
+}
+
+void BookSync::cut_to_window(const BookEntry& entry, OrderBook& book, std::size_t levels) noexcept {
+  if (levels != 0 && entry.rule->window == core::Window::Cut) book.cut_to_window(levels);
 }
 
 // The known part of a side got short. False: it does not hold what the segment publishes, and the book is STALE.
@@ -413,7 +422,13 @@ void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   }
 
   OrderBook& next = entry.next;
-  next.apply_snapshot(snapshot.bids, snapshot.asks, snapshot.header->depth_limit);
+  const bool windowed = entry.rule->windowed();
+  // A restart in the form of a delta does not say it: as many as before.
+  const std::size_t window = snapshot.header->update_type == core::UpdateType::Snapshot
+                                 ? snapshot.header->depth_limit
+                                 : entry.window.levels();
+  next.apply_snapshot(snapshot.bids, snapshot.asks, windowed ? 0 : snapshot.header->depth_limit);
+  cut_to_window(entry, next, window);
   std::uint64_t applied_id = snapshot.header->last_update_id;
   std::uint64_t applied = 0;
   if (refuted(entry, applied_id, next)) return next.clear();
@@ -422,6 +437,7 @@ void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
     if (i != first_applied && entry.rule->check_next(applied_id, delta.header) != SequenceVerdict::Apply)
       continue;
     next.apply_update(entry.buffer.bids(delta), entry.buffer.asks(delta));
+    cut_to_window(entry, next, window);
     ++applied;
     applied_id = delta.header.last_update_id;
     entry.last_header = delta.header;
@@ -437,6 +453,7 @@ void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   counters_.updates_joined.add(applied);
   entry.joined = first_applied != deltas.size();
   entry.last_id = applied_id;
+  if (windowed) entry.window.begin(window, next);
   install(entry, snapshot);
 }
 
@@ -481,15 +498,15 @@ void BookSync::next_frame(BookEntry& entry, const BookUpdate& frame) noexcept {
     if (id < entry.last_id) return counters_.duplicates.add();
     return keep_alive(entry);
   }
-  entry.next.apply_snapshot(frame.bids, frame.asks, frame.header->depth_limit);
+  entry.next.apply_snapshot(frame.bids, frame.asks);
   if (refuted(entry, id, entry.next)) return entry.next.clear();
   std::swap(entry.book, entry.next);
   entry.next.clear();  // its blocks serve other books meanwhile
   entry.last_id = id;
   entry.book.set_update_id(id);
-  entry.depth.fill(entry.book);
   counters_.updates.add();
   events_.emit_book(entry);
+  if (entry.window.follow(entry.book)) events_.emit_state(entry, StateReason::DepthChanged);
   events_.emit_bbo_if_changed(entry);
   events_.emit_table(entry, false);
 }

@@ -125,6 +125,7 @@ class BookSync {
   core::SequenceVerdict check(const BookEntry& entry, const MessageHeader& delta) const noexcept;
   [[gnu::always_inline]] inline bool refuted(BookEntry& entry, std::uint64_t update_id,
                                              const OrderBook& book) noexcept;
+  static void cut_to_window(const BookEntry& entry, OrderBook& book, std::size_t levels) noexcept;
   bool apply_next(BookEntry& entry, const BookUpdate& delta) noexcept;
   void wait_behind_hole(BookEntry& entry, const BookUpdate& delta) noexcept;
   void apply_waiting(BookEntry& entry) noexcept;

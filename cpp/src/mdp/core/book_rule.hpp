@@ -91,6 +91,10 @@ struct BookRule {
   bool numbered() const noexcept { return continuity != Continuity::None; }
   // Whether a hole in the numbers shows.
   bool shows_gaps() const noexcept { return continuity > Continuity::Grows; }
+  // Whether the book is the best so many levels of each side. A frame that is the whole book always is.
+  bool windowed() const noexcept {
+    return window != Window::Grows || snapshot_source == SnapshotSource::EveryFrame;
+  }
   bool restarts(const MessageHeader& delta) const noexcept {
     return restart_id != 0 && delta.last_update_id == restart_id;
   }
