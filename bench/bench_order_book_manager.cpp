@@ -30,8 +30,8 @@ using bench::DeltaFile;
 using core::NormalizedMessage;
 
 constexpr std::size_t kBatch = 64;
-constexpr core::SyncRule kSpot{.continuity = core::Continuity::FirstFollowsLast};
-constexpr core::SyncRule kFutures{.continuity = core::Continuity::PrevEqualsLast,
+constexpr core::BookRule kSpot{.continuity = core::Continuity::FirstUpToNext};
+constexpr core::BookRule kFutures{.continuity = core::Continuity::PrevUpToLast,
                                   .join = core::Join::AroundSnapshotId};
 
 double thread_ns() {

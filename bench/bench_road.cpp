@@ -67,7 +67,7 @@ class Road {
     options.table_levels = config_.levels_per_side;
     manager_ = std::make_unique<engine::ManagerStage>(*publisher_, options, status_, control_);
     constexpr core::LineId kLines[] = {0};
-    manager_->manager().add_symbol(0, instrument.exchange_id, kLines, venue_->sync_rule());
+    manager_->manager().add_symbol(0, instrument.exchange_id, kLines, venue_->book_rule());
     sink_ = std::make_unique<engine::DirectMessageSink>(manager_->manager());
     parse_ = std::make_unique<engine::ParseStage>(*venue_, symbols_, *sink_, control_, no_replies_);
     send(delta_frame(kSnapshotId, kSnapshotId + 1, "", ""));

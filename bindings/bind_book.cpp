@@ -144,8 +144,8 @@ class ManagerHarness final : book::BookListener {
   }
 
  private:
-  static constexpr core::SyncRule kSpot{.continuity = core::Continuity::FirstFollowsLast};
-  static constexpr core::SyncRule kFutures{.continuity = core::Continuity::PrevEqualsLast,
+  static constexpr core::BookRule kSpot{.continuity = core::Continuity::FirstUpToNext};
+  static constexpr core::BookRule kFutures{.continuity = core::Continuity::PrevUpToLast,
                                            .join = core::Join::AroundSnapshotId};
 
   static book::BookOptions options(std::size_t depth_cap, std::int64_t snapshot_interval_ns) {

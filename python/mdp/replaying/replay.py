@@ -1,6 +1,6 @@
 """Replay of recorded sessions through the engine's own stages.
 
-The frames go through the venue's parser, its sync rule and the books exactly as live ones do. What differs
+The frames go through the venue's parser, its book rule and the books exactly as live ones do. What differs
 is where they come from, and that a snapshot enters when its recorded time comes: a book that needs another
 one has what the recording has.
 """

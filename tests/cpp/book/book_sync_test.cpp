@@ -553,16 +553,16 @@ class InStream : public ManagerTest {
  protected:
   InStream() {
     add(0, kStream);
+    line_is(LineState::Up);
     states();
   }
 };
 
 TEST_F(InStream, SnapshotMakesTheBookLiveAndReplacesALiveOne) {
-  delta(1, 2);  // before the snapshot: of no use
-  EXPECT_EQ(state(), BookState::Stale);
-  EXPECT_TRUE(wanted().empty());
+  delta(1, 2);  // the snapshot before it was missed
+  EXPECT_EQ(wanted(), std::vector{StateReason::Subscribed});
   snapshot(10);
-  EXPECT_EQ(states(), (Strings{kLive}));
+  EXPECT_EQ(states(), (Strings{syncing(StateReason::Subscribed), kLive}));
   delta(11, 12, {{101, 1}});
   EXPECT_EQ(id(), 12u);
   snapshot(3, {{50, 1}}, {{60, 1}});  // anew
@@ -576,10 +576,12 @@ TEST_F(InStream, AfterAGapOnlyASnapshotHelps) {
   snapshot(10);
   states();
   delta(12, 13);
-  EXPECT_EQ(states(), (Strings{stale(StateReason::Gap)}));
+  EXPECT_EQ(states(), (Strings{stale(StateReason::Gap), syncing(StateReason::Subscribed)}));
+  EXPECT_EQ(wanted(), std::vector{StateReason::Subscribed});
   delta(14, 15);
   manager.begin_sync(0);
-  EXPECT_EQ(state(), BookState::Stale);
+  EXPECT_EQ(state(), BookState::Syncing);
+  EXPECT_TRUE(wanted().empty());
   snapshot(20);
   EXPECT_EQ(state(), BookState::Live);
 }
@@ -589,7 +591,8 @@ TEST_F(InStream, CrossedSnapshotOfALiveBookIsNotPublished) {
   states();
   const std::size_t snapshots = sink.of(EventType::BookSnapshot).size();
   snapshot(20, {{120, 1}}, {{110, 1}});
-  EXPECT_EQ(states(), (Strings{stale(StateReason::Crossed)}));
+  EXPECT_EQ(states(), (Strings{stale(StateReason::Crossed), syncing(StateReason::Crossed)}));
+  EXPECT_EQ(wanted(), std::vector{StateReason::Crossed});
   EXPECT_EQ(sink.of(EventType::BookSnapshot).size(), snapshots);
   EXPECT_EQ(bids(), (Levels{{100, 5}, {99, 5}}));
 }
@@ -599,11 +602,13 @@ TEST_F(InStream, PartOfASnapshotLostDistrustsALiveBook) {
   states();
   messages.lose_chunk = 1;
   snapshot(20, Levels(600, PriceLevel{90, 1}));
-  EXPECT_EQ(states(), (Strings{stale(StateReason::Gap)}));
+  EXPECT_EQ(states(), (Strings{stale(StateReason::Gap), syncing(StateReason::Gap)}));
+  EXPECT_EQ(wanted(), std::vector{StateReason::Gap});
 }
 
 TEST_F(ManagerTest, UnnumberedDeltasAlwaysApplyAndALostChunkStillShows) {
   add(0, kUnnumbered);
+  line_is(LineState::Up);
   snapshot(0);
   delta(0, 0, {{101, 1}});
   delta(0, 0, {{102, 1}});
@@ -615,7 +620,7 @@ TEST_F(ManagerTest, UnnumberedDeltasAlwaysApplyAndALostChunkStillShows) {
   delta(0, 0, many);
   EXPECT_EQ(state(), BookState::Live);
   delta(0, 0, {{101, 1}});
-  EXPECT_EQ(states(), (Strings{stale(StateReason::Gap)}));
+  EXPECT_EQ(states(), (Strings{stale(StateReason::Gap), syncing(StateReason::Gap)}));
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ constexpr std::int64_t kMs = 1'000'000;
 
 class Dry : public ManagerTest {
  protected:
-  static constexpr SyncRule kRule{.continuity = core::Continuity::FirstFollowsLast, .trade_ids_grow = true};
+  static constexpr BookRule kRule{.continuity = core::Continuity::FirstUpToNext, .trade_ids_grow = true};
   Dry() {
     now_ns = 1'000'000 * kMs;
     add(0, kRule);

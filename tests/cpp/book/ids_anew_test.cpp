@@ -19,7 +19,7 @@ const Strings kAnew{stale(StateReason::SequenceReset), syncing(StateReason::Subs
 // A book LIVE at kOld on line kA, of which line kB brings copies.
 class Anew : public ManagerTest {
  protected:
-  explicit Anew(const SyncRule& rule = kSpot) {
+  explicit Anew(const BookRule& rule = kSpot) {
     now_ns = 1'000'000 * kMs;
     add(0, rule, {kA, kB});
     make_live(0, kOld);
@@ -436,7 +436,7 @@ TEST_F(Anew, ASnapshotFromBeforeAReconnectIsNotTaken) {
 
 class AnewMarket : public Anew {
  protected:
-  static constexpr SyncRule kRule{.continuity = core::Continuity::FirstFollowsLast, .trade_ids_grow = true};
+  static constexpr BookRule kRule{.continuity = core::Continuity::FirstUpToNext, .trade_ids_grow = true};
   AnewMarket() : Anew(kRule) { both_lines(); }
 
   void trade(std::uint64_t trade_id, std::int64_t age_ns = 0, std::uint16_t kind = 0) {

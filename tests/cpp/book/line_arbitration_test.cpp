@@ -334,7 +334,7 @@ TEST_F(Arbitration, ALineThatIsNoneOfTheSymbolsIsUnroutable) {
 }
 
 TEST_F(Arbitration, TradesPassOnceInWhateverOrder) {
-  static constexpr SyncRule kRule{.continuity = core::Continuity::FirstFollowsLast, .trade_ids_grow = true};
+  static constexpr BookRule kRule{.continuity = core::Continuity::FirstUpToNext, .trade_ids_grow = true};
   add(1, kRule, {kA, kB});
   NormalizedMessage& message = *scratch;
   const auto trade = [&](std::uint64_t trade_id, std::uint16_t kind = 0) {
@@ -409,7 +409,7 @@ class ArbitrationRandom : public ManagerTest, public testing::WithParamInterface
     std::uint64_t prev, first, last;
     Levels bids;
   };
-  const SyncRule& rule() const { return GetParam() ? kFutures : kSpot; }
+  const BookRule& rule() const { return GetParam() ? kFutures : kSpot; }
 };
 
 TEST_P(ArbitrationRandom, FollowsTheTruthWithoutLeavingLive) {

@@ -17,26 +17,31 @@
 
 namespace mdp::book::test {
 
+using core::BookRule;
 using core::CrossedPolicy;
 using core::MessageHeader;
 using core::NormalizedMessage;
-using core::SyncRule;
 using core::UpdateType;
 using shm::Event;
 using shm::EventType;
 using shm::LineState;
 
-inline constexpr SyncRule kSpot{.continuity = core::Continuity::FirstFollowsLast,
+inline constexpr BookRule kSpot{.continuity = core::Continuity::FirstUpToNext,
                                 .join = core::Join::AfterSnapshotId};
-inline constexpr SyncRule kFutures{.continuity = core::Continuity::PrevEqualsLast,
+inline constexpr BookRule kFutures{.continuity = core::Continuity::PrevUpToLast,
                                    .join = core::Join::AroundSnapshotId};
-inline constexpr SyncRule kSpotAllowingCrossed{.continuity = core::Continuity::FirstFollowsLast,
+inline constexpr BookRule kSpotAllowingCrossed{.continuity = core::Continuity::FirstUpToNext,
                                                .join = core::Join::AfterSnapshotId,
                                                .crossed = CrossedPolicy::Allow};
-inline constexpr SyncRule kStream{.continuity = core::Continuity::FirstFollowsLast,
+inline constexpr BookRule kStream{.continuity = core::Continuity::FirstUpToNext,
                                   .join = core::Join::AfterSnapshotId,
                                   .snapshot_source = core::SnapshotSource::Stream};
-inline constexpr SyncRule kUnnumbered{.continuity = core::Continuity::None,
+// Snapshots in the stream, and each delta names the one before.
+inline constexpr BookRule kChain{.continuity = core::Continuity::PrevIsLast,
+                                 .join = core::Join::InSequence,
+                                 .snapshot_source = core::SnapshotSource::Stream,
+                                 .lines_share_ids = true};
+inline constexpr BookRule kUnnumbered{.continuity = core::Continuity::None,
                                       .snapshot_source = core::SnapshotSource::Stream};
 
 // Keeps every event. Its slot is full of rubbish each time: what the manager forgets to write shows.
@@ -122,7 +127,7 @@ class ManagerTest : public testing::Test {
   explicit ManagerTest(const BookOptions& options = {})
       : manager(sink, listener, options), messages(manager) {}
 
-  void add(core::SymbolId symbol, const SyncRule& rule = kSpot, std::vector<core::LineId> lines = {kLine}) {
+  void add(core::SymbolId symbol, const BookRule& rule = kSpot, std::vector<core::LineId> lines = {kLine}) {
     manager.add_symbol(symbol, kExchange, lines, rule);
   }
   void line_is(LineState state, core::LineId of = kLine) {

@@ -149,7 +149,7 @@ TEST_F(DisprovedSync, OfAVenueThatSendsItsSnapshotsInTheStream) {
   sink.events.clear();
   seen = 0;
   snapshot_of(5, 20, {{100, 5}}, {{110, 5}});
-  EXPECT_EQ(states(5), Strings{stale(StateReason::AuditMismatch)});
+  EXPECT_EQ(states(5), (Strings{stale(StateReason::AuditMismatch), syncing(StateReason::AuditMismatch)}));
   EXPECT_TRUE(sink.of(EventType::BookSnapshot, 5).empty());
   EXPECT_EQ(manager.counters().resyncs.get(), 1u);
 }

@@ -19,7 +19,7 @@ class AgainstRest : public ManagerTest {
   }
 
   // LIVE at 10 with bids 100, 99 and asks 110, 111; what is applied from now on is kept.
-  void begin(const SyncRule& rule = kSpot, std::vector<core::LineId> lines = {kLine}) {
+  void begin(const BookRule& rule = kSpot, std::vector<core::LineId> lines = {kLine}) {
     add(0, rule, std::move(lines));
     make_live();
     states();

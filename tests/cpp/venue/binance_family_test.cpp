@@ -1,4 +1,4 @@
-// What the three venues of the family say of themselves: routes, limits, options, sync rules.
+// What the three venues of the family say of themselves: routes, limits, options, book rules.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -89,7 +89,7 @@ TEST(BinanceFamily, FuturesShareOneWeightPool) {
 }
 
 // The worked examples of the documentation: which event is the first after the snapshot, and what follows it.
-TEST(BinanceFamily, SyncRules) {
+TEST(BinanceFamily, BookRules) {
   const auto delta = [](std::uint64_t first, std::uint64_t last, std::uint64_t prev) {
     core::MessageHeader header{};
     header.first_update_id = first;
@@ -99,14 +99,14 @@ TEST(BinanceFamily, SyncRules) {
   };
   using core::SequenceVerdict;
   const auto spot = make_venue("binance");
-  const core::SyncRule& by_first = spot->sync_rule();
+  const core::BookRule& by_first = spot->book_rule();
   EXPECT_EQ(by_first.check_first(202, delta(189, 202, 0)), SequenceVerdict::Old);
   EXPECT_EQ(by_first.check_first(202, delta(203, 207, 0)), SequenceVerdict::Apply);
   EXPECT_EQ(by_first.check_first(202, delta(204, 207, 0)), SequenceVerdict::Gap);
   EXPECT_EQ(by_first.check_next(207, delta(209, 210, 0)), SequenceVerdict::Gap);
   for (const char* name : {"binance-usdm", "binance-coinm"}) {
     const auto venue = make_venue(name);
-    const core::SyncRule& by_prev = venue->sync_rule();
+    const core::BookRule& by_prev = venue->book_rule();
     EXPECT_EQ(by_prev.check_first(852, delta(704, 851, 634)), SequenceVerdict::Old);
     EXPECT_EQ(by_prev.check_first(852, delta(810, 852, 701)), SequenceVerdict::Apply) << "u may equal the id";
     EXPECT_EQ(by_prev.check_first(852, delta(900, 950, 851)), SequenceVerdict::Apply);

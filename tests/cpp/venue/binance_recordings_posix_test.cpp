@@ -154,7 +154,7 @@ TEST_P(BinanceRecordings, EveryFrameIsReadAndTheIdsFormAChain) {
   const auto venue = make_venue(session.venue);
   const core::SymbolTable symbols(instruments_of(session, *venue));
   const auto parser = venue->make_parser(symbols);
-  const bool by_prev = venue->sync_rule().continuity == core::Continuity::PrevEqualsLast;
+  const bool by_prev = venue->book_rule().continuity == core::Continuity::PrevUpToLast;
   std::map<core::SymbolId, std::uint64_t> last_ids;
   std::map<std::string, int> kinds;
   core::CollectingSink sink;

@@ -17,8 +17,9 @@
 #include "mdp/book/quote_audit.hpp"
 #include "mdp/book/rest_audit.hpp"
 #include "mdp/book/stream_watch.hpp"
+#include "mdp/book/window_range.hpp"
+#include "mdp/core/book_rule.hpp"
 #include "mdp/core/normalized_message.hpp"
-#include "mdp/core/sync_rule.hpp"
 
 namespace mdp::book {
 
@@ -63,7 +64,7 @@ struct TradeIds {
 struct BookEntry {
   core::SymbolId symbol;
   core::ExchangeId exchange;
-  const core::SyncRule* rule;
+  const core::BookRule* rule;
   BookState state = BookState::Stale;
   StateReason reason = StateReason::None;
   bool joined = false;    // a delta followed the snapshot: from now on check_next() holds
@@ -98,6 +99,7 @@ struct BookEntry {
   MessageHeader last_liquidation{};
   shm::LiquidationBody last_liquidation_body{};
   StreamWatch watch;
+  WindowRange window;  // where the rule says that the book is one
 
   // Starts to fetch what every delta needs, all lines at once: with many books none of them is near.
   void prefetch() const noexcept {
@@ -108,13 +110,14 @@ struct BookEntry {
   }
 
   BookEntry(core::SymbolId symbol_, core::ExchangeId exchange_, std::span<const core::LineId> line_ids,
-            const core::SyncRule& rule_, const BookOptions& options, BlockPool& pool)
+            const core::BookRule& rule_, const BookOptions& options, BlockPool& pool)
       : symbol(symbol_),
         exchange(exchange_),
         rule(&rule_),
         depth(options.table_levels),
-        book(options.depth_cap, &pool),
-        next(options.depth_cap, &pool),
+        book(rule_.windowed() ? 0 : options.depth_cap,
+             &pool),  // a window is short, and ends where the venue says
+        next(rule_.windowed() ? 0 : options.depth_cap, &pool),
         watch(options.max_silence_ns) {
     book.reserve(options.reserve_levels);
     next.reserve(options.reserve_levels);
@@ -134,6 +137,10 @@ struct BookEntry {
     aggregates.order.on_line_down(id);
     quote_order.on_line_down(id);
   }
+
+  // The last prices of which everything is known.
+  std::int64_t known_bid() const noexcept { return rule->windowed() ? window.known_bid() : book.known_bid(); }
+  std::int64_t known_ask() const noexcept { return rule->windowed() ? window.known_ask() : book.known_ask(); }
 
   // How far the updates have come on the lines that count, and the venue's time of that.
   std::uint64_t reached() const noexcept {

@@ -12,8 +12,8 @@ namespace {
 
 // Where ids skip, because the venue shares them among its symbols, an update covers all from its predecessor on:
 // whoever reads the events can then check every venue's in one way.
-std::uint64_t first_covered(const core::SyncRule& rule, const MessageHeader& header) noexcept {
-  const bool linked = rule.continuity == core::Continuity::PrevEqualsLast && header.prev_update_id != 0;
+std::uint64_t first_covered(const core::BookRule& rule, const MessageHeader& header) noexcept {
+  const bool linked = rule.chained() && header.prev_update_id != 0;
   return linked ? header.prev_update_id + 1 : header.first_update_id;
 }
 
@@ -46,7 +46,7 @@ void BookEvents::emit_state(const BookEntry& entry, shm::StateReason reason) noe
   shm::EventHeader& event = begin(entry, EventType::BookState, shm::kFlagFirst | shm::kFlagLast);
   event.bid_count = static_cast<std::uint16_t>(entry.state);
   event.ask_count = static_cast<std::uint16_t>(reason);
-  sink_.slot().book_state = {entry.book.known_bid(), entry.book.known_ask()};
+  sink_.slot().book_state = {entry.known_bid(), entry.known_ask()};
   sink_.commit();
 }
 

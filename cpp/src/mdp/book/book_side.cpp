@@ -459,6 +459,13 @@ std::size_t BookSide::copy_best(PriceLevel* out, std::size_t max) const noexcept
   return wanted;
 }
 
+std::int64_t BookSide::price_at(std::size_t better) const noexcept {
+  if (better + 1 == level_count_) return block(0).keys[0] ^ flip_;  // the worst is asked for most
+  std::size_t at = block_count_ - 1;
+  for (; better >= count(at); --at) better -= count(at);
+  return block(at).keys[count(at) - 1 - better] ^ flip_;
+}
+
 void BookSide::keep_best(std::size_t wanted, std::vector<PriceLevel>& removals) {
   if (level_count_ <= wanted) return;
   std::size_t left = level_count_ - wanted;
@@ -475,7 +482,7 @@ void BookSide::keep_best(std::size_t wanted, std::vector<PriceLevel>& removals) 
     }
     pool_->give_back(&from);
   }
-  drop_blocks(0, whole);
+  if (whole != 0) drop_blocks(0, whole);
   level_count_ = static_cast<std::uint32_t>(wanted);
   note_best();
   if (count(0) <= kFew) shrink(0);

@@ -114,6 +114,9 @@ class alignas(shm::kCacheLineSize) BookSide {
   void clear() noexcept;
   std::size_t copy_best(PriceLevel* out, std::size_t max) const noexcept;
 
+  // The price of the level that `better` others are above; there must be one.
+  std::int64_t price_at(std::size_t better) const noexcept;
+
   // Leaves the best `count` levels and adds the others to `removals`, their quantity 0.
   void keep_best(std::size_t count, std::vector<PriceLevel>& removals);
 

@@ -6,28 +6,34 @@ namespace mdp::book {
 
 using core::SequenceVerdict;
 
-// "rest" and "stream" say where the venue's rule gets snapshots from. A message for a symbol without a book is
-// counted as unroutable.
+// "rest", "stream" and "every frame" say where the venue's rule gets snapshots from. A message for a symbol without a
+// book is counted as unroutable.
 //
 //                 STALE                          SYNCING                            LIVE
-// Delta           rest: SYNCING, buffered,       buffered; buffer full: STALE,      Old: dropped; follows: applied;
-//                 snapshot wanted; stream:       SYNCING anew                       Gap: waits for another line, or
-//                 dropped                                                           STALE, then as if STALE;
+// Delta           SYNCING, buffered, snapshot    buffered; buffer full: STALE,      Old: dropped; follows: applied;
+//                 wanted; every frame: dropped   SYNCING anew                       Gap: waits for another line, or
+//                                                                                   STALE, SYNCING;
 //                                                                                   refuted: STALE
-// Snapshot        rest: unused; stream: LIVE     joined: LIVE; older than the       rest: an audit's, or unused;
-//                                                buffer or a hole in it: another    stream: LIVE with the new book
-//                                                one wanted; refuted: STALE
-// BrokenSnapshot  -                              another one wanted                 rest: -; stream: STALE (Gap)
+// Snapshot        rest: unused; else: LIVE       joined: LIVE; rest: older than     rest: an audit's, or unused;
+//                                                the buffer or a hole in it:        else: LIVE with the new book;
+//                                                another one wanted;                refuted: STALE
+//                                                refuted: STALE
+// BrokenSnapshot  -                              another one wanted                 rest: -; else: STALE (Gap)
 // Distrust        reason changes                 STALE                              STALE
 // LineDown        reason changes                 STALE                              STALE
 //                 (only when no other line covers the symbol; the same for Distrust of what one line brought)
-// SyncRequest     line up that brings it, rest,  -                                  -
+// SyncRequest     line up that brings it,        -                                  -
 //                 not Silent: SYNCING, snapshot
-//                 wanted
+//                 wanted; every frame: -
 // Remove          STALE, no book                 STALE, no book                     STALE, no book
 //
+// A book that gets STALE while a line brings its symbol needs another snapshot. Where snapshots come over REST one is
+// asked for with the first delta, for an older one could not be joined. Where they come in the stream one is asked for
+// at once (stream: SYNCING follows each STALE of the table), for what the line brings behind it follows it.
+//
 // Distrust is a parser's Invalidate, a broken delta, or request_resync() of control, which goes on with a
-// SyncRequest. A delta with which the ids of the symbol begin anew comes to a STALE entry: see begin_anew().
+// SyncRequest. A delta with which the ids of the symbol begin anew comes to a STALE entry: see begin_anew(). A delta that
+// is the whole book (BookRule::restart_id) is a Snapshot.
 const BookSync::Action BookSync::kTransitions[kStates][kInputs] = {
     // STALE
     {&BookSync::start_buffering, &BookSync::stale_snapshot, &BookSync::ignore, &BookSync::distrust,
@@ -44,30 +50,31 @@ const BookSync::Action BookSync::kTransitions[kStates][kInputs] = {
 
 void BookSync::ignore(BookEntry&, const BookUpdate&) noexcept {}
 
-// Only now is a snapshot asked for: one that is older than the first delta could not be joined.
 void BookSync::start_buffering(BookEntry& entry, const BookUpdate& delta) noexcept {
-  if (entry.rule->snapshot_source == core::SnapshotSource::Rest) {
-    begin_syncing(entry, StateReason::Subscribed);
-    buffer(entry, delta);
-  }
+  if (entry.rule->restarts(*delta.header)) return join(entry, delta);
+  if (entry.rule->snapshot_source == core::SnapshotSource::EveryFrame) return;
+  begin_syncing(entry, StateReason::Subscribed);
+  buffer(entry, delta);
 }
 
 void BookSync::start_empty(BookEntry& entry, const BookUpdate&) noexcept {
-  // A line that does not bring the symbol brings nothing to follow a snapshot.
-  const bool carried = std::any_of(entry.lines.begin(), entry.lines.end(), [this](const EntryLine& line) {
-    return lines_[line.id].up && !line.rejected;
-  });
-  if (carried && !entry.silent && entry.rule->snapshot_source == core::SnapshotSource::Rest) {
-    begin_syncing(entry, StateReason::Subscribed);
-  }
+  if (snapshot_would_help(entry)) begin_syncing(entry, StateReason::Subscribed);
+}
+
+// Whether a snapshot can be asked for, and would be followed by updates.
+bool BookSync::snapshot_would_help(const BookEntry& entry) const noexcept {
+  if (entry.silent || entry.rule->snapshot_source == core::SnapshotSource::EveryFrame) return false;
+  return std::any_of(entry.lines.begin(), entry.lines.end(),
+                     [this](const EntryLine& line) { return lines_[line.id].up && !line.rejected; });
 }
 
 void BookSync::buffer(BookEntry& entry, const BookUpdate& delta) noexcept {
+  if (entry.rule->restarts(*delta.header)) return join(entry, delta);
   const std::size_t levels = entry.buffer.level_count() + delta.bids.size() + delta.asks.size();
   if (entry.buffer.delta_count() == options_.max_buffered_deltas || levels > options_.max_buffered_levels) {
     counters_.buffer_overflows.add();
     go_stale(entry, StateReason::BufferOverflow);
-    begin_syncing(entry, StateReason::BufferOverflow);
+    if (entry.state == BookState::Stale) begin_syncing(entry, StateReason::BufferOverflow);
   }
   entry.buffer.push(*delta.header, delta.bids, delta.asks);
 }
@@ -87,9 +94,19 @@ void BookSync::apply_live(BookEntry& entry, const BookUpdate& delta) noexcept {
       return;
     case SequenceVerdict::Gap:
       return wait_behind_hole(entry, delta);
+    case SequenceVerdict::Restart:
+      return live_snapshot(entry, delta);
+    case SequenceVerdict::KeepAlive:
+      return keep_alive(entry);
     case SequenceVerdict::Apply:
       if (apply_next(entry, delta) && entry.buffer.delta_count() != 0) apply_waiting(entry);
   }
+}
+
+// The venue says that the book is as it was: readers of the book table see that by the times.
+void BookSync::keep_alive(BookEntry& entry) noexcept {
+  entry.watch.on_keep_alive();
+  events_.emit_table(entry, true);
 }
 
 // Whether something contradicts `book`, which stands at this id; then the entry is STALE. Asked before anything of it
@@ -107,6 +124,8 @@ bool BookSync::refuted(BookEntry& entry, std::uint64_t update_id, const OrderBoo
 // False: the book is not LIVE any more.
 bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
   const std::size_t reached = entry.book.apply_update(delta.bids, delta.asks, options_.table_levels);
+  if (entry.rule->window == core::Window::Cut) [[unlikely]]
+    cut_to_window(entry, entry.book, entry.window.levels());
   entry.joined = true;
   entry.last_id = delta.header->last_update_id;
   entry.book.set_update_id(entry.last_id);
@@ -126,6 +145,9 @@ bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
   if (entry.book.was_cut()) [[unlikely]] {
     if (!entry.book.cut_bids().empty()) entry.depth.fill_bids(entry.book);
     if (!entry.book.cut_asks().empty()) entry.depth.fill_asks(entry.book);
+    if (!entry.rule->windowed()) events_.emit_state(entry, StateReason::DepthChanged);
+  }
+  if (entry.rule->windowed() && entry.window.follow(entry.book)) [[unlikely]] {
     events_.emit_state(entry, StateReason::DepthChanged);
   }
   events_.emit_top_when_due(entry);
@@ -135,10 +157,17 @@ bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
   return true;
 }
 
+void BookSync::cut_to_window(const BookEntry& entry, OrderBook& book, std::size_t levels) noexcept {
+  if (levels != 0 && entry.rule->window == core::Window::Cut) book.cut_to_window(levels);
+}
+
 // The known part of a side got short. False: it does not hold what the segment publishes, and the book is STALE.
 bool BookSync::depth_suffices(BookEntry& entry) noexcept {
   if (!entry.depth.exhausted(entry.book)) {
-    note_depth_need(entry, std::max(entry.depth_need, entry.depth.need(entry.book)));
+    // A snapshot beside the LIVE book can be had over REST alone.
+    if (entry.rule->snapshot_source == core::SnapshotSource::Rest) {
+      note_depth_need(entry, std::max(entry.depth_need, entry.depth.need(entry.book)));
+    }
     return true;
   }
   counters_.depth_exhausted.add();
@@ -154,16 +183,31 @@ void BookSync::note_depth_need(BookEntry& entry, DepthNeed need) noexcept {
 
 // ---- ids that begin anew ---------------------------------------------------------------------------------
 
+// What tells that ids have begun anew, the strongest first: the venue says so (kReset, a snapshot of a smaller id, a
+// restart_id); the chain says that it is no new sequence (the delta names the one before, so the book follows it to a
+// smaller id); the times and distances of id_order.hpp.
 bool BookSync::in_sequence(BookEntry& entry, EntryLine& line, const MessageHeader& update) noexcept {
-  if (entry.rule->continuity == core::Continuity::None) return true;
+  if (!entry.rule->numbered()) return true;
   const std::uint64_t id = update.last_update_id;
-  if (update.update_type == core::UpdateType::Snapshot) {  // in the stream: deltas count from here
+  const bool had_ended = line.order.ended();
+  const bool whole = update.update_type == core::UpdateType::Snapshot || entry.rule->restarts(update);
+  if (whole && entry.rule->snapshot_source != core::SnapshotSource::EveryFrame) {
+    // In the stream: deltas count from here, and the book with them.
+    const bool back = line.order.used() && id < line.order.reached();
     line.order.begin(id, update.exch_ts_ns);
+    if (back && !had_ended) step_back(entry, line);
     return true;
   }
-  const bool had_ended = line.order.ended();
   if ((update.flags & core::kReset) != 0) {
     line.order.begin(id, update.exch_ts_ns);
+  } else if (entry.rule->continuity == core::Continuity::PrevIsLast && id < update.prev_update_id &&
+             update.prev_update_id == line.order.reached()) {
+    line.order.begin(id, update.exch_ts_ns);
+    if (entry.state == BookState::Live && entry.last_id == update.prev_update_id) {
+      if (!had_ended) step_back(entry, line);
+      return true;
+    }
+    // The book is not where the line is: behind a hole, or not LIVE. Nothing tells its ids from the new ones then.
   } else {
     switch (line.order.back(update.first_update_id, id, update.exch_ts_ns)) {
       case IdOrder::Step::Ended:
@@ -178,6 +222,16 @@ bool BookSync::in_sequence(BookEntry& entry, EntryLine& line, const MessageHeade
   }
   if (!had_ended) begin_anew(entry, line, update);  // else another line was there before
   return true;
+}
+
+// The venue itself goes on from a smaller id, and the book with it: what is known by larger ids is of the past.
+void BookSync::step_back(BookEntry& entry, EntryLine& first) noexcept {
+  end_others(entry.lines, first.order);
+  for (EntryLine& line : entry.lines) line.proven = line.proven && !line.order.ended();
+  entry.ended = EndedSequence(first.order.ended_at());
+  entry.copies = {};
+  if (entry.audit != nullptr) entry.audit->forget_books();
+  if (entry.rest_audit != nullptr) drop_rest_audit(entry);
 }
 
 // The update is the first of a sequence that has nothing to do with the book or with what is buffered. It begins the
@@ -304,7 +358,6 @@ void BookSync::gap(BookEntry& entry) noexcept {
   entry.joined = false;
   if (entry.audit != nullptr) entry.audit->forget_books();
   enter(entry, BookState::Stale, StateReason::Gap);
-  if (entry.rule->snapshot_source != core::SnapshotSource::Rest) return entry.buffer.clear();
   enter(entry, BookState::Syncing, StateReason::Subscribed);
   listener_.on_snapshot_wanted(entry.symbol, StateReason::Subscribed);
 }
@@ -326,11 +379,15 @@ void BookSync::count_copy(BookEntry& entry, const MessageHeader& delta, bool fir
 void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   // First whether they join at all: the numbers say so without building anything. Lines bring copies of one
   // sequence, each in order, not all in one.
-  if (entry.lines_up > 1 && entry.rule->continuity != core::Continuity::None) entry.buffer.sort();
-  const std::span<const DeltaBuffer::Delta> deltas = entry.buffer.deltas();
+  if (entry.lines_up > 1 && entry.rule->numbered()) entry.buffer.sort();
+  const bool rest = entry.rule->snapshot_source == core::SnapshotSource::Rest &&
+                    snapshot.header->update_type == core::UpdateType::Snapshot;
+  // What a line brought before its own snapshot is in that.
+  if (!rest) entry.buffer.erase_of(snapshot.header->line_id);
+  std::span<const DeltaBuffer::Delta> deltas = entry.buffer.deltas();
   std::uint64_t last_id = snapshot.header->last_update_id;
   const std::uint64_t reached = entry.reached();
-  if (entry.ended.has(last_id, reached) || (reached != 0 && IdOrder::far_below(reached, last_id))) {
+  if (rest && (entry.ended.has(last_id, reached) || (reached != 0 && IdOrder::far_below(reached, last_id)))) {
     // Of a sequence that has ended: older than what is buffered, whatever its number.
     counters_.snapshots_too_old.add();
     return listener_.on_snapshot_wanted(entry.symbol, StateReason::SnapshotTooOld);
@@ -341,11 +398,16 @@ void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
     const bool joined = first_applied != deltas.size();
     const SequenceVerdict verdict =
         joined ? entry.rule->check_next(last_id, header) : entry.rule->check_first(last_id, header);
-    if (verdict == SequenceVerdict::Old) continue;
+    if (verdict == SequenceVerdict::Old || verdict == SequenceVerdict::KeepAlive) continue;
     if (verdict == SequenceVerdict::Apply) {
       if (!joined) first_applied = i;
       last_id = header.last_update_id;
       continue;
+    }
+    if (!rest) {  // another line is ahead; this one brings what is missing, for it goes on behind its snapshot
+      deltas = deltas.first(i);
+      if (!joined) first_applied = i;
+      break;
     }
     if (!joined) {  // older than what is buffered
       counters_.snapshots_too_old.add();
@@ -360,15 +422,22 @@ void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   }
 
   OrderBook& next = entry.next;
-  next.apply_snapshot(snapshot.bids, snapshot.asks, snapshot.header->depth_limit);
+  const bool windowed = entry.rule->windowed();
+  // A restart in the form of a delta does not say it: as many as before.
+  const std::size_t window = snapshot.header->update_type == core::UpdateType::Snapshot
+                                 ? snapshot.header->depth_limit
+                                 : entry.window.levels();
+  next.apply_snapshot(snapshot.bids, snapshot.asks, windowed ? 0 : snapshot.header->depth_limit);
+  cut_to_window(entry, next, window);
   std::uint64_t applied_id = snapshot.header->last_update_id;
   std::uint64_t applied = 0;
   if (refuted(entry, applied_id, next)) return next.clear();
   for (std::size_t i = first_applied; i < deltas.size(); ++i) {
     const DeltaBuffer::Delta& delta = deltas[i];
-    if (i != first_applied && entry.rule->check_next(applied_id, delta.header) == SequenceVerdict::Old)
+    if (i != first_applied && entry.rule->check_next(applied_id, delta.header) != SequenceVerdict::Apply)
       continue;
     next.apply_update(entry.buffer.bids(delta), entry.buffer.asks(delta));
+    cut_to_window(entry, next, window);
     ++applied;
     applied_id = delta.header.last_update_id;
     entry.last_header = delta.header;
@@ -377,12 +446,14 @@ void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   if (entry.depth.exhausted(next)) {  // the deltas since have eaten into what it holds
     counters_.depth_exhausted.add();
     next.clear();
+    if (!rest) return go_stale(entry, StateReason::DepthExhausted);
     return listener_.on_snapshot_wanted(entry.symbol, StateReason::DepthExhausted);
   }
   counters_.snapshots_applied.add();
   counters_.updates_joined.add(applied);
   entry.joined = first_applied != deltas.size();
   entry.last_id = applied_id;
+  if (windowed) entry.window.begin(window, next);
   install(entry, snapshot);
 }
 
@@ -400,12 +471,44 @@ void BookSync::live_snapshot(BookEntry& entry, const BookUpdate& snapshot) noexc
       entry.watch.on_snapshot_ahead(entry.last_id, snapshot.header->recv_ts_ns);
     return;
   }
-  // Another line's copy of what is applied already.
-  const bool reset = (snapshot.header->flags & core::kReset) != 0;
-  if (entry.lines_up > 1 && !reset && snapshot.header->last_update_id <= entry.last_id) {
-    return counters_.duplicates.add();
+  if (entry.rule->snapshot_source == core::SnapshotSource::EveryFrame) return next_frame(entry, snapshot);
+  if (is_copy(entry, *snapshot.header)) return counters_.duplicates.add();
+  if (entry.rule->snapshot_source == core::SnapshotSource::Rest && !entry.rule->restarts(*snapshot.header)) {
+    return counters_.snapshots_unused.add();
   }
-  stale_snapshot(entry, snapshot);
+  join(entry, snapshot);
+}
+
+// Whether the snapshot of a line is of what is applied already, for another line has brought it. One of a smaller id
+// than the line itself has brought is none: the other lines have ended then.
+bool BookSync::is_copy(const BookEntry& entry, const MessageHeader& snapshot) const noexcept {
+  if (entry.lines_up < 2 || (snapshot.flags & core::kReset) != 0 || snapshot.last_update_id > entry.last_id) {
+    return false;
+  }
+  return std::any_of(entry.lines.begin(), entry.lines.end(), [&](const EntryLine& line) {
+    return line.id != snapshot.line_id && !line.order.ended() &&
+           line.order.reached() >= snapshot.last_update_id;
+  });
+}
+
+// The whole book once more, and the book stays LIVE.
+void BookSync::next_frame(BookEntry& entry, const BookUpdate& frame) noexcept {
+  const std::uint64_t id = frame.header->last_update_id;
+  if (entry.rule->numbered() && id <= entry.last_id) {
+    if (id < entry.last_id) return counters_.duplicates.add();
+    return keep_alive(entry);
+  }
+  entry.next.apply_snapshot(frame.bids, frame.asks);
+  if (refuted(entry, id, entry.next)) return entry.next.clear();
+  std::swap(entry.book, entry.next);
+  entry.next.clear();  // its blocks serve other books meanwhile
+  entry.last_id = id;
+  entry.book.set_update_id(id);
+  counters_.updates.add();
+  events_.emit_book(entry);
+  if (entry.window.follow(entry.book)) events_.emit_state(entry, StateReason::DepthChanged);
+  events_.emit_bbo_if_changed(entry);
+  events_.emit_table(entry, false);
 }
 
 void BookSync::want_another(BookEntry& entry, const BookUpdate&) noexcept {
@@ -415,7 +518,7 @@ void BookSync::want_another(BookEntry& entry, const BookUpdate&) noexcept {
 // A part of an answer nobody waits for says nothing about the book; a part of the stream does.
 void BookSync::live_broken_snapshot(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   if (entry.rest_audit != nullptr) return drop_rest_audit(entry);
-  if (entry.rule->snapshot_source == core::SnapshotSource::Stream) distrust(entry, snapshot);
+  if (entry.rule->snapshot_source != core::SnapshotSource::Rest) distrust(entry, snapshot);
 }
 
 void BookSync::distrust(BookEntry& entry, const BookUpdate& cause) noexcept {
@@ -477,7 +580,7 @@ void BookSync::weigh_trade(BookEntry& entry, const MessageHeader& header, std::i
 // Whether a snapshot over REST can be compared with the book, now that it is LIVE.
 bool BookSync::auditable(const BookEntry& entry) noexcept {
   return entry.state == BookState::Live && entry.rule->snapshot_source == core::SnapshotSource::Rest &&
-         entry.rule->continuity != core::Continuity::None;
+         entry.rule->shows_gaps();
 }
 
 void BookSync::suspect(BookEntry& entry) noexcept {
@@ -611,6 +714,9 @@ void BookSync::go_stale(BookEntry& entry, StateReason reason) noexcept {
   entry.joined = false;
   if (entry.audit != nullptr) entry.audit->forget_books();
   enter(entry, BookState::Stale, reason);
+  if (entry.rule->snapshot_source == core::SnapshotSource::Stream && snapshot_would_help(entry)) {
+    begin_syncing(entry, reason);
+  }
 }
 
 void BookSync::begin_syncing(BookEntry& entry, StateReason reason) noexcept {

@@ -114,12 +114,18 @@ class BookSync {
   void count_copy(BookEntry& entry, const MessageHeader& delta, bool first) noexcept;
 
   void begin_anew(BookEntry& entry, EntryLine& first, const MessageHeader& delta) noexcept;
+  void step_back(BookEntry& entry, EntryLine& first) noexcept;
   void leave_sequence(BookEntry& entry, std::uint64_t ended_at) noexcept;
   void on_update_below(BookEntry& entry, const BookUpdate& delta) noexcept;
 
+  bool snapshot_would_help(const BookEntry& entry) const noexcept;
+  bool is_copy(const BookEntry& entry, const MessageHeader& snapshot) const noexcept;
+  void next_frame(BookEntry& entry, const BookUpdate& frame) noexcept;
+  void keep_alive(BookEntry& entry) noexcept;
   core::SequenceVerdict check(const BookEntry& entry, const MessageHeader& delta) const noexcept;
   [[gnu::always_inline]] inline bool refuted(BookEntry& entry, std::uint64_t update_id,
                                              const OrderBook& book) noexcept;
+  static void cut_to_window(const BookEntry& entry, OrderBook& book, std::size_t levels) noexcept;
   bool apply_next(BookEntry& entry, const BookUpdate& delta) noexcept;
   void wait_behind_hole(BookEntry& entry, const BookUpdate& delta) noexcept;
   void apply_waiting(BookEntry& entry) noexcept;

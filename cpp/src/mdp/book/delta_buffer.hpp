@@ -45,6 +45,10 @@ class DeltaBuffer {
     deltas_.erase(deltas_.begin(), std::find_if(deltas_.begin(), deltas_.end(),
                                                 [&](const Delta& delta) { return keep(delta.header); }));
   }
+  // Drops the deltas of one line. Likewise.
+  void erase_of(core::LineId line) {
+    std::erase_if(deltas_, [line](const Delta& delta) { return delta.header.line_id == line; });
+  }
   void clear() noexcept {
     deltas_.clear();
     levels_.clear();

@@ -1,6 +1,6 @@
 // Line arbitration: a symbol may ride several lines, and the first copy of what they carry counts.
 //
-// Book updates need nothing of their own to tell copies: the sync rule sees by the numbers that a delta ends
+// Book updates need nothing of their own to tell copies: the book rule sees by the numbers that a delta ends
 // within what is applied, overlaps it, or begins beyond it. What is here knows the rest: which lines could
 // still bring what is missing, by how much one was ahead, and which trades were seen. Manager's thread.
 #pragma once

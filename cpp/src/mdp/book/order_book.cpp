@@ -72,6 +72,13 @@ bool OrderBook::take_wider_sides(OrderBook& other) noexcept {
   return bids || asks;
 }
 
+void OrderBook::cut_to_window(std::size_t levels) {
+  cut_.clear();
+  bids_.keep_best(levels, cut_);
+  cut_bid_count_ = static_cast<std::uint32_t>(cut_.size());
+  asks_.keep_best(levels, cut_);
+}
+
 void OrderBook::cut_to_cap() {
   const std::size_t most = depth_cap_ + std::size_t{depth_cap_} / 4;
   cut_.clear();

@@ -66,6 +66,10 @@ class OrderBook {
 
   bool was_cut() const noexcept { return !cut_.empty(); }
 
+  // Cuts each side to its best `levels`, at once; for a book without a depth cap. cut_bids() and cut_asks() tell of
+  // it. What is known stays as it is: the book is a window, and its levels come and go at both ends.
+  void cut_to_window(std::size_t levels);
+
   // Replaces everything. Levels come in any order (best first is fastest); zero quantities are ignored; a
   // price named twice takes the last. `depth_limit`: the most levels a side it could hold, 0 for any number. A
   // side with as many is known down to its worst price; one with fewer is the whole side, and known to the end.
@@ -90,6 +94,10 @@ class OrderBook {
   // Writes up to `max` levels, best first, and returns how many.
   std::size_t copy_bids(PriceLevel* out, std::size_t max) const noexcept { return bids_.copy_best(out, max); }
   std::size_t copy_asks(PriceLevel* out, std::size_t max) const noexcept { return asks_.copy_best(out, max); }
+
+  // Of the level below `better` others, which must be there.
+  std::int64_t bid_price(std::size_t better) const noexcept { return bids_.price_at(better); }
+  std::int64_t ask_price(std::size_t better) const noexcept { return asks_.price_at(better); }
 
   // Bids at this price or above it, and asks at this one or below, are all here, and none beyond: the far ends of
   // the last apply_snapshot(), or what the depth cap left since. kAllBids, kAllAsks: the whole side is here.

@@ -26,7 +26,7 @@ OrderBookManager::OrderBookManager(core::EventSink& events, BookListener& listen
       pool_(options.memory, kPoolChunkBlocks) {}
 
 void OrderBookManager::add_symbol(core::SymbolId symbol, core::ExchangeId exchange,
-                                  std::span<const core::LineId> lines, const core::SyncRule& rule) {
+                                  std::span<const core::LineId> lines, const core::BookRule& rule) {
   if (route(symbol) != nullptr) return;
   auto entry = std::make_unique<BookEntry>(symbol, exchange, lines, rule, options_, pool_);
   if (symbol >= routes_.size()) routes_.resize(symbol + std::size_t{1}, nullptr);
@@ -97,7 +97,7 @@ void OrderBookManager::on_book_chunk(BookEntry& entry, const NormalizedMessage& 
   const MessageHeader& header = chunk.header;
   const bool delta = header.update_type == UpdateType::Delta;
   const BookSync::Input input = delta ? BookSync::Input::Delta : BookSync::Input::Snapshot;
-  const bool rides_line = delta || entry.rule->snapshot_source == core::SnapshotSource::Stream;
+  const bool rides_line = delta || entry.rule->snapshot_source != core::SnapshotSource::Rest;
   EntryLine* const line = rides_line ? entry.line(header.line_id) : nullptr;
   if (rides_line && line == nullptr) return counters_.unroutable.add();
   if (line != nullptr) {

@@ -47,7 +47,7 @@ class OrderBookManager {
   // Set-up, or while running on the manager's thread. The book starts STALE (Starting). `rule` outlives the
   // manager. `lines` are those its book updates may come on; a message of another one is unroutable.
   void add_symbol(core::SymbolId symbol, core::ExchangeId exchange, std::span<const core::LineId> lines,
-                  const core::SyncRule& rule);
+                  const core::BookRule& rule);
   // STALE (Unsubscribed) is emitted and the book is gone; messages still on their way are counted as
   // unroutable. Unknown symbols are ignored.
   void remove_symbol(core::SymbolId symbol) noexcept;

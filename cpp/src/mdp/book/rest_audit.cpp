@@ -33,7 +33,7 @@ bool first_difference(std::span<const PriceLevel> our_side, std::span<const Pric
 
 }  // namespace
 
-RestAudit::RestAudit(const core::SyncRule& rule, std::size_t max_deltas, std::size_t max_levels)
+RestAudit::RestAudit(const core::BookRule& rule, std::size_t max_deltas, std::size_t max_levels)
     : rule_(rule), max_deltas_(max_deltas), max_levels_(max_levels) {
   // What an answer usually takes to come: most audits allocate here and in compare() alone.
   constexpr std::size_t kDeltas = 64;

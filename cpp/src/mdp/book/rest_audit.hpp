@@ -1,7 +1,7 @@
 // RestAudit: compares a LIVE book, level by level, with a snapshot that the venue gave over REST meanwhile.
 //
 // From the moment the snapshot is asked for, the deltas that are applied to the book are kept. Those that follow
-// the snapshot, by the same SyncRule as in a sync, are applied to it in a second book, and when that stands at
+// the snapshot, by the same BookRule as in a sync, are applied to it in a second book, and when that stands at
 // the book's update id the two must be equal. So neither a hole that another line fills nor batches that are cut
 // differently matter here: what was applied is what is kept.
 //
@@ -20,7 +20,7 @@
 
 #include "mdp/book/delta_buffer.hpp"
 #include "mdp/book/order_book.hpp"
-#include "mdp/core/sync_rule.hpp"
+#include "mdp/core/book_rule.hpp"
 
 namespace mdp::book {
 
@@ -39,7 +39,7 @@ class RestAudit {
   };
 
   // `max_deltas`, `max_levels`: what is kept at most. `rule` outlives this.
-  RestAudit(const core::SyncRule& rule, std::size_t max_deltas, std::size_t max_levels);
+  RestAudit(const core::BookRule& rule, std::size_t max_deltas, std::size_t max_levels);
 
   // A delta was applied to the LIVE book.
   void on_delta(const core::MessageHeader& header, std::span<const PriceLevel> bids,
@@ -59,7 +59,7 @@ class RestAudit {
   }
   bool catch_up(OrderBook& spare);
 
-  const core::SyncRule& rule_;
+  const core::BookRule& rule_;
   std::size_t max_deltas_;
   std::size_t max_levels_;
   DeltaBuffer applied_;   // since the snapshot was asked for

@@ -41,6 +41,9 @@ class StreamWatch {
     new_since_ns_ = recv_ts_ns;
   }
 
+  // The venue has just said that the book is as it was.
+  void on_keep_alive() noexcept { at_id_ = 0; }
+
   // A quote whose id is ahead of the book, `step_ns` after the quote before it.
   Finding on_quote_ahead(std::uint64_t book_id, std::int64_t step_ns) noexcept {
     begin(book_id);

@@ -14,7 +14,7 @@
 #include "mdp/core/expected.hpp"
 #include "mdp/core/instrument.hpp"
 #include "mdp/core/parser.hpp"
-#include "mdp/core/sync_rule.hpp"
+#include "mdp/core/book_rule.hpp"
 
 namespace mdp::core {
 
@@ -72,7 +72,7 @@ class Venue {
   virtual ExchangeId exchange_id() const noexcept = 0;
   virtual std::string_view name() const noexcept = 0;  // as in the canonical symbols: "binance"
   virtual const Endpoint& endpoint() const noexcept = 0;
-  virtual const SyncRule& sync_rule() const noexcept = 0;
+  virtual const BookRule& book_rule() const noexcept = 0;
 
   virtual bool offers(Channel channel) const noexcept = 0;
   // Which of endpoint().ws_paths carries the channel. A venue whose channels come over several kinds of

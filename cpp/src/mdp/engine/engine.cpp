@@ -127,10 +127,12 @@ std::unique_ptr<Engine::VenueRuntime> Engine::make_venue(net::IoLoop& rest_loop,
   runtime->venue = venue::make_venue(config.name, config.options);
   if (config.ws_url.empty()) config.ws_url = runtime->venue->endpoint().ws_url;
   if (config.rest_url.empty()) config.rest_url = runtime->venue->endpoint().rest_url;
-  const core::SyncRule& rule = runtime->venue->sync_rule();
-  if (config.lines == 0 || (config.lines > 1 && rule.continuity == core::Continuity::None)) {
+  const core::BookRule& rule = runtime->venue->book_rule();
+  if (config.lines == 0 || (config.lines > 1 && !rule.lines_share_ids)) {
     throw ConfigError(config.name + ": lines: found " + std::to_string(config.lines) + ", allowed: 1" +
-                      (config.lines == 0 ? " or more" : ", for the venue's updates carry no usable number"));
+                      (config.lines == 0
+                           ? " or more"
+                           : ", for the venue's updates do not have the same ids on every line"));
   }
   for (const core::Channel channel : config.channels) {
     if (!runtime->venue->offers(channel)) {
@@ -312,7 +314,7 @@ void Engine::place(SymbolRuntime& symbol) {
   }
   const core::SymbolId id = symbol.instrument.symbol_id;
   const core::ExchangeId exchange = symbol.instrument.exchange_id;
-  const core::SyncRule& rule = venue.venue->sync_rule();
+  const core::BookRule& rule = venue.venue->book_rule();
   command(*symbol.manager, [id, exchange, lines = std::move(lines), &rule](book::OrderBookManager& manager) {
     manager.add_symbol(id, exchange, lines, rule);
   });

@@ -161,7 +161,7 @@ Replay::Road::Road(std::string_view venue_name, const std::vector<ReplaySymbol>&
   manager->post([this, &added](book::OrderBookManager& books_of) {
     for (const ReplaySymbol& symbol : symbols) {
       books_of.add_symbol(symbol.instrument.symbol_id, venue->exchange_id(), symbol.lines,
-                          venue->sync_rule());
+                          venue->book_rule());
     }
     added.set_value();
   });

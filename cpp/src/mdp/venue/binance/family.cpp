@@ -41,7 +41,7 @@ class FamilyVenue final : public core::Venue {
   core::ExchangeId exchange_id() const noexcept override { return exchange_id_; }
   std::string_view name() const noexcept override { return profile_.name; }
   const core::Endpoint& endpoint() const noexcept override { return profile_.endpoint; }
-  const core::SyncRule& sync_rule() const noexcept override { return profile_.sync_rule; }
+  const core::BookRule& book_rule() const noexcept override { return profile_.book_rule; }
   bool offers(core::Channel channel) const noexcept override {
     return profile_.routes[static_cast<std::size_t>(channel)] != kNotOffered;
   }

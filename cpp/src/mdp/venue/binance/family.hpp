@@ -41,7 +41,7 @@ struct Profile {
   std::string_view name;
   Family family = Family::Spot;
   Contracts contracts = Contracts::None;
-  core::SyncRule sync_rule;
+  core::BookRule book_rule;
   core::Endpoint endpoint;
   std::array<std::uint8_t, core::kChannelCount> routes{};  // by Channel; kNotOffered
   std::span<const DepthSpeed> depth_speeds;                // the default first

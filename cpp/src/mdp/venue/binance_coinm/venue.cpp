@@ -1,7 +1,7 @@
 // Joins the parts of Binance COIN-M futures into their core::Venue.
 #include "mdp/venue/binance/family.hpp"
 #include "mdp/venue/binance_coinm/endpoint.hpp"
-#include "mdp/venue/binance_coinm/sync_rule.hpp"
+#include "mdp/venue/binance_coinm/book_rule.hpp"
 
 namespace mdp::venue::binance_coinm {
 namespace {
@@ -19,7 +19,7 @@ std::unique_ptr<core::Venue> make_venue(core::ExchangeId exchange_id, const core
   profile.name = "binance-coinm";
   profile.family = binance::Family::Futures;
   profile.contracts = binance::Contracts::Inverse;
-  profile.sync_rule = kSyncRule;
+  profile.book_rule = kBookRule;
   profile.endpoint = make_endpoint();
   profile.depth_speeds = kDepthSpeeds;
   profile.depth_path = "/dapi/v1/depth";

@@ -1,7 +1,7 @@
 // Joins the parts of Binance spot into its core::Venue.
 #include "mdp/venue/binance/family.hpp"
 #include "mdp/venue/binance_spot/endpoint.hpp"
-#include "mdp/venue/binance_spot/sync_rule.hpp"
+#include "mdp/venue/binance_spot/book_rule.hpp"
 
 namespace mdp::venue::binance_spot {
 namespace {
@@ -18,7 +18,7 @@ std::unique_ptr<core::Venue> make_venue(core::ExchangeId exchange_id, const core
   profile.name = "binance";
   profile.family = binance::Family::Spot;
   profile.contracts = binance::Contracts::None;
-  profile.sync_rule = kSyncRule;
+  profile.book_rule = kBookRule;
   profile.endpoint = make_endpoint(options);
   profile.routes = {0, 0, 0, 0, kNotOffered, kNotOffered};  // mark prices and liquidations are of futures
   profile.depth_speeds = kDepthSpeeds;

@@ -1,7 +1,7 @@
 // Joins the parts of Binance USD-M futures into their core::Venue.
 #include "mdp/venue/binance/family.hpp"
 #include "mdp/venue/binance_usdm/endpoint.hpp"
-#include "mdp/venue/binance_usdm/sync_rule.hpp"
+#include "mdp/venue/binance_usdm/book_rule.hpp"
 
 namespace mdp::venue::binance_usdm {
 namespace {
@@ -19,7 +19,7 @@ std::unique_ptr<core::Venue> make_venue(core::ExchangeId exchange_id, const core
   profile.name = "binance-usdm";
   profile.family = binance::Family::Futures;
   profile.contracts = binance::Contracts::Linear;
-  profile.sync_rule = kSyncRule;
+  profile.book_rule = kBookRule;
   profile.endpoint = make_endpoint();
   // Depth, trade and bookTicker are public data, aggTrade, markPrice and forceOrder market data: another route.
   profile.routes = {0, 0, 1, 0, 1, 1};

@@ -3,16 +3,17 @@
 // ids.
 #pragma once
 
-#include "mdp/core/sync_rule.hpp"
+#include "mdp/core/book_rule.hpp"
 
 namespace mdp::venue::binance_usdm {
 
-inline constexpr core::SyncRule kSyncRule{
-    .continuity = core::Continuity::PrevEqualsLast,
+inline constexpr core::BookRule kBookRule{
+    .continuity = core::Continuity::PrevUpToLast,
     .join = core::Join::AroundSnapshotId,
     .snapshot_source = core::SnapshotSource::Rest,
     .crossed = core::CrossedPolicy::Resync,
     .trade_ids_grow = true,
+    .lines_share_ids = true,
 };
 
 }  // namespace mdp::venue::binance_usdm
