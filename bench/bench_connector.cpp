@@ -115,7 +115,7 @@ class ConnectorClient final : public mdp::net::LineHandler {
     finish_.done(thread_cpu_ns() - start_ns_);
   }
   void on_line_state(mdp::shm::LineState, mdp::net::LineReason, std::string_view) noexcept override {}
-  mdp::net::Requests on_up() override { return {}; }
+  mdp::net::Requests on_up(mdp::core::ConnectionId) override { return {}; }
 
   std::size_t frames_;
   std::size_t received_ = 0;

@@ -38,13 +38,6 @@ std::string level(std::int64_t ticks, std::int64_t lots) {
       {"[\"", std::to_string(ticks / 100), ".", cents, "000000\",\"", std::to_string(lots), ".00000000\"]"});
 }
 
-// The frames of this bench are data.
-class NoReplies final : public engine::ReplyHandler {
-  void on_error(core::LineId) noexcept override { std::abort(); }
-  void on_reply(core::LineId, core::ParseStatus, const core::VenueReply&) noexcept override { std::abort(); }
-  void on_shutdown(core::LineId) noexcept override { std::abort(); }
-};
-
 // The stages of a lane on one segment in ordinary memory, with one LIVE book.
 class Road {
  public:
@@ -69,7 +62,7 @@ class Road {
     constexpr core::LineId kLines[] = {0};
     manager_->manager().add_symbol(0, instrument.exchange_id, kLines, venue_->book_rule());
     sink_ = std::make_unique<engine::DirectMessageSink>(manager_->manager());
-    parse_ = std::make_unique<engine::ParseStage>(*venue_, symbols_, *sink_, control_, no_replies_);
+    parse_ = std::make_unique<engine::ParseStage>(*venue_, symbols_, *sink_, control_);
     send(delta_frame(kSnapshotId, kSnapshotId + 1, "", ""));
     std::string bids;
     std::string asks;
@@ -121,7 +114,7 @@ class Road {
     raw.data = buffer_.data();
     raw.size = static_cast<std::uint32_t>(frame.size());
     raw.recv_ts_ns = sys::now_ns();
-    parse_->handle(raw);
+    if (parse_->handle(raw) != core::ParseStatus::Ok) std::abort();  // the frames of this bench are data
     return core::ParseStatus::Ok;
   }
 
@@ -142,7 +135,6 @@ class Road {
   std::unique_ptr<publish::IPCPublisher> publisher_;
   std::unique_ptr<engine::ManagerStage> manager_;
   std::unique_ptr<engine::DirectMessageSink> sink_;
-  NoReplies no_replies_;
   std::unique_ptr<engine::ParseStage> parse_;
   std::mt19937_64 random_{1};
   std::uint64_t next_id_ = 0;

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/toy_venue.hpp"
 #include "mdp/venue/registry.hpp"
 
 namespace mdp::engine {
@@ -270,6 +271,93 @@ TEST(Subscriptions, ALateAnswerToWhatWasCutIsToNothing) {
   EXPECT_FALSE(subscriptions.is_confirmed(0));
   EXPECT_TRUE(subscriptions.unanswered(0, again.first_id).frames.empty()) << "a single stream";
   EXPECT_TRUE(subscriptions.unanswered(0, 99).frames.empty()) << "not ours";
+}
+
+// ---- venues that answer in another way
+
+class OtherwiseAnswering final : public ToyVenue {
+ public:
+  explicit OtherwiseAnswering(core::Answers answers, std::size_t streams = 4) {
+    endpoint_.answers = answers;
+    endpoint_.max_streams_per_request = streams;
+  }
+};
+
+const core::Subscription kDepthOf0{"COIN0USDT", Channel::Depth};
+const core::Subscription kTradeOf0{"COIN0USDT", Channel::Trade};
+const core::Subscription kQuoteOf0{"COIN0USDT", Channel::Quote};
+const core::Subscription kDepthOf1{"COIN1USDT", Channel::Depth};
+
+TEST(Subscriptions, AnswersByNameConfirmARequestWhenEachOfItsStreamsHasOne) {
+  const OtherwiseAnswering by_name(core::Answers::PerSubscription);
+  Subscriptions subscriptions(by_name);
+  subscriptions.add(symbols(2));  // requests of 4 and 2 streams
+  const net::Requests requests = subscriptions.begin(0);
+  ASSERT_EQ(requests.frames.size(), 2u);
+  EXPECT_EQ(requests.first_id, 1);
+  for (const core::Subscription& one : {kTradeOf0, kDepthOf1, kQuoteOf0}) {
+    const Subscriptions::Answer answer = subscriptions.answered(0, one, false);
+    EXPECT_TRUE(answer.is_known);
+    EXPECT_EQ(answer.completed, 0);
+    EXPECT_FALSE(subscriptions.answered(0, one, false).is_known) << "twice";
+  }
+  EXPECT_FALSE(subscriptions.answered(1, kDepthOf0, false).is_known) << "of another connection";
+  EXPECT_EQ(subscriptions.answered(0, kDepthOf0, false).completed, 1);
+  EXPECT_FALSE(subscriptions.is_confirmed(0));
+  EXPECT_EQ(subscriptions.answered(0, {"COIN1USDT", Channel::Trade}, false).completed, 0);
+  EXPECT_EQ(subscriptions.answered(0, {"COIN1USDT", Channel::Quote}, false).completed, 2);
+  EXPECT_TRUE(subscriptions.is_confirmed(0));
+}
+
+TEST(Subscriptions, ARefusalByNameGivesUpThatStreamAloneAndHalvesNothing) {
+  const OtherwiseAnswering by_name(core::Answers::PerSubscription);
+  Subscriptions subscriptions(by_name);
+  subscriptions.add(symbols(1));
+  subscriptions.begin(0);
+  const Subscriptions::Answer answer = subscriptions.answered(0, kTradeOf0, true);
+  ASSERT_TRUE(answer.given_up.has_value());
+  EXPECT_EQ(answer.given_up->channel, Channel::Trade);
+  EXPECT_TRUE(answer.again.frames.empty());
+  EXPECT_FALSE(subscriptions.has(kTradeOf0));
+  EXPECT_EQ(subscriptions.count(), 2u);
+  subscriptions.answered(0, kDepthOf0, false);
+  EXPECT_EQ(subscriptions.answered(0, kQuoteOf0, false).completed, 1);
+  EXPECT_TRUE(subscriptions.is_confirmed(0));
+}
+
+TEST(Subscriptions, WhatStaysUnansweredByNameIsAskedForAgainWithoutTheRest) {
+  const OtherwiseAnswering by_name(core::Answers::PerSubscription);
+  Subscriptions subscriptions(by_name);
+  subscriptions.add(symbols(1));
+  subscriptions.begin(0);
+  subscriptions.answered(0, kTradeOf0, false);
+  const net::Requests again = subscriptions.unanswered(0, 1);
+  ASSERT_EQ(again.frames.size(), 1u);
+  EXPECT_EQ(again.frames[0], "sub 2 COIN0USDT:depth COIN0USDT:quote");
+  // Nothing of it was answered now: it may have been too long after all.
+  EXPECT_EQ(subscriptions.unanswered(0, 2).frames.size(), 2u);
+  EXPECT_TRUE(subscriptions.unanswered(0, 3).frames.empty()) << "a single stream: the connection is to blame";
+}
+
+TEST(Subscriptions, AVenueThatAnswersNothingHasConfirmedAtOnce) {
+  const OtherwiseAnswering mute(core::Answers::None);
+  Subscriptions subscriptions(mute);
+  subscriptions.add(symbols(2));
+  EXPECT_EQ(subscriptions.begin(0).frames.size(), 2u);
+  EXPECT_TRUE(subscriptions.is_confirmed(0));
+  EXPECT_FALSE(subscriptions.answered(0, kDepthOf0, true).is_known);
+}
+
+TEST(Subscriptions, AnswersToALeaveAreAwaitedByTheirIdsAlone) {
+  for (const auto answers : {core::Answers::PerFrame, core::Answers::PerSubscription, core::Answers::None}) {
+    const OtherwiseAnswering venue_of(answers);
+    Subscriptions subscriptions(venue_of);
+    subscriptions.add(symbols(1));
+    subscriptions.begin(0);
+    const net::Requests left = subscriptions.leave({kDepthOf0});
+    EXPECT_EQ(left.frames, Streams{"unsub 2 COIN0USDT:depth"});
+    EXPECT_EQ(left.first_id, answers == core::Answers::PerFrame ? 2 : 0);
+  }
 }
 
 }  // namespace

@@ -60,7 +60,7 @@ class CountingHandler : public LineHandler {
     frames.store(count, std::memory_order_release);
   }
   void on_line_state(shm::LineState, LineReason, std::string_view) noexcept override {}
-  Requests on_up() override { return {}; }
+  Requests on_up(core::ConnectionId) override { return {}; }
 
   std::atomic<int> frames{0};
   std::size_t allocations = ~std::size_t{0};

@@ -128,7 +128,7 @@ class RoundRecorder : public LineHandler {
     frames.fetch_add(1, std::memory_order_release);
   }
   void on_line_state(shm::LineState, LineReason, std::string_view) noexcept override {}
-  Requests on_up() override { return std::vector<std::string>{"ready"}; }
+  Requests on_up(core::ConnectionId) override { return std::vector<std::string>{"ready"}; }
 
   ExchangeConnector* connector = nullptr;
   int round = 0;

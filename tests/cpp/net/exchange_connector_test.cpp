@@ -406,7 +406,7 @@ TEST(ExchangeConnector, SubscriptionsAreSentInOrderUnderALimit) {
     }
   });
   auto options = quick_options(server.ws_url());
-  options.max_messages_per_second = 40;  // how far apart is send_pacer_test's business
+  options.messages = {40, std::chrono::seconds(1)};  // how far apart is send_pacer_test's business
   LineRecorder line(options);
   std::vector<std::string> expected;
   for (int i = 0; i < 60; ++i) expected.push_back("subscribe " + std::to_string(i));
@@ -516,7 +516,7 @@ class CountingHandler : public LineHandler {
     connector->release(frame);
   }
   void on_line_state(shm::LineState, LineReason, std::string_view) noexcept override {}
-  Requests on_up() override { return {}; }
+  Requests on_up(core::ConnectionId) override { return {}; }
 
   std::atomic<int> frames{0};
   ExchangeConnector* connector = nullptr;

@@ -135,7 +135,7 @@ class QuietHandler : public LineHandler {
  public:
   void on_frame(const core::RawMessage& frame) noexcept override { connector->release(frame); }
   void on_line_state(shm::LineState, LineReason, std::string_view) noexcept override {}
-  Requests on_up() override { return {}; }
+  Requests on_up(core::ConnectionId) override { return {}; }
   ExchangeConnector* connector = nullptr;
 };
 
@@ -247,7 +247,7 @@ class AnsweringRecorder : public QuietHandler {
   void on_line_state(shm::LineState state, LineReason reason, std::string_view) noexcept override {
     if (state == shm::LineState::Down && reason == LineReason::Unanswered) ++unanswered;
   }
-  Requests on_up() override { return {{"1", "2", "3"}, 1}; }
+  Requests on_up(core::ConnectionId) override { return {{"1", "2", "3"}, 1}; }
   std::atomic<int> answers{0};
   std::atomic<int> unanswered{0};
 };
@@ -255,7 +255,7 @@ class AnsweringRecorder : public QuietHandler {
 // Asks for 2 and 3 where 1 has no answer.
 class AskingAgainRecorder : public AnsweringRecorder {
  public:
-  Requests on_up() override { return {{"1"}, 1}; }
+  Requests on_up(core::ConnectionId) override { return {{"1"}, 1}; }
   Requests on_unanswered(std::int64_t request_id) override {
     if (request_id != 1) return {};
     ++asked_again;
@@ -351,6 +351,75 @@ TEST(LineLife, AnswersThatNobodyAwaitsAreIgnored) {
   EXPECT_TRUE(eventually([&] { return line.connector->counters().ups.get() == 2; }));
   EXPECT_EQ(line.connector->counters().reconnects.get(), 1u);
   EXPECT_TRUE(line.stop());
+}
+
+// ---------------------------------------------------------------- signs of life and requests by the hour
+
+// A server that says what it got: its own texts aside, it is silent.
+struct ListeningVenue {
+  std::mutex mutex;
+  std::vector<std::string> got;
+  FakeServer server{[this](Connection& connection) {
+    if (!connection.accept_websocket()) return;
+    while (const auto frame = connection.read_frame()) {
+      if (frame->opcode == 9) connection.send_frame(10, frame->payload);
+      if (frame->opcode != 1) continue;
+      {
+        const std::lock_guard lock(mutex);
+        got.push_back(frame->payload);
+      }
+      if (frame->payload == "ping") connection.send_text("pong");
+    }
+  }};
+  long count(const std::string& text) {
+    const std::lock_guard lock(mutex);
+    return std::count(got.begin(), got.end(), text);
+  }
+};
+
+TEST(LineLife, TheVenueGetsItsSignOfLifeEverySoOften) {
+  ListeningVenue venue;
+  auto options = quick_options(venue.server.ws_url());
+  options.keep_alive = {.text = "ping", .every = milliseconds(20)};
+  LineRecorder line(options);
+  line.start();
+  ASSERT_TRUE(eventually([&] { return venue.count("ping") >= 3; }));
+  EXPECT_TRUE(eventually([&] { return line.frame_count() >= 3; })) << "what it answers is a frame";
+  EXPECT_GE(line.connector->counters().keep_alives.get(), 3u);
+  EXPECT_EQ(line.connector->counters().reconnects.get(), 0u);
+}
+
+TEST(LineLife, ASignOfLifeIsAMessageAndWaitsForItsPlace) {
+  ListeningVenue venue;
+  auto options = quick_options(venue.server.ws_url());
+  options.keep_alive = {.text = "ping", .every = milliseconds(8)};
+  options.messages = {2, std::chrono::hours(1)};  // of which one is kept for a pong
+  options.idle_timeout = milliseconds(40);
+  LineRecorder line(options);
+  line.start();
+  // Our own pings show that time goes by.
+  ASSERT_TRUE(eventually([&] { return line.connector->counters().keep_alives.get() == 2; }));
+  ASSERT_TRUE(eventually([&] { return line.connector->counters().probes.get() >= 3; }));
+  EXPECT_EQ(venue.count("ping"), 1);
+  EXPECT_EQ(line.connector->counters().keep_alives.get(), 2u) << "one waits, and no second one behind it";
+}
+
+TEST(LineLife, RequestsByTheHourAreKeptAndANewConnectionHasItsOwn) {
+  ListeningVenue venue;
+  auto options = quick_options(venue.server.ws_url());
+  options.requests = {2, std::chrono::hours(1)};
+  options.keep_alive = {.text = "ping", .every = milliseconds(20)};
+  LineRecorder line(options);
+  line.subscriptions = {"1", "2", "3"};
+  line.start();
+  ASSERT_TRUE(eventually([&] { return venue.count("2") == 1; }));
+  // Signs of life are no requests: they go out while the third request waits.
+  ASSERT_TRUE(eventually([&] { return venue.count("ping") >= 3; }));
+  EXPECT_EQ(venue.count("3"), 0);
+  line.connector->reconnect("for the test");
+  ASSERT_TRUE(eventually([&] { return venue.count("2") == 2; }));
+  ASSERT_TRUE(eventually([&] { return venue.count("ping") >= 6; }));
+  EXPECT_EQ(venue.count("3"), 0);
 }
 
 // ---------------------------------------------------------------- silence

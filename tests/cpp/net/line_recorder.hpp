@@ -96,7 +96,7 @@ class LineRecorder : public LineHandler {
     const std::lock_guard lock(mutex_);
     states_.push_back({state, reason, std::string(detail)});
   }
-  Requests on_up() override { return {subscriptions, first_request_id}; }
+  Requests on_up(core::ConnectionId) override { return {subscriptions, first_request_id}; }
 
   std::size_t frame_count() const {
     const std::lock_guard lock(mutex_);

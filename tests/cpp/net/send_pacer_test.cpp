@@ -39,7 +39,7 @@ TEST(SendPacer, NoLimitNeverDelays) {
 }
 
 TEST(SendPacer, KeepsOnePlaceFreeForThePong) {
-  SendPacer pacer(5);
+  SendPacer pacer({5, std::chrono::seconds(1)});
   const auto times_ns = send_all(pacer, 100);
   EXPECT_EQ(times_ns[3], 0);
   EXPECT_GT(times_ns[4], kSecondNs);
@@ -47,30 +47,38 @@ TEST(SendPacer, KeepsOnePlaceFreeForThePong) {
 }
 
 TEST(SendPacer, PongsCountAgainstTheLimit) {
-  SendPacer pacer(5);
+  SendPacer pacer({5, std::chrono::seconds(1)});
   for (int i = 0; i < 4; ++i) pacer.note(0);
   EXPECT_GT(pacer.delay_ns(0), kSecondNs);
   EXPECT_EQ(pacer.delay_ns(2 * kSecondNs), 0);
 }
 
 TEST(SendPacer, PongsBeyondTheLimitDelayButNeverForEver) {
-  SendPacer pacer(5);
+  SendPacer pacer({5, std::chrono::seconds(1)});
   for (int i = 0; i < 50; ++i) pacer.note(i);
   EXPECT_GT(pacer.delay_ns(50), 0);
   EXPECT_EQ(pacer.delay_ns(50 + 2 * kSecondNs), 0);
 }
 
 TEST(SendPacer, OneASecondStillSends) {
-  SendPacer pacer(1);
+  SendPacer pacer({1, std::chrono::seconds(1)});
   const auto times_ns = send_all(pacer, 5);
   EXPECT_EQ(most_in_any_second(times_ns), 1u);
 }
 
 TEST(SendPacer, LessThanOneASecondIsALongerWindow) {
-  SendPacer pacer(0.5);
+  SendPacer pacer({1, std::chrono::seconds(2)});
   const auto times_ns = send_all(pacer, 3);
   EXPECT_GE(times_ns[1], 2 * kSecondNs);
   EXPECT_GE(times_ns[2], 4 * kSecondNs);
+}
+
+TEST(SendPacer, ALimitByTheHourIsAWindowOfAnHour) {
+  constexpr std::int64_t kHourNs = 3'600 * kSecondNs;
+  SendPacer pacer({480, std::chrono::hours(1)}, 0);
+  const auto times_ns = send_all(pacer, 481);
+  EXPECT_EQ(times_ns[479], 0) << "no place is kept free";
+  EXPECT_GT(times_ns[480], kHourNs);
 }
 
 }  // namespace

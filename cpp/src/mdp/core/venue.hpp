@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "mdp/core/channel.hpp"
+#include "mdp/core/endpoint.hpp"
 #include "mdp/core/expected.hpp"
 #include "mdp/core/instrument.hpp"
 #include "mdp/core/parser.hpp"
@@ -19,16 +21,6 @@
 namespace mdp::core {
 
 class SymbolTable;
-
-enum class Channel : std::uint8_t { Depth, Trade, AggregateTrade, Quote, MarkPrice, Liquidation };
-inline constexpr std::uint8_t kChannelCount = 6;
-
-constexpr const char* to_string(Channel channel) noexcept {
-  constexpr const char* kNames[kChannelCount] = {"depth", "trade",      "aggregate_trade",
-                                                 "quote", "mark_price", "liquidation"};
-  return static_cast<std::uint8_t>(channel) < kChannelCount ? kNames[static_cast<std::uint8_t>(channel)]
-                                                            : "unknown";
-}
 
 struct Subscription {
   std::string venue_symbol;
@@ -40,22 +32,6 @@ struct VenueOptions {
   // Between depth updates, as the venue offers it; none: its fastest documented.
   std::optional<int> depth_interval_ms = std::nullopt;
   bool microsecond_times = false;  // where the venue offers it
-};
-
-// Where the venue is and what it tolerates. The two URLs are defaults; config may name others.
-struct Endpoint {
-  std::string ws_url;                         // wss://host:port, without a path
-  std::string rest_url;                       // https://host[:port]
-  std::vector<std::string> ws_paths;          // of the connections that are then subscribed to, one a route
-  bool acknowledges_requests = true;          // every subscribe frame is answered, by its request id
-  std::size_t max_streams_per_request = 200;  // subscriptions of one subscribe frame
-  std::size_t max_request_bytes = 4'000;      // of one subscribe frame, unless a single stream needs more
-  std::size_t max_streams_per_connection = 0;
-  double max_requests_per_second = 0;     // client frames on one connection, pongs included
-  std::size_t max_connects_per_5min = 0;  // attempts of one address of ours; 0: no limit known
-  std::size_t rest_weight_per_minute = 0;
-  std::string rest_weight_pool;            // venues that name the same pool share that weight
-  std::int64_t max_connection_age_ms = 0;  // the venue closes a connection this old; 0: never
 };
 
 // A REST call of the venue: what to GET and what it costs.

@@ -43,7 +43,7 @@ Lane::Lane(const LaneContext& context, std::unique_ptr<core::MessageSink> sink, 
       sink_(std::move(sink)),
       parser_idle_(parser_idle),
       subscriptions_(context.venue),
-      parse_(context.venue, context.symbols, *sink_, context.control, *this) {
+      parse_(context.venue, context.symbols, *sink_, context.control) {
   for (std::size_t i = 0; i < kLinesOfALane; ++i) {
     lines_[i].lane = this;
     lines_[i].id = static_cast<core::LineId>(kLinesOfALane * lane_ + i);
@@ -70,14 +70,18 @@ void Lane::make_connector(Line& line) {
   options.proxy_timeout = venue_config_.connect_timeout;
   options.tls_handshake_timeout = venue_config_.connect_timeout;
   options.ws_upgrade_timeout = venue_config_.connect_timeout;
-  if (endpoint.acknowledges_requests) options.ack_timeout = venue_config_.subscribe_timeout;
+  if (endpoint.answers != core::Answers::None || endpoint.ready != core::Ready::AtOnce)
+    options.ack_timeout = venue_config_.subscribe_timeout;
   options.idle_timeout = venue_config_.idle_timeout;
   options.backoff = venue_config_.backoff;
-  options.limiter = net::ConnectLimiter::shared(*net::parse_url(venue_config_.ws_url),
-                                                {.max_connects = endpoint.max_connects_per_5min});
+  options.limiter = net::ConnectLimiter::shared(
+      *net::parse_url(venue_config_.ws_url),
+      {.max_connects = endpoint.connects.count, .window = endpoint.connects.window});
   options.socket = venue_config_.socket;
   options.pool = pool_;
-  options.max_messages_per_second = endpoint.max_requests_per_second;
+  options.messages = endpoint.messages;
+  options.requests = endpoint.requests;
+  options.keep_alive = endpoint.keep_alive;
   line.connector = std::make_unique<net::ExchangeConnector>(loop_, std::move(options), line, &rest_);
 }
 
@@ -202,24 +206,45 @@ void Lane::remove_symbol(const std::string& venue_symbol) {
   }
 }
 
+void Lane::resubscribe(const std::string& venue_symbol) {
+  const std::vector<core::Subscription> depth{{venue_symbol, core::Channel::Depth}};
+  const std::lock_guard lock(subscriptions_mutex_);
+  if (!subscriptions_.has(depth.front())) return;
+  for (Line& line : lines_) {
+    if (!line.connected) continue;
+    line.connector->subscribe(subscriptions_.leave(depth));
+    line.connector->subscribe(subscriptions_.ask(line.id, depth));
+  }
+}
+
 std::size_t Lane::stream_count() const {
   const std::lock_guard lock(subscriptions_mutex_);
   return subscriptions_.count();
 }
 
 // Loop thread.
-net::Requests Lane::on_connected(Line& line) {
+net::Requests Lane::on_connected(Line& line, core::ConnectionId connection) {
   net::Requests requests;
+  bool came_up = false;
   {
     const std::lock_guard lock(subscriptions_mutex_);
-    line.connected = true;
-    requests = subscriptions_.begin(line.id);
+    line.connection = connection;
     // relaxed: the notice was for the connection before this one.
     line.leaving.store(false, std::memory_order_relaxed);
-    if (!subscriptions_.is_confirmed(line.id)) return requests;
-    mark_up(line);
+    if (venue_.endpoint().ready == core::Ready::AfterWelcome) return {{}, net::kWelcome};
+    requests = begin(line, came_up);
   }
-  hand_on_state(line, shm::LineState::Up);
+  if (came_up) hand_on_state(line, shm::LineState::Up);
+  return requests;
+}
+
+// Under subscriptions_mutex_. The connection takes requests: those for everything there is.
+net::Requests Lane::begin(Line& line, bool& came_up) {
+  line.connected = true;
+  net::Requests requests = subscriptions_.begin(line.id);
+  const bool data_will_tell = venue_.endpoint().answers == core::Answers::None && subscriptions_.count() != 0;
+  came_up = subscriptions_.is_confirmed(line.id) && !data_will_tell;
+  if (came_up) mark_up(line);
   return requests;
 }
 
@@ -244,22 +269,69 @@ net::Requests Lane::on_unanswered(Line& line, std::int64_t request_id) {
   return instead;
 }
 
+// Parser thread. All that the message path is not.
+void Lane::on_no_data(Line& line, const core::RawMessage& raw, core::ParseStatus status) noexcept {
+  switch (status) {
+    case core::ParseStatus::Ack:
+    case core::ParseStatus::VenueError:
+      return on_reply(line, raw, status == core::ParseStatus::VenueError);
+    case core::ParseStatus::Welcome:
+      return on_welcome(line, raw);
+    case core::ParseStatus::Respond:
+      return line.connector->respond(raw.connection_id, parse_.response());
+    case core::ParseStatus::Shutdown:
+      // relaxed: tend() looks again soon.
+      return line.leaving.store(true, std::memory_order_relaxed);
+    default:
+      return line.parse_errors.add();
+  }
+}
+
+// Parser thread. Who answers no requests has taken them when data comes.
+void Lane::on_first_data(Line& line, const core::RawMessage& raw) noexcept {
+  {
+    const std::lock_guard lock(subscriptions_mutex_);
+    if (!line.connected || raw.connection_id != line.connection) return;
+    // relaxed: only this thread and, under the lock, on_connected() and on_line_state() write it.
+    if (!line.up.load(std::memory_order_relaxed)) mark_up(line);
+  }
+  tell_road(line, shm::LineState::Up);
+}
+
 // Parser thread.
-void Lane::on_reply(core::LineId id, core::ParseStatus status, const core::VenueReply& reply) noexcept {
-  // An answer without an id may be to anything. If it was to a request of ours, that one stays unanswered.
-  if (reply.request_id < 0) return;
-  Line& line = line_of(id);
-  line.connector->acknowledged(reply.request_id);
+void Lane::on_welcome(Line& line, const core::RawMessage& raw) noexcept {
   bool came_up = false;
   {
     const std::lock_guard lock(subscriptions_mutex_);
+    if (raw.connection_id != line.connection || line.connected || line.connection == core::kNoConnection) {
+      return;
+    }
+    line.connector->acknowledged(net::kWelcome);
+    line.connector->subscribe(begin(line, came_up));
+  }
+  if (came_up) tell_road(line, shm::LineState::Up);
+}
+
+// Parser thread.
+void Lane::on_reply(Line& line, const core::RawMessage& raw, bool is_refused) noexcept {
+  const core::VenueReply& reply = parse_.reply();
+  const bool by_name = venue_.endpoint().answers == core::Answers::PerSubscription;
+  // An answer to nothing in particular may be to anything. If it was to a request of ours, that one stays unanswered.
+  if (by_name ? reply.symbol[0] == '\0' : reply.request_id < 0) return;
+  if (!by_name) line.connector->acknowledged(reply.request_id);
+  bool came_up = false;
+  {
+    const std::lock_guard lock(subscriptions_mutex_);
+    if (raw.connection_id != line.connection) return;
     Subscriptions::Answer answer =
-        subscriptions_.answered(id, reply.request_id, status == core::ParseStatus::VenueError);
+        by_name ? subscriptions_.answered(line.id, {reply.symbol, reply.channel}, is_refused)
+                : subscriptions_.answered(line.id, reply.request_id, is_refused);
     if (!answer.is_known) return;
+    if (by_name && answer.completed != 0) line.connector->acknowledged(answer.completed);
     if (answer.given_up) reject(line, *answer.given_up, reply);
     if (!answer.again.frames.empty()) line.connector->subscribe(std::move(answer.again));
     // relaxed: only this thread and, under the lock, on_connected() and on_line_state() write it.
-    came_up = subscriptions_.is_confirmed(id) && !line.up.load(std::memory_order_relaxed);
+    came_up = subscriptions_.is_confirmed(line.id) && !line.up.load(std::memory_order_relaxed);
     if (came_up) mark_up(line);
   }
   if (came_up) tell_road(line, shm::LineState::Up);
@@ -292,12 +364,6 @@ void Lane::reject(const Line& line, const core::Subscription& subscription,
   }
 }
 
-// Parser thread.
-void Lane::on_shutdown(core::LineId id) noexcept {
-  // relaxed: tend() looks again soon.
-  line_of(id).leaving.store(true, std::memory_order_relaxed);
-}
-
 // ---- frames ----------------------------------------------------------------------------------------------
 
 void Lane::hand_on(const core::RawMessage& raw) noexcept {
@@ -313,7 +379,14 @@ void Lane::consume(const core::RawMessage& raw) noexcept {
   if (raw.kind == core::RawKind::Line) return tell_road(line, raw.line_state);
   // Books go by what comes before the line is confirmed, too: if it is lost now, they must hear of it.
   if (line.told == shm::LineState::Down) line.told = shm::LineState::Connecting;
-  parse_.handle(raw);
+  const core::ParseStatus status = parse_.handle(raw);
+  if (status == core::ParseStatus::Ok) {
+    if (line.told != shm::LineState::Up && venue_.endpoint().answers == core::Answers::None) {
+      on_first_data(line, raw);
+    }
+  } else if (status != core::ParseStatus::Ignored) {
+    on_no_data(line, raw, status);
+  }
   line.connector->release(raw);
 }
 
@@ -334,6 +407,7 @@ void Lane::on_line_state(Line& line, shm::LineState state, net::LineReason reaso
   {
     const std::lock_guard lock(subscriptions_mutex_);
     line.connected = false;
+    line.connection = core::kNoConnection;
     subscriptions_.end(line.id);
     // release: pairs with the acquire loads in append_health(), up_for_ns() and tend_renewal().
     line.up.store(false, std::memory_order_release);
@@ -409,7 +483,7 @@ void Lane::tend() {
 
 // The venue said so, or the connection grows old. Lanes that came up together don't leave together.
 bool Lane::renewal_is_due(const Line& line, std::int64_t now_ns) const {
-  // relaxed: see on_shutdown(). acquire: pairs with the release stores in mark_up().
+  // relaxed: see on_no_data(). acquire: pairs with the release stores in mark_up().
   if (line.leaving.load(std::memory_order_relaxed)) return true;
   if (!line.up.load(std::memory_order_acquire)) return false;
   const std::int64_t limit_ns = venue_config_.max_connection_age.count() != 0
@@ -426,6 +500,7 @@ void Lane::tend_renewal(std::int64_t now_ns) {
   switch (renewal_) {
     case Renewal::None:
       if (!renewal_is_due(active(), now_ns)) return;
+      if (venue_.sync_rule().continuity == core::Continuity::None) return reopen(now_ns);
       core::log(core::LogLevel::Info, "line.renew line=" + std::to_string(active().id) +
                                           " new_line=" + std::to_string(standby().id));
       make_connector(standby());
@@ -450,7 +525,23 @@ void Lane::tend_renewal(std::int64_t now_ns) {
     case Renewal::Closing:
       if (standby().connector->stopped()) renewal_ = Renewal::None;
       return;
+    case Renewal::Reopening:
+      // relaxed: a time.
+      if (active().up.load(std::memory_order_acquire) &&
+          active().up_since_ns.load(std::memory_order_relaxed) > reopened_ns_) {
+        renewal_ = Renewal::None;
+      }
+      return;
   }
+}
+
+// Nobody could tell the copies of two connections apart.
+void Lane::reopen(std::int64_t now_ns) {
+  // relaxed: the notice is obeyed.
+  active().leaving.store(false, std::memory_order_relaxed);
+  active().connector->reconnect("renewed before the venue ends it");
+  reopened_ns_ = now_ns;
+  renewal_ = Renewal::Reopening;
 }
 
 void Lane::close_old() {

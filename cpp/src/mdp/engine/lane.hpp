@@ -6,7 +6,8 @@
 // A lane has two lines, of which one is in use. Before the venue ends the connection (its age limit, its
 // shutdown notice) the lane is renewed: the other line comes up beside it, carries everything for a while,
 // and only then the old one is closed. Frames of both pass the one parser; the book manager arbitrates
-// between them as between any two lines, so no book notices.
+// between them as between any two lines, so no book notices. It can where updates carry a number: where they
+// do not, the old connection is dropped first, and books sync anew.
 #pragma once
 
 #include <array>
@@ -66,13 +67,13 @@ struct LineHealth {
   std::uint64_t lead_p99_ns = 0;
 };
 
-class Lane final : private ReplyHandler {
+class Lane final {
  public:
   // Fused: `sink` is the next stage, called on the loop's thread. Pipelined: `sink` is called on the parser
   // thread, which waits by `parser_idle`.
   Lane(const LaneContext& context, std::unique_ptr<core::MessageSink> sink, Topology topology,
        queue::IdleMode parser_idle);
-  ~Lane() override;
+  ~Lane();
 
   // Any thread. Starts, and keeps the lane connected until begin_stop().
   void connect();
@@ -83,6 +84,10 @@ class Lane final : private ReplyHandler {
   // Any thread. The same for one channel that the venue has refused; nothing where it is subscribed to.
   void subscribe_again(const core::Subscription& refused);
   void remove_symbol(const std::string& venue_symbol);
+  // Any thread. Leaves the symbol's depth stream and subscribes to it anew, on each connection there is: a venue
+  // whose snapshot comes in the stream sends another one. Two requests of the venue's limits (core::Endpoint) on
+  // each connection. Nothing where this route carries no depth or the symbol's depth is not subscribed to.
+  void resubscribe(const std::string& venue_symbol);
   std::size_t stream_count() const;
 
   // Any thread. The next tend() begins to replace the connection by a new one, without a moment between.
@@ -119,6 +124,9 @@ class Lane final : private ReplyHandler {
     core::LineId id = 0;
     std::unique_ptr<net::ExchangeConnector> connector;  // made when first needed, under lines_mutex_
     bool connected = false;  // under lane->subscriptions_mutex_: subscriptions go out at once
+    // Of the last time it connected; under lane->subscriptions_mutex_. What a connection before it has brought says
+    // nothing of its requests.
+    core::ConnectionId connection = core::kNoConnection;
     // Connected and confirmed. release where it is set, acquire where it is read: who sees it sees the line's
     // subscriptions go on.
     std::atomic<bool> up{false};
@@ -134,31 +142,34 @@ class Lane final : private ReplyHandler {
                        std::string_view detail) noexcept override {
       lane->on_line_state(*this, state, reason, detail);
     }
-    net::Requests on_up() override { return lane->on_connected(*this); }
+    net::Requests on_up(core::ConnectionId of) override { return lane->on_connected(*this, of); }
     net::Requests on_unanswered(std::int64_t request_id) override {
       return lane->on_unanswered(*this, request_id);
     }
   };
   enum class Renewal : std::uint8_t {
     None,
-    Opening,  // the other line connects and subscribes
-    Overlap,  // both carry everything
-    Closing,  // the old line is being closed
+    Opening,    // the other line connects and subscribes
+    Overlap,    // both carry everything
+    Closing,    // the old line is being closed
+    Reopening,  // without an overlap: the line in use was dropped, and connects anew
   };
 
   // Loop thread.
   void on_line_state(Line& line, shm::LineState state, net::LineReason reason,
                      std::string_view detail) noexcept;
-  net::Requests on_connected(Line& line);
+  net::Requests on_connected(Line& line, core::ConnectionId connection);
+  net::Requests begin(Line& line, bool& came_up);
   net::Requests on_unanswered(Line& line, std::int64_t request_id);
   void hand_on(const core::RawMessage& raw) noexcept;
   void hand_on_state(const Line& line, shm::LineState state) noexcept;
 
   // Parser thread.
   void consume(const core::RawMessage& raw) noexcept;
-  void on_reply(core::LineId line, core::ParseStatus status, const core::VenueReply& reply) noexcept override;
-  void on_shutdown(core::LineId line) noexcept override;
-  void on_error(core::LineId line) noexcept override { line_of(line).parse_errors.add(); }
+  void on_first_data(Line& line, const core::RawMessage& raw) noexcept;
+  void on_no_data(Line& line, const core::RawMessage& raw, core::ParseStatus status) noexcept;
+  void on_reply(Line& line, const core::RawMessage& raw, bool is_refused) noexcept;
+  void on_welcome(Line& line, const core::RawMessage& raw) noexcept;
   void reject(const Line& line, const core::Subscription& subscription,
               const core::VenueReply& reply) noexcept;
   void tell_road(Line& line, shm::LineState state) noexcept;
@@ -176,6 +187,7 @@ class Lane final : private ReplyHandler {
   bool renewal_is_due(const Line& line, std::int64_t now_ns) const;
   void tend_renewal(std::int64_t now_ns);
   void close_old();
+  void reopen(std::int64_t now_ns);
 
   const core::Venue& venue_;
   const VenueConfig& venue_config_;
@@ -203,6 +215,7 @@ class Lane final : private ReplyHandler {
   std::size_t active_ = 0;
   Renewal renewal_ = Renewal::None;
   std::int64_t overlap_until_ns_ = 0;
+  std::int64_t reopened_ns_ = 0;
   ParseStage parse_;
 };
 

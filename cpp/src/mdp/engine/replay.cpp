@@ -49,7 +49,7 @@ std::vector<core::Instrument> instruments_of(const std::vector<ReplaySymbol>& sy
 }  // namespace
 
 // The stages and what joins them; in the order of the road.
-struct Replay::Road final : ReplyHandler {
+struct Replay::Road final {
   // The last stage: where the publisher stands in the engine.
   class End final : public core::EventSink {
    public:
@@ -82,11 +82,7 @@ struct Replay::Road final : ReplyHandler {
 
   Road(std::string_view venue_name, const std::vector<ReplaySymbol>& of, std::size_t line_count,
        const ReplayOptions& options);
-  ~Road() override;
-
-  void on_error(core::LineId) noexcept override { frame_errors.add(); }
-  void on_reply(core::LineId, core::ParseStatus, const core::VenueReply&) noexcept override {}
-  void on_shutdown(core::LineId) noexcept override {}
+  ~Road();
 
   void start_threads();
   void put_in();
@@ -153,7 +149,7 @@ Replay::Road::Road(std::string_view venue_name, const std::vector<ReplaySymbol>&
     messages = std::make_unique<DirectMessageSink>(manager->manager());
   }
   for (std::size_t line = 0; line < line_count; ++line) {
-    parsers.push_back(std::make_unique<ParseStage>(*venue, table, *messages, control, *this));
+    parsers.push_back(std::make_unique<ParseStage>(*venue, table, *messages, control));
   }
   if (pipelined) start_threads();
   // As the engine does when it runs: on the manager's thread.
@@ -246,7 +242,8 @@ void Replay::Road::handle(Input& input) {
   if (input.raw.kind == core::RawKind::Line) return hand_on_line(input.raw);
   if (input.snapshot_of == nullptr) {
     frames.add();
-    return parsers[input.raw.line_id]->handle(input.raw);
+    if (core::is_error(parsers[input.raw.line_id]->handle(input.raw))) frame_errors.add();
+    return;
   }
   core::ParseFailure failure;
   const core::ParseStatus read = venue->parse_snapshot(

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "mdp/net/inflater.hpp"
 #include "mdp/sys/clock.hpp"
 
 namespace mdp::engine {
@@ -19,34 +20,46 @@ void QueueEventSink::commit() noexcept {
   if (consumer_ != nullptr) consumer_->notify();
 }
 
-ParseStage::ParseStage(const core::Venue& venue, const core::SymbolTable& symbols, core::MessageSink& sink,
-                       ControlQueue& control, ReplyHandler& replies)
-    : parser_(venue.make_parser(symbols)),
-      exchange_(venue.exchange_id()),
-      sink_(sink),
-      control_(control),
-      replies_(replies) {}
+// Where a packed frame is unpacked: one after another in the same memory. What is never used of it stays the
+// system's.
+struct ParseStage::Unpacker {
+  net::Inflater inflater{net::Inflater::Format::Gzip};
+  std::unique_ptr<char[]> room =
+      std::make_unique_for_overwrite<char[]>(core::kMaxInflatedBytes + core::kFramePadding);
+};
 
-void ParseStage::handle(const core::RawMessage& frame) noexcept {
-  const core::ParseStatus status = parser_->parse(frame, sink_);
-  if (status != core::ParseStatus::Ok && status != core::ParseStatus::Ignored) report(status, frame);
+ParseStage::ParseStage(const core::Venue& venue, const core::SymbolTable& symbols, core::MessageSink& sink,
+                       ControlQueue& control)
+    : parser_(venue.make_parser(symbols)), exchange_(venue.exchange_id()), sink_(sink), control_(control) {
+  if (venue.endpoint().frame_coding == core::FrameCoding::Gzip) unpacker_ = std::make_unique<Unpacker>();
 }
 
-// Not the message path any more: errors, replies and the shutdown notice.
-void ParseStage::report(core::ParseStatus status, const core::RawMessage& frame) noexcept {
-  if (core::is_error(status)) {
-    replies_.on_error(frame.line_id);
-    control_.tell(ControlKind::ParseError, [&](ControlEvent& event) {
-      event.line = frame.line_id;
-      event.exchange = exchange_;
-      event.parse_status = status;
-      event.failure = parser_->last_failure();
-      event.symbol = event.failure.symbol;
-      event.set_text(frame.text());
-    });
-    return;
+ParseStage::~ParseStage() = default;
+
+core::ParseStatus ParseStage::unpack(const core::RawMessage& frame) noexcept {
+  core::RawMessage plain = frame;
+  std::size_t bytes = 0;
+  const net::InflateStatus status =
+      unpacker_->inflater.inflate(frame.text(), unpacker_->room.get(), core::kMaxInflatedBytes, bytes);
+  if (status != net::InflateStatus::Ok) {
+    return report_error(core::ParseStatus::MalformedFrame, frame, {}, net::to_string(status));
   }
-  if (status == core::ParseStatus::Shutdown) return replies_.on_shutdown(frame.line_id);
+  plain.data = unpacker_->room.get();
+  plain.size = static_cast<std::uint32_t>(bytes);
+  plain.kind = core::RawKind::Text;
+  std::memset(plain.data + bytes, 0, core::kFramePadding);
+  return parse(plain);
+}
+
+// Not the message path any more: errors, replies, what the venue wants.
+core::ParseStatus ParseStage::report(core::ParseStatus status, const core::RawMessage& frame) noexcept {
+  if (core::is_error(status)) return report_error(status, frame, parser_->last_failure(), frame.text());
+  if (status == core::ParseStatus::Respond) {
+    response_bytes_ = parser_->write_response(frame, response_);
+    if (response_bytes_ != 0) return status;
+    return report_error(core::ParseStatus::MalformedFrame, frame, {}, frame.text());
+  }
+  if (status != core::ParseStatus::Ack && status != core::ParseStatus::VenueError) return status;
   const core::VenueReply& reply = parser_->last_reply();
   control_.tell(ControlKind::Reply, [&](ControlEvent& event) {
     event.line = frame.line_id;
@@ -56,7 +69,21 @@ void ParseStage::report(core::ParseStatus status, const core::RawMessage& frame)
     event.request_id = reply.request_id;
     event.set_text(reply.text);
   });
-  replies_.on_reply(frame.line_id, status, reply);
+  return status;
+}
+
+core::ParseStatus ParseStage::report_error(core::ParseStatus status, const core::RawMessage& frame,
+                                           const core::ParseFailure& failure,
+                                           std::string_view text) noexcept {
+  control_.tell(ControlKind::ParseError, [&](ControlEvent& event) {
+    event.line = frame.line_id;
+    event.exchange = exchange_;
+    event.parse_status = status;
+    event.failure = failure;
+    event.symbol = failure.symbol;
+    event.set_text(text);
+  });
+  return status;
 }
 
 void ManagerStage::post(Command command) {

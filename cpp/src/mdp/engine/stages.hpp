@@ -6,12 +6,14 @@
 // A sink is a queue (pipelined) or the next stage (fused).
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <vector>
 
 #include "mdp/book/order_book_manager.hpp"
@@ -84,35 +86,41 @@ class QueueEventSink final : public core::EventSink {
   core::Counter waits_;
 };
 
-// What a lane does about frames that are no data. Called on the parser's thread.
-class ReplyHandler {
- public:
-  virtual ~ReplyHandler() = default;
-  // A frame could not be read.
-  virtual void on_error(core::LineId line) noexcept = 0;
-  // The venue's answer to a request: Ack or VenueError.
-  virtual void on_reply(core::LineId line, core::ParseStatus status,
-                        const core::VenueReply& reply) noexcept = 0;
-  // The venue said it will close this connection.
-  virtual void on_shutdown(core::LineId line) noexcept = 0;
-};
-
-// Parses the frames of one lane and reports what is not data.
+// Parses the frames of one lane, and tells control of those that are no data.
 class ParseStage {
  public:
   ParseStage(const core::Venue& venue, const core::SymbolTable& symbols, core::MessageSink& sink,
-             ControlQueue& control, ReplyHandler& replies);
+             ControlQueue& control);
+  ~ParseStage();
 
-  void handle(const core::RawMessage& frame) noexcept;
+  // What the frame was. The message path where that is Ok or Ignored.
+  core::ParseStatus handle(const core::RawMessage& frame) noexcept {
+    return unpacker_ != nullptr && frame.kind == core::RawKind::Binary ? unpack(frame) : parse(frame);
+  }
+  // After Ack or VenueError, until the next handle().
+  const core::VenueReply& reply() const noexcept { return parser_->last_reply(); }
+  // After Respond, until the next handle(): what the venue wants to hear.
+  std::string_view response() const noexcept { return {response_.data(), response_bytes_}; }
 
  private:
-  void report(core::ParseStatus status, const core::RawMessage& frame) noexcept;
+  struct Unpacker;
+
+  core::ParseStatus parse(const core::RawMessage& frame) noexcept {
+    const core::ParseStatus status = parser_->parse(frame, sink_);
+    return status <= core::ParseStatus::Ignored ? status : report(status, frame);
+  }
+  core::ParseStatus unpack(const core::RawMessage& frame) noexcept;
+  core::ParseStatus report(core::ParseStatus status, const core::RawMessage& frame) noexcept;
+  core::ParseStatus report_error(core::ParseStatus status, const core::RawMessage& frame,
+                                 const core::ParseFailure& failure, std::string_view text) noexcept;
 
   std::unique_ptr<core::Parser> parser_;
+  std::unique_ptr<Unpacker> unpacker_;  // where the venue packs its frames
   core::ExchangeId exchange_;
   core::MessageSink& sink_;
   ControlQueue& control_;
-  ReplyHandler& replies_;
+  std::array<char, core::kResponseBytes> response_{};
+  std::size_t response_bytes_ = 0;
 };
 
 // One OrderBookManager with the queues that feed it and the commands of control.

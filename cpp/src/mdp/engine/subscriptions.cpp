@@ -55,7 +55,7 @@ net::Requests Subscriptions::leave(const List& left) {
   const std::int64_t first_id = next_request_id_;
   std::vector<std::string> frames = venue_.unsubscribe_frames(left, first_id);
   next_request_id_ += static_cast<std::int64_t>(frames.size());
-  return {std::move(frames), first_id};
+  return {std::move(frames), venue_.endpoint().answers == core::Answers::PerFrame ? first_id : 0};
 }
 
 net::Requests Subscriptions::ask(Connection connection, std::span<const core::Subscription> wanted,
@@ -76,8 +76,8 @@ net::Requests Subscriptions::ask(Connection connection, std::span<const core::Su
     wanted = wanted.subspan(streams);
     for (const std::string& frame : frames) {
       const std::int64_t id = next_request_id_++;
-      if (!endpoint.acknowledges_requests) continue;
-      unanswered_.insert({id, {connection, {part.begin(), part.end()}, frame.size(), is_cut}});
+      if (endpoint.answers == core::Answers::None) continue;
+      unanswered_.insert({id, {connection, {part.begin(), part.end()}, part.size(), frame.size(), is_cut}});
     }
     std::move(frames.begin(), frames.end(), std::back_inserter(requests.frames));
   }
@@ -96,12 +96,8 @@ Subscriptions::Answer Subscriptions::answered(Connection connection, std::int64_
   if (found == unanswered_.end()) return {};  // of a connection before this one, cut meanwhile, or not ours
   const Request request = std::move(found->second);
   unanswered_.erase(found);
-  // What is so long is answered, what was longer was not: the next connection need not find out again. From a
-  // single stream nothing follows.
-  if (request.is_cut && request.asked.size() > 1) {
-    max_request_bytes_ = std::min(max_request_bytes_, request.bytes);
-  }
-  Answer answer{.is_known = true};
+  learn_length(request);
+  Answer answer{.is_known = true, .completed = request_id};
   if (!is_refused) return answer;
   if (request.asked.size() == 1) {
     answer.given_up = request.asked.front();
@@ -116,6 +112,35 @@ Subscriptions::Answer Subscriptions::answered(Connection connection, std::int64_
   return answer;
 }
 
+Subscriptions::Answer Subscriptions::answered(Connection connection, const core::Subscription& subscription,
+                                              bool is_refused) {
+  const auto is_it = [&](const core::Subscription& s) { return is_same(s, subscription); };
+  for (auto entry = unanswered_.begin(); entry != unanswered_.end(); ++entry) {
+    Request& request = entry->second;
+    if (request.connection != connection || std::erase_if(request.asked, is_it) == 0) continue;
+    Answer answer{.is_known = true};
+    if (is_refused) {
+      answer.given_up = subscription;
+      std::erase_if(all_, is_it);
+    }
+    if (request.asked.empty()) {
+      learn_length(request);
+      answer.completed = entry->first;
+      unanswered_.erase(entry);
+    }
+    return answer;
+  }
+  return {};  // asked for by a connection before this one, answered already, or not ours
+}
+
+// What is so long is answered, what was longer was not: the next connection need not find out again. From a single
+// stream nothing follows.
+void Subscriptions::learn_length(const Request& answered) {
+  if (answered.is_cut && answered.streams > 1) {
+    max_request_bytes_ = std::min(max_request_bytes_, answered.bytes);
+  }
+}
+
 // Some may have been removed since they were asked for.
 Subscriptions::List Subscriptions::still_wanted(const List& asked) const {
   List wanted;
@@ -128,10 +153,12 @@ Subscriptions::List Subscriptions::still_wanted(const List& asked) const {
 
 net::Requests Subscriptions::unanswered(Connection connection, std::int64_t request_id) {
   const auto found = find(connection, request_id);
-  if (found == unanswered_.end() || found->second.asked.size() == 1) return {};
+  if (found == unanswered_.end() || found->second.streams == 1) return {};
+  const bool is_half_answered = found->second.asked.size() < found->second.streams;
   const List wanted = still_wanted(found->second.asked);
   unanswered_.erase(found);
   if (wanted.empty()) return {};
+  if (is_half_answered) return ask(connection, wanted, false);  // it was read, so it was not too long
   const auto alone = std::span(wanted).first(1);
   const auto rest = std::span(wanted).subspan(1);
   const std::size_t half = (rest.size() + 1) / 2;

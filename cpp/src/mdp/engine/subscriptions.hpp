@@ -5,6 +5,10 @@
 // streams and in bytes. One that the venue refuses is asked for again in halves, until the one stream that is
 // wrong is found. So is one that stays unanswered, for a venue may leave a request that is too long for it:
 // with one stream of it in front, alone, whose answer shows that the connection is not to blame.
+//
+// How a venue answers is its affair (core::Answers). One that answers subscription by subscription, by name, says
+// itself which one is wrong: nothing is halved for that. What of such a request stays unanswered is asked for again,
+// without the rest. One that answers nothing has confirmed everything at once.
 #pragma once
 
 #include <cstddef>
@@ -38,7 +42,8 @@ class Subscriptions {
   net::Requests begin(Connection connection);
   // Requests for these, which were added.
   net::Requests ask(Connection connection, const List& wanted) { return ask(connection, wanted, false); }
-  // Requests to leave these. Their answers are awaited by the connection alone.
+  // Requests to leave these. Their answers are awaited by the connection alone, where the venue answers requests by
+  // their ids; else nobody awaits them.
   net::Requests leave(const List& left);
   // The connection is lost.
   void end(Connection connection);
@@ -50,8 +55,12 @@ class Subscriptions {
     bool is_known = false;                            // false: not to a request that is waiting here
     std::optional<core::Subscription> given_up = {};  // the one stream that the venue refused
     net::Requests again = {};                         // what to ask for in place of the request refused
+    std::int64_t completed = 0;                       // the request that is now answered in full; 0: none
   };
+  // Answers::PerFrame.
   Answer answered(Connection connection, std::int64_t request_id, bool is_refused);
+  // Answers::PerSubscription.
+  Answer answered(Connection connection, const core::Subscription& subscription, bool is_refused);
 
   // What to ask for in place of a request that the venue has not answered in time. Empty: it can be cut no
   // further, or is not known here; the connection is to blame.
@@ -64,11 +73,13 @@ class Subscriptions {
  private:
   struct Request {
     Connection connection;
-    List asked;
+    List asked;           // without those answered by name
+    std::size_t streams;  // with them
     std::size_t bytes;
     bool is_cut;  // from one that was not answered
   };
 
+  void learn_length(const Request& answered);
   net::Requests ask(Connection connection, std::span<const core::Subscription> wanted, bool is_cut);
   List still_wanted(const List& asked) const;
   std::map<std::int64_t, Request>::iterator find(Connection connection, std::int64_t request_id);

@@ -98,7 +98,7 @@ ExchangeConnector::Impl::Impl(IoLoop& io_loop, ConnectorOptions connector_option
       dial(dial_options(url, options)),
       pool(options.pool),
       backoff(options.backoff),
-      pacer(options.max_messages_per_second),
+      pacer(options.messages),
       retry_timer(io_loop.impl().io) {}
 
 void ExchangeConnector::Impl::connect() {
@@ -160,7 +160,7 @@ void ExchangeConnector::Impl::session_up(std::string_view address) {
   core::log(core::LogLevel::Info, "line.up line=" + std::to_string(options.line_id) +
                                       " host=" + url.authority() + " address=" + std::string(address));
   notify(shm::LineState::Up, LineReason::Connected, address);
-  if (handler != nullptr && session) session->send(handler->on_up());
+  if (handler != nullptr && session) session->send(handler->on_up(session->message_.connection_id));
 }
 
 void ExchangeConnector::Impl::session_down(LineReason reason, std::string_view detail,
@@ -244,6 +244,12 @@ void ExchangeConnector::subscribe(Requests requests) {
 void ExchangeConnector::acknowledged(std::int64_t request_id) {
   loop_.post([impl = impl_, request_id] {
     if (impl->session) impl->session->acknowledged(request_id);
+  });
+}
+
+void ExchangeConnector::respond(core::ConnectionId connection, std::string_view text) {
+  loop_.post([impl = impl_, connection, text = std::string(text)]() mutable {
+    if (impl->session) impl->session->respond(connection, std::move(text));
   });
 }
 

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "mdp/core/counters.hpp"
+#include "mdp/core/endpoint.hpp"
 #include "mdp/core/ids.hpp"
 #include "mdp/core/raw_message.hpp"
 #include "mdp/net/backoff.hpp"
@@ -86,9 +88,11 @@ struct ConnectorOptions {
   std::shared_ptr<ConnectLimiter> limiter;
   FramePoolOptions pool;
 
-  // Text frames we send, counted together with pongs and our own pings:
-  // core::Endpoint::max_requests_per_second. One of them is kept free for a pong. 0: no limit.
-  double max_messages_per_second = 0;
+  // What the venue takes on one connection, and what it wants: see core::Endpoint. Text frames, pongs and our own
+  // pings count as messages, of which one is kept free for a pong. What subscribe() sends counts as a request.
+  core::RateLimit messages;
+  core::RateLimit requests;
+  core::KeepAlive keep_alive;
 
   SocketOptions socket;
   std::string user_agent = "mdp";
@@ -102,7 +106,9 @@ struct ConnectorCounters {
   core::Counter reads;          // socket reads that brought bytes
   core::Counter pings;          // from the venue; each was answered
   core::Counter probes;         // pings we sent because the line was silent
-  core::Counter messages_sent;  // text frames
+  core::Counter messages_sent;  // text frames, signs of life included
+  core::Counter keep_alives;    // of those, ConnectorOptions::keep_alive
+  core::Counter responses;      // of those, respond()
   core::Counter connects;       // attempts, the first included
   core::Counter ups;            // attempts that came up
   core::Counter reconnects;     // a line that was up and went down, disconnect() aside
@@ -110,8 +116,12 @@ struct ConnectorCounters {
   core::Counter grown_frames;   // times a buffer had to grow
 };
 
+// Stands for the venue's welcome among the ids of requests.
+inline constexpr std::int64_t kWelcome = std::numeric_limits<std::int64_t>::max();
+
 // Text frames to send, in order, paced. With a `first_id` frame i carries request id first_id + i, and its
-// answer is awaited (ConnectorOptions::ack_timeout); 0: no answers are awaited.
+// answer is awaited (ConnectorOptions::ack_timeout); 0: no answers are awaited. No frame and kWelcome: the venue's
+// welcome is awaited, in the same time.
 struct Requests {
   Requests(std::vector<std::string> text_frames = {}, std::int64_t first = 0)  // NOLINT: frames alone will do
       : frames(std::move(text_frames)), first_id(first) {}
@@ -132,9 +142,9 @@ class LineHandler {
   // and says how long until the next attempt.
   virtual void on_line_state(shm::LineState state, LineReason reason, std::string_view detail) noexcept = 0;
 
-  // The line just came up (on_line_state(Up) was called before): what to send. That is everything to be
-  // subscribed, since a new connection knows nothing of the old one.
-  virtual Requests on_up() = 0;
+  // The line just came up (on_line_state(Up) was called before), and its frames will carry this id: what to send.
+  // That is everything to be subscribed, since a new connection knows nothing of the old one.
+  virtual Requests on_up(core::ConnectionId connection) = 0;
 
   // A request was not answered within ConnectorOptions::ack_timeout: what to send in its place. Nothing: the
   // line ends with LineReason::Unanswered.
@@ -164,6 +174,10 @@ class ExchangeConnector {
   // counts for the oldest one awaited. Ids nobody awaits are ignored, so the answer of an earlier connection
   // does no harm as long as ids are not used twice. Takes a lock: once per request, not per message.
   void acknowledged(std::int64_t request_id);
+
+  // Any thread. Sends what a frame of this connection asked for (core::ParseStatus::Respond), ahead of requests
+  // that wait. Nothing where the connection is gone. Takes a lock: once per such frame, some a minute.
+  void respond(core::ConnectionId connection, std::string_view text);
 
   // Runs the loop on the calling thread until IoLoop::stop().
   void run(queue::IdleMode mode) { loop_.run(mode); }

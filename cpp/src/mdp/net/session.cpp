@@ -54,7 +54,10 @@ Session::Session(Owner& connector)
       send_timer_(loop_.io),
       pool_timer_(loop_.io),
       ack_timer_(loop_.io),
-      reader_(connector.pool, connector.counters.grown_frames, kStageBytes) {
+      keep_alive_timer_(loop_.io),
+      reader_(connector.pool, connector.counters.grown_frames, kStageBytes),
+      request_pacer_(connector.options.requests, 0),
+      keep_alive_(connector.options.keep_alive.when_silent) {
   message_.line_id = connector.options.line_id;
 }
 
@@ -124,6 +127,7 @@ void Session::on_upgraded(error_code ec) {
   owner_->session_up(to_string(remote));
   if (!alive_) return;
   watch();
+  if (!owner_->options.keep_alive.text.empty()) keep_alive();
   receive(self);
 }
 
@@ -136,6 +140,7 @@ void Session::shut() noexcept {
     send_timer_.cancel();
     pool_timer_.cancel();
     ack_timer_.cancel();
+    keep_alive_timer_.cancel();
   } catch (...) {  // out of memory inside Asio: the handlers find alive_ false anyway
   }
   ws_.next_layer().close();
@@ -145,6 +150,7 @@ void Session::shut() noexcept {
 void Session::begin_close() {
   closing_ = true;
   outbox_.clear();
+  urgent_.clear();
   awaited_.clear();
   timer_.expires_after(owner_->options.close_timeout);
   timer_.async_wait([self = shared_from_this()](error_code ec) {
@@ -290,36 +296,78 @@ void Session::on_read_error(error_code ec) {
 void Session::send(Requests requests) {
   if (!up_ || closing_) return;
   std::int64_t id = requests.first_id;
+  if (requests.frames.empty() && id == kWelcome) return await_answer(id);
   for (auto& text : requests.frames) outbox_.push_back({std::move(text), id == 0 ? 0 : id++});
   send_next();
 }
 
 void Session::send_next() {
-  if (writing_ || pacing_ || outbox_.empty() || closing_) return;
+  if (writing_ || pacing_ || closing_ || (urgent_.empty() && outbox_.empty())) return;
   const std::int64_t now_ns = sys::monotonic_ns();
-  if (const std::int64_t delay_ns = owner_->pacer.delay_ns(now_ns); delay_ns > 0) {
+  const bool is_request = urgent_.empty();
+  std::int64_t delay_ns = owner_->pacer.delay_ns(now_ns);
+  if (is_request) delay_ns = std::max(delay_ns, request_pacer_.delay_ns(now_ns));
+  if (delay_ns > 0) {
     pacing_ = true;
     send_timer_.expires_after(std::chrono::nanoseconds(delay_ns));
-    send_timer_.async_wait([self = shared_from_this()](error_code ec) {
-      self->pacing_ = false;
-      if (!ec && self->alive_) self->send_next();
+    send_timer_.async_wait([self = shared_from_this()](error_code) {
+      self->pacing_ = false;  // cancelled: something came that need not wait so long
+      if (self->alive_) self->send_next();
     });
     return;
   }
   owner_->pacer.note(now_ns);
   writing_ = true;
-  await_answer(outbox_.front().id);
+  if (is_request) {
+    request_pacer_.note(now_ns);
+    await_answer(outbox_.front().id);
+  }
   ws_.text(true);
-  ws_.async_write(asio::buffer(outbox_.front().text),
-                  LoopHandler(loop_, [self = shared_from_this()](error_code ec, std::size_t) {
+  ws_.async_write(asio::buffer(is_request ? outbox_.front().text : urgent_.front()),
+                  LoopHandler(loop_, [self = shared_from_this(), is_request](error_code ec, std::size_t) {
                     self->writing_ = false;
                     if (!self->alive_ || self->closing_) return;
                     if (ec)
                       return self->owner_->session_down(LineReason::ConnectionLost, "send: " + describe(ec));
                     self->owner_->counters.messages_sent.add();
-                    self->outbox_.pop_front();
+                    is_request ? self->outbox_.pop_front() : self->urgent_.pop_front();
                     self->send_next();
                   }));
+}
+
+// A request may be waiting for its place in the next hour; what is urgent waits only for a message's.
+void Session::send_urgent(std::string text) {
+  urgent_.push_back(std::move(text));
+  if (pacing_) {
+    send_timer_.cancel();
+  } else {
+    send_next();
+  }
+}
+
+void Session::respond(core::ConnectionId connection, std::string text) {
+  // More than any venue leaves unanswered before it ends the connection: a flood of such frames is not let grow.
+  constexpr std::size_t kMaxUrgent = 32;
+  if (!up_ || closing_ || connection != message_.connection_id || urgent_.size() >= kMaxUrgent) return;
+  owner_->counters.responses.add();
+  send_urgent(std::move(text));
+}
+
+// ---- signs of life
+
+void Session::keep_alive() {
+  const core::KeepAlive& wanted = owner_->options.keep_alive;
+  keep_alive_timer_.expires_after(std::max(milliseconds(1), wanted.every / KeepAliveWatch::kTicks));
+  keep_alive_timer_.async_wait([self = shared_from_this()](error_code ec) {
+    if (ec || !self->alive_ || self->closing_) return;
+    Owner& owner = *self->owner_;
+    // One that still waits for its place is as good as another.
+    if (self->keep_alive_.tick(owner.traffic.bytes.get()) && self->urgent_.empty()) {
+      owner.counters.keep_alives.add();
+      self->send_urgent(owner.options.keep_alive.text);
+    }
+    if (self->alive_) self->keep_alive();
+  });
 }
 
 // ---- answers
@@ -360,9 +408,11 @@ void Session::on_answer_tick() {
     awaited_.pop_front();
     Requests instead = owner_->handler->on_unanswered(id);
     if (instead.frames.empty()) {
-      return owner_->session_down(LineReason::Unanswered,
-                                  "no answer to subscribe id " + std::to_string(id) + " within " +
-                                      std::to_string(owner_->options.ack_timeout.count()) + " ms");
+      const std::string what =
+          id == kWelcome ? "no welcome" : "no answer to subscribe id " + std::to_string(id);
+      return owner_->session_down(
+          LineReason::Unanswered,
+          what + " within " + std::to_string(owner_->options.ack_timeout.count()) + " ms");
     }
     send(std::move(instead));
     if (!alive_) return;

@@ -11,6 +11,8 @@
 
 #include "mdp/net/dialer.hpp"
 #include "mdp/net/exchange_connector.hpp"
+#include "mdp/net/keep_alive_watch.hpp"
+#include "mdp/net/send_pacer.hpp"
 #include "mdp/net/silence_watch.hpp"
 #include "mdp/net/transport.hpp"
 #include "mdp/net/ws_reader.hpp"
@@ -32,6 +34,7 @@ struct Session : std::enable_shared_from_this<Session> {
   void begin_close();
   void send(Requests requests);
   void acknowledged(std::int64_t request_id);
+  void respond(core::ConnectionId connection, std::string text);
 
  private:
   // Connecting
@@ -52,6 +55,8 @@ struct Session : std::enable_shared_from_this<Session> {
 
   // Sending and watching
   void send_next();
+  void send_urgent(std::string text);
+  void keep_alive();
   void await_answer(std::int64_t request_id);
   void watch_answers();
   void on_answer_tick();
@@ -72,6 +77,7 @@ struct Session : std::enable_shared_from_this<Session> {
   asio::steady_timer send_timer_;  // pacing
   asio::steady_timer pool_timer_;  // looks again for a free buffer
   asio::steady_timer ack_timer_;   // runs while answers are awaited
+  asio::steady_timer keep_alive_timer_;
 
   bool alive_ = true;
   bool up_ = false;
@@ -92,12 +98,15 @@ struct Session : std::enable_shared_from_this<Session> {
     int ticks;  // of ack_timer_ since it was sent
   };
   std::deque<Request> outbox_;
-  std::deque<Awaited> awaited_;  // in the order sent
+  std::deque<std::string> urgent_;  // goes out before the outbox, and is no request
+  std::deque<Awaited> awaited_;     // in the order sent
+  SendPacer request_pacer_;         // a new connection has all of its requests before it
   bool writing_ = false;
   bool pacing_ = false;
   bool ticking_ = false;  // ack_timer_ runs
 
   SilenceWatch silence_;
+  KeepAliveWatch keep_alive_;
   websocket::ping_data pong_;  // the venue's latest ping
   bool pong_due_ = false;
   bool probe_due_ = false;

@@ -1,6 +1,8 @@
 // Where Binance spot is and what it tolerates (README.md beside this file has the sources).
 #pragma once
 
+#include <chrono>
+
 #include "mdp/core/venue.hpp"
 
 namespace mdp::venue::binance_spot {
@@ -11,8 +13,8 @@ inline core::Endpoint make_endpoint(const core::VenueOptions& options) {
   endpoint.rest_url = "https://api.binance.com";
   endpoint.ws_paths = {options.microsecond_times ? "/stream?timeUnit=MICROSECOND" : "/stream"};
   endpoint.max_streams_per_connection = 1024;
-  endpoint.max_requests_per_second = 5;  // pongs count
-  endpoint.max_connects_per_5min = 300;
+  endpoint.messages = {5, std::chrono::seconds(1)};  // pongs count
+  endpoint.connects = {300, std::chrono::minutes(5)};
   endpoint.rest_weight_per_minute = 6000;
   endpoint.rest_weight_pool = "binance";
   endpoint.max_connection_age_ms = 24LL * 3600 * 1000;

@@ -1,6 +1,8 @@
 // Where Binance USD-M futures are and what they tolerate (README.md beside this file has the sources).
 #pragma once
 
+#include <chrono>
+
 #include "mdp/core/venue.hpp"
 
 namespace mdp::venue::binance_usdm {
@@ -11,8 +13,8 @@ inline core::Endpoint make_endpoint() {
   endpoint.rest_url = "https://fapi.binance.com";
   endpoint.ws_paths = {"/public/stream", "/market/stream"};
   endpoint.max_streams_per_connection = 1024;
-  endpoint.max_requests_per_second = 10;
-  endpoint.max_connects_per_5min = 300;  // not documented for futures: that of spot
+  endpoint.messages = {10, std::chrono::seconds(1)};
+  endpoint.connects = {300, std::chrono::minutes(5)};  // not documented for futures: that of spot
   endpoint.rest_weight_per_minute = 2400;
   endpoint.rest_weight_pool = "binance-futures";  // USD-M and COIN-M are counted together since 2026
   endpoint.max_connection_age_ms = 24LL * 3600 * 1000;

@@ -1,0 +1,131 @@
+// ToyVenue: a venue that speaks words instead of JSON, so that a test reads what is said. How it is spoken to is the
+// test's to choose: `endpoint_` and `sync_rule_` are there to be changed before it is used.
+//
+//   we say                              the venue says
+//   sub 1 BTC:depth BTC:trade           ack 1 | no 1        an answer by id
+//   unsub 2 BTC:depth                   ack BTC depth | no BTC depth     one by name
+//   alive 17                            beat 17             it wants to hear `alive 17`
+//                                       welcome | bye | data BTC | pong
+#pragma once
+
+#include <charconv>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mdp/core/symbol_table.hpp"
+#include "mdp/core/venue.hpp"
+
+namespace mdp::engine {
+
+class ToyParser final : public core::Parser {
+ public:
+  explicit ToyParser(const core::SymbolTable& symbols) : symbols_(symbols) {}
+
+  core::ParseStatus parse(const core::RawMessage& raw, core::MessageSink& sink) noexcept override {
+    std::string_view rest = raw.text();
+    const std::string_view kind = word(rest);
+    if (kind == "data") {
+      const core::Instrument* instrument = symbols_.find(word(rest));
+      if (instrument == nullptr) return core::ParseStatus::Ignored;
+      core::MessageHeader& header = sink.slot().header;
+      header = {};
+      header.update_type = core::UpdateType::Delta;
+      header.symbol_id = instrument->symbol_id;
+      header.line_id = raw.line_id;
+      header.flags = core::kFirst | core::kLast;
+      sink.commit();
+      return core::ParseStatus::Ok;
+    }
+    if (kind == "ack" || kind == "no") {
+      last_reply_ = {};
+      const std::string_view what = word(rest);
+      if (const std::string_view channel = word(rest); channel.empty()) {
+        std::from_chars(what.data(), what.data() + what.size(), last_reply_.request_id);
+      } else {
+        last_reply_.set_subscription(
+            what, channel == "depth" ? core::Channel::Depth
+                                     : (channel == "trade" ? core::Channel::Trade : core::Channel::Quote));
+      }
+      std::string_view("as it says").copy(last_reply_.text, sizeof(last_reply_.text) - 1);
+      return kind == "ack" ? core::ParseStatus::Ack : core::ParseStatus::VenueError;
+    }
+    if (kind == "welcome") return core::ParseStatus::Welcome;
+    if (kind == "bye") return core::ParseStatus::Shutdown;
+    if (kind == "beat") return core::ParseStatus::Respond;
+    return kind == "pong" ? core::ParseStatus::Ignored : core::ParseStatus::MalformedFrame;
+  }
+
+  std::size_t write_response(const core::RawMessage& raw,
+                             std::span<char, core::kResponseBytes> to) const noexcept override {
+    std::string_view rest = raw.text();
+    word(rest);
+    if (rest.empty()) return 0;
+    constexpr std::string_view kAlive = "alive ";
+    const std::size_t bytes = kAlive.copy(to.data(), to.size());
+    return bytes + rest.copy(to.data() + bytes, to.size() - bytes);
+  }
+
+ private:
+  static std::string_view word(std::string_view& rest) noexcept {
+    const std::string_view first = rest.substr(0, rest.find(' '));
+    rest.remove_prefix(std::min(rest.size(), first.size() + 1));
+    return first;
+  }
+
+  const core::SymbolTable& symbols_;
+};
+
+class ToyVenue : public core::Venue {
+ public:
+  ToyVenue() { endpoint_.ws_paths = {"/toy"}; }
+
+  core::ExchangeId exchange_id() const noexcept override { return 999; }
+  std::string_view name() const noexcept override { return "toy"; }
+  const core::Endpoint& endpoint() const noexcept override { return endpoint_; }
+  const core::SyncRule& sync_rule() const noexcept override { return sync_rule_; }
+  bool offers(core::Channel channel) const noexcept override { return channel <= core::Channel::Quote; }
+  std::size_t route_of(core::Channel) const noexcept override { return 0; }
+
+  std::vector<std::string> subscribe_frames(std::span<const core::Subscription> subscriptions,
+                                            std::int64_t id) const override {
+    return frames("sub ", subscriptions, id);
+  }
+  std::vector<std::string> unsubscribe_frames(std::span<const core::Subscription> subscriptions,
+                                              std::int64_t id) const override {
+    return frames("unsub ", subscriptions, id);
+  }
+  std::unique_ptr<core::Parser> make_parser(const core::SymbolTable& symbols) const override {
+    return std::make_unique<ToyParser>(symbols);
+  }
+  core::RestRequest snapshot_request(std::string_view, std::size_t) const override { return {}; }
+  std::uint16_t depth_limit_of(std::string_view) const override { return 1; }
+  core::ParseStatus parse_snapshot(std::string_view, const core::Instrument&, std::uint16_t, std::int64_t,
+                                   core::MessageSink&, core::ParseFailure&) const override {
+    return core::ParseStatus::MalformedFrame;
+  }
+  core::RestRequest instruments_request() const override { return {}; }
+  core::Expected<std::vector<core::Instrument>, std::string> parse_instruments(
+      std::string_view) const override {
+    return core::Unexpected{std::string("the toy venue lists nothing")};
+  }
+  std::string describe_rest_error(std::string_view) const override { return {}; }
+  bool says_unknown_symbol(std::string_view) const override { return false; }
+
+  core::Endpoint endpoint_;
+  core::SyncRule sync_rule_{};
+
+ private:
+  static std::vector<std::string> frames(std::string_view verb,
+                                         std::span<const core::Subscription> subscriptions, std::int64_t id) {
+    if (subscriptions.empty()) return {};
+    std::string frame(verb);
+    frame += std::to_string(id);
+    for (const core::Subscription& one : subscriptions) {
+      frame.append(" ").append(one.venue_symbol).append(":").append(core::to_string(one.channel));
+    }
+    return {frame};
+  }
+};
+
+}  // namespace mdp::engine
