@@ -23,8 +23,9 @@ INSTANTIATE_TEST_SUITE_P(Topologies, ControlThread, testing::Values(Topology::Fu
 
 core::Instrument instrument(int number) {
   core::Instrument made;
-  made.venue_symbol = "S" + std::to_string(number) + "USDT";
-  made.canonical_symbol = "binance:S" + std::to_string(number) + "-USDT";
+  const std::string base = test::text_of({"S", std::to_string(number)});
+  made.venue_symbol = test::text_of({base, "USDT"});
+  made.canonical_symbol = test::text_of({"binance:", base, "-USDT"});
   made.price_exponent = -8;
   made.quantity_exponent = -8;
   return made;

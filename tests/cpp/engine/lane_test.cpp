@@ -384,8 +384,8 @@ TEST_P(LaneOf, PackedFramesAreReadAndDamagedOnesAreErrors) {
   EXPECT_EQ(problems[0], "truncated");
 }
 
-TEST_P(LaneOf, ALineIsRenewedBesideTheOldOneWhereUpdatesCarryANumber) {
-  venue_.sync_rule_.continuity = core::Continuity::FirstFollowsLast;
+TEST_P(LaneOf, ALineIsRenewedBesideTheOldOneWhereItsUpdatesHaveTheSameIds) {
+  venue_.book_rule_.lines_share_ids = true;
   config_.overlap = milliseconds(0);
   start();
   ASSERT_TRUE(hears("sub 1 " + kAll));
@@ -405,8 +405,8 @@ TEST_P(LaneOf, ALineIsRenewedBesideTheOldOneWhereUpdatesCarryANumber) {
   EXPECT_EQ(venue_side_.accepted(), 2);
 }
 
-TEST_P(LaneOf, WithoutNumbersTheOldConnectionEndsBeforeTheNewOneBegins) {
-  venue_.sync_rule_.continuity = core::Continuity::None;
+TEST_P(LaneOf, WhereIdsAreALinesOwnTheOldConnectionEndsBeforeTheNewOneBegins) {
+  venue_.book_rule_.lines_share_ids = false;
   start();
   ASSERT_TRUE(hears("sub 1 " + kAll));
   say("ack 1");

@@ -1,5 +1,5 @@
 // ToyVenue: a venue that speaks words instead of JSON, so that a test reads what is said. How it is spoken to is the
-// test's to choose: `endpoint_` and `sync_rule_` are there to be changed before it is used.
+// test's to choose: `endpoint_` and `book_rule_` are there to be changed before it is used.
 //
 //   we say                              the venue says
 //   sub 1 BTC:depth BTC:trade           ack 1 | no 1        an answer by id
@@ -83,7 +83,7 @@ class ToyVenue : public core::Venue {
   core::ExchangeId exchange_id() const noexcept override { return 999; }
   std::string_view name() const noexcept override { return "toy"; }
   const core::Endpoint& endpoint() const noexcept override { return endpoint_; }
-  const core::SyncRule& sync_rule() const noexcept override { return sync_rule_; }
+  const core::BookRule& book_rule() const noexcept override { return book_rule_; }
   bool offers(core::Channel channel) const noexcept override { return channel <= core::Channel::Quote; }
   std::size_t route_of(core::Channel) const noexcept override { return 0; }
 
@@ -113,7 +113,7 @@ class ToyVenue : public core::Venue {
   bool says_unknown_symbol(std::string_view) const override { return false; }
 
   core::Endpoint endpoint_;
-  core::SyncRule sync_rule_{};
+  core::BookRule book_rule_{};
 
  private:
   static std::vector<std::string> frames(std::string_view verb,

@@ -500,7 +500,7 @@ void Lane::tend_renewal(std::int64_t now_ns) {
   switch (renewal_) {
     case Renewal::None:
       if (!renewal_is_due(active(), now_ns)) return;
-      if (venue_.sync_rule().continuity == core::Continuity::None) return reopen(now_ns);
+      if (!venue_.book_rule().lines_share_ids) return reopen(now_ns);
       core::log(core::LogLevel::Info, "line.renew line=" + std::to_string(active().id) +
                                           " new_line=" + std::to_string(standby().id));
       make_connector(standby());
