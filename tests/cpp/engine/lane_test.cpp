@@ -90,6 +90,7 @@ class VenueSide {
                         const std::lock_guard lock(mutex_);
                         ++accepted_;
                         newest_ = &connection;
+                        upgrade_ = connection.request;
                       }
                       while (const auto frame = connection.read_frame()) {
                         if (frame->opcode == 9) connection.send_frame(10, frame->payload);
@@ -112,6 +113,10 @@ class VenueSide {
     const std::lock_guard lock(mutex_);
     return std::count(got_.begin(), got_.end(), text) >= times;
   }
+  std::string upgrade() const {
+    const std::lock_guard lock(mutex_);
+    return upgrade_;
+  }
   int accepted() const {
     const std::lock_guard lock(mutex_);
     return accepted_;
@@ -129,6 +134,7 @@ class VenueSide {
   mutable std::mutex mutex_;
   Connection* newest_ = nullptr;
   int accepted_ = 0;
+  std::string upgrade_;  // the newest connection's request for it
   Texts got_;
 };
 
@@ -154,7 +160,7 @@ class LaneOf : public testing::TestWithParam<Topology> {
       symbols_.add(instrument);
     }
     config_.ws_url = venue_side_.server.ws_url("127.0.0.1");
-    config_.rest_url = "http://127.0.0.1:1";
+    config_.rest_url = rest_side_.rest_url("127.0.0.1");
     config_.backoff.initial = milliseconds(1);
     config_.backoff.max = milliseconds(4);
     config_.channels = {Channel::Depth, Channel::Trade};
@@ -187,6 +193,18 @@ class LaneOf : public testing::TestWithParam<Topology> {
   }
 
   VenueSide venue_side_;
+  std::atomic<int> asked_where_{0};
+  FakeServer rest_side_{
+      [this](Connection& connection) {
+        while (connection.read_request().starts_with("POST /where ")) {
+          std::string body = "no idea";
+          if (++asked_where_ != 1)
+            body.assign("go to ").append(venue_side_.server.ws_url("127.0.0.1")).append("/x");
+          connection.write("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+                           body);
+        }
+      },
+      {.tls = false}};
   ToyVenue venue_;
   VenueConfig config_;
   EngineConfig engine_config_;
@@ -299,6 +317,30 @@ TEST_P(LaneOf, AWelcomeThatDoesNotComeEndsTheConnection) {
            std::string_view(event.text).starts_with("no welcome within 40 ms");
   }));
   EXPECT_TRUE(venue_side_.got().empty());
+}
+
+TEST_P(LaneOf, AVenueThatMustBeAskedWhereItIsIsAskedBeforeEachConnection) {
+  venue_.is_asked_for_its_url_ = true;
+  start();
+  ASSERT_TRUE(hears("sub 1 " + kAll));
+  EXPECT_EQ(asked_where_, 2) << "the first answer could not be read";
+  std::vector<ControlEvent> told;
+  control_.take(told, 256);
+  EXPECT_TRUE(std::any_of(told.begin(), told.end(), [](const ControlEvent& event) {
+    return event.kind == ControlKind::LineState &&
+           std::string_view(event.text).starts_with("wanted `go to <url>`; next attempt in ");
+  }));
+  venue_side_.cut();
+  ASSERT_TRUE(hears("sub 2 " + kAll));
+  EXPECT_EQ(asked_where_, 3);
+}
+
+TEST_P(LaneOf, TheUpgradeHasTheHeadersThatTheVenueWants) {
+  venue_.endpoint_.upgrade_headers = {{"X-Size-Decimal", "1"}};
+  start();
+  ASSERT_TRUE(hears("sub 1 " + kAll));
+  EXPECT_NE(venue_side_.upgrade().find("\r\nX-Size-Decimal: 1\r\n"), std::string::npos)
+      << venue_side_.upgrade();
 }
 
 TEST_P(LaneOf, AnswersGoOutBeforeRequestsThatWait) {
