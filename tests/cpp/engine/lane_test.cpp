@@ -258,15 +258,19 @@ TEST_P(LaneOf, AVenueThatAnswersByNameHasALineUpWithTheLastOfThem) {
             1);
 }
 
-TEST_P(LaneOf, WithoutAnAnswerByNameTheRestIsAskedForAgain) {
+TEST_P(LaneOf, AStreamThatIsPassedOverInSilenceKeepsNoLineDown) {
   venue_.endpoint_.answers = core::Answers::PerSubscription;
   config_.subscribe_timeout = milliseconds(100);
   start();
   ASSERT_TRUE(hears("sub 1 " + kAll));
   for (const char* answer : {"ack BTC depth", "ack ETH trade", "ack BTC trade"}) say(answer);
   ASSERT_TRUE(hears("sub 2 ETH:depth"));
-  say("ack ETH depth");
   EXPECT_TRUE(eventually([&] { return road_->ups() == 1; }));
+  // Its refusal may come yet.
+  say("no ETH depth");
+  EXPECT_TRUE(eventually([&] { return road_->invalidated() == 2; })) << "on both lines of the lane";
+  EXPECT_EQ(road_->downs(), 0);
+  EXPECT_EQ(venue_side_.accepted(), 1);
 }
 
 TEST_P(LaneOf, AVenueThatAnswersNothingHasALineUpWithItsFirstData) {

@@ -276,8 +276,17 @@ void Lane::mark_up(Line& line) noexcept {
 // Loop thread. The request may have been too long for the venue: the connection is blamed only when a single
 // stream has no answer either.
 net::Requests Lane::on_unanswered(Line& line, std::int64_t request_id) {
-  const std::lock_guard lock(subscriptions_mutex_);
-  net::Requests instead = subscriptions_.unanswered(line.id, request_id);
+  bool came_up = false;
+  net::Requests instead;
+  {
+    const std::lock_guard lock(subscriptions_mutex_);
+    instead = subscriptions_.unanswered(line.id, request_id);
+    // What the venue passes over nobody waits for: it may have been the last. relaxed: as in on_reply().
+    came_up = !instead.frames.empty() && subscriptions_.is_confirmed(line.id) &&
+              !line.up.load(std::memory_order_relaxed);
+    if (came_up) mark_up(line);
+  }
+  if (came_up) hand_on_state(line, shm::LineState::Up);
   if (!instead.frames.empty()) {
     core::log(core::LogLevel::Warning, "line.request_unanswered line=" + std::to_string(line.id) +
                                            " request=" + std::to_string(request_id) +
