@@ -3,12 +3,12 @@
 #include "mdp/engine/lane.hpp"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <mutex>
 #include <thread>
 
+#include "engine/gzipped.hpp"
 #include "engine/toy_venue.hpp"
 #include "mdp/net/io_loop.hpp"
 #include "net/fake_server.hpp"
@@ -22,21 +22,6 @@ using net::test::eventually;
 using net::test::FakeServer;
 using std::chrono::milliseconds;
 using Texts = std::vector<std::string>;
-
-std::string gzipped(const std::string& text) {
-  z_stream stream{};
-  EXPECT_EQ(deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
-  std::string out(deflateBound(&stream, static_cast<uLong>(text.size())) + 64, '\0');
-  std::string in = text;
-  stream.next_in = reinterpret_cast<Bytef*>(in.data());
-  stream.avail_in = static_cast<uInt>(in.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
 
 // The road behind the lane, as far as a test needs it: data by symbol and line, and what was said of lines.
 class Road final : public core::MessageSink {
