@@ -223,7 +223,7 @@ void bind_book(nb::module_& module) {
                              "An OrderBookManager on its own, for tests: messages in, events out.")
       .def(nb::init<std::size_t, std::int64_t>(), "depth_cap"_a = 0, "snapshot_interval_ns"_a = 0)
       .def("add_symbol", &ManagerHarness::add_symbol, "symbol_id"_a, "futures"_a = false,
-           "Add a book under Binance's spot rule, or its futures rule.")
+           "Add a book whose ids follow each other, or (futures) name the one before.")
       .def("remove_symbol", &ManagerHarness::remove_symbol, "symbol_id"_a)
       .def("line", &ManagerHarness::line, "up"_a, "Tell that the one line is up or down.")
       .def(

@@ -107,6 +107,11 @@ void bind_core(nb::module_& module) {
   module.def("format_decimal", &shm::to_decimal, "mantissa"_a, "exponent"_a,
              "Return mantissa * 10**exponent as exact decimal text without trailing zeros.");
   module.def("venue_names", &venue::venue_names, "Return the names of the venues this build knows.");
+  module.def(
+      "max_snapshot_depth",
+      [](const std::string& venue) { return venue::make_venue(venue)->max_snapshot_depth(); }, "venue"_a,
+      "Return how many levels a side a snapshot of the venue can be asked to hold at most.\n\n"
+      "Raises\n------\nConfigError\n    No such venue.");
   module.attr("VENUE_SYMBOL_BYTES") = sizeof(shm::InstrumentEntry::venue_symbol);
   module.attr("SPSC_QUEUE") = queue::kSpscQueueName;
 
@@ -118,6 +123,7 @@ void bind_core(nb::module_& module) {
       .def_ro("base", &core::Instrument::base)
       .def_ro("quote", &core::Instrument::quote)
       .def_ro("status", &core::Instrument::status, "The venue's own word: TRADING.")
+      .def_ro("tradable", &core::Instrument::tradable, "Whether that word means that it trades now.")
       .def_ro("price_exponent", &core::Instrument::price_exponent, "price = mantissa * 10**price_exponent.")
       .def_ro("quantity_exponent", &core::Instrument::quantity_exponent)
       .def_ro("tick_size", &core::Instrument::tick_size, "Mantissa at price_exponent; 0: unknown.")

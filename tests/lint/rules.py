@@ -109,7 +109,7 @@ def registry_names(root: Path) -> set[str]:
     """List the folders that registry.def makes venues."""
     path = root / "cpp/src/mdp/venue/registry.def"
     text = path.read_text() if path.exists() else ""
-    return set(re.findall(r"^\s*MDP_VENUE\(\s*\d+\s*,\s*(\w+)\s*\)", text, re.MULTILINE))
+    return set(re.findall(r"^\s*MDP_VENUE\(\s*\d+\s*,\s*(\w+)\s*[,)]", text, re.MULTILINE))
 
 
 def venue_isolation(root: Path) -> list[str]:
@@ -128,6 +128,38 @@ def venue_isolation(root: Path) -> list[str]:
                     continue
                 if other[1] in venues or not folder.name.startswith(other[1] + "_"):
                     faults.append(f"{path.relative_to(root)}:{line}: venue {folder.name} includes {included}")
+    return faults
+
+
+# What only a venue's own folder may know: names of venues, and words of their protocols.
+VENUE_WORDS = re.compile(
+    r"binance|bybit|okx|kraken|kucoin|coinbase|bitget|bitfinex|bitstamp|deribit|gemini|hyperliquid"
+    r"|crypto[._-]?com|\bhtx\b|huobi|gate[._-]?io"
+    r"|mbx|used-weight|/[fd]?api/v\d|exchangeInfo|depthUpdate|bookTicker|aggTrade|lastUpdateId|[\"']TRADING[\"']",
+    re.IGNORECASE,
+)
+# Text for people may show what a symbol looks like.
+VENUE_EXAMPLES = re.compile(r"binance:BTC-USDT|canonical symbols: \\?\"binance\\?\"")
+# Comments and docstrings: to name an example is no knowledge. A string has no line of its own in them.
+CPP_COMMENT = re.compile(r"(?<![:\"\w])//[^\n]*|/\*.*?\*/", re.DOTALL)
+PYTHON_COMMENT = re.compile(r'"""' + r'.*?"""|(?<!["\'\w])#[^\n]*', re.DOTALL)
+
+
+def venue_words(root: Path) -> list[str]:
+    """Nothing outside venue/ knows a venue: no name, path or header of one in code (`sim` plays them)."""
+    faults = []
+    files = [path for folder in ("cpp/include", "cpp/src/mdp", "bindings") for path in sources(root / folder)]
+    files += sorted((root / "python/mdp").rglob("*.py"))
+    for path in files:
+        name = path.relative_to(root).as_posix()
+        if name.startswith(("cpp/src/mdp/venue/", "python/mdp/sim/")):
+            continue
+        comment = PYTHON_COMMENT if path.suffix == ".py" else CPP_COMMENT
+        # As many lines as before.
+        code = comment.sub(lambda hit: "\n" * hit[0].count("\n"), path.read_text())
+        for number, line in enumerate(VENUE_EXAMPLES.sub("", code).splitlines(), 1):
+            if found := VENUE_WORDS.search(line):
+                faults.append(f"{name}:{number}: {found[0]!r} is a venue's own; ask core::Venue for it")
     return faults
 
 
@@ -150,7 +182,7 @@ def registry_numbers(root: Path, history: str | None = None) -> list[str]:
     path = root / "cpp/src/mdp/venue/registry.def"
     if not path.exists():
         return []
-    entry = re.compile(r"^[ +-]?\s*MDP_VENUE\(\s*(\d+)\s*,\s*(\w+)\s*\)", re.MULTILINE)
+    entry = re.compile(r"^[ +-]?\s*MDP_VENUE\(\s*(\d+)\s*,\s*(\w+)\s*[,)]", re.MULTILINE)
     faults = []
     numbers: dict[str, str] = {}
     names: dict[str, str] = {}

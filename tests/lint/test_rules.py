@@ -33,6 +33,7 @@ RULES = [
     rules.venue_isolation,
     rules.shm_is_alone,
     rules.registry_numbers,
+    rules.venue_words,
     rules.machine_independence,
     rules.large_files,
 ]
@@ -59,7 +60,7 @@ def tree(tmp_path: Path) -> Path:
     )
     write(tmp_path, SRC + "venue/binance_spot/venue.cpp", '#include "mdp/venue/binance/family.hpp"\n')
     write(tmp_path, SRC + "venue/binance/family.cpp", '#include "mdp/venue/binance/family.hpp"\n')
-    write(tmp_path, REGISTRY, "MDP_VENUE(1, binance_spot)\nMDP_VENUE(3, kraken)\n")
+    write(tmp_path, REGISTRY, 'MDP_VENUE(1, binance_spot, "binance")\nMDP_VENUE(3, kraken, "kraken")\n')
     write(tmp_path, SHM + "event.hpp", "#include <cstdint>\n#include <sys/mman.h>\n")
     write(tmp_path, SHM + "shm.hpp", "#include <mdp/shm/event.hpp>\n")
     write(
@@ -128,6 +129,20 @@ def test_faultless_tree_passes(tree: Path, rule) -> None:
         ("shm_is_alone", SHM + "a.hpp", "#include <mdp/shm/gone.hpp>\n", "no public header"),
         ("registry_numbers", REGISTRY, "MDP_VENUE(1, a)\nMDP_VENUE(1, b)\n", "both a and b"),
         ("registry_numbers", REGISTRY, "MDP_VENUE(1, a)\nMDP_VENUE(2, a)\n", "both 1 and 2"),
+        (
+            "venue_words",
+            SRC + "core/a.cpp",
+            'if (name == "okx") return 1;\n',
+            "a.cpp:1: 'okx' is a venue's own",
+        ),
+        ("venue_words", SRC + "net/a.hpp", "\n/* a\n b */ int kMbx;\n", "a.hpp:3: 'Mbx' is"),
+        ("venue_words", "bindings/a.cpp", 'get("https://x.com/fapi/v1/depth");\n', "'/fapi/v1' is"),
+        (
+            "venue_words",
+            "python/mdp/a.py",
+            '"""\nHTX.\n"""\nok = status == "TRADING"\n',
+            "a.py:4: '\"TRADING\"' is",
+        ),
         ("machine_independence", "docs/a.md", "see /" + "work/notes.md\n", "machine path"),
         ("machine_independence", "Makefile", "PY = /" + "root/.pyenv/bin/python\n", "machine path"),
         ("machine_independence", "a.txt", "--index-url https://pypi." + "org/simple\n", "package host"),
@@ -150,6 +165,13 @@ def test_fault_is_found(tree: Path, rule: str, name: str, text: str, fault: str)
 def test_number_once_given_to_another_venue_is_found(tree: Path, history: str, fault: str) -> None:
     faults = rules.registry_numbers(tree, history)
     assert any(fault in line for line in faults), faults
+
+
+def test_a_venue_may_be_an_example(tree: Path) -> None:
+    write(tree, SRC + "core/a.hpp", '// as Kraken does\nint a;  // binance\nconst char* kUrl = "wss://x";\n')
+    write(tree, "python/mdp/a.py", '"""As Binance."""\nhelp = "BTCUSDT or binance:BTC-USDT."  # okx\n')
+    write(tree, "python/mdp/sim/a.py", 'path = "/api/v3/depth"\n')
+    assert rules.venue_words(tree) == []
 
 
 def test_commented_out_include_is_ignored(tree: Path) -> None:

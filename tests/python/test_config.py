@@ -94,6 +94,12 @@ def test_configuration_cannot_be_changed() -> None:
         (VENUES + "    channels: [depth, news]\n", "file.yaml:4: venues[0].channels[1]: "),
         (VENUES + "    backoff: {jitter: 2}\n", "file.yaml:4: venues[0].backoff.jitter: "),
         (VENUES + "    snapshot_depth: 5001\n", "less than or equal to 5000 (found 5001)"),
+        (VENUES + "    snapshot_depth: 1\n", "greater than or equal to 2 (found 1)"),
+        (
+            "venues:\n  - name: binance-usdm\n    symbols: [BTCUSDT]\n    snapshot_depth: 1001\n",
+            "file.yaml:4: venues[0].snapshot_depth: must with binance-usdm be less than or equal to 1000 "
+            "(found 1001)",
+        ),
         ("venues: []\n", "file.yaml:1: venues: "),
         ("venues: binance\n", "file.yaml:1: venues: input should be a valid list (found 'binance')"),
         ("venues:\n  - binance\n", "file.yaml:2: venues[0]: "),

@@ -184,7 +184,7 @@ class VenueSection(_Section):
     """One venue and the symbols to publish."""
 
     name: str
-    """binance, binance-usdm or binance-coinm."""
+    """As in canonical symbols: `binance` of binance:BTC-USDT. An unknown one is told all that there are."""
     symbols: Annotated[list[SymbolName], Field(min_length=1)]
     """As the venue spells them: BTCUSDT. At most 48 bytes each."""
     channels: Annotated[list[ChannelName], Field(min_length=1)] = ["depth", "trade", "quote"]
@@ -192,8 +192,8 @@ class VenueSection(_Section):
     lines: Annotated[int, Field(ge=1, le=4)] = 1
     """Connections that carry each symbol. The first copy of each update counts; losing one loses nothing."""
     depth_interval_ms: Annotated[int, Field(ge=0)] | None = None
-    """Between two depth updates, as the venue offers it; left out: its fastest documented. 0 is the futures'
-    undocumented ``@depth@0ms``."""
+    """Between two depth updates, as the venue offers it; left out: its fastest documented. What
+    it offers stands in its README, and in the error for anything else."""
     microsecond_times: bool = False
     """Ask the venue for times in microseconds, where it offers them."""
     ws_url: str = ""
@@ -205,10 +205,10 @@ class VenueSection(_Section):
     socket: SocketSection = SocketSection()
     tls: TlsSection = TlsSection()
     backoff: BackoffSection = BackoffSection()
-    snapshot_depth: Annotated[int, Field(ge=2, le=5000)] = 1000
-    """Levels a side of a REST snapshot; at least twice `segment.levels`. A book is known so deep and no
-    deeper. Before the market has eaten what it knows, another snapshot is fetched beside it: the fewer
-    levels, the more often."""
+    snapshot_depth: Annotated[int, Field(ge=2)] = 1000
+    """Levels a side of a REST snapshot; at least twice `segment.levels`, at most what the venue offers. A
+    book is known so deep and no deeper. Before the market has eaten what it knows, another snapshot is
+    fetched beside it: the fewer levels, the more often."""
     connect_timeout_ms: Annotated[int, Field(ge=1)] = 5_000
     """Of each step: resolve, connect (an address), proxy, TLS handshake, WebSocket upgrade."""
     subscribe_timeout_ms: Annotated[int, Field(ge=1)] = 10_000
@@ -240,6 +240,15 @@ class VenueSection(_Section):
         known = _core.venue_names()
         if value not in known:
             raise ValueError(f"unknown venue; allowed: {', '.join(known)}")
+        return value
+
+    @field_validator("snapshot_depth")
+    @classmethod
+    def _offered(cls, value: int, info: ValidationInfo) -> int:
+        venue = info.data.get("name")
+        most = _core.max_snapshot_depth(venue) if venue else value
+        if value > most:
+            raise ValueError(f"must with {venue} be less than or equal to {most}")
         return value
 
     @field_validator("ws_url", "rest_url", "proxy")

@@ -247,7 +247,7 @@ class Joining:
         venue.symbols[name] = symbol_id
         venue.audits.add(symbol_id)
         self._joined(venue, symbol_id, instrument)
-        if instrument.status != "TRADING":
+        if not instrument.tradable:
             log.warning("symbol.not_trading", symbol=instrument.canonical_symbol, status=instrument.status)
             venue.scheduler.ask_rarely(symbol_id)
         return symbol_id

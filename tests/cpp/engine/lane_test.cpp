@@ -3,12 +3,12 @@
 #include "mdp/engine/lane.hpp"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <mutex>
 #include <thread>
 
+#include "engine/gzipped.hpp"
 #include "engine/toy_venue.hpp"
 #include "mdp/net/io_loop.hpp"
 #include "net/fake_server.hpp"
@@ -22,21 +22,6 @@ using net::test::eventually;
 using net::test::FakeServer;
 using std::chrono::milliseconds;
 using Texts = std::vector<std::string>;
-
-std::string gzipped(const std::string& text) {
-  z_stream stream{};
-  EXPECT_EQ(deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
-  std::string out(deflateBound(&stream, static_cast<uLong>(text.size())) + 64, '\0');
-  std::string in = text;
-  stream.next_in = reinterpret_cast<Bytef*>(in.data());
-  stream.avail_in = static_cast<uInt>(in.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
 
 // The road behind the lane, as far as a test needs it: data by symbol and line, and what was said of lines.
 class Road final : public core::MessageSink {
@@ -90,6 +75,7 @@ class VenueSide {
                         const std::lock_guard lock(mutex_);
                         ++accepted_;
                         newest_ = &connection;
+                        upgrade_ = connection.request;
                       }
                       while (const auto frame = connection.read_frame()) {
                         if (frame->opcode == 9) connection.send_frame(10, frame->payload);
@@ -112,6 +98,10 @@ class VenueSide {
     const std::lock_guard lock(mutex_);
     return std::count(got_.begin(), got_.end(), text) >= times;
   }
+  std::string upgrade() const {
+    const std::lock_guard lock(mutex_);
+    return upgrade_;
+  }
   int accepted() const {
     const std::lock_guard lock(mutex_);
     return accepted_;
@@ -129,6 +119,7 @@ class VenueSide {
   mutable std::mutex mutex_;
   Connection* newest_ = nullptr;
   int accepted_ = 0;
+  std::string upgrade_;  // the newest connection's request for it
   Texts got_;
 };
 
@@ -154,7 +145,7 @@ class LaneOf : public testing::TestWithParam<Topology> {
       symbols_.add(instrument);
     }
     config_.ws_url = venue_side_.server.ws_url("127.0.0.1");
-    config_.rest_url = "http://127.0.0.1:1";
+    config_.rest_url = rest_side_.rest_url("127.0.0.1");
     config_.backoff.initial = milliseconds(1);
     config_.backoff.max = milliseconds(4);
     config_.channels = {Channel::Depth, Channel::Trade};
@@ -187,6 +178,18 @@ class LaneOf : public testing::TestWithParam<Topology> {
   }
 
   VenueSide venue_side_;
+  std::atomic<int> asked_where_{0};
+  FakeServer rest_side_{
+      [this](Connection& connection) {
+        while (connection.read_request().starts_with("POST /where ")) {
+          std::string body = "no idea";
+          if (++asked_where_ != 1)
+            body.assign("go to ").append(venue_side_.server.ws_url("127.0.0.1")).append("/x");
+          connection.write("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+                           body);
+        }
+      },
+      {.tls = false}};
   ToyVenue venue_;
   VenueConfig config_;
   EngineConfig engine_config_;
@@ -240,15 +243,19 @@ TEST_P(LaneOf, AVenueThatAnswersByNameHasALineUpWithTheLastOfThem) {
             1);
 }
 
-TEST_P(LaneOf, WithoutAnAnswerByNameTheRestIsAskedForAgain) {
+TEST_P(LaneOf, AStreamThatIsPassedOverInSilenceKeepsNoLineDown) {
   venue_.endpoint_.answers = core::Answers::PerSubscription;
   config_.subscribe_timeout = milliseconds(100);
   start();
   ASSERT_TRUE(hears("sub 1 " + kAll));
   for (const char* answer : {"ack BTC depth", "ack ETH trade", "ack BTC trade"}) say(answer);
   ASSERT_TRUE(hears("sub 2 ETH:depth"));
-  say("ack ETH depth");
   EXPECT_TRUE(eventually([&] { return road_->ups() == 1; }));
+  // Its refusal may come yet.
+  say("no ETH depth");
+  EXPECT_TRUE(eventually([&] { return road_->invalidated() == 2; })) << "on both lines of the lane";
+  EXPECT_EQ(road_->downs(), 0);
+  EXPECT_EQ(venue_side_.accepted(), 1);
 }
 
 TEST_P(LaneOf, AVenueThatAnswersNothingHasALineUpWithItsFirstData) {
@@ -299,6 +306,30 @@ TEST_P(LaneOf, AWelcomeThatDoesNotComeEndsTheConnection) {
            std::string_view(event.text).starts_with("no welcome within 40 ms");
   }));
   EXPECT_TRUE(venue_side_.got().empty());
+}
+
+TEST_P(LaneOf, AVenueThatMustBeAskedWhereItIsIsAskedBeforeEachConnection) {
+  venue_.is_asked_for_its_url_ = true;
+  start();
+  ASSERT_TRUE(hears("sub 1 " + kAll));
+  EXPECT_EQ(asked_where_, 2) << "the first answer could not be read";
+  std::vector<ControlEvent> told;
+  control_.take(told, 256);
+  EXPECT_TRUE(std::any_of(told.begin(), told.end(), [](const ControlEvent& event) {
+    return event.kind == ControlKind::LineState &&
+           std::string_view(event.text).starts_with("wanted `go to <url>`; next attempt in ");
+  }));
+  venue_side_.cut();
+  ASSERT_TRUE(hears("sub 2 " + kAll));
+  EXPECT_EQ(asked_where_, 3);
+}
+
+TEST_P(LaneOf, TheUpgradeHasTheHeadersThatTheVenueWants) {
+  venue_.endpoint_.upgrade_headers = {{"X-Size-Decimal", "1"}};
+  start();
+  ASSERT_TRUE(hears("sub 1 " + kAll));
+  EXPECT_NE(venue_side_.upgrade().find("\r\nX-Size-Decimal: 1\r\n"), std::string::npos)
+      << venue_side_.upgrade();
 }
 
 TEST_P(LaneOf, AnswersGoOutBeforeRequestsThatWait) {

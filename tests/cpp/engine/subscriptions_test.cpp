@@ -325,7 +325,7 @@ TEST(Subscriptions, ARefusalByNameGivesUpThatStreamAloneAndHalvesNothing) {
   EXPECT_TRUE(subscriptions.is_confirmed(0));
 }
 
-TEST(Subscriptions, WhatStaysUnansweredByNameIsAskedForAgainWithoutTheRest) {
+TEST(Subscriptions, AStreamPassedOverInSilenceIsAskedForOnceMoreAndNobodyWaits) {
   const OtherwiseAnswering by_name(core::Answers::PerSubscription);
   Subscriptions subscriptions(by_name);
   subscriptions.add(symbols(1));
@@ -334,9 +334,41 @@ TEST(Subscriptions, WhatStaysUnansweredByNameIsAskedForAgainWithoutTheRest) {
   const net::Requests again = subscriptions.unanswered(0, 1);
   ASSERT_EQ(again.frames.size(), 1u);
   EXPECT_EQ(again.frames[0], "sub 2 COIN0USDT:depth COIN0USDT:quote");
-  // Nothing of it was answered now: it may have been too long after all.
-  EXPECT_EQ(subscriptions.unanswered(0, 2).frames.size(), 2u);
-  EXPECT_TRUE(subscriptions.unanswered(0, 3).frames.empty()) << "a single stream: the connection is to blame";
+  EXPECT_EQ(again.first_id, 0) << "the connection does not wait for it";
+  EXPECT_TRUE(subscriptions.is_confirmed(0));
+  // What the venue says of it after all counts.
+  EXPECT_TRUE(subscriptions.answered(0, kDepthOf0, false).is_known);
+  EXPECT_TRUE(subscriptions.answered(0, kQuoteOf0, true).given_up.has_value());
+  EXPECT_EQ(subscriptions.count(), 2u);
+}
+
+TEST(Subscriptions, ASingleStreamIsPassedOverWhereOthersAreAnsweredElseTheConnectionIsToBlame) {
+  const OtherwiseAnswering by_name(core::Answers::PerSubscription, 1);
+  Subscriptions subscriptions(by_name);
+  subscriptions.add(symbols(1));
+  ASSERT_EQ(subscriptions.begin(0).frames.size(), 3u);
+  EXPECT_TRUE(subscriptions.unanswered(0, 1).frames.empty()) << "nothing was answered yet";
+  subscriptions.begin(1);  // requests 4 to 6
+  subscriptions.answered(1, kTradeOf0, false);
+  EXPECT_EQ(subscriptions.unanswered(1, 4).frames, Streams{"sub 7 COIN0USDT:depth"});
+  EXPECT_FALSE(subscriptions.is_confirmed(1));
+  subscriptions.answered(1, kQuoteOf0, false);
+  EXPECT_TRUE(subscriptions.is_confirmed(1));
+  subscriptions.begin(1);
+  EXPECT_FALSE(subscriptions.is_confirmed(1)) << "the next connection asks for all of them";
+  EXPECT_TRUE(subscriptions.unanswered(1, 8).frames.empty()) << "and has answered nothing yet";
+}
+
+TEST(Subscriptions, AnUnansweredRequestByNameIsHalvedWhereNothingOfItWasAnswered) {
+  const OtherwiseAnswering by_name(core::Answers::PerSubscription);
+  Subscriptions subscriptions(by_name);
+  subscriptions.add(symbols(2));  // requests of 4 and 2 streams
+  subscriptions.begin(0);
+  subscriptions.answered(0, {"COIN1USDT", Channel::Trade}, false);
+  const net::Requests again = subscriptions.unanswered(0, 1);
+  EXPECT_EQ(again.frames, (Streams{"sub 3 COIN0USDT:depth", "sub 4 COIN0USDT:trade COIN0USDT:quote",
+                                   "sub 5 COIN1USDT:depth"}));
+  EXPECT_EQ(again.first_id, 3);
 }
 
 TEST(Subscriptions, AVenueThatAnswersNothingHasConfirmedAtOnce) {

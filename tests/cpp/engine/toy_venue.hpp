@@ -104,16 +104,29 @@ class ToyVenue : public core::Venue {
                                    core::MessageSink&, core::ParseFailure&) const override {
     return core::ParseStatus::MalformedFrame;
   }
-  core::RestRequest instruments_request() const override { return {}; }
+  std::vector<core::RestRequest> instruments_requests() const override { return {}; }
   core::Expected<std::vector<core::Instrument>, std::string> parse_instruments(
       std::string_view) const override {
     return core::Unexpected{std::string("the toy venue lists nothing")};
+  }
+  // {"url":...} would be a venue's words; ours is the URL alone, behind "go to ".
+  std::optional<core::RestRequest> connect_request(std::size_t) const override {
+    if (!is_asked_for_its_url_) return std::nullopt;
+    core::RestRequest request;
+    request.target = "/where";
+    request.method = core::RestMethod::Post;
+    return request;
+  }
+  core::Expected<core::ConnectTarget, std::string> read_connect(std::string_view body) const override {
+    if (!body.starts_with("go to ")) return core::Unexpected{std::string("wanted `go to <url>`")};
+    return core::ConnectTarget{std::string(body.substr(6)), {}};
   }
   std::string describe_rest_error(std::string_view) const override { return {}; }
   bool says_unknown_symbol(std::string_view) const override { return false; }
 
   core::Endpoint endpoint_;
   core::BookRule book_rule_{};
+  bool is_asked_for_its_url_ = false;
 
  private:
   static std::vector<std::string> frames(std::string_view verb,

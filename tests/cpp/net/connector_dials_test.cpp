@@ -1,6 +1,12 @@
 // A connector that cannot come up says which step failed, with whom and why, and tries again.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <vector>
+
 #include "mdp/core/error.hpp"
 #include "mdp/net/exchange_connector.hpp"
 #include "net/line_recorder.hpp"
@@ -171,6 +177,121 @@ TEST(ConnectorDials, RefusedUpgradeShowsStatusAndBody) {
   ASSERT_TRUE(eventually([&] { return line.went_down(LineReason::UpgradeFailed); }));
   const std::string detail = line.find_down(LineReason::UpgradeFailed).detail;
   EXPECT_NE(detail.find("HTTP 403 Forbidden: not for us"), std::string::npos) << detail;
+}
+
+// ---------------------------------------------------------------- a URL that must be asked for
+
+TEST(ConnectorPrepares, EachAttemptGoesWhereTheVenueSaysThen) {
+  std::mutex mutex;
+  std::vector<std::string> upgrades;
+  FakeServer server([&](Connection& connection) {
+    if (!connection.accept_websocket()) return;
+    {
+      const std::lock_guard lock(mutex);
+      upgrades.push_back(connection.request.substr(0, connection.request.find('\r')));
+    }
+    while (const auto frame = connection.read_frame()) {
+      if (frame->opcode == 1) connection.send_text(frame->payload);
+    }
+  });
+  auto options = quick_options("wss://127.0.0.1:1");  // nobody is there
+  std::atomic<int> asked{0};
+  options.prepare = [&](std::function<void(Prepared)> done) {
+    Prepared prepared;
+    prepared.url = server.ws_url() + "/endpoint?token=" + std::to_string(++asked);
+    prepared.keep_alive = {.text = std::string("ping ").append(std::to_string(asked)),
+                           .every = std::chrono::milliseconds(20)};
+    done(std::move(prepared));
+  };
+  LineRecorder line(options);
+  line.start();
+  const auto got = [&](const std::string& text) {
+    return eventually([&] {
+      for (const auto& frame : line.frames()) {
+        if (frame.payload == text) return true;
+      }
+      return false;
+    });
+  };
+  ASSERT_TRUE(got("ping 1")) << "the sign of life is the one that came with the URL";
+  line.connector->reconnect("for the test");
+  ASSERT_TRUE(got("ping 2"));
+  const std::lock_guard lock(mutex);
+  EXPECT_EQ(upgrades,
+            (std::vector<std::string>{"GET /endpoint?token=1 HTTP/1.1", "GET /endpoint?token=2 HTTP/1.1"}));
+  EXPECT_EQ(line.connector->counters().connects.get(), 2u);
+}
+
+TEST(ConnectorPrepares, AFailureIsThatOfAnAttemptAndTheNextOneAsksAgain) {
+  FakeServer server([](Connection& connection) {
+    if (connection.accept_websocket()) connection.read_until_closed();
+  });
+  auto options = quick_options("wss://127.0.0.1:1");
+  std::atomic<int> asked{0};
+  options.prepare = [&](std::function<void(Prepared)> done) {
+    Prepared prepared;
+    switch (++asked) {
+      case 1:
+        prepared.error = "HTTP 500";
+        break;
+      case 2:
+        prepared.url = "ws://example.com/token";  // without TLS, and no loopback host
+        break;
+      case 3:
+        prepared.url = "https://localhost/";
+        break;
+      default:
+        prepared.url = server.ws_url();
+    }
+    done(std::move(prepared));
+  };
+  LineRecorder line(options);
+  line.start();
+  ASSERT_TRUE(eventually([&] { return line.connector->counters().ups.get() == 1; }));
+  std::vector<std::string> failures;
+  for (const RecordedState& state : line.states()) {
+    if (state.reason == LineReason::PrepareFailed) failures.push_back(state.detail);
+  }
+  ASSERT_EQ(failures.size(), 3u);
+  EXPECT_TRUE(failures[0].starts_with("HTTP 500; next attempt in ")) << failures[0];
+  EXPECT_TRUE(
+      failures[1].starts_with("the URL to connect to: URL 'ws://example.com/token': connections without TLS"))
+      << failures[1];
+  EXPECT_TRUE(failures[2].starts_with("the URL to connect to: URL 'https://localhost/': scheme must be wss"))
+      << failures[2];
+  EXPECT_EQ(line.connector->counters().connects.get(), 4u);
+}
+
+TEST(ConnectorPrepares, AnAnswerAfterTheStopConnectsNobody) {
+  FakeServer server([](Connection& connection) {
+    if (connection.accept_websocket()) connection.read_until_closed();
+  });
+  auto options = quick_options("wss://127.0.0.1:1");
+  std::mutex mutex;
+  std::vector<std::function<void(Prepared)>> asked;
+  options.prepare = [&](std::function<void(Prepared)> done) {
+    const std::lock_guard lock(mutex);
+    asked.push_back(std::move(done));
+  };
+  LineRecorder line(options);
+  line.start();
+  const auto asked_times = [&](std::size_t times) {
+    return eventually([&] {
+      const std::lock_guard lock(mutex);
+      return asked.size() == times;
+    });
+  };
+  ASSERT_TRUE(asked_times(1));
+  line.connector->disconnect();
+  ASSERT_TRUE(eventually([&] { return line.connector->stopped(); }));
+  line.connector->connect();
+  ASSERT_TRUE(asked_times(2));
+  Prepared prepared;
+  prepared.url = server.ws_url();
+  for (const auto& done : asked) done(prepared);  // the first of them is to nobody
+  ASSERT_TRUE(eventually([&] { return line.connector->counters().ups.get() == 1; }));
+  EXPECT_TRUE(line.stop());
+  EXPECT_EQ(server.accepted(), 1);
 }
 
 }  // namespace

@@ -178,6 +178,11 @@ std::string Connection::read_request() {
   return head;
 }
 
+std::string Connection::read_bytes(std::size_t count) {
+  std::string bytes(count, '\0');
+  return read_exactly(bytes.data(), count) ? bytes : std::string();
+}
+
 bool Connection::accept_websocket(std::string_view then) {
   if (!handshake()) return false;
   request = read_request();

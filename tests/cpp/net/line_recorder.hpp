@@ -57,9 +57,9 @@ inline RestResponse answer_to(RestClient& client, std::string target,
 
 class LineRecorder : public LineHandler {
  public:
-  explicit LineRecorder(ConnectorOptions options, RestClient* rest = nullptr)
+  explicit LineRecorder(ConnectorOptions options)
       : release_at_once(options.pool.release_from == ReleaseFrom::SameThread),
-        connector(std::make_unique<ExchangeConnector>(loop, std::move(options), *this, rest)) {}
+        connector(std::make_unique<ExchangeConnector>(loop, std::move(options), *this)) {}
 
   ~LineRecorder() override {
     loop.stop();

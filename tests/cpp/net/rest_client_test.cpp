@@ -386,16 +386,50 @@ TEST(RestClient, DestroyedWithARequestUnderWayLeavesNothingBehind) {
   EXPECT_EQ(token.use_count(), 1);
 }
 
-TEST(ExchangeConnector, SnapshotGoesThroughTheRestClient) {
-  FakeServer server(serve([](const std::string& request) { return answer("200 OK", target_of(request)); }));
-  RestRunner rest(server.rest_url());
-  LineRecorder line(quick_options("wss://localhost:1"), &rest.client);
-  std::atomic<bool> done{false};
-  line.connector->fetch_snapshot("/api/v3/depth", kLong, [&](const RestResponse& response) {
-    EXPECT_TRUE(rest.loop.in_loop_thread());
-    done = response.body() == "/api/v3/depth";
+TEST(RestClient, APostHasItsBodyItsLengthAndItsHeaders) {
+  std::mutex mutex;
+  std::string request;
+  std::string body;
+  FakeServer server([&](Connection& connection) {
+    if (!connection.handshake()) return;
+    const std::string head = connection.read_request();
+    if (head.empty()) return;
+    const std::lock_guard lock(mutex);
+    request = head;
+    body = connection.read_bytes(14);
+    connection.write(answer("200 OK", "token"));
   });
-  EXPECT_TRUE(eventually([&] { return done.load(); }));
+  RestRunner rest(server.rest_url());
+  core::RestRequest asked;
+  asked.target = "/bullet";
+  asked.method = core::RestMethod::Post;
+  asked.body = R"({"type":"all"})";
+  asked.headers = {{"X-Size-Decimal", "1"}};
+  std::promise<RestResponse> answered;
+  rest.client.send(asked, kLong, [&](RestResponse response) { answered.set_value(std::move(response)); });
+  EXPECT_EQ(answered.get_future().get().body(), "token");
+  const std::lock_guard lock(mutex);
+  EXPECT_TRUE(request.starts_with("POST /bullet HTTP/1.1\r\n")) << request;
+  EXPECT_NE(request.find("\r\nContent-Length: 14\r\n"), std::string::npos) << request;
+  EXPECT_NE(request.find("\r\nContent-Type: application/json\r\n"), std::string::npos) << request;
+  EXPECT_NE(request.find("\r\nX-Size-Decimal: 1\r\n"), std::string::npos) << request;
+  EXPECT_EQ(body, asked.body);
+}
+
+TEST(RestClient, APostWithoutABodySaysSoAndIsNamedInItsError) {
+  FakeServer server(serve([](const std::string& request) {
+    return request.find("Content-Length: 0\r\n") == std::string::npos ? answer("411 Length Required", "")
+                                                                      : std::string();
+  }));
+  RestRunner rest(server.rest_url());
+  core::RestRequest asked;
+  asked.target = "/bullet";
+  asked.method = core::RestMethod::Post;
+  std::promise<RestResponse> answered;
+  rest.client.send(asked, kLong, [&](RestResponse response) { answered.set_value(std::move(response)); });
+  const RestResponse response = answered.get_future().get();
+  EXPECT_EQ(response.status, 0);
+  EXPECT_NE(response.error.find("of POST /bullet at localhost:"), std::string::npos) << response.error;
 }
 
 TEST(RestClient, EndlessHeaderIsCutOff) {

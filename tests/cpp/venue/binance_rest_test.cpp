@@ -237,8 +237,8 @@ TEST(BinanceFuturesRest, RequestsAreRoundedUpToWhatIsOffered) {
       EXPECT_EQ(request.weight, c.weight) << c.depth;
     }
   }
-  EXPECT_EQ(make_venue("binance-usdm")->instruments_request().target, "/fapi/v1/exchangeInfo");
-  EXPECT_EQ(make_venue("binance-coinm")->instruments_request().target, "/dapi/v1/exchangeInfo");
+  EXPECT_EQ(make_venue("binance-usdm")->instruments_requests().at(0).target, "/fapi/v1/exchangeInfo");
+  EXPECT_EQ(make_venue("binance-coinm")->instruments_requests().at(0).target, "/dapi/v1/exchangeInfo");
 }
 
 TEST(BinanceFuturesRest, UsdmContracts) {
@@ -321,6 +321,30 @@ TEST(BinanceSpotRest, AnUnknownSymbolIsToldFromOtherErrors) {
   EXPECT_TRUE(is_unknown_symbol(payload("rest_error.json")));
   EXPECT_FALSE(is_unknown_symbol(R"({"code":-1003,"msg":"Too much request weight used."})"));
   EXPECT_FALSE(is_unknown_symbol(R"({"code":"-1121","msg":"Invalid symbol."})"));
+}
+
+TEST(BinanceRest, OnlyWhatIsTradingIsTradable) {
+  for (const auto& [status, tradable] :
+       {std::pair<const char*, bool>{"TRADING", true}, {"HALT", false}, {"BREAK", false}, {"", false}}) {
+    const auto instruments = parse(info_json(symbol_json("AAABBB", status, "[]")));
+    ASSERT_TRUE(instruments.has_value()) << instruments.error();
+    EXPECT_EQ(instruments->at(0).tradable, tradable) << status;
+    EXPECT_EQ(instruments->at(0).status, status);
+  }
+}
+
+TEST(BinanceRest, TheWeightThatWasUsedStandsInAHeader) {
+  for (const char* venue : {"binance", "binance-usdm", "binance-coinm"}) {
+    const auto made = make_venue(venue);
+    EXPECT_EQ(made->used_weight({{"date", "now"}, {"x-mbx-used-weight-1m", "250"}}), 250) << venue;
+    EXPECT_EQ(made->used_weight({{"date", "now"}}), -1) << venue;
+  }
+}
+
+TEST(BinanceRest, TheDeepestSnapshotIsTheLastOfItsLimits) {
+  EXPECT_EQ(make_venue("binance")->max_snapshot_depth(), 5'000u);
+  EXPECT_EQ(make_venue("binance-usdm")->max_snapshot_depth(), 1'000u);
+  EXPECT_EQ(make_venue("binance-coinm")->max_snapshot_depth(), 1'000u);
 }
 
 }  // namespace

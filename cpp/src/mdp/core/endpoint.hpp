@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "mdp/core/rest_request.hpp"
+
 namespace mdp::core {
 
 // At most `count` in any span of time as long as `window`. A count of 0: no limit is known.
@@ -51,6 +53,8 @@ struct Endpoint {
   std::string ws_url;                 // wss://host:port, without a path
   std::string rest_url;               // https://host[:port]
   std::vector<std::string> ws_paths;  // of the connections that are then subscribed to, one a route
+
+  RestHeaders upgrade_headers;  // of the WebSocket upgrade, beside those that every client sends
 
   RateLimit connects;    // attempts to connect, of one address of ours
   RateLimit messages;    // frames that we send on one connection, pongs included

@@ -43,6 +43,7 @@ struct Instrument {
   std::string quote;                              // USDT
   std::string canonical_symbol;                   // binance:BTC-USDT
   std::string status;                             // the venue's own word: TRADING, HALT, ...
+  bool tradable = true;                           // whether that word means that it trades now
   std::int8_t price_exponent = kDefaultExponent;  // value = mantissa * 10^exponent
   std::int8_t quantity_exponent = kDefaultExponent;
   std::int64_t tick_size = 0;  // mantissa at price_exponent; 0 where the venue gives none

@@ -1,34 +1,15 @@
 #include "mdp/core/venue.hpp"
 
-#include <array>
-#include <utility>
-
 namespace mdp::core {
-namespace {
-
-// Longer names before those they end in.
-constexpr std::array<std::string_view, 23> kQuotes = {
-    "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "BIDR", "EUR", "GBP", "TRY", "RUB",  "BRL", "AUD",
-    "UAH",   "NGN",  "DAI",  "PAX",  "BTC",  "ETH",  "BNB", "TRX", "XRP", "DOGE", "USD"};
-
-// Base and quote; the quote is empty where nothing tells it.
-std::pair<std::string_view, std::string_view> split(std::string_view symbol) {
-  if (const std::size_t at = symbol.find_first_of("-/_:"); at != std::string_view::npos) {
-    return {symbol.substr(0, at), symbol.substr(at + 1)};
-  }
-  for (const std::string_view quote : kQuotes) {
-    if (symbol.size() > quote.size() && symbol.ends_with(quote)) {
-      return {symbol.substr(0, symbol.size() - quote.size()), quote};
-    }
-  }
-  return {symbol, {}};
-}
-
-}  // namespace
 
 Instrument Venue::unlisted(std::string_view venue_symbol) const {
+  const std::size_t at = venue_symbol.find_first_of("-/_:");
+  if (at == std::string_view::npos) return named(venue_symbol, venue_symbol, {});
+  return named(venue_symbol, venue_symbol.substr(0, at), venue_symbol.substr(at + 1));
+}
+
+Instrument Venue::named(std::string_view venue_symbol, std::string_view base, std::string_view quote) const {
   Instrument instrument;
-  const auto [base, quote] = split(venue_symbol);
   instrument.exchange_id = exchange_id();
   instrument.venue_symbol = venue_symbol;
   instrument.base = base;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,12 +12,13 @@
 #include <string_view>
 #include <vector>
 
+#include "mdp/core/book_rule.hpp"
 #include "mdp/core/channel.hpp"
 #include "mdp/core/endpoint.hpp"
 #include "mdp/core/expected.hpp"
 #include "mdp/core/instrument.hpp"
 #include "mdp/core/parser.hpp"
-#include "mdp/core/book_rule.hpp"
+#include "mdp/core/rest_request.hpp"
 
 namespace mdp::core {
 
@@ -34,11 +36,10 @@ struct VenueOptions {
   bool microsecond_times = false;  // where the venue offers it
 };
 
-// A REST call of the venue: what to GET and what it costs.
-struct RestRequest {
-  std::string target;  // path and query
-  std::uint32_t weight = 0;
-  std::uint16_t depth_limit = 0;  // of a snapshot: levels a side the answer holds at most; 0: the whole book
+// Where a venue told us to connect to, for one time.
+struct ConnectTarget {
+  std::string url;       // wss://host[:port]/path?query, with whatever it wants to see again
+  KeepAlive keep_alive;  // in place of Endpoint::keep_alive; without a text: that one
 };
 
 class Venue {
@@ -46,7 +47,8 @@ class Venue {
   virtual ~Venue() = default;
 
   virtual ExchangeId exchange_id() const noexcept = 0;
-  virtual std::string_view name() const noexcept = 0;  // as in the canonical symbols: "binance"
+  // As in the canonical symbols: "binance". From the venue's line in registry.def.
+  virtual std::string_view name() const noexcept = 0;
   virtual const Endpoint& endpoint() const noexcept = 0;
   virtual const BookRule& book_rule() const noexcept = 0;
 
@@ -76,18 +78,41 @@ class Venue {
                                                    std::uint16_t depth_limit, std::int64_t recv_ts_ns,
                                                    MessageSink& sink, ParseFailure& failure) const = 0;
 
+  // The levels a side that snapshot_request() can ask for at most.
+  virtual std::size_t max_snapshot_depth() const { return std::numeric_limits<std::uint16_t>::max(); }
+  // What an answer's headers tell of the REST weight used this minute; -1: nothing.
+  virtual std::int64_t used_weight(const RestHeaders& /*headers*/) const { return -1; }
+
   // The whole list of instruments, so that a symbol the venue does not list can be named; ids are not yet
-  // given. One that makes no sense is in it with its `problem`: it must not take the others down.
-  virtual RestRequest instruments_request() const = 0;
+  // given. One that makes no sense is in it with its `problem`: it must not take the others down. A venue may
+  // list them by several requests (a kind of product each), and each by pages: what asks for the page after
+  // `body`, the answer to `asked`; none where that was the last.
+  virtual std::vector<RestRequest> instruments_requests() const = 0;
   virtual Expected<std::vector<Instrument>, std::string> parse_instruments(std::string_view body) const = 0;
+  virtual std::optional<RestRequest> next_instruments_request(const RestRequest& /*asked*/,
+                                                              std::string_view /*body*/) const {
+    return std::nullopt;
+  }
+
+  // Where the URL to connect to must be asked for, each time anew: the request, and what its answer says.
+  virtual std::optional<RestRequest> connect_request(std::size_t /*route*/) const { return std::nullopt; }
+  virtual Expected<ConnectTarget, std::string> read_connect(std::string_view /*body*/) const {
+    return Unexpected{std::string("this venue's URL need not be asked for")};
+  }
+
   // A symbol that no list describes, as in a recording without one: named as far as its own text tells, so base
-  // and quote may be a guess; default exponents. Never for a live symbol.
+  // and quote may be a guess (here: what stands before and behind one of "-/_:"); default exponents. Never for a
+  // live symbol.
   virtual Instrument unlisted(std::string_view venue_symbol) const;
   // The venue's words in the body of a refused REST call: "code -1121: Invalid symbol."; empty if it has
   // none.
   virtual std::string describe_rest_error(std::string_view body) const = 0;
   // Whether such a body says that the venue does not know the symbol asked for (any more).
   virtual bool says_unknown_symbol(std::string_view body) const = 0;
+
+ protected:
+  // For unlisted(): the names and nothing else. `quote` may be empty.
+  Instrument named(std::string_view venue_symbol, std::string_view base, std::string_view quote) const;
 };
 
 }  // namespace mdp::core

@@ -164,11 +164,8 @@ std::size_t Engine::add_venue(VenueConfig config) {
 void Engine::request_instruments(std::size_t index) {
   assert_control_thread();
   VenueRuntime& runtime = *venues_.at(index);
-  const std::string target = runtime.venue->instruments_request().target;
-  runtime.rest->get(target, {}, runtime.config.rest_timeout,
-                    [this, index, target, &runtime](const net::RestResponse& response) {
-                      InstrumentList list =
-                          read_instruments(*runtime.venue, response, runtime.config.rest_url, target);
+  fetch_instruments(*runtime.rest, *runtime.venue, runtime.config.rest_url, runtime.config.rest_timeout,
+                    [this, index](InstrumentList list) {
                       list.venue = index;
                       lists_.post(std::move(list));
                     });
@@ -179,7 +176,7 @@ Engine::RestLimits Engine::rest_limits(std::size_t venue) const {
   const VenueRuntime& runtime = *venues_.at(venue);
   return {runtime.venue->endpoint().rest_weight_pool, runtime.venue->endpoint().rest_weight_per_minute,
           runtime.venue->snapshot_request("", runtime.config.snapshot_depth).weight,
-          runtime.venue->instruments_request().weight};
+          instruments_weight(*runtime.venue)};
 }
 
 core::SymbolId Engine::add_symbol(std::size_t venue, core::Instrument instrument) {
@@ -579,12 +576,13 @@ void Engine::widen(core::SymbolId id) {
 void Engine::fetch(SymbolRuntime& symbol, ControlKind outcome) {
   if (!running_ || !symbol.placed())
     throw ConfigError(symbol.instrument.canonical_symbol + " is not subscribed");
-  const core::RestRequest request = symbol.venue->venue->snapshot_request(
-      symbol.instrument.venue_symbol, symbol.venue->config.snapshot_depth);
-  const SnapshotRequest asked{*symbol.venue->venue, symbol.instrument, *symbol.manager->snapshot_sink,
+  VenueRuntime& venue = *symbol.venue;
+  const core::RestRequest request =
+      venue.venue->snapshot_request(symbol.instrument.venue_symbol, venue.config.snapshot_depth);
+  const SnapshotRequest asked{*venue.venue, symbol.instrument, *symbol.manager->snapshot_sink,
                               request.depth_limit, outcome};
-  symbol.bundles.front()->lanes.front()->fetch_snapshot(
-      request.target, [this, asked](const net::RestResponse& response) { on_snapshot(asked, response); });
+  venue.rest->send(request, venue.config.rest_timeout,
+                   [this, asked](const net::RestResponse& response) { on_snapshot(asked, response); });
 }
 
 // REST thread.
@@ -613,7 +611,7 @@ void Engine::on_snapshot(const SnapshotRequest& request, const net::RestResponse
     event.fetched = fetched;
     event.code = response.status;
     event.retry_after_s = response.retry_after_s();
-    event.used_weight = used_weight(response);
+    event.used_weight = venue.used_weight(response.headers);
     event.parse_status = status;
     event.failure = failure;
     event.set_text(problem);

@@ -5,6 +5,7 @@
 
 #include "mdp/core/log.hpp"
 #include "mdp/core/symbol_table.hpp"
+#include "mdp/engine/rest_answers.hpp"
 #include "mdp/net/connect_limiter.hpp"
 #include "mdp/net/url.hpp"
 #include "mdp/sys/clock.hpp"
@@ -82,7 +83,28 @@ void Lane::make_connector(Line& line) {
   options.messages = endpoint.messages;
   options.requests = endpoint.requests;
   options.keep_alive = endpoint.keep_alive;
-  line.connector = std::make_unique<net::ExchangeConnector>(loop_, std::move(options), line, &rest_);
+  options.upgrade_headers = endpoint.upgrade_headers;
+  if (venue_.connect_request(route_)) options.prepare = [this](auto done) { prepare(std::move(done)); };
+  line.connector = std::make_unique<net::ExchangeConnector>(loop_, std::move(options), line);
+}
+
+// Where the venue must be asked for the URL. Loop thread; `done` is called on the REST thread.
+void Lane::prepare(std::function<void(net::Prepared)> done) {
+  const auto answered = [this, done = std::move(done)](const net::RestResponse& response) {
+    net::Prepared prepared;
+    prepared.error = problem_of(venue_, response);
+    prepared.retry_after = std::chrono::seconds(std::max<std::int64_t>(response.retry_after_s(), 0));
+    if (prepared.error.empty()) {
+      if (auto target = venue_.read_connect(response.body())) {
+        prepared.url = std::move(target->url);
+        prepared.keep_alive = std::move(target->keep_alive);
+      } else {
+        prepared.error = target.error();
+      }
+    }
+    done(std::move(prepared));
+  };
+  rest_.send(*venue_.connect_request(route_), venue_config_.rest_timeout, answered);
 }
 
 void Lane::connect() {
@@ -115,11 +137,6 @@ bool Lane::stopped() const {
   const std::lock_guard lock(lines_mutex_);
   return std::all_of(lines_.begin(), lines_.end(),
                      [](const Line& line) { return line.connector == nullptr || line.connector->stopped(); });
-}
-
-void Lane::fetch_snapshot(std::string target, net::RestClient::Callback callback) {
-  const std::lock_guard lock(lines_mutex_);
-  active().connector->fetch_snapshot(std::move(target), venue_config_.rest_timeout, std::move(callback));
 }
 
 std::int64_t Lane::up_for_ns() const noexcept {
@@ -259,8 +276,17 @@ void Lane::mark_up(Line& line) noexcept {
 // Loop thread. The request may have been too long for the venue: the connection is blamed only when a single
 // stream has no answer either.
 net::Requests Lane::on_unanswered(Line& line, std::int64_t request_id) {
-  const std::lock_guard lock(subscriptions_mutex_);
-  net::Requests instead = subscriptions_.unanswered(line.id, request_id);
+  bool came_up = false;
+  net::Requests instead;
+  {
+    const std::lock_guard lock(subscriptions_mutex_);
+    instead = subscriptions_.unanswered(line.id, request_id);
+    // What the venue passes over nobody waits for: it may have been the last. relaxed: as in on_reply().
+    came_up = !instead.frames.empty() && subscriptions_.is_confirmed(line.id) &&
+              !line.up.load(std::memory_order_relaxed);
+    if (came_up) mark_up(line);
+  }
+  if (came_up) hand_on_state(line, shm::LineState::Up);
   if (!instead.frames.empty()) {
     core::log(core::LogLevel::Warning, "line.request_unanswered line=" + std::to_string(line.id) +
                                            " request=" + std::to_string(request_id) +

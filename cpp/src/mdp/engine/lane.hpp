@@ -13,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -26,6 +27,7 @@
 #include "mdp/engine/stages.hpp"
 #include "mdp/engine/subscriptions.hpp"
 #include "mdp/net/exchange_connector.hpp"
+#include "mdp/net/rest_client.hpp"
 #include "mdp/queue/idle_strategy.hpp"
 #include "mdp/queue/spsc_queue.hpp"
 
@@ -106,9 +108,6 @@ class Lane final {
   void begin_stop();
   bool stopped() const;
 
-  // Any thread. GET through the line in use; `callback` comes on the REST thread.
-  void fetch_snapshot(std::string target, net::RestClient::Callback callback);
-
   std::array<core::LineId, kLinesOfALane> line_ids() const noexcept { return {lines_[0].id, lines_[1].id}; }
   book::LineCounters& line_counters(std::size_t i) noexcept { return lines_[i].arbitration; }
   std::size_t number() const noexcept { return lane_; }
@@ -184,6 +183,7 @@ class Lane final {
   Line& active() noexcept { return lines_[active_]; }
   Line& standby() noexcept { return lines_[1 - active_]; }
   void make_connector(Line& line);
+  void prepare(std::function<void(net::Prepared)> done);
   bool renewal_is_due(const Line& line, std::int64_t now_ns) const;
   void tend_renewal(std::int64_t now_ns);
   void close_old();

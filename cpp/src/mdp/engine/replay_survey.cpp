@@ -58,7 +58,7 @@ std::string ReplaySurvey::snapshot_target(std::string_view venue_symbol) const {
   return venue_->snapshot_request(venue_symbol, 1000).target;
 }
 
-std::string ReplaySurvey::instruments_target() const { return venue_->instruments_request().target; }
+std::string ReplaySurvey::instruments_target() const { return venue_->instruments_requests().front().target; }
 
 void ReplaySurvey::add(core::Instrument instrument, bool listed) {
   instrument.symbol_id = static_cast<core::SymbolId>(candidates_.size());

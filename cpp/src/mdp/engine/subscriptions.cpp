@@ -44,11 +44,13 @@ net::Requests Subscriptions::begin(Connection connection) {
 
 void Subscriptions::end(Connection connection) {
   std::erase_if(unanswered_, [&](const auto& entry) { return entry.second.connection == connection; });
+  answering_.erase(connection);
 }
 
 bool Subscriptions::is_confirmed(Connection connection) const noexcept {
-  return std::none_of(unanswered_.begin(), unanswered_.end(),
-                      [&](const auto& entry) { return entry.second.connection == connection; });
+  return std::none_of(unanswered_.begin(), unanswered_.end(), [&](const auto& entry) {
+    return entry.second.connection == connection && !entry.second.is_left_over;
+  });
 }
 
 net::Requests Subscriptions::leave(const List& left) {
@@ -118,6 +120,7 @@ Subscriptions::Answer Subscriptions::answered(Connection connection, const core:
   for (auto entry = unanswered_.begin(); entry != unanswered_.end(); ++entry) {
     Request& request = entry->second;
     if (request.connection != connection || std::erase_if(request.asked, is_it) == 0) continue;
+    answering_.insert(connection);
     Answer answer{.is_known = true};
     if (is_refused) {
       answer.given_up = subscription;
@@ -151,14 +154,27 @@ Subscriptions::List Subscriptions::still_wanted(const List& asked) const {
   return wanted;
 }
 
+// The venue reads what we send and answers it, so neither length nor connection is to blame.
+net::Requests Subscriptions::ask_left_over(Connection connection, const List& left_over) {
+  net::Requests again = ask(connection, left_over, false);
+  for (auto entry = unanswered_.lower_bound(again.first_id); entry != unanswered_.end(); ++entry) {
+    entry->second.is_left_over = true;
+  }
+  again.first_id = 0;
+  return again;
+}
+
 net::Requests Subscriptions::unanswered(Connection connection, std::int64_t request_id) {
   const auto found = find(connection, request_id);
-  if (found == unanswered_.end() || found->second.streams == 1) return {};
-  const bool is_half_answered = found->second.asked.size() < found->second.streams;
-  const List wanted = still_wanted(found->second.asked);
+  if (found == unanswered_.end()) return {};
+  const Request& request = found->second;
+  const bool is_left_over =
+      request.asked.size() < request.streams || (request.streams == 1 && answering_.contains(connection));
+  if (request.streams == 1 && !is_left_over) return {};
+  const List wanted = still_wanted(request.asked);
   unanswered_.erase(found);
+  if (is_left_over) return ask_left_over(connection, wanted);
   if (wanted.empty()) return {};
-  if (is_half_answered) return ask(connection, wanted, false);  // it was read, so it was not too long
   const auto alone = std::span(wanted).first(1);
   const auto rest = std::span(wanted).subspan(1);
   const std::size_t half = (rest.size() + 1) / 2;

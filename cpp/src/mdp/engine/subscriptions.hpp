@@ -7,14 +7,16 @@
 // with one stream of it in front, alone, whose answer shows that the connection is not to blame.
 //
 // How a venue answers is its affair (core::Answers). One that answers subscription by subscription, by name, says
-// itself which one is wrong: nothing is halved for that. What of such a request stays unanswered is asked for again,
-// without the rest. One that answers nothing has confirmed everything at once.
+// itself which one is wrong: nothing is halved for that. It may pass one over in silence: where it has answered others,
+// that one is asked for once more, and nobody waits for it; else a line would never be up, or be made anew for ever,
+// for the sake of one stream. One that answers nothing has confirmed everything at once.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -48,7 +50,8 @@ class Subscriptions {
   // The connection is lost.
   void end(Connection connection);
 
-  // Every request of the connection was answered, or the venue does not answer requests.
+  // Every request of the connection was answered, but for streams that the venue passes over, or the venue does not
+  // answer requests.
   bool is_confirmed(Connection connection) const noexcept;
 
   struct Answer {
@@ -63,7 +66,7 @@ class Subscriptions {
   Answer answered(Connection connection, const core::Subscription& subscription, bool is_refused);
 
   // What to ask for in place of a request that the venue has not answered in time. Empty: it can be cut no
-  // further, or is not known here; the connection is to blame.
+  // further, or is not known here; the connection is to blame. Without a first_id: the connection shall not wait.
   net::Requests unanswered(Connection connection, std::int64_t request_id);
 
   // No request is longer, unless one stream alone is: core::Endpoint::max_request_bytes, or less where the
@@ -76,18 +79,21 @@ class Subscriptions {
     List asked;           // without those answered by name
     std::size_t streams;  // with them
     std::size_t bytes;
-    bool is_cut;  // from one that was not answered
+    bool is_cut;                // from one that was not answered
+    bool is_left_over = false;  // passed over once: nobody waits for it
   };
 
   void learn_length(const Request& answered);
   net::Requests ask(Connection connection, std::span<const core::Subscription> wanted, bool is_cut);
   List still_wanted(const List& asked) const;
+  net::Requests ask_left_over(Connection connection, const List& left_over);
   std::map<std::int64_t, Request>::iterator find(Connection connection, std::int64_t request_id);
 
   const core::Venue& venue_;
   std::size_t max_request_bytes_;
   List all_;
   std::map<std::int64_t, Request> unanswered_;  // by id: the venue answers those, where it answers at all
+  std::set<Connection> answering_;              // those that have answered by name
   std::int64_t next_request_id_ = 1;            // used once, whatever the connection
 };
 

@@ -23,8 +23,12 @@ std::string_view to_string(LineReason reason) noexcept {
       return "retrying";
     case LineReason::Limited:
       return "limited";
+    case LineReason::Preparing:
+      return "preparing";
     case LineReason::Connected:
       return "connected";
+    case LineReason::PrepareFailed:
+      return "prepare_failed";
     case LineReason::ResolveFailed:
       return "resolve_failed";
     case LineReason::ConnectFailed:
@@ -96,6 +100,7 @@ ExchangeConnector::Impl::Impl(IoLoop& io_loop, ConnectorOptions connector_option
       url(checked_url(options)),
       tls(make_tls_context(url, options.tls)),
       dial(dial_options(url, options)),
+      keep_alive(options.keep_alive),
       pool(options.pool),
       backoff(options.backoff),
       pacer(options.messages),
@@ -125,7 +130,7 @@ void ExchangeConnector::Impl::connect() {
 
 void ExchangeConnector::Impl::take_place() {
   const std::int64_t wait_ns = options.limiter ? options.limiter->take_ns(sys::monotonic_ns()) : 0;
-  if (wait_ns <= 0) return attempt();
+  if (wait_ns <= 0) return prepare();
   const ConnectLimits& limits = options.limiter->limits();
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limits.window).count();
   // Rounded up: "waits 0 ms" would look like a fault.
@@ -136,7 +141,7 @@ void ExchangeConnector::Impl::take_place() {
   core::log(core::LogLevel::Info, "line.limited line=" + std::to_string(options.line_id) +
                                       " host=" + url.authority() + " wait_ms=" + wait_ms);
   notify(shm::LineState::Connecting, LineReason::Limited, why);
-  if (!stopping) attempt_after(std::chrono::nanoseconds(wait_ns), &Impl::attempt);
+  if (!stopping) attempt_after(std::chrono::nanoseconds(wait_ns), &Impl::prepare);
 }
 
 void ExchangeConnector::Impl::attempt_after(std::chrono::nanoseconds delay, void (Impl::*next)()) {
@@ -146,8 +151,38 @@ void ExchangeConnector::Impl::attempt_after(std::chrono::nanoseconds delay, void
   });
 }
 
-void ExchangeConnector::Impl::attempt() {
+void ExchangeConnector::Impl::prepare() {
   counters.connects.add();
+  if (!options.prepare) return attempt();
+  notify(shm::LineState::Connecting, LineReason::Preparing, "asks the venue where to connect to");
+  if (stopping) return;
+  options.prepare(
+      [weak = weak_from_this(), io_loop = &loop, attempt = counters.connects.get()](Prepared prepared) {
+        io_loop->post([weak, attempt, prepared = std::move(prepared)] {
+          const auto self = weak.lock();
+          // Meanwhile stopped, and perhaps started again.
+          if (self && !self->stopping && self->counters.connects.get() == attempt)
+            self->on_prepared(prepared);
+        });
+      });
+}
+
+void ExchangeConnector::Impl::on_prepared(const Prepared& prepared) {
+  if (!prepared.error.empty()) return down(LineReason::PrepareFailed, prepared.error, prepared.retry_after);
+  try {
+    Url where = checked_stream_url("the URL to connect to", prepared.url);
+    auto context = make_tls_context(where, options.tls);
+    dial = dial_options(where, options);
+    url = std::move(where);
+    tls = std::move(context);
+  } catch (const ConfigError& error) {
+    return down(LineReason::PrepareFailed, error.what());
+  }
+  keep_alive = prepared.keep_alive.text.empty() ? options.keep_alive : prepared.keep_alive;
+  attempt();
+}
+
+void ExchangeConnector::Impl::attempt() {
   notify(shm::LineState::Connecting,
          counters.connects.get() == 1 ? LineReason::Starting : LineReason::Retrying, url.authority());
   if (stopping) return;
@@ -173,6 +208,10 @@ void ExchangeConnector::Impl::session_down(LineReason reason, std::string_view d
     backoff.note_uptime(std::chrono::nanoseconds(sys::monotonic_ns() - ended->up_since_ns_));
   }
   ended->shut();
+  down(reason, detail, retry_after);
+}
+
+void ExchangeConnector::Impl::down(LineReason reason, std::string_view detail, milliseconds retry_after) {
   // Asked for by ourselves: nothing is wrong with the venue, so there is nothing to back off from.
   const milliseconds delay =
       reason == LineReason::Requested ? milliseconds(0) : std::max(backoff.next(), retry_after);
@@ -214,10 +253,8 @@ void ExchangeConnector::Impl::finish_stop() {
 
 // ---------------------------------------------------------------- ExchangeConnector
 
-ExchangeConnector::ExchangeConnector(IoLoop& loop, ConnectorOptions options, LineHandler& handler,
-                                     RestClient* rest)
+ExchangeConnector::ExchangeConnector(IoLoop& loop, ConnectorOptions options, LineHandler& handler)
     : loop_(loop),
-      rest_(rest),
       line_id_(options.line_id),
       impl_(std::make_shared<Impl>(loop, std::move(options), handler)),
       pool_(&impl_->pool),
@@ -266,12 +303,6 @@ void ExchangeConnector::disconnect() {
 bool ExchangeConnector::stopped() const noexcept {
   // acquire: pairs with the release store in finish_stop().
   return impl_->stopped.load(std::memory_order_acquire);
-}
-
-void ExchangeConnector::fetch_snapshot(std::string target, milliseconds timeout,
-                                       RestClient::Callback callback) {
-  MDP_ASSERT(rest_ != nullptr);
-  rest_->get(std::move(target), {}, timeout, std::move(callback));
 }
 
 std::int64_t ExchangeConnector::last_traffic_ns() const noexcept {

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <string>
@@ -30,7 +31,6 @@
 #include "mdp/net/connect_limiter.hpp"
 #include "mdp/net/frame_pool.hpp"
 #include "mdp/net/io_loop.hpp"
-#include "mdp/net/rest_client.hpp"
 #include "mdp/net/socket_options.hpp"
 #include "mdp/net/tls_options.hpp"
 #include "mdp/shm/event.hpp"
@@ -43,7 +43,9 @@ enum class LineReason : std::uint8_t {
   Starting,        // first attempt
   Retrying,        // a later attempt
   Limited,         // an attempt waits for its place in ConnectorOptions::limiter
+  Preparing,       // an attempt waits for ConnectorOptions::prepare
   Connected,       // Up
+  PrepareFailed,   // the venue did not say where to connect to
   ResolveFailed,   // no address for the host
   ConnectFailed,   // no address accepted a TCP connection
   ProxyFailed,     // the proxy refused the tunnel
@@ -61,6 +63,14 @@ enum class LineReason : std::uint8_t {
   Stopped,         // disconnect()
 };
 std::string_view to_string(LineReason reason) noexcept;  // "connection_lost"
+
+// Where to connect to, for one attempt.
+struct Prepared {
+  std::string url;                           // as ConnectorOptions::ws_url, but with path and query
+  core::KeepAlive keep_alive;                // without a text: that of ConnectorOptions
+  std::string error;                         // why there is no URL; empty: there is one
+  std::chrono::milliseconds retry_after{0};  // the least time to wait after an error
+};
 
 struct ConnectorOptions {
   std::string ws_url;   // wss://host[:port], without a path; ws:// for loopback hosts only
@@ -94,8 +104,14 @@ struct ConnectorOptions {
   core::RateLimit requests;
   core::KeepAlive keep_alive;
 
+  // Where the URL must be asked for: called on the loop thread before each attempt, in place of ws_url and ws_path,
+  // which then only say whose place the limiter gives. Calls its argument once, on any thread, soon or never (it has
+  // a time-out of its own). Its failure is that of an attempt.
+  std::function<void(std::function<void(Prepared)>)> prepare;
+
   SocketOptions socket;
   std::string user_agent = "mdp";
+  core::RestHeaders upgrade_headers;  // more of the upgrade request
 };
 
 // Written by the connector thread, read by any.
@@ -154,9 +170,9 @@ class LineHandler {
 class ExchangeConnector {
  public:
   // Throws ConfigError: a URL or proxy that cannot be read, ws:// or insecure_skip_verify for a host that is not
-  // loopback, a CA file that cannot be read, impossible pool settings. `loop`, `handler` and `rest` outlive
-  // the connector. `rest` may be nullptr if fetch_snapshot() is not used; it runs on a loop of its own.
-  ExchangeConnector(IoLoop& loop, ConnectorOptions options, LineHandler& handler, RestClient* rest = nullptr);
+  // loopback, a CA file that cannot be read, impossible pool settings. `loop` and `handler` outlive
+  // the connector.
+  ExchangeConnector(IoLoop& loop, ConnectorOptions options, LineHandler& handler);
   // On the loop thread, or when the loop does not run (any more). Drops the connection without a close frame.
   ~ExchangeConnector();
   ExchangeConnector(const ExchangeConnector&) = delete;
@@ -195,9 +211,6 @@ class ExchangeConnector {
   // The one releasing thread (FramePoolOptions::release_from).
   void release(const core::RawMessage& frame) noexcept { pool_->release(frame); }
 
-  // Any thread. GET `target` through the RestClient given; `callback` comes on that client's loop thread.
-  void fetch_snapshot(std::string target, std::chrono::milliseconds timeout, RestClient::Callback callback);
-
   const ConnectorCounters& counters() const noexcept { return *counters_; }
   // Any thread. When the last byte came from the venue, pings included; 0: never. The age of the line, not of
   // a symbol.
@@ -208,7 +221,6 @@ class ExchangeConnector {
 
  private:
   IoLoop& loop_;
-  RestClient* rest_;
   core::LineId line_id_;
   std::shared_ptr<Impl> impl_;  // shared with handlers still in flight
   FramePool* pool_;             // impl_'s

@@ -21,13 +21,17 @@ struct ExchangeConnector::Impl : std::enable_shared_from_this<Impl> {
   Impl(IoLoop& io_loop, ConnectorOptions connector_options, LineHandler& line_handler);
 
   void connect();
-  void take_place();  // in the limiter, then attempt()
+  void take_place();  // in the limiter, then prepare()
+  void prepare();     // asks where to connect to, where that is not known; then attempt()
+  void on_prepared(const Prepared& prepared);
   void attempt();
   void attempt_after(std::chrono::nanoseconds delay, void (Impl::*next)());
   void session_up(std::string_view address);
   // The end of the current session, whatever the reason. `retry_after`: the least time to wait, as the venue
   // asked.
   void session_down(LineReason reason, std::string_view detail, std::chrono::milliseconds retry_after = {});
+  // The end of an attempt: tells, and begins to wait for the next one.
+  void down(LineReason reason, std::string_view detail, std::chrono::milliseconds retry_after = {});
   void disconnect();
   void finish_stop();
   void notify(shm::LineState state, LineReason reason, std::string_view detail) {
@@ -38,9 +42,11 @@ struct ExchangeConnector::Impl : std::enable_shared_from_this<Impl> {
   const ConnectorOptions options;
   LineHandler* owner;    // nullptr once the connector is gone
   LineHandler* handler;  // the owner, or nullptr while disconnected
-  const Url url;
+  // Of ConnectorOptions, or as prepared for the newest attempt.
+  Url url;
   std::optional<asio::ssl::context> tls;
-  const DialOptions dial;
+  DialOptions dial;
+  core::KeepAlive keep_alive;
   FramePool pool;
   ConnectorCounters counters;
   Traffic traffic{counters.socket_bytes, counters.reads};

@@ -39,12 +39,14 @@ std::int64_t RestResponse::retry_after_s() const noexcept {
 namespace {
 
 struct Request {
-  std::string target;
-  HttpHeaders headers;
+  core::RestRequest asked;
   RestClient::Callback callback;
   Clock::time_point deadline;
   milliseconds timeout{0};
   bool retried = false;
+
+  // "GET /depth", for errors.
+  std::string words() const { return std::string(core::to_string(asked.method)) + ' ' + asked.target; }
 };
 
 RestResponse failure(std::string step, std::string error) {
@@ -133,7 +135,7 @@ struct RestConnection : std::enable_shared_from_this<RestConnection> {
 
   std::optional<Request> request_;
   std::string step_ = "connect";
-  http::request<http::empty_body> message_;
+  http::request<http::string_body> message_;
   beast::flat_buffer buffer_;
   std::optional<http::response_parser<http::string_body>> parser_;
   bool open_ = false;
@@ -188,13 +190,19 @@ void RestConnection::serve(Request request) {
   request_.emplace(std::move(request));
   message_ = {};
   message_.version(11);
-  message_.method(http::verb::get);
-  message_.target(request_->target);
+  const core::RestRequest& asked = request_->asked;
+  message_.method(asked.method == core::RestMethod::Post ? http::verb::post : http::verb::get);
+  message_.target(asked.target);
   message_.set(http::field::host, client->url.host_header());
   message_.set(http::field::user_agent, client->options.user_agent);
   message_.set(http::field::accept, "application/json");
   message_.set(http::field::accept_encoding, "identity");
-  for (const auto& [name, value] : request_->headers) message_.set(name, value);
+  if (asked.method == core::RestMethod::Post) {
+    message_.set(http::field::content_type, "application/json");
+    message_.body() = asked.body;
+    message_.prepare_payload();
+  }
+  for (const auto& [name, value] : asked.headers) message_.set(name, value);
   timer_.expires_at(request_->deadline);
   timer_.async_wait([self = shared_from_this(), served = served_](error_code ec) {
     if (!ec && self->alive_ && self->busy() && served == self->served_) self->on_timeout();
@@ -295,7 +303,7 @@ void RestConnection::on_timeout() {
 // What failed in which step of which request, and where.
 std::string RestConnection::in_words(std::string_view step, std::string_view what) const {
   const auto client = client_.lock();
-  return std::string(step) + " of GET " + request_->target + " at " +
+  return std::string(step) + " of " + request_->words() + " at " +
          (client ? client->url.authority() : std::string()) + ": " + std::string(what);
 }
 
@@ -361,7 +369,7 @@ void RestConnection::shut() noexcept {
 
 void RestClient::Impl::submit(Request request) {
   if (waiting.size() >= options.max_waiting) {
-    request.callback(failure("queue", "GET " + request.target + " at " + url.authority() + ": " +
+    request.callback(failure("queue", request.words() + " at " + url.authority() + ": " +
                                           std::to_string(waiting.size()) +
                                           " requests wait already (max_waiting)"));
     return;
@@ -433,7 +441,7 @@ void RestClient::Impl::expire_waiting() {
   watch_waiting();
   for (const Request& request : expired) {
     request.callback(
-        failure("queue", "GET " + request.target + " at " + url.authority() + ": no free connection within " +
+        failure("queue", request.words() + " at " + url.authority() + ": no free connection within " +
                              std::to_string(request.timeout.count()) + " ms (max_connections is " +
                              std::to_string(options.max_connections) + ")"));
   }
@@ -452,17 +460,17 @@ RestClient::~RestClient() {
   impl_->waiting_timer.reset();
 }
 
-void RestClient::get(std::string target, HttpHeaders headers, milliseconds timeout, Callback callback) {
-  Request request{
-      std::move(target), std::move(headers), std::move(callback), Clock::now() + timeout, timeout, false};
+void RestClient::send(core::RestRequest asked, milliseconds timeout, Callback callback) {
+  Request request{std::move(asked), std::move(callback), Clock::now() + timeout, timeout, false};
   impl_->loop.post([weak = std::weak_ptr<Impl>(impl_), request = std::move(request)]() mutable {
     const auto impl = weak.lock();
     if (!impl) return;
-    bool valid = request.target.starts_with('/') && !has_line_end(request.target);
-    for (const auto& [name, value] : request.headers)
+    const core::RestRequest& checked = request.asked;
+    bool valid = checked.target.starts_with('/') && !has_line_end(checked.target);
+    for (const auto& [name, value] : checked.headers)
       valid = valid && !has_line_end(name) && !has_line_end(value);
     if (!valid) {
-      request.callback(failure("queue", "GET '" + request.target +
+      request.callback(failure("queue", std::string(core::to_string(checked.method)) + " '" + checked.target +
                                             "': the target must start with '/', and neither it " +
                                             "nor a header may hold a line end"));
       return;

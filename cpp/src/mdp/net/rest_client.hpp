@@ -1,4 +1,4 @@
-// RestClient: HTTPS GET with keep-alive, for snapshots and metadata. It has an IoLoop and a thread of its
+// RestClient: HTTPS GET and POST with keep-alive, for snapshots and metadata. It has an IoLoop and a thread of its
 // own: REST never rides a lane. Called from any thread; callbacks run on its loop thread.
 //
 // It asks for bodies that are not compressed, and unpacks gzip and deflate where a server sends them all the
@@ -15,12 +15,13 @@
 #include <utility>
 #include <vector>
 
+#include "mdp/core/rest_request.hpp"
 #include "mdp/net/io_loop.hpp"
 #include "mdp/net/tls_options.hpp"
 
 namespace mdp::net {
 
-using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
+using HttpHeaders = core::RestHeaders;
 
 struct RestOptions {
   TlsOptions tls;
@@ -68,10 +69,17 @@ class RestClient {
   RestClient(const RestClient&) = delete;
   RestClient& operator=(const RestClient&) = delete;
 
-  // Any thread. `target` is path and query. `timeout` covers everything from now on, waiting for a connection
-  // included. `callback` is called exactly once, on the loop thread, unless the client is destroyed before. A
-  // request that met a kept-alive connection the server had closed is sent once more on a new one.
-  void get(std::string target, HttpHeaders headers, std::chrono::milliseconds timeout, Callback callback);
+  // Any thread. `timeout` covers everything from now on, waiting for a connection included. `callback` is called
+  // exactly once, on the loop thread, unless the client is destroyed before. A request that met a kept-alive
+  // connection the server had closed is sent once more on a new one, a POST too: it asks, it changes nothing.
+  void send(core::RestRequest request, std::chrono::milliseconds timeout, Callback callback);
+  // GET `target`, which is path and query.
+  void get(std::string target, HttpHeaders headers, std::chrono::milliseconds timeout, Callback callback) {
+    core::RestRequest request;
+    request.target = std::move(target);
+    request.headers = std::move(headers);
+    send(std::move(request), timeout, std::move(callback));
+  }
 
   struct Impl;
 

@@ -57,7 +57,7 @@ Session::Session(Owner& connector)
       keep_alive_timer_(loop_.io),
       reader_(connector.pool, connector.counters.grown_frames, kStageBytes),
       request_pacer_(connector.options.requests, 0),
-      keep_alive_(connector.options.keep_alive.when_silent) {
+      keep_alive_(connector.keep_alive.when_silent) {
   message_.line_id = connector.options.line_id;
 }
 
@@ -74,10 +74,10 @@ void Session::on_dialed(DialResult result) {
 }
 
 void Session::upgrade() {
-  ws_.set_option(
-      websocket::stream_base::decorator([agent = owner_->options.user_agent](http::fields& fields) {
-        fields.set(http::field::user_agent, agent);
-      }));
+  ws_.set_option(websocket::stream_base::decorator([owner = owner_](http::fields& fields) {
+    fields.set(http::field::user_agent, owner->options.user_agent);
+    for (const auto& [name, value] : owner->options.upgrade_headers) fields.set(name, value);
+  }));
   // More than any header Beast takes: the frames that follow it are for receive().
   ws_.next_layer().read_bytewise(16 * 1024);
   timer_.expires_after(owner_->options.ws_upgrade_timeout);
@@ -127,7 +127,7 @@ void Session::on_upgraded(error_code ec) {
   owner_->session_up(to_string(remote));
   if (!alive_) return;
   watch();
-  if (!owner_->options.keep_alive.text.empty()) keep_alive();
+  if (!owner_->keep_alive.text.empty()) keep_alive();
   receive(self);
 }
 
@@ -356,7 +356,7 @@ void Session::respond(core::ConnectionId connection, std::string text) {
 // ---- signs of life
 
 void Session::keep_alive() {
-  const core::KeepAlive& wanted = owner_->options.keep_alive;
+  const core::KeepAlive& wanted = owner_->keep_alive;
   keep_alive_timer_.expires_after(std::max(milliseconds(1), wanted.every / KeepAliveWatch::kTicks));
   keep_alive_timer_.async_wait([self = shared_from_this()](error_code ec) {
     if (ec || !self->alive_ || self->closing_) return;
@@ -364,7 +364,7 @@ void Session::keep_alive() {
     // One that still waits for its place is as good as another.
     if (self->keep_alive_.tick(owner.traffic.bytes.get()) && self->urgent_.empty()) {
       owner.counters.keep_alives.add();
-      self->send_urgent(owner.options.keep_alive.text);
+      self->send_urgent(owner.keep_alive.text);
     }
     if (self->alive_) self->keep_alive();
   });

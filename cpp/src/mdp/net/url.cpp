@@ -129,15 +129,16 @@ core::Expected<Url, std::string> parse_url(std::string_view text) {
   return url;
 }
 
-Url checked_endpoint(std::string_view key, std::string_view text) {
+namespace {
+
+Url checked_url(std::string_view key, std::string_view text, bool is_stream, bool may_have_path) {
   const auto fail = [&](const std::string& what) {
     throw ConfigError(std::string(key) + ": URL '" + without_user_info(text) + "': " + what);
   };
   auto url = parse_url(text);
   if (!url) throw ConfigError(std::string(key) + ": " + url.error());
-  const bool stream = key == "ws_url";
-  const std::string_view secure = stream ? "wss" : "https";
-  const std::string_view plain = stream ? "ws" : "http";
+  const std::string_view secure = is_stream ? "wss" : "https";
+  const std::string_view plain = is_stream ? "ws" : "http";
   if (url->scheme != secure && url->scheme != plain) {
     fail(std::string("scheme must be ")
              .append(secure)
@@ -148,8 +149,22 @@ Url checked_endpoint(std::string_view key, std::string_view text) {
   if (!url->secure() && !is_loopback_host(url->host)) {
     fail(std::string("connections without TLS are allowed to loopback hosts only; use ").append(secure));
   }
-  if (!url->path.empty() && url->path != "/") fail("found a path, which is not part of the address");
+  if (!may_have_path && !url->path.empty() && url->path != "/") {
+    fail("found a path, which is not part of the address");
+  }
   return *url;
+}
+
+}  // namespace
+
+Url checked_endpoint(std::string_view key, std::string_view text) {
+  return checked_url(key, text, key == "ws_url", false);
+}
+
+Url checked_stream_url(std::string_view key, std::string_view text) {
+  Url url = checked_url(key, text, true, true);
+  if (url.path.empty()) url.path.push_back('/');
+  return url;
 }
 
 std::string without_user_info(std::string_view text) {

@@ -30,6 +30,9 @@ core::Expected<Url, std::string> parse_url(std::string_view text);
 // "rest_url" https (http for loopback hosts), both without a path. Throws ConfigError, naming the key.
 Url checked_endpoint(std::string_view key, std::string_view text);
 
+// The same for a URL to connect to that a venue has given, `key` in words: wss (ws for loopback hosts), with a path.
+Url checked_stream_url(std::string_view key, std::string_view text);
+
 // A URL as messages show it: all before the last '@' (but the scheme) is "***", for user names and passwords are
 // for nobody to read. For any text, above all one that parse_url() refuses.
 std::string without_user_info(std::string_view text);

@@ -4,9 +4,9 @@
 
 namespace mdp::venue {
 
-#define MDP_VENUE(exchange_id, folder)                                                  \
-  namespace folder {                                                                    \
-  std::unique_ptr<core::Venue> make_venue(core::ExchangeId, const core::VenueOptions&); \
+#define MDP_VENUE(exchange_id, folder, name)                                                              \
+  namespace folder {                                                                                      \
+  std::unique_ptr<core::Venue> make_venue(core::ExchangeId, std::string_view, const core::VenueOptions&); \
   }
 #include "mdp/venue/registry.def"
 #undef MDP_VENUE
@@ -15,11 +15,12 @@ namespace {
 
 struct Entry {
   core::ExchangeId exchange_id;
-  std::unique_ptr<core::Venue> (*make)(core::ExchangeId, const core::VenueOptions&);
+  std::string_view name;
+  std::unique_ptr<core::Venue> (*make)(core::ExchangeId, std::string_view, const core::VenueOptions&);
 };
 
 constexpr Entry kEntries[] = {
-#define MDP_VENUE(exchange_id, folder) {exchange_id, folder::make_venue},
+#define MDP_VENUE(exchange_id, folder, name) {exchange_id, name, folder::make_venue},
 #include "mdp/venue/registry.def"
 #undef MDP_VENUE
 };
@@ -29,17 +30,15 @@ constexpr Entry kEntries[] = {
 std::unique_ptr<core::Venue> make_venue(std::string_view name, const core::VenueOptions& options) {
   std::string known;
   for (const Entry& entry : kEntries) {
-    // Made without options first: another venue may not have those asked for.
-    const auto venue = entry.make(entry.exchange_id, {});
-    if (venue->name() == name) return entry.make(entry.exchange_id, options);
-    known.append(known.empty() ? "" : ", ").append(venue->name());
+    if (entry.name == name) return entry.make(entry.exchange_id, entry.name, options);
+    known.append(known.empty() ? "" : ", ").append(entry.name);
   }
   throw ConfigError("unknown venue \"" + std::string(name) + "\": this build knows " + known);
 }
 
 std::vector<std::string> venue_names() {
   std::vector<std::string> names;
-  for (const Entry& entry : kEntries) names.emplace_back(entry.make(entry.exchange_id, {})->name());
+  for (const Entry& entry : kEntries) names.emplace_back(entry.name);
   return names;
 }
 

@@ -1,5 +1,7 @@
 #include "mdp/venue/binance/family.hpp"
 
+#include <array>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <utility>
@@ -21,6 +23,21 @@ std::string_view depth_stream(const Profile& profile, std::optional<int> interva
   throw ConfigError("venue " + std::string(profile.name) + ": depth_interval_ms " +
                     std::to_string(*interval_ms) + " is not offered, only " + offered +
                     " (left out: the first)");
+}
+
+// What a symbol may end in; longer names before those they end in.
+constexpr std::array<std::string_view, 23> kQuotes = {
+    "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "BIDR", "EUR", "GBP", "TRY", "RUB",  "BRL", "AUD",
+    "UAH",   "NGN",  "DAI",  "PAX",  "BTC",  "ETH",  "BNB", "TRX", "XRP", "DOGE", "USD"};
+
+// Base and quote of BTCUSDT; the quote is empty where nothing tells it.
+std::pair<std::string_view, std::string_view> split(std::string_view symbol) {
+  for (const std::string_view quote : kQuotes) {
+    if (symbol.size() > quote.size() && symbol.ends_with(quote)) {
+      return {symbol.substr(0, symbol.size() - quote.size()), quote};
+    }
+  }
+  return {symbol, {}};
 }
 
 void check_times(const Profile& profile, const core::VenueOptions& options) {
@@ -74,18 +91,28 @@ class FamilyVenue final : public core::Venue {
     return binance::parse_snapshot(body, instrument, depth_limit, recv_ts_ns, sink, failure);
   }
 
-  core::RestRequest instruments_request() const override {
-    return {std::string(profile_.instruments_target), profile_.instruments_weight};
+  std::size_t max_snapshot_depth() const override { return profile_.depth_limits.back().levels; }
+  // x-mbx-used-weight-1m, and the like.
+  std::int64_t used_weight(const core::RestHeaders& headers) const override {
+    for (const auto& [header, value] : headers) {
+      if (header.find("used-weight-1m") != std::string::npos) return std::atoll(value.c_str());
+    }
+    return -1;
+  }
+
+  std::vector<core::RestRequest> instruments_requests() const override {
+    return {{std::string(profile_.instruments_target), profile_.instruments_weight}};
   }
   core::Expected<std::vector<core::Instrument>, std::string> parse_instruments(
       std::string_view body) const override {
     return binance::parse_instruments(profile_, exchange_id_, body);
   }
   core::Instrument unlisted(std::string_view venue_symbol) const override {
-    if (profile_.contracts == Contracts::None) return Venue::unlisted(venue_symbol);
-    const std::size_t at = venue_symbol.rfind('_');
-    core::Instrument instrument = Venue::unlisted(venue_symbol.substr(0, at));
-    instrument.venue_symbol = venue_symbol;
+    const std::size_t at =
+        profile_.contracts == Contracts::None ? std::string_view::npos : venue_symbol.rfind('_');
+    const auto [base, quote] = split(venue_symbol.substr(0, at));
+    core::Instrument instrument = named(venue_symbol, base, quote);
+    if (profile_.contracts == Contracts::None) return instrument;
     const std::string_view contract = at == std::string_view::npos ? "PERP" : venue_symbol.substr(at + 1);
     instrument.canonical_symbol.append("-").append(contract);
     return instrument;

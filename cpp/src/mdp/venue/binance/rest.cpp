@@ -134,6 +134,7 @@ std::string read_instrument(const dom::element& symbol, const Profile& profile,
   instrument.quote = text_of(symbol, "quoteAsset");
   instrument.status = text_of(symbol, "status");
   if (instrument.status.empty()) instrument.status = text_of(symbol, "contractStatus");  // COIN-M
+  instrument.tradable = instrument.status == "TRADING";
   if (instrument.venue_symbol.empty() || instrument.base.empty() || instrument.quote.empty()) {
     return "has no symbol, baseAsset or quoteAsset";
   }

@@ -14,9 +14,10 @@ constexpr binance::DepthLimit kDepthLimits[] = {{5, 2},   {10, 2},   {20, 2},   
 
 }  // namespace
 
-std::unique_ptr<core::Venue> make_venue(core::ExchangeId exchange_id, const core::VenueOptions& options) {
+std::unique_ptr<core::Venue> make_venue(core::ExchangeId exchange_id, std::string_view name,
+                                        const core::VenueOptions& options) {
   binance::Profile profile;
-  profile.name = "binance-coinm";
+  profile.name = name;
   profile.family = binance::Family::Futures;
   profile.contracts = binance::Contracts::Inverse;
   profile.book_rule = kBookRule;

@@ -13,9 +13,10 @@ constexpr binance::DepthLimit kDepthLimits[] = {{100, 5}, {500, 25}, {1000, 50},
 
 }  // namespace
 
-std::unique_ptr<core::Venue> make_venue(core::ExchangeId exchange_id, const core::VenueOptions& options) {
+std::unique_ptr<core::Venue> make_venue(core::ExchangeId exchange_id, std::string_view name,
+                                        const core::VenueOptions& options) {
   binance::Profile profile;
-  profile.name = "binance";
+  profile.name = name;
   profile.family = binance::Family::Spot;
   profile.contracts = binance::Contracts::None;
   profile.book_rule = kBookRule;
