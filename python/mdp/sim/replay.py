@@ -19,13 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from mdp.sim.families import FAMILIES, Family, is_depth
 from mdp.sim.frames import RecordedFrame
 from mdp.sim.hub import Hub
-from mdp.sim.info import exchange_info
 from mdp.sim.instruments import Instrument
 from mdp.sim.options import SimOptions
-from mdp.sim.rest_query import RestError
+from mdp.sim.wire import DEFAULT, FAMILIES
+from mdp.sim.wire.protocol import RestError, Wire
 
 _log = logging.getLogger("mdp.sim")
 
@@ -129,16 +128,12 @@ def load_recording(prefix: str) -> Recording:
         own.times.append(t)
         own.bodies.append(body)
     records.sort(key=lambda item: item[0])  # stable, so frames of one connection keep their order
-    return Recording(records, snapshots, info, family or "binance")
+    return Recording(records, snapshots, info, family or DEFAULT.name)
 
 
 def _family_of_path(path: str) -> str:
     return next(
-        (
-            name
-            for name, row in FAMILIES.items()
-            if any(path.startswith(f"{base}/") for base in row.rest_bases)
-        ),
+        (name for name, row in FAMILIES.items() if row.has_path(path)),
         "",
     )
 
@@ -216,7 +211,7 @@ class ReplayFeed:
     def __init__(self, options: SimOptions, hub: Hub, recording: Recording) -> None:
         self._options = options
         self._hub = hub
-        self._family: Family = hub.family
+        self._family: Wire = hub.family
         # Losing a frame would break the promise to replay everything, so slow clients are waited for instead.
         hub.cut_slow_clients = False
         self.recording = recording
@@ -231,7 +226,7 @@ class ReplayFeed:
         if self.recording.info is None:
             digits = digits_seen(self.recording)
             seen = [_seen_instrument(symbol, digits[symbol]) for symbol in sorted(digits)]
-            self._info = exchange_info(self._family, options.weight_of(self._family), seen)
+            self._info = self._family.instrument_list(options.weight_of(self._family), seen)
         else:
             self._info = self.recording.info
         listed = [entry["symbol"] for entry in json.loads(self._info)["symbols"]]
@@ -283,7 +278,7 @@ class ReplayFeed:
 
     def _count(self, stream: str) -> None:
         """Count a depth frame as update of its symbol, for faults that wait for one."""
-        if is_depth(stream):
+        if self._family.is_depth(stream):
             symbol = stream.partition("@")[0].upper()
             count = self._updates[symbol] = self._updates.get(symbol, 0) + 1
             self._hub.faults.happened("update", self._family.name, count, symbol)
@@ -356,7 +351,7 @@ class ReplayFeed:
         """Return how many depth frames of a symbol have been played."""
         return self._updates.get(symbol, 0)
 
-    def exchange_info(self, symbols: list[str] | None) -> str:
+    def instrument_list(self, symbols: list[str] | None) -> str:
         """Return the recorded instrument list as it was received, or the wanted part of it."""
         if symbols is None:
             return self._info
