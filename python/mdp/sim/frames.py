@@ -123,17 +123,3 @@ class DepthFrame(Frame):
         kept = (level for level in self._bids if level[0] != price)
         bids = sorted([*kept, (price, top.bid_lots + 1)], reverse=True)
         return Frame(self.stream, self._render(bids, self._asks), self._times_us)
-
-
-class RecordedFrame(Frame):
-    """A frame of a recording: the combined text is sent exactly as it was received."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, stream: str, text: str) -> None:
-        super().__init__(stream, ("",))
-        self._text = text
-
-    def text(self, combined: bool, micro: bool) -> str:
-        """Return the recorded text, or the event in it. The time unit is the recorded one."""
-        return self._text if combined else self._text[len(self.stream) + 20 : -1]

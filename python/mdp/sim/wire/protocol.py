@@ -111,6 +111,42 @@ class Publisher(Protocol):
         """Return by path what is told over REST of these markets, beside snapshots and instruments."""
 
 
+class Recordings(Protocol):
+    """Reads what frames and REST answers of a recorded session mean; `mdp.sim.replay` plays them."""
+
+    def frame(self, text: str) -> Frame:
+        """Return a recorded frame; ValueError where it is none that can be replayed."""
+
+    def depth_symbol(self, stream: str) -> str | None:
+        """Return the symbol of a stream of books or their changes; None of another stream."""
+
+    def is_list(self, url: str) -> bool:
+        """Return whether a request asked for the list of instruments."""
+
+    def snapshot_symbol(self, url: str) -> str | None:
+        """Return the symbol whose snapshot a request asked for; None of another request."""
+
+    def seen_instruments(
+        self, snapshots: Mapping[str, Sequence[str]], frames: Iterable[Frame]
+    ) -> list[Instrument]:
+        """Return what a session without a list shows of its instruments."""
+
+    def listed(self, info: str) -> list[str]:
+        """Return the symbols of a list of instruments."""
+
+    def part_of_list(self, info: str, wanted: Sequence[str]) -> str:
+        """Return a list of instruments with the wanted ones alone."""
+
+    def cut(self, body: str, limit: int) -> str:
+        """Return a snapshot with at most `limit` levels a side."""
+
+    def no_snapshot(self) -> RestError:
+        """Return the error of a symbol of which no snapshot was recorded."""
+
+    def too_early(self) -> RestError:
+        """Return the error of a snapshot that the recorded clock has not come to."""
+
+
 class Wire(Protocol):
     """One family: a product of a venue, with listeners of its own, and all that is said there.
 
@@ -177,14 +213,19 @@ class Wire(Protocol):
     def carries(self, route: str, stream: str) -> bool:
         """Return whether a stream is to be had on a route; where not, it is acked and stays silent."""
 
-    def is_depth(self, stream: str) -> bool:
-        """Return whether a stream is one of changes of books, or of books."""
-
     def answer(self, hub: Hub, client: Client, text: str) -> Any:
         """Carry out a message of a client; return the JSON-ready answer, None where there is none."""
 
     def shutdown_notice(self, time_us: int) -> Frame:
         """Return the notice that connections will be closed."""
+
+    # ---- recordings ----
+
+    @property
+    def recordings(self) -> Recordings:
+        """How its recorded sessions are read."""
+
+    # ---- synthetic markets ----
 
     def publisher(self, options: SimOptions, hub: Hub, markets: Mapping[str, Market]) -> Publisher:
         """Return what tells clients of these markets."""

@@ -16,6 +16,7 @@ from mdp.sim.wire.binance import control, handshake, info, rest
 from mdp.sim.wire.binance.frames_spot import server_shutdown
 from mdp.sim.wire.binance.instruments import FAMILY_INSTRUMENTS, select_instruments
 from mdp.sim.wire.binance.publisher import FuturesPublisher, Publisher, SpotPublisher
+from mdp.sim.wire.binance.recordings import Recordings
 from mdp.sim.wire.protocol import Opening, RestError, Route, SnapshotRoute
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from mdp.sim.hub import Hub
     from mdp.sim.options import SimOptions
 
-_DEPTH = re.compile(r"@depth(?:\d+)?(?:@.*)?$")
+_RECORDINGS = Recordings()
 _BOOK_DATA = re.compile(r"@(?:depth\d*(?:@.*)?|bookTicker|rpiDepth(?:@.*)?|trade)$|^!bookTicker$")
 
 
@@ -116,9 +117,10 @@ class Family(ABC):
             return True
         return (_BOOK_DATA.search(stream) is not None) == (route == "/public")
 
-    def is_depth(self, stream: str) -> bool:
-        """Return whether a stream is one of depth batches or partial books."""
-        return _DEPTH.search(stream) is not None
+    @property
+    def recordings(self) -> Recordings:
+        """How its recorded sessions are read."""
+        return _RECORDINGS
 
     def answer(self, hub: Hub, client: Client, text: str) -> dict[str, Any] | None:
         """Carry out a control message of a client, and return the answer."""
