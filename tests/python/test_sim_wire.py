@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import pytest
@@ -89,6 +90,7 @@ class Toy:
     pong_timeout_s = 60.0
     used_weight_headers = ("Used",)
     built_in = (COINS,)
+    numbers: ClassVar = {"id": re.compile(r'"seq":([0-9]+)')}
 
     def instruments(self, wanted: list[str] | int | None) -> list[Instrument]:
         return [COINS]
@@ -283,6 +285,9 @@ def test_faults_strike_it(monkeypatch: pytest.MonkeyPatch) -> None:
             book.apply((await ws.receive()).data)
             assert not book.is_true(market)
             assert max(book.buy) >= min(book.sell)
+            arm({"kind": "corrupt", "stream": "book:*", "mode": "id"})
+            sim.move()
+            assert json.loads((await ws.receive()).data)["seq"] != market.update_id
             arm({"kind": "snapshot_error", "status": 503})
             assert (await sim.get("/book/COIN/CASH"))[:2] == (503, "3: slow down")
             arm({"kind": "snapshot_unknown"})

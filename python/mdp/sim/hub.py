@@ -253,7 +253,7 @@ class Hub:
             cut = False
             for fault in struck:
                 if out and fault.selects(client.client_id, client.streams[stream]):
-                    out, ends = spoil(fault, frame, client, out)
+                    out, ends = spoil(self.family, fault, frame, client, out)
                     cut = cut or ends
             sent = before + out + released
             for data in sent:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import re
+
     from aiohttp import web
     from multidict import MultiMapping
 
@@ -186,6 +188,10 @@ class Wire(Protocol):
     @property
     def used_weight_headers(self) -> tuple[str, ...]:
         """Headers of every REST answer that say how much weight is used."""
+
+    @property
+    def numbers(self) -> Mapping[str, re.Pattern[str]]:
+        """How the first ``price``, ``quantity`` and ``id`` of a frame are found: the group that matches."""
 
     # ---- instruments ----
 

@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 _RECORDINGS = Recordings()
 _BOOK_DATA = re.compile(r"@(?:depth\d*(?:@.*)?|bookTicker|rpiDepth(?:@.*)?|trade)$|^!bookTicker$")
 
+NUMBERS = {
+    "price": re.compile(r'"(?:p|b)":(?:\[\[)?"([0-9.]+)"|"a":\[\["([0-9.]+)"'),
+    "quantity": re.compile(r'"(?:q|B)":"([0-9.]*[1-9][0-9.]*)"|\["[0-9.]+","([0-9.]*[1-9][0-9.]*)"\]'),
+    "id": re.compile(r'"(?:u|t|a|lastUpdateId)":([0-9]+)'),
+}
+"""How the first of each is found in a frame."""
+
 
 @dataclass(frozen=True)
 class Family(ABC):
@@ -84,6 +91,11 @@ class Family(ABC):
     def used_weight_headers(self) -> tuple[str, ...]:
         """Headers of every REST answer that say how much weight is used."""
         return ("X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-1M")
+
+    @property
+    def numbers(self) -> Mapping[str, re.Pattern[str]]:
+        """How the first price, quantity and id of a frame are found."""
+        return NUMBERS
 
     def depth_weight(self, limit: int) -> int:
         """Return the request weight of a snapshot of `limit` levels."""
