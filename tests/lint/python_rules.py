@@ -127,4 +127,20 @@ def python_circles(root: Path) -> list[str]:
     return faults
 
 
-RULES = [python_arrows, python_circles]
+def wire_isolation(root: Path) -> list[str]:
+    """A venue's words in the exchange are known to its folder of mdp.sim.wire and to the registry alone."""
+    known = modules(root)
+    venues = {path.parent.name for path in (root / PACKAGE / "sim/wire").glob("*/__init__.py")}
+    faults = []
+    for module, path in known.items():
+        own = re.match(r"mdp\.sim\.wire\.(\w+)", module)
+        for line, name in imports(path, known):
+            theirs = re.match(r"mdp\.sim\.wire\.(\w+)", name)
+            if not theirs or theirs[1] not in venues or module == "mdp.sim.wire":
+                continue
+            if own is None or own[1] != theirs[1]:
+                faults.append(f"{path.relative_to(root)}:{line}: only the registry may import {name}")
+    return faults
+
+
+RULES = [python_arrows, python_circles, wire_isolation]

@@ -17,6 +17,7 @@ python/mdp
   __main__ -> commands;
   commands -> reading; typer
   reading  -> ; numpy
+  sim      ->
 ```
 """
 
@@ -57,6 +58,13 @@ def tree(tmp_path: Path) -> Path:
         "python/mdp/commands/read.py",
         "import typer.main\nimport mdp\ndef book():\n  from mdp.reading import reader\n",
     )
+    write(tmp_path, "python/mdp/sim/__init__.py", "")
+    write(tmp_path, "python/mdp/sim/wire/__init__.py", "from mdp.sim.wire import okx\n")
+    write(tmp_path, "python/mdp/sim/wire/protocol.py", "")
+    write(tmp_path, "python/mdp/sim/wire/okx/__init__.py", "from mdp.sim.wire.okx.words import say\n")
+    write(tmp_path, "python/mdp/sim/wire/okx/words.py", "from mdp.sim.wire.protocol import Wire\n")
+    write(tmp_path, "python/mdp/sim/wire/bybit/__init__.py", "")
+    write(tmp_path, "python/mdp/sim/feed.py", "from mdp.sim.wire import FAMILIES\n")
     return tmp_path
 
 
@@ -85,6 +93,15 @@ CYCLE = "mdp.reading.reader -> mdp.reading.batch -> mdp.reading.reader"
         ("python_arrows", "commands/a.py", "from mdp import __main__\n", "no arrow leads to __main__"),
         ("python_arrows", "errors.py", "import mdp.reading.reader\n", "no arrow leads to reading"),
         ("python_arrows", "extra/__init__.py", "", "ARCHITECTURE.md: extra has no arrow"),
+        ("wire_isolation", "sim/feed.py", "from mdp.sim.wire.okx import words\n", "only the registry may"),
+        ("wire_isolation", "sim/feed.py", "from mdp.sim.wire import okx\n", "only the registry may"),
+        (
+            "wire_isolation",
+            "sim/wire/protocol.py",
+            "import mdp.sim.wire.okx.words\n",
+            "only the registry may",
+        ),
+        ("wire_isolation", "sim/wire/bybit/a.py", "import mdp.sim.wire.okx.words\n", "only the registry may"),
         ("python_circles", "reading/reader.py", "import mdp.reading.batch\n", CYCLE),
         ("python_circles", "reading/reader.py", "def f():\n  from mdp.reading import batch\n", CYCLE),
         ("python_circles", "errors.py", "import mdp\n", "mdp -> mdp.errors -> mdp"),

@@ -60,7 +60,7 @@ class Sim:
         """Let the market move and cut the batch; return the ids it covers."""
         first = self.market.update_id + 1
         self.server.feed.advance("BTCUSDT", events)
-        self.server.feed.publish_depth("@100ms")
+        self.server.feed.publisher.publish_depth("@100ms")
         self.hub.flush()
         return first, self.market.update_id
 

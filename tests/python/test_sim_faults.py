@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 from mdp.sim import FAULT_KINDS, FaultError
 from mdp.sim.faults import FaultTable
-from mdp.sim.reference import ReferenceBook
 from python.sim_client import DEADLINE_S, STREAM, ids_of, receive, run
+from support.reference_book import ReferenceBook
 
 
 async def next_ids(ws):
@@ -207,7 +207,7 @@ def test_cut_connection_may_be_closed_again_before_the_next_flush(mode):
         async with sim.connect(), sim.connect() as other:
             hub = sim.server.hub
             sim.market.advance(20)
-            sim.server.feed.publish_depth("@100ms")
+            sim.server.feed.publisher.publish_depth("@100ms")
             client = hub.clients[1]
             await sim.post(kind="disconnect", client=1, mode=mode)
             hub._dirty[1] = client

@@ -12,9 +12,9 @@ from decimal import Decimal
 import aiohttp
 import pytest
 from mdp.sim import FAMILIES, Market, SimOptions, SimServer
-from mdp.sim.instruments import FAMILY_INSTRUMENTS
 from mdp.sim.market import SharedIds
-from mdp.sim.reference import FuturesReferenceBook
+from mdp.sim.wire.binance.instruments import FAMILY_INSTRUMENTS
+from support.reference_book import FuturesReferenceBook
 
 DEADLINE_S = 60
 FUTURES = ["binance-usdm", "binance-coinm"]
@@ -268,10 +268,10 @@ def test_usdm_stream_on_the_wrong_route_is_acked_and_silent(path, stream, heard)
                 assert hub.wanted(stream) is heard
                 sent = hub.frames_sent
                 feed.advance("BTCUSDT", 2000)
-                feed.publish_depth("")
-                feed.publish_depth("@100ms")
-                feed.publish_marks("@markPrice@1s")
-                feed.publish_liquidations()
+                feed.publisher.publish_depth("")
+                feed.publisher.publish_depth("@100ms")
+                feed.publisher.publish_marks("@markPrice@1s")
+                feed.publisher.publish_liquidations()
                 assert (hub.frames_sent > sent) is heard
 
     run(scenario)
@@ -296,12 +296,12 @@ def test_force_order_is_the_newest_liquidation_of_the_interval():
             async with connect(server, session, "binance-coinm", path) as ws:
                 while not venue.hub.clients:
                     await asyncio.sleep(0.001)
-                derivative = venue.feed._derivatives["BTCUSD_PERP"]
+                derivative = venue.feed.publisher.derivatives["BTCUSD_PERP"]
                 while derivative.liquidation is None:
                     venue.feed.advance("BTCUSD_PERP", 100)
                 newest = derivative.liquidation
-                venue.feed.publish_liquidations()
-                venue.feed.publish_liquidations()
+                venue.feed.publisher.publish_liquidations()
+                venue.feed.publisher.publish_liquidations()
                 venue.hub.flush()
                 orders, fills = [], {}
                 while len(orders) < 2:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 from mdp.sim import FAMILIES
-from mdp.sim.info import exchange_info
-from mdp.sim.instruments import select_instruments
 
 RECORDED = Path(os.environ.get("MDP_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 FOLDER = {"binance": "binance-spot", "binance-usdm": "binance-usdm", "binance-coinm": "binance-coinm"}
@@ -43,7 +41,7 @@ REPLACED = {"PERCENT_PRICE": "PERCENT_PRICE_BY_SIDE", "MIN_NOTIONAL": "NOTIONAL"
 
 
 def listed(family):
-    return json.loads(exchange_info(FAMILIES[family], 2400, select_instruments(8, family)))
+    return json.loads(FAMILIES[family].instrument_list(2400, FAMILIES[family].instruments(8)))
 
 
 def recorded(family):
@@ -79,7 +77,7 @@ def test_every_key_of_recorded_instruments_is_there_and_of_its_type(family):
             assert set(other) - set(entry) == set(), other["symbol"]
             for key, value in other.items():
                 assert type(value) is type(entry[key]), key
-            assert set(other["timeInForce"] if FAMILIES[family].futures else []) <= set(
+            assert set(other["timeInForce"] if family != "binance" else []) <= set(
                 entry.get("timeInForce", [])
             )
             for row in other["filters"]:

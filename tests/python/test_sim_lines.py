@@ -43,10 +43,10 @@ class Lines:
     def cut(self, phase=0, events=20):
         """Let the market move, cut the batches of one phase, and return the ids they cover on that phase."""
         feed = self.server.feed
-        batcher = next(b for b in feed._batchers["@100ms", phase] if b.stream == STREAM)
+        batcher = next(b for b in feed.publisher._batchers["@100ms", phase] if b.stream == STREAM)
         first = batcher.last_id + 1
         feed.advance("BTCUSDT", events)
-        feed.publish_depth("@100ms", phase)
+        feed.publisher.publish_depth("@100ms", phase)
         self.server.hub.flush()
         return first, self.market.update_id
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from mdp.sim.instruments import select_instruments, text_e8
+from mdp.sim.instruments import text_e8
 from mdp.sim.market import ASK, BID, AggTrade, Market, OutsideHistoryError, SharedIds, Top, Trade
+from mdp.sim.wire.binance.instruments import select_instruments
 
 ALL = select_instruments(18)
 

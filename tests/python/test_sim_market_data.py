@@ -13,7 +13,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 from mdp.sim import FAMILIES, SimOptions, SimServer
-from mdp.sim.rest_market import market_routes
 
 DEADLINE_S = 60
 BTC = {"binance": "BTCUSDT", "binance-usdm": "BTCUSDT", "binance-coinm": "BTCUSD_PERP"}
@@ -58,7 +57,7 @@ class Exchange:
             await until(lambda: len(self.venue.hub.streams) == 2)
             self.feed.advance(symbol, events)
             self.venue.hub.flush()
-            tape = self.feed.view.tapes[symbol]
+            tape = self.feed.publisher.view.tapes[symbol]
             return (
                 [
                     event
@@ -384,7 +383,7 @@ def test_no_parameter_makes_an_answer_that_the_venue_has_not(family):
             sim.feed.advance(sim.symbol, 1000)
             sound = {"symbol": sim.symbol, "interval": "1M"}
             seen = set()
-            for path, route in market_routes(FAMILIES[family], sim.feed.view).items():
+            for path, route in sim.feed.publisher.routes().items():
                 for name in route.names:
                     for value in NASTY:
                         needed = {key: text for key, text in sound.items() if key in route.names}
@@ -460,11 +459,11 @@ def test_ticker_streams_say_what_rest_says_and_only_when_something_changed(famil
             streams = [f"{name}@{kind}", "!miniTicker@arr"]
             async with sim.connect(streams, MARKET[family]) as ws:
                 await until(lambda: len(sim.venue.hub.streams) == 2)
-                sim.feed.tickers.publish_tickers()  # nothing was traded: nothing to say
+                sim.feed.publisher.tickers.publish_tickers()  # nothing was traded: nothing to say
                 sim.feed.advance(sim.symbol, 1000)
                 for _ in range(2):  # the second time nothing has changed
-                    sim.feed.tickers.publish_tickers()
-                    sim.feed.tickers.publish_all("!miniTicker@arr")
+                    sim.feed.publisher.tickers.publish_tickers()
+                    sim.feed.publisher.tickers.publish_all("!miniTicker@arr")
                 sim.venue.hub.flush()
                 frame, every = json.loads(await text_of(ws)), json.loads(await text_of(ws))
                 assert (frame["stream"], every["stream"]) == tuple(streams)
@@ -488,7 +487,7 @@ def test_times_of_ticker_events_are_in_the_unit_of_the_connection():
             async with sim.session.ws_connect(url) as ws:
                 await until(lambda: sim.venue.hub.streams)
                 sim.feed.advance("BTCUSDT", 1000)
-                sim.feed.tickers.publish_tickers()
+                sim.feed.publisher.tickers.publish_tickers()
                 sim.venue.hub.flush()
                 event = json.loads(await text_of(ws))
                 assert event["E"] == event["C"] and event["C"] - event["O"] == 86_400_000_000
@@ -512,7 +511,7 @@ def test_kline_stream_tells_every_bar_to_its_end(family, monkeypatch):
                 for at_s, events in ((1, 800), (2, 0), (30, 800), (61, 0), (125, 800), (180, 0)):
                     clock[0] = (1_767_571_200 + at_s) * 10**9
                     sim.feed.advance(sim.symbol, events)
-                    sim.feed.tickers.publish_klines()
+                    sim.feed.publisher.tickers.publish_klines()
                     sim.venue.hub.flush()
                 while not told or told[-1]["k"]["t"] < 1_767_571_380_000:
                     told.append(json.loads(await text_of(ws))["data"])
@@ -562,7 +561,7 @@ def test_documentation_lists_every_route_that_is_served(family):
                 path for paths, cells in listed("Routes") for path in paths if cells[family] != "no"
             }
             served = {f"{BASE[family]}/{name}" for name in ("ping", "time", "exchangeInfo", "depth")}
-            served |= set(market_routes(FAMILIES[family], sim.feed.view))
+            served |= set(sim.feed.publisher.routes())
             bases = tuple(f"{base}/" for base in FAMILIES[family].rest_bases)
             names = {path.removeprefix(next((b for b in bases if path.startswith(b)), "")) for path in served}
             assert documented == names
@@ -583,7 +582,7 @@ def test_every_documented_stream_has_frames_and_no_other_is_promised(family):
             for texts, cells in listed("Streams"):
                 for text in texts:
                     stream = re.sub(r"<(\w+)>", lambda match: names[match[1]], text)
-                    assert sim.feed.serves(stream) is (cells[family] != "no"), stream
+                    assert sim.feed.publisher.serves(stream) is (cells[family] != "no"), stream
                     if cells[family] == "no":
                         continue
                     route = next(r for r in FAMILIES[family].routes if FAMILIES[family].carries(r, stream))

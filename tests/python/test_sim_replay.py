@@ -14,8 +14,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 from mdp.sim import ReplayError, SimOptions, SimServer
-from mdp.sim.reference import FuturesReferenceBook, ReferenceBook
-from mdp.sim.replay import load_recording, split_assets
+from mdp.sim.replay import load_recording
+from mdp.sim.wire.binance.recordings import split_assets
+from support.reference_book import FuturesReferenceBook, ReferenceBook
 
 DATA = Path(os.environ.get("MDP_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 DEADLINE_S = 60

@@ -8,7 +8,6 @@ import json
 import aiohttp
 import pytest
 from mdp.sim import FAMILIES, SimOptions, SimServer
-from mdp.sim.reference import FuturesReferenceBook
 from mdp.sim.replay import load_recording
 from python.test_sim_replay import (
     DATA,
@@ -21,6 +20,7 @@ from python.test_sim_replay import (
     until_finished,
     wire_files,
 )
+from support.reference_book import FuturesReferenceBook
 
 SESSIONS = [
     ("binance-usdm", "2021-04-17"),

@@ -143,7 +143,7 @@ def test_every_fault_of_the_example_strikes():
                 break
             for venue in (spot, usdm):
                 venue.feed.advance("BTCUSDT", 20)
-                venue.feed.publish_depth("@100ms")
+                venue.feed.publisher.publish_depth("@100ms")
                 venue.hub.flush()
             await asyncio.sleep(0.001)
         assert quiet() == [], sim.server.faults.report()

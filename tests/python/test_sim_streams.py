@@ -13,7 +13,7 @@ import ssl
 import aiohttp
 import pytest
 from mdp.sim import SimOptions, SimServer
-from mdp.sim.reference import ReferenceBook
+from support.reference_book import ReferenceBook
 
 DEADLINE_S = 60
 PRICE = r"\d+\.\d{8}"
@@ -395,7 +395,7 @@ def test_slow_depth_has_two_names_and_the_same_content(kind):
                 await until(lambda: len(server.hub.streams) == 2)
                 server.feed.advance("BTCUSDT", 200)
                 for suffix in ("", "@1000ms"):
-                    server.feed.publish_depth(suffix)
+                    server.feed.publisher.publish_depth(suffix)
                 server.hub.flush()
                 frames = [json.loads(await next_text(ws)) for _ in streams]
                 assert [frame["stream"] for frame in frames] == streams

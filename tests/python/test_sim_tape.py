@@ -6,9 +6,9 @@ from collections import defaultdict
 from datetime import datetime, timezone
 
 import pytest
-from mdp.sim.instruments import BUILT_IN, FAMILY_INSTRUMENTS
 from mdp.sim.market import Market, Trade
 from mdp.sim.tape import INTERVALS_S, Bar, Tape, span_end, span_start
+from mdp.sim.wire.binance.instruments import BUILT_IN, FAMILY_INSTRUMENTS
 
 MONDAY_S = 1_767_571_200  # 2026-01-05 00:00 UTC
 

@@ -11,6 +11,7 @@ import time
 import aiohttp
 import pytest
 from mdp.sim.spoil import alter_digit
+from mdp.sim.wire.binance.families import NUMBERS
 from python.sim_client import STREAM, ids_of, next_text, receive, run, until
 
 
@@ -53,7 +54,7 @@ def test_altered_digit_is_well_formed_and_wrong_in_one_place(mode):
     ],
 )
 def test_digit_that_is_altered(text, mode, expected):
-    assert alter_digit(text, mode) == expected
+    assert alter_digit(text, NUMBERS[mode]) == expected
 
 
 def test_header_claims_more_than_comes():

@@ -13,12 +13,12 @@ from typing import Annotated, Optional
 
 import typer
 
-from mdp.sim.families import FAMILIES
 from mdp.sim.faults import FaultError
 from mdp.sim.options import SimOptions
 from mdp.sim.replay import ReplayError
 from mdp.sim.server import SimServer
 from mdp.sim.tls import TLS_FLAVOURS
+from mdp.sim.wire import FAMILIES
 
 
 def _split(text: str | None) -> list[str] | None:

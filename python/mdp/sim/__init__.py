@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mdp.sim.families import FAMILIES
     from mdp.sim.faults import FAULT_KINDS, FaultError
-    from mdp.sim.instruments import BUILT_IN, Instrument
+    from mdp.sim.instruments import Instrument
     from mdp.sim.limits import Counters
     from mdp.sim.market import Market, OutsideHistoryError
     from mdp.sim.options import SimOptions
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from mdp.sim.replay import ReplayError
     from mdp.sim.server import SimServer
     from mdp.sim.tls import TLS_FLAVOURS, TlsFiles, create_tls, ensure_tls
+    from mdp.sim.wire import FAMILIES
+    from mdp.sim.wire.binance.instruments import BUILT_IN
 else:
     from mdp._loading import on_first_use
 
@@ -26,15 +27,13 @@ else:
     __getattr__, __dir__ = on_first_use(
         __name__,
         {
-            "mdp.sim.families": ("FAMILIES",),
+            "mdp.sim.wire": ("FAMILIES",),
             "mdp.sim.faults": (
                 "FAULT_KINDS",
                 "FaultError",
             ),
-            "mdp.sim.instruments": (
-                "BUILT_IN",
-                "Instrument",
-            ),
+            "mdp.sim.instruments": ("Instrument",),
+            "mdp.sim.wire.binance.instruments": ("BUILT_IN",),
             "mdp.sim.limits": ("Counters",),
             "mdp.sim.market": (
                 "Market",

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from mdp.sim.families import FAMILIES
 from mdp.sim.tls import TLS_FLAVOURS
+from mdp.sim.wire import FAMILIES
 
 FRAME = "frame"
 SUBSCRIBE = "subscribe"

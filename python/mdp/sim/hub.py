@@ -18,12 +18,11 @@ from aiohttp import web
 
 from mdp.sim import faults as fl
 from mdp.sim.client import SILENT, Client
-from mdp.sim.control import answer
-from mdp.sim.families import FAMILIES, Family
-from mdp.sim.frames import OP_PING, OP_PONG, DepthFrame, Frame, encode_ws, server_shutdown
+from mdp.sim.frames import OP_PING, OP_PONG, DepthFrame, Frame, encode_ws
 from mdp.sim.limits import Counters, SlidingWindow
 from mdp.sim.options import SimOptions
 from mdp.sim.spoil import spoil
+from mdp.sim.wire.protocol import Wire
 
 _Number = TypeVar("_Number", int, float)
 
@@ -53,7 +52,7 @@ class Hub:
         self,
         options: SimOptions,
         faults: fl.FaultTable,
-        family: Family = FAMILIES["binance"],
+        family: Wire,
         counters: Counters | None = None,
     ) -> None:
         self.options = options
@@ -177,7 +176,7 @@ class Hub:
             client.unread.append(text)
 
     def _carry_out(self, client: Client, text: str) -> None:
-        reply = answer(self, client, text)
+        reply = self.family.answer(self, client, text)
         if reply is not None:
             self.send_now(client, encode_ws(json.dumps(reply, separators=(",", ":")).encode()))
 
@@ -254,7 +253,7 @@ class Hub:
             cut = False
             for fault in struck:
                 if out and fault.selects(client.client_id, client.streams[stream]):
-                    out, ends = spoil(fault, frame, client, out)
+                    out, ends = spoil(self.family, fault, frame, client, out)
                     cut = cut or ends
             sent = before + out + released
             for data in sent:
@@ -364,7 +363,7 @@ class Hub:
             client.no_ping = bool(fault.params["on"])
             client.ping_payloads.clear()
         elif fault.kind == "shutdown_notice":
-            notice = server_shutdown(time.time_ns() // 1000)
+            notice = self.family.shutdown_notice(time.time_ns() // 1000)
             self.send_now(client, notice.encoded(client.combined, client.micro))
 
     async def close_all(self) -> None:

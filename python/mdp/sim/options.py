@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mdp.sim.families import Family
+from mdp.sim.wire.protocol import Wire
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SimOptions:
     tls_flavour : str
         See `mdp.sim.tls.TLS_FLAVOURS`.
     families : list of str or None
-        Products served, each on a port of its own: keys of `mdp.sim.families.FAMILIES`. None serves spot, or
+        Products served, each on a port of its own: keys of `mdp.sim.wire.FAMILIES`. None serves spot, or
         in a replay what was recorded.
     symbols : list of str, int or None
         See `mdp.sim.instruments.select_instruments`; of names, each family takes those it has. Ignored in a
@@ -108,6 +108,6 @@ class SimOptions:
     start_grace_s: float = 0.2
     snapshot_wait_s: float = 10.0
 
-    def weight_of(self, family: Family) -> int:
+    def weight_of(self, family: Wire) -> int:
         """Return the weight a minute may use on a family."""
         return family.weight_limit if self.weight_limit is None else self.weight_limit

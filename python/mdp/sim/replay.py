@@ -17,22 +17,16 @@ import time
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-from mdp.sim.families import FAMILIES, Family, is_depth
-from mdp.sim.frames import RecordedFrame
+from mdp.sim.frames import Frame
 from mdp.sim.hub import Hub
-from mdp.sim.info import exchange_info
-from mdp.sim.instruments import Instrument
 from mdp.sim.options import SimOptions
-from mdp.sim.rest_query import RestError
+from mdp.sim.wire import DEFAULT, FAMILIES
+from mdp.sim.wire.protocol import Wire
 
 _log = logging.getLogger("mdp.sim")
 
-_QUOTES = (
-    "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "BIDR", "EUR", "GBP", "TRY", "RUB", "BRL", "AUD", "UAH", "NGN",
-    "DAI", "PAX", "BTC", "ETH", "BNB", "TRX", "XRP", "DOGE", "USD",
-)  # fmt: skip
 _DRAIN_BYTES = 256 << 10
 _FRAMES_PER_DRAIN = 64
 _OTHERS_WAIT_S = 0.5
@@ -56,7 +50,7 @@ class Recording:
 
     Attributes
     ----------
-    records : list of (float, RecordedFrame or str)
+    records : list of (float, Frame or str)
         Time in seconds since the epoch, and a frame or the symbol whose snapshot was fetched then.
     snapshots : dict
         Per symbol, the bodies.
@@ -66,7 +60,7 @@ class Recording:
         Product it was recorded from.
     """
 
-    records: list[tuple[float, RecordedFrame | str]]
+    records: list[tuple[float, Frame | str]]
     snapshots: dict[str, _Snapshots]
     info: str | None
     family: str
@@ -98,7 +92,7 @@ def load_recording(prefix: str) -> Recording:
     paths = _files(prefix)
     if not any(os.path.basename(path)[len(os.path.basename(prefix)) :].startswith(".ws") for path in paths):
         raise ReplayError(f"no recorded session {prefix}.*: expected {prefix}.ws1.jsonl.gz or the like")
-    records: list[tuple[float, RecordedFrame | str]] = []
+    records: list[tuple[float, Frame | str]] = []
     snapshots: dict[str, _Snapshots] = {}
     fetched: list[tuple[float, str, str]] = []
     info: str | None = None
@@ -112,101 +106,32 @@ def load_recording(prefix: str) -> Recording:
             for number, line in enumerate(file, 1):
                 record = json.loads(line)
                 if record["kind"] == "http":
-                    url = urlsplit(record["url"])
-                    family = family or _family_of_path(url.path)
-                    if url.path.endswith("/exchangeInfo"):
+                    family = family or _family_of_path(urlsplit(record["url"]).path)
+                    words = FAMILIES.get(family, DEFAULT).recordings
+                    symbol = words.snapshot_symbol(record["url"])
+                    if words.is_list(record["url"]):
                         info = record["data"]
-                    elif url.path.endswith("/depth"):
-                        fetched.append((record["t"], parse_qs(url.query)["symbol"][0], record["data"]))
+                    elif symbol is not None:
+                        fetched.append((record["t"], symbol, record["data"]))
                 elif record["kind"] == "ws-in":
-                    data: str = record["data"]
-                    if not data.startswith('{"stream":"'):
-                        raise ReplayError(f"{path}:{number}: not a combined frame: {data[:60]}")
-                    records.append((record["t"], RecordedFrame(data[11 : data.index('"', 11)], data)))
+                    try:
+                        frame = FAMILIES.get(family, DEFAULT).recordings.frame(record["data"])
+                    except ValueError as error:
+                        raise ReplayError(f"{path}:{number}: {error}") from error
+                    records.append((record["t"], frame))
     for t, symbol, body in sorted(fetched):
         records.append((t, symbol))
         own = snapshots.setdefault(symbol, _Snapshots())
         own.times.append(t)
         own.bodies.append(body)
     records.sort(key=lambda item: item[0])  # stable, so frames of one connection keep their order
-    return Recording(records, snapshots, info, family or "binance")
+    return Recording(records, snapshots, info, family or DEFAULT.name)
 
 
 def _family_of_path(path: str) -> str:
     return next(
-        (
-            name
-            for name, row in FAMILIES.items()
-            if any(path.startswith(f"{base}/") for base in row.rest_bases)
-        ),
+        (name for name, row in FAMILIES.items() if row.has_path(path)),
         "",
-    )
-
-
-def split_assets(symbol: str) -> tuple[str, str]:
-    """Guess base and quote asset, for recordings without metadata; a provider must never do so."""
-    symbol = symbol.partition("_")[0]  # what follows in a contract is its kind
-    for quote in _QUOTES:
-        if symbol.endswith(quote) and len(symbol) > len(quote):
-            return symbol[: -len(quote)], quote
-    return symbol, "USDT"
-
-
-def _decimals(text: str) -> int:
-    return len(text.partition(".")[2].rstrip("0"))
-
-
-def digits_seen(recording: Recording) -> dict[str, tuple[int, int]]:
-    """Return per symbol the most decimals any price and any quantity of the session shows, zeros stripped."""
-    seen: dict[str, list[int]] = {}
-
-    def note(symbol: str, levels: list[list[str]]) -> None:
-        digits = seen.setdefault(symbol, [0, 0])
-        for price, quantity in levels:
-            digits[0] = max(digits[0], _decimals(price))
-            digits[1] = max(digits[1], _decimals(quantity))
-
-    for symbol, own in recording.snapshots.items():
-        for body in own.bodies:
-            snapshot = json.loads(body)
-            note(symbol, snapshot["bids"] + snapshot["asks"])
-    for _, item in recording.records:
-        if isinstance(item, str):
-            continue
-        data = json.loads(item.text(combined=False, micro=False))
-        if not isinstance(data, dict) or "s" not in data:
-            continue
-        if data.get("e") == "depthUpdate":
-            note(data["s"], data["b"] + data["a"])
-        elif "A" in data and "B" in data:
-            note(data["s"], [[data["b"], data["B"]], [data["a"], data["A"]]])
-        elif data.get("e") in ("trade", "aggTrade"):
-            note(data["s"], [[data["p"], data["q"]]])
-    return {symbol: (digits[0], digits[1]) for symbol, digits in seen.items()}
-
-
-def _seen_instrument(symbol: str, digits: tuple[int, int]) -> Instrument:
-    """Return what a recording shows of an instrument, without the numbers that shape a synthetic book."""
-    base, quote = split_assets(symbol)
-    tick_e8, lot_e8 = (10 ** max(0, 8 - count) for count in digits)
-    pair, _, kind = symbol.partition("_")
-    contract = "PERPETUAL" if kind in ("", "PERP") else "CURRENT_QUARTER"
-    # COIN-M contracts are worth 100 USD of bitcoin and 10 USD of anything else.
-    size = 100 if base == "BTC" else 10
-    return Instrument(
-        symbol,
-        base,
-        quote,
-        tick_e8,
-        lot_e8,
-        0,
-        0,
-        0,
-        0,
-        *digits,
-        pair=pair,
-        contract_type=contract,
-        contract_size=size,
     )
 
 
@@ -216,7 +141,8 @@ class ReplayFeed:
     def __init__(self, options: SimOptions, hub: Hub, recording: Recording) -> None:
         self._options = options
         self._hub = hub
-        self._family: Family = hub.family
+        self._family: Wire = hub.family
+        self._words = self._family.recordings
         # Losing a frame would break the promise to replay everything, so slow clients are waited for instead.
         hub.cut_slow_clients = False
         self.recording = recording
@@ -229,14 +155,14 @@ class ReplayFeed:
         self._fetched: dict[str, int] = {}
         self._updates: dict[str, int] = {}
         if self.recording.info is None:
-            digits = digits_seen(self.recording)
-            seen = [_seen_instrument(symbol, digits[symbol]) for symbol in sorted(digits)]
-            self._info = exchange_info(self._family, options.weight_of(self._family), seen)
+            bodies = {symbol: own.bodies for symbol, own in recording.snapshots.items()}
+            frames = (item for _, item in recording.records if not isinstance(item, str))
+            seen = self._words.seen_instruments(bodies, frames)
+            self._info = self._family.instrument_list(options.weight_of(self._family), seen)
         else:
             self._info = self.recording.info
-        listed = [entry["symbol"] for entry in json.loads(self._info)["symbols"]]
         self.session_symbols = sorted(self.recording.snapshots)
-        self.symbols = list(dict.fromkeys([*self.session_symbols, *listed]))
+        self.symbols = list(dict.fromkeys([*self.session_symbols, *self._words.listed(self._info)]))
 
     # ------------------------------------------------------------------ clock
 
@@ -283,8 +209,8 @@ class ReplayFeed:
 
     def _count(self, stream: str) -> None:
         """Count a depth frame as update of its symbol, for faults that wait for one."""
-        if is_depth(stream):
-            symbol = stream.partition("@")[0].upper()
+        symbol = self._words.depth_symbol(stream)
+        if symbol is not None:
             count = self._updates[symbol] = self._updates.get(symbol, 0) + 1
             self._hub.faults.happened("update", self._family.name, count, symbol)
 
@@ -303,7 +229,7 @@ class ReplayFeed:
             before = self._fetched.get(symbol, 0)
             self._clock = max(self._clock, t)
             self._moved.notify_all()
-            follows = any(name.startswith(f"{symbol.lower()}@depth") for name in self._hub.streams)
+            follows = any(self._words.depth_symbol(name) == symbol for name in self._hub.streams)
             if not follows:
                 return
             self.state = f"stopped at the snapshot of {symbol}"
@@ -326,10 +252,10 @@ class ReplayFeed:
     async def snapshot(self, symbol: str, limit: int, stale_updates: int, wrong_updates: int) -> str:
         """Return the newest recorded snapshot not after the clock; wait for the first one."""
         if stale_updates or wrong_updates:
-            raise RestError(500, -1000, "snapshots of other moments need the synthetic market")
+            raise self._family.refusal(500, message="snapshots of other moments need the synthetic market")
         own = self.recording.snapshots.get(symbol)
         if own is None:
-            raise RestError(400, -1112, "No orders on book for symbol.")
+            raise self._words.no_snapshot()
         async with self._moved:
             if self._clock < own.times[0]:
                 self._waiting[symbol] = self._waiting.get(symbol, 0) + 1
@@ -340,30 +266,21 @@ class ReplayFeed:
                         self._options.snapshot_wait_s,
                     )
                 except asyncio.TimeoutError:
-                    raise RestError(
-                        504,
-                        -1007,
-                        "Timeout waiting for response from backend server. The recorded clock is not there.",
-                    ) from None
+                    raise self._words.too_early() from None
                 finally:
                     self._waiting[symbol] -= 1
             body = own.bodies[bisect_right(own.times, self._clock) - 1]
             self._fetched[symbol] = self._fetched.get(symbol, 0) + 1
             self._moved.notify_all()
-        return _cut(body, limit)
+        return self._words.cut(body, limit)
 
     def updates(self, symbol: str) -> int:
         """Return how many depth frames of a symbol have been played."""
         return self._updates.get(symbol, 0)
 
-    def exchange_info(self, symbols: list[str] | None) -> str:
+    def instrument_list(self, symbols: list[str] | None) -> str:
         """Return the recorded instrument list as it was received, or the wanted part of it."""
-        if symbols is None:
-            return self._info
-        info = json.loads(self._info)
-        wanted = set(symbols)
-        info["symbols"] = [entry for entry in info["symbols"] if entry["symbol"] in wanted]
-        return json.dumps(info, separators=(",", ":"), ensure_ascii=False)
+        return self._info if symbols is None else self._words.part_of_list(self._info, symbols)
 
     def truth(self, symbol: str, update_id: int | None, depth: int) -> dict[str, Any]:
         """Refuse: a recording has no ground truth."""
@@ -388,13 +305,3 @@ class ReplayFeed:
             "symbols": {symbol: {} for symbol in self.session_symbols},
             "wallTime": time.time(),
         }
-
-
-def _cut(body: str, limit: int) -> str:
-    """Return a snapshot with at most `limit` levels a side; untouched bytes if it has no more."""
-    snapshot = json.loads(body)
-    if len(snapshot["bids"]) <= limit and len(snapshot["asks"]) <= limit:
-        return body
-    snapshot["bids"] = snapshot["bids"][:limit]
-    snapshot["asks"] = snapshot["asks"][:limit]
-    return json.dumps(snapshot, separators=(",", ":"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import logging
 import time
 import zlib
@@ -12,15 +11,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from multidict import MultiMapping
 
 from mdp.sim import faults as fl
-from mdp.sim.families import Family
 from mdp.sim.feed import Feed, SyntheticFeed
 from mdp.sim.limits import Counters, WeightLedger
-from mdp.sim.rest_market import Route, Weight, market_routes
-from mdp.sim.rest_query import Query, RestError, requested_limit
-from mdp.sim.wording import body
+from mdp.sim.wire.protocol import RestError, Route, SnapshotRoute, Weight, Wire
 
 _log = logging.getLogger("mdp.sim")
 
@@ -32,15 +27,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def error_response(
-    status: int, code: int, message: str, headers: dict[str, str] | None = None
-) -> web.Response:
+def error_response(family: Wire, error: RestError, headers: dict[str, str] | None = None) -> web.Response:
     """Return an error in the venue's form."""
-    body = json.dumps({"code": code, "msg": message}, separators=(",", ":"))
-    return web.Response(status=status, text=body, content_type="application/json", headers=headers)
+    text, content_type = family.error(error)
+    return web.Response(status=error.status, text=text, content_type=content_type, headers=headers)
 
 
-def failure(fault: fl.Fault) -> web.Response:
+def failure(family: Wire, fault: fl.Fault) -> web.Response:
     """Return the error answer that a fault asks for."""
     status = fault.params["status"]
     retry_after = fault.params["retry_after"]
@@ -48,16 +41,11 @@ def failure(fault: fl.Fault) -> web.Response:
     if fault.params.get("html"):
         text = f"<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>"
         return web.Response(status=status, text=text, content_type="text/html", headers=headers)
-    if status == 418:
-        until_ms = int((time.time() + retry_after) * 1000)
-        message = f"Way too much request weight used; IP banned until {until_ms}."
-        return error_response(status, -1003, message, headers)
-    if status == 429:
-        return error_response(status, -1003, "Too much request weight used.", headers)
-    return error_response(status, -1000, "An unknown error occurred while processing the request.", headers)
+    until_ms = int((time.time() + retry_after) * 1000)
+    return error_response(family, family.refusal(status, until_ms), headers)
 
 
-async def struck(fault: fl.Fault, handler: Answer, request: web.Request) -> web.Response:
+async def struck(family: Wire, fault: fl.Fault, handler: Answer, request: web.Request) -> web.Response:
     """Return the answer to a request that a fault on REST has struck."""
     params = fault.params
     if fault.kind == "rest_body":
@@ -75,7 +63,7 @@ async def struck(fault: fl.Fault, handler: Answer, request: web.Request) -> web.
             status=response.status,
             headers={"Content-Type": "application/json", **headers},
         )
-    return failure(fault)
+    return failure(family, fault)
 
 
 def _json(text: str) -> web.Response:
@@ -110,8 +98,8 @@ class Rest:
 
     Parameters
     ----------
-    family : Family
-        Paths, weights and parameters.
+    family : Wire
+        Paths, weights and words.
     feed : Feed
         Where the data come from.
     faults : FaultTable
@@ -128,7 +116,7 @@ class Rest:
     """
 
     def __init__(
-        self, family: Family, feed: Feed, faults: fl.FaultTable, ledger: WeightLedger, counters: Counters
+        self, family: Wire, feed: Feed, faults: fl.FaultTable, ledger: WeightLedger, counters: Counters
     ) -> None:
         self._family = family
         self._feed = feed
@@ -146,74 +134,59 @@ class Rest:
 
     def routes(self) -> list[tuple[str, Handler]]:
         """Return path and handler of every GET and HEAD, with and without a slash at the end."""
-        bases = self._family.rest_bases
-        handlers = {
-            f"{base}/{name}": handler
-            for name, handler in (
-                ("ping", self._charged(1, self._ping)),
-                ("time", self._charged(1, self._time)),
-                ("exchangeInfo", self._charged(self._family.info_weight, self._exchange_info)),
-                ("depth", self._charged(self._depth_cost, self._depth)),
-            )
-            for base in bases
-        }
+        routes = dict(self._family.rest_routes(self._feed.symbols, self._feed.instrument_list))
         if isinstance(self._feed, SyntheticFeed):  # a recording knows nothing of what was traded before it
-            for path, route in market_routes(self._family, self._feed.view).items():
-                handlers[path] = self._charged(route.weight, self._answering(route))
+            routes |= self._feed.publisher.rest_routes(self._feed.symbols)
+        handlers = {
+            path: self._charged(route.weight, self._answering(route)) for path, route in routes.items()
+        }
         return [(path + end, handler) for path, handler in handlers.items() for end in ("", "/")]
 
     @property
     def unknown(self) -> Handler:
         """What answers every other path and method, as the venue does; the log says each once."""
-        return self._charged(0, self._unknown_route)
+        return self._charged(lambda _: 0, self._unknown_route)
 
-    def _charged(self, weight: int | Weight, handler: Answer) -> Handler:
+    def _charged(self, weight: Weight, handler: Answer) -> Handler:
         """Wrap a handler with weight ledger, error form, and what every answer has."""
 
         async def wrapped(request: web.Request) -> web.Response:
             self.requests += 1
             pool = self._family.weight_pool
             address = request.remote or ""
-            cost = weight if isinstance(weight, int) else weight(request.query)
+            cost = weight(request.query)
             self._counters.request(pool, cost)
             refusal = self._ledger.charge(address, cost)
             used = str(self._ledger.used(address))
             if refusal is not None:
                 headers = {"Retry-After": str(refusal.retry_after_s)}
-                response = error_response(refusal.status, -1003, refusal.message, headers)
+                error = self._family.refusal(refusal.status, message=refusal.message)
+                response = error_response(self._family, error, headers)
             else:
                 try:
                     fault = self._faults.first(fl.REST, self._family.name, request.path.rpartition("/")[2])
-                    response = await struck(fault, handler, request) if fault else await handler(request)
-                except RestError as error:
-                    response = error_response(error.status, error.code, error.message)
+                    response = (
+                        await struck(self._family, fault, handler, request)
+                        if fault
+                        else await handler(request)
+                    )
+                except RestError as refused:
+                    response = error_response(self._family, refused)
             if response.status in (418, 429):
                 retry_after = int(response.headers.get("Retry-After", "0"))
                 self._counters.refused(pool, response.status, retry_after)
-            response.headers["X-MBX-USED-WEIGHT"] = used
-            response.headers["X-MBX-USED-WEIGHT-1M"] = used
+            for header in self._family.used_weight_headers:
+                response.headers[header] = used
             _compress(request, response)
             return response
 
         return wrapped
 
-    def _depth_cost(self, query: MultiMapping[str]) -> int:
-        return self._family.depth_weight(requested_limit(query, self._family.depth_default))
-
-    def _query(self, request: web.Request, *names: str) -> Query:
-        return Query(request.query, names, self._feed.symbols)
-
-    def _micro(self, request: web.Request) -> bool:
-        """Return whether times are wanted in microseconds, which spot alone offers."""
-        unit = request.headers.get("X-MBX-TIME-UNIT", "").upper()
-        return unit == "MICROSECOND" and not self._family.futures
-
-    def _answering(self, route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _answering(self, route: Route | SnapshotRoute) -> Answer:
         async def answer(request: web.Request) -> web.Response:
-            if route.keyed and not request.headers.get("X-MBX-APIKEY"):
-                raise RestError(401, -2014, "API-key format invalid.")
-            found = route.answer(self._query(request, *route.names))
-            return _json(body(found, micro=self._micro(request)))
+            if isinstance(route, SnapshotRoute):
+                return await self._snapshot(*route.asked(request))
+            return _json(route.answer(request))
 
         return answer
 
@@ -225,47 +198,20 @@ class Rest:
             _log.warning(
                 "%s: no such route here: %s (docs/sim.md lists the routes)", self._family.name, asked
             )
-        if self._family.futures:
-            message = f"Path {request.path}, Method {request.method} is invalid"
-            return error_response(404, -5000, message)
-        return web.Response(status=404)
+        error = self._family.unknown_path(request.method, request.path)
+        return web.Response(status=404) if error is None else error_response(self._family, error)
 
-    async def _ping(self, request: web.Request) -> web.Response:
-        self._query(request)
-        return _json("{}")
-
-    async def _time(self, request: web.Request) -> web.Response:
-        self._query(request)
-        divisor = 1000 if self._micro(request) else 1_000_000
-        return _json(f'{{"serverTime":{time.time_ns() // divisor}}}')
-
-    async def _exchange_info(self, request: web.Request) -> web.Response:
-        if self._family.futures:  # which has no filters
-            self._query(request)
-            return _json(self._feed.exchange_info(None))
-        query = self._query(request, "symbol", "symbols", "permissions", "symbolStatus", "showPermissionSets")
-        wanted = query.symbols()
-        if request.query.get("symbolStatus", "TRADING") != "TRADING":
-            wanted = []
-        return _json(self._feed.exchange_info(wanted))
-
-    async def _depth(self, request: web.Request) -> web.Response:
-        family = self._family
-        query = self._query(request, "symbol", "limit", *(() if family.futures else ("symbolStatus",)))
-        symbol = query.symbol()
-        query.check_status()
-        limit = query.limit(family.depth_default, family.depth_weights[-1][0], allowed=family.depth_limits)
-
+    async def _snapshot(self, symbol: str, limit: int) -> web.Response:
         self._snapshots.update(("", symbol))
         for counted in ("", symbol):
             self._faults.happened("snapshot", self._family.name, self._snapshots[counted], counted)
         struck = self._faults.snapshot_faults(self._family.name, symbol)
         by_kind = {fault.kind: fault for fault in struck}
         if "snapshot_unknown" in by_kind:
-            raise RestError(400, -1121, "Invalid symbol.")
+            raise self._family.unknown_symbol()
         failing = by_kind.get("snapshot_error")
         if failing is not None:
-            response = failure(failing)
+            response = failure(self._family, failing)
         else:
             stale, wrong = (
                 sum(fault.params["updates"] for fault in struck if fault.kind == kind)

@@ -18,10 +18,8 @@ from typing import Any, final
 from aiohttp import web
 
 from mdp.sim import faults as fl
-from mdp.sim.families import FAMILIES
 from mdp.sim.feed import Feed, SyntheticFeed
 from mdp.sim.hub import Hub
-from mdp.sim.instruments import FAMILY_INSTRUMENTS
 from mdp.sim.limits import Counters, WeightLedger
 from mdp.sim.market import Market
 from mdp.sim.options import SimOptions
@@ -30,6 +28,7 @@ from mdp.sim.rest import Handler
 from mdp.sim.script import load_script
 from mdp.sim.tls import TLS_FLAVOURS, TlsFiles, ensure_tls
 from mdp.sim.venue import Venue
+from mdp.sim.wire import DEFAULT, FAMILIES
 
 
 @final
@@ -76,7 +75,7 @@ class SimServer:
                 f"unknown TLS flavour {options.tls_flavour!r}; allowed: {', '.join(TLS_FLAVOURS)}"
             )
         recording = load_recording(options.replay) if options.replay is not None else None
-        names = options.families or [recording.family if recording else "binance"]
+        names = options.families or [recording.family if recording else DEFAULT.name]
         unknown = [name for name in names if name not in FAMILIES]
         if unknown:
             raise ValueError(f"unknown families {', '.join(unknown)}; allowed: {', '.join(FAMILIES)}")
@@ -308,8 +307,8 @@ def _with_own_symbols(options: SimOptions, family: str, families: list[str]) -> 
     """Return the options with the symbols that a family has; a name that none has stays for the error."""
     if not isinstance(options.symbols, list) or len(families) == 1:
         return options
-    own = {spec.symbol for spec in FAMILY_INSTRUMENTS[family]}
-    everywhere = {spec.symbol for name in families for spec in FAMILY_INSTRUMENTS[name]}
+    own = {spec.symbol for spec in FAMILIES[family].built_in}
+    everywhere = {spec.symbol for name in families for spec in FAMILIES[name].built_in}
     kept = [symbol for symbol in options.symbols if symbol in own or symbol not in everywhere]
     if not kept:
         raise ValueError(f"{family}: none of the symbols {', '.join(options.symbols)} is one of its")
@@ -327,15 +326,15 @@ async def _step(venue: Venue, request: web.Request) -> web.Response:
         cut, phase, lean = wanted.get("cut"), wanted.get("phase", 0), wanted.get("lean", 0)
         if symbol not in feed.markets or type(events) is not int or events < 0 or type(lean) is not int:
             raise ValueError(f"symbol must be one of {', '.join(feed.symbols)}, events and lean numbers")
-        if cut is not None and (cut, phase) not in feed.cuts:
-            raise ValueError(f"cut and phase must be one of {', '.join(map(str, feed.cuts))}")
+        if cut is not None and (cut, phase) not in feed.publisher.cuts:
+            raise ValueError(f"cut and phase must be one of {', '.join(map(str, feed.publisher.cuts))}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return web.json_response({"error": str(error)}, status=400)
     if lean:
         feed.markets[symbol].lean(lean)
     feed.advance(symbol, events)
     if cut is not None:
-        feed.publish_depth(cut, phase)
+        feed.publisher.publish_depth(cut, phase)
     venue.hub.flush()
     market = feed.markets[symbol]
     return web.json_response({"updateId": market.update_id, "changes": market.changes})

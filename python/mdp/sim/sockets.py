@@ -12,6 +12,7 @@ from mdp.sim.client import Client
 from mdp.sim.hub import Hub
 from mdp.sim.limits import SlidingWindow
 from mdp.sim.rest import Handler, error_response, failure
+from mdp.sim.wire.protocol import RestError
 
 _CONNECT_WINDOW_S = 300.0
 
@@ -31,11 +32,7 @@ class Sockets:
 
     def routes(self) -> list[tuple[str, Handler]]:
         """Return path and handler of every GET."""
-        return [
-            (f"{route}{path}", self._websocket)
-            for route in self._hub.family.routes
-            for path in ("/ws", "/ws/{streams:.+}", "/stream")
-        ]
+        return [(path, self._websocket) for path in self._hub.family.paths()]
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         hub = self._hub
@@ -43,17 +40,13 @@ class Sockets:
         if refused is not None:
             hub.counters.connects_refused += 1
             return refused
-        unit = request.query.get("timeUnit", "MILLISECOND").upper()
-        if hub.family.futures:  # where the parameter is not offered, and ignored
-            unit = "MILLISECOND"
-        if unit not in ("MILLISECOND", "MICROSECOND"):
-            return error_response(400, -1100, "Invalid timeUnit.")
-        combined = "/stream" in request.path and "streams" not in request.match_info
-        listed = request.query.get("streams", "") if combined else request.match_info.get("streams", "")
-        streams = [name for name in listed.split("/") if name]
-        if len(streams) > hub.options.max_streams:
-            hub.counters.violations["streams"] += 1
-            return error_response(400, -1100, f"More than {hub.options.max_streams} streams.")
+        try:
+            asked = hub.family.open(request)
+            if len(asked.streams) > hub.options.max_streams:
+                hub.counters.violations["streams"] += 1
+                raise hub.family.too_many_streams(hub.options.max_streams)
+        except RestError as error:
+            return error_response(hub.family, error)
 
         # Pings and pongs are answered here: they count against the message limit, and faults hold them back.
         ws = web.WebSocketResponse(autoping=False, compress=False, timeout=1.0, max_msg_size=1 << 20)
@@ -61,19 +54,14 @@ class Sockets:
         transport = request.transport
         if transport is None:  # gone during the handshake
             return ws
-        route = next(
-            route
-            for route in hub.family.routes
-            if request.path.startswith((f"{route}/ws", f"{route}/stream"))
-        )
-        client = hub.add(ws, transport, route, combined, unit == "MICROSECOND")
+        client = hub.add(ws, transport, asked.route, asked.combined, asked.micro)
         silent = {
             name
-            for name in streams
+            for name in asked.streams
             for fault in hub.subscribe_faults(name)
             if fault.kind == "subscribe_silent"
         }
-        hub.subscribe(client, streams, silent)
+        hub.subscribe(client, asked.streams, silent)
         hub.faults.happened("connection", hub.family.name, hub.connections)
         try:
             await self._receive(client)
@@ -91,14 +79,13 @@ class Sockets:
         if not window.allow(time.monotonic()):
             hub.counters.violations["connects"] += 1
             if options.strict:
-                message = "Too many concurrent connections; current limit is '300 per 5 minutes'."
-                return error_response(429, -1034, message)
+                return error_response(hub.family, hub.family.too_many_connects())
         fault = hub.faults.first(fl.HANDSHAKE, hub.family.name)
         if fault is None:
             return None
         if fault.kind == "upgrade_stall":
             await asyncio.Event().wait()  # until the client goes, which cancels the handler
-        return failure(fault)
+        return failure(hub.family, fault)
 
     async def _receive(self, client: Client) -> None:
         hub = self._hub

@@ -8,12 +8,7 @@ import struct
 from mdp.sim.client import Client
 from mdp.sim.faults import Fault
 from mdp.sim.frames import OP_TEXT, DepthFrame, Frame, encode_ws
-
-_DIGITS = {
-    "price": re.compile(r'"(?:p|b)":(?:\[\[)?"([0-9.]+)"|"a":\[\["([0-9.]+)"'),
-    "quantity": re.compile(r'"(?:q|B)":"([0-9.]*[1-9][0-9.]*)"|\["[0-9.]+","([0-9.]*[1-9][0-9.]*)"\]'),
-    "id": re.compile(r'"(?:u|t|a|lastUpdateId)":([0-9]+)'),
-}
+from mdp.sim.wire.protocol import Wire
 
 
 def malform(text: str) -> str:
@@ -25,22 +20,23 @@ def malform(text: str) -> str:
     return f"{text[:at]};{text[at + 1 :]}" if at >= 0 else text[:-1] + ";"
 
 
-def alter_digit(text: str, mode: str) -> str:
-    """Return `text` with the last non-zero digit of its first price, quantity or id replaced by another.
+def alter_digit(text: str, number: re.Pattern[str]) -> str:
+    """Return `text` with the last non-zero digit of the first such number replaced by another.
 
     The number stays a multiple of its step, so that nothing but a wrong value gives it away.
     """
-    found = _DIGITS[mode].search(text)
+    found = number.search(text)
     if found is None:
         return text
     group = found.lastindex or 1
-    number = found[group]
-    at = found.start(group) + max(i for i, digit in enumerate(number) if digit not in "0.")
+    at = found.start(group) + max(i for i, digit in enumerate(found[group]) if digit not in "0.")
     digit = "8" if text[at] == "9" else chr(ord(text[at]) + 1)
     return text[:at] + digit + text[at + 1 :]
 
 
-def spoil(fault: Fault, frame: Frame, client: Client, out: list[bytes]) -> tuple[list[bytes], bool]:
+def spoil(
+    family: Wire, fault: Fault, frame: Frame, client: Client, out: list[bytes]
+) -> tuple[list[bytes], bool]:
     """Return what is sent in place of `out`, and whether the connection ends with it."""
     kind = fault.kind
     if kind == "drop":
@@ -64,7 +60,7 @@ def spoil(fault: Fault, frame: Frame, client: Client, out: list[bytes]) -> tuple
     text = frame.text(client.combined, client.micro)
     mode = fault.params["mode"]
     if kind == "corrupt":
-        text = malform(text) if mode == "json" else alter_digit(text, mode)
+        text = malform(text) if mode == "json" else alter_digit(text, family.numbers[mode])
         return [encode_ws(text.encode())], False
     if mode == "frame":
         whole = encode_ws(text.encode())

@@ -58,10 +58,6 @@ class TlsFiles:
         """Return the path of the certificate of a flavour."""
         return self.cert_file if flavour == "good" else self.cert_file.with_name(f"{flavour}.pem")
 
-    def client_context(self) -> ssl.SSLContext:
-        """Return a client-side TLS context that trusts this authority and nothing else."""
-        return ssl.create_default_context(cafile=str(self.ca_file))
-
 
 def _name(common_name: str) -> x509.Name:
     return x509.Name(

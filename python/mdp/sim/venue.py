@@ -9,7 +9,6 @@ import time
 
 from aiohttp import web
 
-from mdp.sim.families import Family
 from mdp.sim.faults import FaultTable
 from mdp.sim.feed import Feed, SyntheticFeed
 from mdp.sim.hub import Hub
@@ -20,6 +19,7 @@ from mdp.sim.replay import Recording, ReplayFeed
 from mdp.sim.rest import Handler, Rest
 from mdp.sim.sockets import Sockets
 from mdp.sim.tls import TlsFiles
+from mdp.sim.wire.protocol import Wire
 
 _log = logging.getLogger("mdp.sim")
 
@@ -29,7 +29,7 @@ class Venue:
 
     Attributes
     ----------
-    family : Family
+    family : Wire
     hub : Hub
         Connections and subscriptions.
     feed : Feed
@@ -43,7 +43,7 @@ class Venue:
     def __init__(
         self,
         options: SimOptions,
-        family: Family,
+        family: Wire,
         faults: FaultTable,
         ledger: WeightLedger,
         counters: Counters,

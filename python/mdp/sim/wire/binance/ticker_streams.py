@@ -11,13 +11,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mdp.sim.frames import Frame
-from mdp.sim.hub import Hub
-from mdp.sim.market_view import MarketView
 from mdp.sim.tape import INTERVALS_S, span_end, span_start
-from mdp.sim.wording import frame, kline_event
-from mdp.sim.wording_spot import SpotWording
+from mdp.sim.wire.binance.market_view import MarketView
+from mdp.sim.wire.binance.wording import frame, kline_event
+from mdp.sim.wire.binance.wording_spot import SpotWording
+
+if TYPE_CHECKING:
+    from mdp.sim.hub import Hub
 
 _WINDOWS_S = {"1h": 3600, "4h": 14_400, "1d": 86_400}
 _KLINE_RE = re.compile(r"([^@]+)@kline_(\w+?)(@\+08:00)?")

@@ -1,32 +1,31 @@
 """REST routes of market data beside the depth snapshot: trades, klines, averages and tickers.
 
 All of it is told from the exchange's own truth: the trades and books that the synthetic market made.
-docs/sim.md lists the routes; a test compares that list with `market_routes`.
+docs/sim.md lists the routes; a test compares that list with the routes there are.
 """
 
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from multidict import MultiMapping
 
-from mdp.sim.families import Family
 from mdp.sim.instruments import Instrument
-from mdp.sim.market_view import MarketView
-from mdp.sim.rest_query import Query, RestError, invalid, requested_limit
 from mdp.sim.tape import INTERVALS_S, span_start
-from mdp.sim.wording import Statistics, kline_row
-from mdp.sim.wording_futures import FuturesWording
-from mdp.sim.wording_spot import SpotWording
+from mdp.sim.wire.binance.market_view import MarketView
+from mdp.sim.wire.binance.rest_query import Query, invalid, requested_limit
+from mdp.sim.wire.binance.wording import Statistics, kline_row
+from mdp.sim.wire.binance.wording_futures import FuturesWording
+from mdp.sim.wire.binance.wording_spot import SpotWording
+from mdp.sim.wire.protocol import RestError, Weight
 
 _WINDOW_UNITS_S = {"m": (60, 59), "h": (3600, 23), "d": (86_400, 7)}  # seconds, and the most of each
 _MOST_WINDOW_SYMBOLS = 100
 _AGG_TRADES_SPAN_S = 3600
-
-Weight = Callable[[MultiMapping[str]], int]
 
 
 @dataclass(frozen=True)
@@ -51,19 +50,6 @@ class Route:
     keyed: bool = False
 
 
-def market_routes(family: Family, view: MarketView) -> dict[str, Route]:
-    """Return the routes of a family by their full paths."""
-    if isinstance(view.wording, SpotWording):
-        own = _SpotRoutes(view, view.wording).routes()
-    else:
-        assert isinstance(view.wording, FuturesWording)
-        own = _FuturesRoutes(view, view.wording, coin=family.product == 2).routes()
-    routes = {f"{base}/{name}": route for base in family.rest_bases for name, route in own.items()}
-    if family.product == 1:
-        routes["/fapi/v2/ticker/price"] = own["ticker/price"]
-    return routes
-
-
 def _fixed(weight: int) -> Weight:
     return lambda _: weight
 
@@ -72,14 +58,19 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-class _Routes:
+class MarketRoutes(ABC):
     """What the families have in common."""
 
     def __init__(self, view: MarketView, *, cut: bool) -> None:
         self.view = view
         self._cut = cut
 
+    @abstractmethod
+    def routes(self) -> dict[str, Route]:
+        """Return the routes by what follows the base of their paths."""
+
     def limit(self, query: Query, default: int = 500, most: int = 1000) -> int:
+        """Return how many rows are wanted."""
         return query.limit(default, most, cut=self._cut)
 
     def trades(self, query: Query) -> list[Any]:
@@ -118,6 +109,7 @@ class _Routes:
         return [self.view.wording.agg_trade_row(tape.instrument, trade, time_us) for trade, time_us in rows]
 
     def klines(self, query: Query, most: int, intervals: Iterable[str], *, zoned: bool) -> list[Any]:
+        """Return klines; `zoned`: cut by the days of the time zone that the query names."""
         tape = self.view.tapes[query.symbol()]
         interval = query.text("interval")
         if interval not in intervals:
@@ -134,24 +126,30 @@ class _Routes:
         return [kline_row(tape.instrument, interval, bar, zone_s) for bar in bars]
 
     def price_row(self, symbol: str) -> Any:
+        """Return the last price of a symbol."""
         tape = self.view.tapes[symbol]
         last, time_us = tape.trades[-1] if tape.trades else (None, 0)
         return self.view.wording.price_row(tape.instrument, last.price_ticks if last else 0, time_us)
 
     def book_ticker_row(self, symbol: str) -> Any:
+        """Return best bid and ask of a symbol."""
         market = self.view.markets[symbol]
         return self.view.wording.book_ticker_row(market.instrument, market.top(), _now_us())
 
     def day_row(self, symbol: str) -> Any:
+        """Return the ticker of a symbol over 24 hours."""
         return self.view.wording.ticker_row(self.view.day(symbol, _now_us()))
 
 
-class _SpotRoutes(_Routes):
+class SpotRoutes(MarketRoutes):
+    """Those of spot."""
+
     def __init__(self, view: MarketView, wording: SpotWording) -> None:
         super().__init__(view, cut=True)
         self._wording = wording
 
     def routes(self) -> dict[str, Route]:
+        """Return the routes by what follows the base of their paths."""
         klines = Route(
             ("symbol", "interval", "startTime", "endTime", "timeZone", "limit"), _fixed(2), self._klines
         )
@@ -249,13 +247,16 @@ def _window_weight(query: MultiMapping[str]) -> int:
     return min(200, 4 * (_named(query) or 1))
 
 
-class _FuturesRoutes(_Routes):
-    def __init__(self, view: MarketView, wording: FuturesWording, *, coin: bool) -> None:
+class FuturesRoutes(MarketRoutes):
+    """Those of USD-M and COIN-M."""
+
+    def __init__(self, view: MarketView, wording: FuturesWording) -> None:
         super().__init__(view, cut=False)
         self._wording = wording
-        self._coin = coin
+        self._coin = wording.coin
 
     def routes(self) -> dict[str, Route]:
+        """Return the routes by what follows the base of their paths."""
         several = ("symbol", "pair") if self._coin else ("symbol",)
         return {
             "trades": Route(("symbol", "limit"), _fixed(5), self.trades),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from mdp.sim.frames_futures import MarkPrice
 from mdp.sim.instruments import text_e8
 from mdp.sim.market import AggTrade, Market, Trade
+from mdp.sim.wire.binance.frames_futures import MarkPrice
 
 _FUNDING_US = 8 * 3600 * 1_000_000
 _LIQUIDATIONS = 1 / 40

@@ -8,6 +8,8 @@ from collections.abc import Collection, Sequence
 
 from multidict import MultiMapping
 
+from mdp.sim.wire.protocol import RestError
+
 _SYMBOL = r"[\w.-]{1,20}"
 _SYMBOL_RE = re.compile(_SYMBOL)
 _SYMBOLS = f'\\[("{_SYMBOL}"(,"{_SYMBOL}"){{0,}}){{0,1}}\\]'
@@ -15,26 +17,6 @@ _NUMBER = r"[0-9]{1,20}"
 _ZONE_RE = re.compile(r"([+-]?)(\d{1,2})(?::(\d{2}))?")
 _MOST_BEHIND_S, _MOST_AHEAD_S = -12 * 3600, 14 * 3600
 _MICROSECONDS_FROM = 10**14  # what is larger cannot be milliseconds: that would be after the year 5138
-
-
-class RestError(Exception):
-    """An error answer in the venue's form.
-
-    Parameters
-    ----------
-    status : int
-        HTTP status.
-    code : int
-        Venue error code, negative.
-    message : str
-        Venue error text.
-    """
-
-    def __init__(self, status: int, code: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
 
 
 def _illegal(name: str, pattern: str) -> RestError:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mdp.sim.frames import DepthFrame, Frame, levels_text
+from mdp.sim.frames import DepthFrame, Frame
 from mdp.sim.instruments import Instrument
 from mdp.sim.market import AggTrade, Levels, Top, Trade
+from mdp.sim.wire.binance.frames_spot import levels_text
 
 
 @dataclass(frozen=True)

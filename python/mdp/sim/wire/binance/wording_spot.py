@@ -6,11 +6,11 @@ from typing import Any
 
 from mdp.sim.instruments import Instrument
 from mdp.sim.market import AggTrade, Top, Trade
-from mdp.sim.wording import Statistics, Time, turnover_text
+from mdp.sim.wire.binance.wording import Statistics, Time, turnover_text
 
 
 class SpotWording:
-    """See `mdp.sim.wording.Wording`."""
+    """See `mdp.sim.wire.binance.wording.Wording`."""
 
     def trade_row(self, spec: Instrument, trade: Trade, worth: int, time_us: int) -> dict[str, Any]:
         """Return a row of ``trades``."""

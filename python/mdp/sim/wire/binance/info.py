@@ -6,7 +6,6 @@ import json
 import time
 from typing import Any
 
-from mdp.sim.families import Family
 from mdp.sim.instruments import Instrument, text_e8
 
 
@@ -148,9 +147,9 @@ def _futures_filters(spec: Instrument, *, coin: bool) -> list[dict[str, Any]]:
     return filters
 
 
-def _futures_entry(family: Family, spec: Instrument) -> dict[str, Any]:
+def _futures_entry(product: int, spec: Instrument) -> dict[str, Any]:
     """Return one entry of ``symbols`` on futures, with every key of 2021 and 2026."""
-    coin = family.product == 2
+    coin = product == 2
     entry: dict[str, Any] = {
         "symbol": spec.symbol,
         "pair": spec.pair,
@@ -207,36 +206,49 @@ def _futures_rate_limits(weight: int, *, coin: bool) -> list[dict[str, Any]]:
     return limits
 
 
-def exchange_info(family: Family, weight_limit: int, instruments: list[Instrument]) -> str:
-    """Return the body of ``GET exchangeInfo``.
+def spot(weight_limit: int, instruments: list[Instrument]) -> str:
+    """Return the body of spot's ``GET exchangeInfo``.
 
     Parameters
     ----------
-    family : Family
-        Whose form it takes.
     weight_limit : int
         Request weight per minute that it names.
     instruments : list of Instrument
         What it lists.
     """
-    info: dict[str, Any] = {"timezone": "UTC", "serverTime": time.time_ns() // 1_000_000}
-    if family.product == 1:
-        info["futuresType"] = "U_MARGINED"
-    info["rateLimits"] = (
-        _futures_rate_limits(weight_limit, coin=family.product == 2)
-        if family.futures
-        else _spot_rate_limits(weight_limit)
+    return _body(
+        {
+            **_head(),
+            "rateLimits": _spot_rate_limits(weight_limit),
+            "exchangeFilters": [],
+            "symbols": [
+                _spot_entry(spec.symbol, spec.base, spec.quote, spec.tick_e8, spec.lot_e8)
+                for spec in instruments
+            ],
+        }
     )
+
+
+def futures(product: int, weight_limit: int, instruments: list[Instrument]) -> str:
+    """Return the body of a futures family's ``GET exchangeInfo``; `product`: see `Family`."""
+    coin = product == 2
+    info = _head()
+    if not coin:
+        info["futuresType"] = "U_MARGINED"
+    info["rateLimits"] = _futures_rate_limits(weight_limit, coin=coin)
     info["exchangeFilters"] = []
-    if family.product == 1:
+    if not coin:
         assets = list(dict.fromkeys(spec.quote for spec in instruments))
         info["assets"] = [
             {"asset": asset, "marginAvailable": True, "autoAssetExchange": "-10000"} for asset in assets
         ]
-    info["symbols"] = [
-        _futures_entry(family, spec)
-        if family.futures
-        else _spot_entry(spec.symbol, spec.base, spec.quote, spec.tick_e8, spec.lot_e8)
-        for spec in instruments
-    ]
+    info["symbols"] = [_futures_entry(product, spec) for spec in instruments]
+    return _body(info)
+
+
+def _head() -> dict[str, Any]:
+    return {"timezone": "UTC", "serverTime": time.time_ns() // 1_000_000}
+
+
+def _body(info: dict[str, Any]) -> str:
     return json.dumps(info, separators=(",", ":"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mdp.sim.derivatives import Derivative
 from mdp.sim.market import Market
 from mdp.sim.tape import Tape
-from mdp.sim.wording import Statistics, Wording, average_e8, price_e8_text
+from mdp.sim.wire.binance.derivatives import Derivative
+from mdp.sim.wire.binance.wording import Statistics, Wording, average_e8, price_e8_text
 
 _DAY_S = 86_400
 _AVERAGE_S = 300

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from mdp.sim.frames_futures import MarkPrice, Style
 from mdp.sim.instruments import Instrument
 from mdp.sim.market import AggTrade, Top, Trade
-from mdp.sim.wording import Statistics, Time, turnover_text
+from mdp.sim.wire.binance.frames_futures import MarkPrice, Style
+from mdp.sim.wire.binance.wording import Statistics, Time, turnover_text
 
 _COIN = 2
 _INTEREST_RATE = "0.00010000"
 
 
 class FuturesWording:
-    """See `mdp.sim.wording.Wording`.
+    """See `mdp.sim.wire.binance.wording.Wording`.
 
     COIN-M names the pair beside the symbol, and its turnover is in the base asset.
 
@@ -22,11 +22,16 @@ class FuturesWording:
     ----------
     style : Style
         Which keys events carry.
+
+    Attributes
+    ----------
+    coin : bool
+        Whether it is COIN-M.
     """
 
     def __init__(self, style: Style) -> None:
         self._style = style
-        self._coin = style.product == _COIN
+        self.coin = style.product == _COIN
 
     def trade_row(self, spec: Instrument, trade: Trade, worth: int, time_us: int) -> dict[str, Any]:
         """Return a row of ``trades``."""
@@ -34,11 +39,11 @@ class FuturesWording:
             "id": trade.trade_id,
             "price": spec.price_text(trade.price_ticks),
             "qty": spec.quantity_text(trade.lots),
-            "baseQty" if self._coin else "quoteQty": turnover_text(spec, worth),
+            "baseQty" if self.coin else "quoteQty": turnover_text(spec, worth),
             "time": Time(time_us),
             "isBuyerMaker": trade.buyer_is_maker,
         }
-        if not (self._coin or self._style.classic):
+        if not (self.coin or self._style.classic):
             row["isRPITrade"] = False
         return row
 
@@ -49,7 +54,7 @@ class FuturesWording:
             "a": trade.agg_id,
             "p": spec.price_text(trade.price_ticks),
             "q": quantity,
-            **({} if self._coin or self._style.classic else {"nq": quantity}),
+            **({} if self.coin or self._style.classic else {"nq": quantity}),
             "f": trade.first_trade_id,
             "l": trade.last_trade_id,
             "T": Time(time_us),
@@ -57,7 +62,7 @@ class FuturesWording:
         }
 
     def _names(self, spec: Instrument, pair: str = "pair") -> dict[str, str]:
-        return {"symbol": spec.symbol, pair: spec.pair} if self._coin else {"symbol": spec.symbol}
+        return {"symbol": spec.symbol, pair: spec.pair} if self.coin else {"symbol": spec.symbol}
 
     def ticker_row(self, of: Statistics) -> dict[str, Any]:
         """Return a row of ``ticker/24hr``."""
@@ -74,7 +79,7 @@ class FuturesWording:
             "highPrice": numbers["high"],
             "lowPrice": numbers["low"],
             "volume": numbers["volume"],
-            "baseVolume" if self._coin else "quoteVolume": numbers["turnover"],
+            "baseVolume" if self.coin else "quoteVolume": numbers["turnover"],
             "openTime": Time(of.opened_us),
             "closeTime": Time(of.closed_us),
             "firstId": first_id,
@@ -93,7 +98,7 @@ class FuturesWording:
     def book_ticker_row(self, spec: Instrument, top: Top, time_us: int) -> dict[str, Any]:
         """Return a row of ``ticker/bookTicker``."""
         return {
-            **({"lastUpdateId": top.update_id} if self._coin else {}),
+            **({"lastUpdateId": top.update_id} if self.coin else {}),
             **self._names(spec),
             "bidPrice": spec.price_text(top.bid_ticks),
             "bidQty": spec.quantity_text(top.bid_lots),
@@ -109,8 +114,8 @@ class FuturesWording:
             "markPrice": mark.mark,
             "indexPrice": mark.index,
             "estimatedSettlePrice": mark.settle,
-            "lastFundingRate": mark.rate or ("" if self._coin else "0.00000000"),
-            "interestRate": _INTEREST_RATE if mark.rate else ("" if self._coin else "0.00000000"),
+            "lastFundingRate": mark.rate or ("" if self.coin else "0.00000000"),
+            "interestRate": _INTEREST_RATE if mark.rate else ("" if self.coin else "0.00000000"),
             "nextFundingTime": Time(mark.next_funding_us),
             "time": Time(time_us),
         }
@@ -161,10 +166,10 @@ class FuturesWording:
 
     def _pair_of_old(self, spec: Instrument) -> dict[str, str]:
         """Return ``ps`` where COIN-M has always had it."""
-        return {"ps": spec.pair} if self._coin else {}
+        return {"ps": spec.pair} if self.coin else {}
 
     def _end(self, spec: Instrument) -> dict[str, Any]:
         """Return what events got at their end in 2026."""
         if self._style.classic:
             return {}
-        return {**({} if self._coin else {"ps": spec.pair}), "st": self._style.product}
+        return {**({} if self.coin else {"ps": spec.pair}), "st": self._style.product}
