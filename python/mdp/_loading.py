@@ -13,8 +13,8 @@ from typing import Any
 
 from mdp.errors import MissingExtraError
 
-_EXTRAS = {"commands": "cli", "configuring": "provider", "providing": "provider", "sim": "sim"}
-"""The extra of pyproject.toml that a package of mdp needs; one that is not here needs none."""
+_EXTRAS = {"configuring": "provider", "providing": "provider", "sim": "sim"}
+"""The extra of pyproject.toml that names of a package need; `mdp.commands` has those of commands."""
 
 
 def load(module: str, name: str, *, wanted: str, extra: str | None = None) -> Any:

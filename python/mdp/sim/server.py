@@ -240,7 +240,8 @@ class SimServer:
             if fault.scope == fl.CONNECTION:
                 venue.hub.strike_connections(fault)
             else:
-                symbol = fault.stream.split("@")[0].upper() if fault.symbol == "*" else fault.symbol
+                streams = venue.family.symbols_of(fault.stream)
+                symbol = streams if fault.symbol == "*" else fault.symbol
                 if fault.kind == "oversized":
                     fault.fired += venue.feed.burst(symbol, fault.params["levels"])
                 else:

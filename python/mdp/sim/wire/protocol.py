@@ -219,6 +219,9 @@ class Wire(Protocol):
     def carries(self, route: str, stream: str) -> bool:
         """Return whether a stream is to be had on a route; where not, it is acked and stays silent."""
 
+    def symbols_of(self, streams: str) -> str:
+        """Return the pattern of symbols that a pattern of streams is about, for faults of whole markets."""
+
     def answer(self, hub: Hub, client: Client, text: str) -> Any:
         """Carry out a message of a client; return the JSON-ready answer, None where there is none."""
 

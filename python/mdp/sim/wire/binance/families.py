@@ -134,6 +134,10 @@ class Family(ABC):
         """How its recorded sessions are read."""
         return _RECORDINGS
 
+    def symbols_of(self, streams: str) -> str:
+        """Return the pattern of symbols that a pattern of streams is about."""
+        return streams.partition("@")[0].upper()
+
     def answer(self, hub: Hub, client: Client, text: str) -> dict[str, Any] | None:
         """Carry out a control message of a client, and return the answer."""
         return control.answer(hub, client, text)
