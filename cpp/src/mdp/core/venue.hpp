@@ -11,10 +11,10 @@
 #include <string_view>
 #include <vector>
 
+#include "mdp/core/book_rule.hpp"
 #include "mdp/core/expected.hpp"
 #include "mdp/core/instrument.hpp"
 #include "mdp/core/parser.hpp"
-#include "mdp/core/book_rule.hpp"
 
 namespace mdp::core {
 
