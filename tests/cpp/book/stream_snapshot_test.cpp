@@ -1,5 +1,5 @@
 // Books of venues whose snapshots come in the stream: whatever goes wrong, another snapshot is asked for, and the one
-// that comes begins the book; counters that are set back; keep-alives; frames that are the whole book.
+// that comes begins the book; counters that are set back; keep-alive updates; frames that are the whole book.
 #include <gtest/gtest.h>
 
 #include "book/manager_fixture.hpp"
@@ -151,7 +151,7 @@ TEST_F(ChainOfSmallBuffer, AFullBufferAsksOnceMore) {
   EXPECT_EQ(state(), BookState::Syncing);
 }
 
-// ---- counters that are set back, and keep-alives ------------------------------------------------------------
+// ---- counters that are set back, and keep-alive updates ------------------------------------------------------------
 
 TEST_F(Chain, ACounterThatWasSetBackGoesOn) {
   snapshot(10);
@@ -306,6 +306,31 @@ TEST_F(RestartingOnTwoLines, TheFirstLineToRestartTakesTheBookAlong) {
   delta(3, 3, {{52, 1}});
   EXPECT_EQ(id(), 3u);
   EXPECT_EQ(state(), BookState::Live);
+}
+
+// ---- batches that begin with the last id of the one before --------------------------------------------------
+
+class Overlapping : public Chain {
+ protected:
+  static constexpr BookRule kRule{.continuity = core::Continuity::FirstUpToLast,
+                                  .join = core::Join::InSequence,
+                                  .snapshot_source = core::SnapshotSource::Stream};
+  Overlapping() : Chain(kRule) {}
+  void batch(std::uint64_t first, std::uint64_t last) {
+    now_ns += 1000;  // made later each time: a step back by less than a batch would be a sequence begun anew
+    delta(first, last);
+  }
+};
+TEST_F(Overlapping, FollowEachOther) {
+  snapshot(100);
+  states();
+  batch(100, 105);
+  batch(105, 130);
+  batch(130, 131);
+  EXPECT_EQ(id(), 131u);
+  EXPECT_EQ(states(), Strings{});
+  batch(132, 140);
+  EXPECT_EQ(states(), (Strings{stale(StateReason::Gap), syncing(StateReason::Subscribed)}));
 }
 
 // ---- two lines ----------------------------------------------------------------------------------------------

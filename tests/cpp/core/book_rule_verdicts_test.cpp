@@ -1,4 +1,4 @@
-// The verdicts of a book rule on what venues document beside the usual step: counters that are set back, keep-alives,
+// The verdicts of a book rule on what venues document beside the usual step: counters that are set back, keep-alive updates,
 // ids that are missing, restarts. One test for each venue's rule.
 #include <gtest/gtest.h>
 

@@ -38,7 +38,7 @@ TEST_F(BinanceSpotParserTest, DepthUpdateInBothFramings) {
     EXPECT_EQ(message.bids()[2], (PriceLevel{5'685'458, 0}));
     EXPECT_EQ(message.asks()[0], (PriceLevel{6'183'764, 154'698'000}));
     EXPECT_EQ(message.asks()[8], (PriceLevel{6'193'764, 2'000'000}));
-    for (const std::uint8_t byte : message.header.reserved) EXPECT_EQ(byte, 0);
+    EXPECT_EQ(message.header.checksum, 0u);
   }
 }
 

@@ -93,6 +93,8 @@ struct BookCounters {
   core::Counter lost_chunks;  // snapshots and deltas of which a part was missing
   core::Counter resyncs;      // times a book left LIVE, other than by its removal
   core::Counter crossed;
+  core::Counter checksums;  // of the venue's, that a book was compared with
+  core::Counter checksum_mismatches;
   core::Counter depth_exhausted;  // times fewer levels of a side were known than the segment publishes
   core::Counter snapshots_applied;
   core::Counter snapshots_too_old;

@@ -19,6 +19,7 @@
 #include "mdp/book/stream_watch.hpp"
 #include "mdp/book/window_range.hpp"
 #include "mdp/core/book_rule.hpp"
+#include "mdp/core/instrument.hpp"
 #include "mdp/core/normalized_message.hpp"
 
 namespace mdp::book {
@@ -99,7 +100,8 @@ struct BookEntry {
   MessageHeader last_liquidation{};
   shm::LiquidationBody last_liquidation_body{};
   StreamWatch watch;
-  WindowRange window;  // where the rule says that the book is one
+  WindowRange window;                                  // where the rule says that the book is one
+  std::unique_ptr<const core::Instrument> instrument;  // where the rule has a checksum
 
   // Starts to fetch what every delta needs, all lines at once: with many books none of them is near.
   void prefetch() const noexcept {
@@ -110,7 +112,8 @@ struct BookEntry {
   }
 
   BookEntry(core::SymbolId symbol_, core::ExchangeId exchange_, std::span<const core::LineId> line_ids,
-            const core::BookRule& rule_, const BookOptions& options, BlockPool& pool)
+            const core::BookRule& rule_, const core::Instrument& instrument_, const BookOptions& options,
+            BlockPool& pool)
       : symbol(symbol_),
         exchange(exchange_),
         rule(&rule_),
@@ -119,6 +122,7 @@ struct BookEntry {
              &pool),  // a window is short, and ends where the venue says
         next(rule_.windowed() ? 0 : options.depth_cap, &pool),
         watch(options.max_silence_ns) {
+    if (rule_.checksum.of != nullptr) instrument = std::make_unique<const core::Instrument>(instrument_);
     book.reserve(options.reserve_levels);
     next.reserve(options.reserve_levels);
     for (const core::LineId id : line_ids) lines.push_back({id, false, false, false, {}, {}});

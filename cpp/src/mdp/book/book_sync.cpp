@@ -105,20 +105,50 @@ void BookSync::apply_live(BookEntry& entry, const BookUpdate& delta) noexcept {
 
 // The venue says that the book is as it was: readers of the book table see that by the times.
 void BookSync::keep_alive(BookEntry& entry) noexcept {
+  const MessageHeader& at = entry.last_header;
+  if ((at.flags & core::kHasChecksum) != 0 && checksum_differs(entry, at.checksum, entry.book)) return;
   entry.watch.on_keep_alive();
   events_.emit_table(entry, true);
 }
 
-// Whether something contradicts `book`, which stands at this id; then the entry is STALE. Asked before anything of it
-// is emitted, of a LIVE book and of one that is about to be. A venue's checksum belongs here too.
-bool BookSync::refuted(BookEntry& entry, std::uint64_t update_id, const OrderBook& book) noexcept {
+// Whether something contradicts `book`, which stands where the message `at` has brought it; then the entry is STALE.
+// Asked before anything of it is emitted, of a LIVE book and of one that is about to be, after a window was cut. A message
+// without a checksum proves nothing, and is no failure: venues leave it out now and then.
+bool BookSync::refuted(BookEntry& entry, const MessageHeader& at, const OrderBook& book) noexcept {
   if (entry.rule->crossed == core::CrossedPolicy::Resync && book.crossed()) {
     counters_.crossed.add();
     go_stale(entry, StateReason::Crossed);
     return true;
   }
+  if ((at.flags & core::kHasChecksum) != 0 && checksum_differs(entry, at.checksum, book)) [[unlikely]]
+    return true;
+  const std::uint64_t update_id = at.last_update_id;
   return entry.audit != nullptr &&
          audit_differs(entry, entry.audit->on_book(update_id, book.bbo()), update_id);
+}
+
+// True: the entry is STALE now.
+bool BookSync::checksum_differs(BookEntry& entry, std::uint32_t checksum, const OrderBook& book) noexcept {
+  const core::ChecksumRule& rule = entry.rule->checksum;
+  if (rule.of == nullptr) return false;
+  PriceLevel bids[core::ChecksumRule::kMaxLevels], asks[core::ChecksumRule::kMaxLevels];
+  const std::size_t most = std::min(rule.levels, core::ChecksumRule::kMaxLevels);
+  const std::span<const PriceLevel> best_bids(bids, book.copy_bids(bids, most));
+  const std::span<const PriceLevel> best_asks(asks, book.copy_asks(asks, most));
+  counters_.checksums.add();
+  if (rule.of(best_bids, best_asks, *entry.instrument) == checksum) return false;
+  counters_.checksum_mismatches.add();
+  go_stale(entry, StateReason::ChecksumMismatch);
+  return true;
+}
+
+// Where several lines are up it has to say which id it is of, for the one that brings it may be behind the book.
+void BookSync::on_checksum(BookEntry& entry, const MessageHeader& header) noexcept {
+  const bool of_this_book =
+      header.last_update_id != 0 ? header.last_update_id == entry.last_id : entry.lines_up < 2;
+  if (entry.state != BookState::Live || !of_this_book) return;
+  entry.last_header = header;
+  checksum_differs(entry, header.checksum, entry.book);
 }
 
 // False: the book is not LIVE any more.
@@ -132,7 +162,7 @@ bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
   // First of all: where nothing is known of a side, there is no best price to be refuted by a quote.
   if (entry.depth.low(entry.book) && !depth_suffices(entry)) [[unlikely]]
     return false;
-  if (refuted(entry, entry.last_id, entry.book)) return false;
+  if (refuted(entry, *delta.header, entry.book)) return false;
   RestAudit::Verdict beside = RestAudit::Verdict::Open;
   if (entry.rest_audit != nullptr) [[unlikely]] {
     entry.rest_audit->on_delta(*delta.header, delta.bids, delta.asks);
@@ -209,7 +239,7 @@ bool BookSync::in_sequence(BookEntry& entry, EntryLine& line, const MessageHeade
     }
     // The book is not where the line is: behind a hole, or not LIVE. Nothing tells its ids from the new ones then.
   } else {
-    switch (line.order.back(update.first_update_id, id, update.exch_ts_ns)) {
+    switch (line.order.back(entry.rule->first_new_id(update), id, update.exch_ts_ns)) {
       case IdOrder::Step::Ended:
         line.proven = false;
         counters_.duplicates.add();
@@ -431,7 +461,7 @@ void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   cut_to_window(entry, next, window);
   std::uint64_t applied_id = snapshot.header->last_update_id;
   std::uint64_t applied = 0;
-  if (refuted(entry, applied_id, next)) return next.clear();
+  if (refuted(entry, *snapshot.header, next)) return next.clear();
   for (std::size_t i = first_applied; i < deltas.size(); ++i) {
     const DeltaBuffer::Delta& delta = deltas[i];
     if (i != first_applied && entry.rule->check_next(applied_id, delta.header) != SequenceVerdict::Apply)
@@ -441,7 +471,7 @@ void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
     ++applied;
     applied_id = delta.header.last_update_id;
     entry.last_header = delta.header;
-    if (!entry.depth.exhausted(next) && refuted(entry, applied_id, next)) return next.clear();
+    if (!entry.depth.exhausted(next) && refuted(entry, delta.header, next)) return next.clear();
   }
   if (entry.depth.exhausted(next)) {  // the deltas since have eaten into what it holds
     counters_.depth_exhausted.add();
@@ -499,7 +529,7 @@ void BookSync::next_frame(BookEntry& entry, const BookUpdate& frame) noexcept {
     return keep_alive(entry);
   }
   entry.next.apply_snapshot(frame.bids, frame.asks);
-  if (refuted(entry, id, entry.next)) return entry.next.clear();
+  if (refuted(entry, *frame.header, entry.next)) return entry.next.clear();
   std::swap(entry.book, entry.next);
   entry.next.clear();  // its blocks serve other books meanwhile
   entry.last_id = id;
@@ -533,163 +563,6 @@ void BookSync::distrust(BookEntry& entry, const BookUpdate& cause) noexcept {
 
 void BookSync::remove(BookEntry& entry, const BookUpdate&) noexcept {
   enter(entry, BookState::Stale, StateReason::Unsubscribed);
-}
-
-// ---- self-audit ------------------------------------------------------------------------------------------
-
-void BookSync::on_quote(BookEntry& entry, const MessageHeader& header, const Bbo& quote,
-                        std::int64_t step_ns) noexcept {
-  // Quotes run ahead of the batch that holds their id, also those that have begun anew before the updates have.
-  const std::uint64_t id = header.last_update_id;
-  const bool ahead = id > entry.last_id || entry.quotes_ended.has(entry.last_id, id);
-  if (entry.state == BookState::Live && ahead &&
-      entry.watch.on_quote_ahead(entry.last_id, step_ns) == StreamWatch::Finding::Silent) {
-    return silent(entry, header);
-  }
-  if (!options_.self_audit) return;
-  if (entry.audit == nullptr) entry.audit = std::make_unique<QuoteAudit>();
-  const QuoteAudit::Result result = entry.audit->on_quote(id, quote);
-  if (result.verdict == QuoteAudit::Verdict::Unknown) return;
-  entry.last_header = header;
-  audit_differs(entry, result, id);
-}
-
-// The venue said yes to the subscription and sends nothing: the book is not right any more, and would not be for
-// long with another snapshot. Until a line brings an update it is STALE; control has its lines made anew.
-void BookSync::silent(BookEntry& entry, const MessageHeader& cause) noexcept {
-  entry.silent = true;
-  for (EntryLine& line : entry.lines) line.proven = false;
-  entry.last_header = cause;
-  go_stale(entry, StateReason::Silent);
-}
-
-void BookSync::weigh_trade(BookEntry& entry, const MessageHeader& header, std::int64_t price) noexcept {
-  // One that was made before the book's last update, or with it, says nothing of what comes after: it is in there.
-  const std::int64_t book_ts_ns = entry.reached_ts_ns();
-  if (header.exch_ts_ns != 0 && header.exch_ts_ns <= book_ts_ns) return;
-  switch (entry.watch.on_trade(entry.last_id, entry.book.bbo(), price, header.recv_ts_ns)) {
-    case StreamWatch::Finding::Silent:
-      return silent(entry, header);
-    case StreamWatch::Finding::Suspect:
-      return suspect(entry);
-    case StreamWatch::Finding::None:
-      return;
-  }
-}
-
-// Whether a snapshot over REST can be compared with the book, now that it is LIVE.
-bool BookSync::auditable(const BookEntry& entry) noexcept {
-  return entry.state == BookState::Live && entry.rule->snapshot_source == core::SnapshotSource::Rest &&
-         entry.rule->shows_gaps();
-}
-
-void BookSync::suspect(BookEntry& entry) noexcept {
-  if (!auditable(entry)) return;
-  counters_.suspicions.add();
-  listener_.on_suspect(entry.symbol);
-}
-
-void BookSync::look(BookEntry& entry, std::int64_t now_ns) noexcept {
-  if (entry.state != BookState::Live) return;
-  constexpr std::int64_t kLately = 2'000'000'000;  // two looks at every book
-  const bool others_move = std::any_of(entry.lines.begin(), entry.lines.end(), [&](const EntryLine& of) {
-    const LineStatus& status = lines_[of.id];
-    return status.up && of.proven && now_ns - status.moved_ns < kLately;
-  });
-  if (entry.watch.on_look(entry.last_id, others_move) == StreamWatch::Finding::Suspect) suspect(entry);
-  if (entry.watch.moves()) {
-    for (const EntryLine& of : entry.lines) {
-      if (of.proven) lines_[of.id].moved_ns = now_ns;
-    }
-  }
-  if (entry.rest_audit != nullptr && entry.watch.update_is_overdue(entry.last_id, now_ns)) {
-    settle_overdue_audit(entry);
-  }
-}
-
-// True: the book is STALE now.
-bool BookSync::audit_differs(BookEntry& entry, const QuoteAudit::Result& result,
-                             std::uint64_t update_id) noexcept {
-  if (result.verdict == QuoteAudit::Verdict::Unknown) return false;
-  counters_.audits.add();
-  if (result.verdict == QuoteAudit::Verdict::Equal) return false;
-  counters_.audit_mismatches.add();
-  listener_.on_audit_mismatch(entry.symbol, update_id, AuditSource::Quote, result.book, result.quote);
-  go_stale(entry, StateReason::AuditMismatch);
-  return true;
-}
-
-void BookSync::begin_rest_audit(BookEntry& entry) noexcept {
-  if (!auditable(entry)) return;
-  if (entry.rest_audit != nullptr) {
-    if (entry.watch.snapshot_is_ahead(entry.last_id)) return;  // look() will tell
-    drop_rest_audit(entry);                                    // its snapshot never came
-  }
-  entry.watch.forget_snapshot();
-  entry.widening = false;
-  entry.rest_audit =
-      std::make_unique<RestAudit>(*entry.rule, options_.max_buffered_deltas, options_.max_buffered_levels);
-}
-
-void BookSync::begin_widening(BookEntry& entry) noexcept {
-  begin_rest_audit(entry);
-  entry.widening = entry.rest_audit != nullptr;
-}
-
-// Different: the book was wrong, and is STALE now. Equal: entry.next is the book at the same id; widen() goes on.
-RestAudit::Verdict BookSync::rest_audit(BookEntry& entry) noexcept {
-  const RestAudit::Result result = entry.rest_audit->compare(entry.book, entry.next);
-  if (result.verdict == RestAudit::Verdict::Open) return result.verdict;
-  if (result.verdict == RestAudit::Verdict::Unknown) {
-    drop_rest_audit(entry);
-    return result.verdict;
-  }
-  counters_.rest_audits.add();
-  entry.rest_audit.reset();
-  if (result.verdict == RestAudit::Verdict::Equal) {
-    entry.disputed = false;
-    return result.verdict;
-  }
-  entry.next.clear();
-  if (entry.widening && !entry.disputed) {  // one of the two is wrong; the next snapshot tells which
-    entry.disputed = true;
-    counters_.widen_disputes.add();
-    return RestAudit::Verdict::Unknown;
-  }
-  counters_.rest_audit_mismatches.add();
-  listener_.on_audit_mismatch(entry.symbol, entry.last_id, AuditSource::Snapshot, result.book, result.venue);
-  go_stale(entry, StateReason::AuditMismatch);
-  return result.verdict;
-}
-
-// A snapshot agreed with the book at its id, and is in entry.next: where it is known further it is the better one.
-void BookSync::widen(BookEntry& entry) noexcept {
-  const bool wider = entry.book.take_wider_sides(entry.next);
-  entry.next.clear();  // its blocks serve other books meanwhile
-  note_depth_need(entry, DepthNeed::None);
-  entry.depth.fill(entry.book);
-  if (!wider) return;
-  counters_.widened.add();
-  events_.emit_book(entry);
-  events_.emit_state(entry, StateReason::DepthChanged);
-  events_.emit_table(entry, false);
-}
-
-// A snapshot has stood ahead of the book for so long, and no update came. Where ids are shared by all symbols that
-// may be so of a quiet one: then the levels are equal.
-void BookSync::settle_overdue_audit(BookEntry& entry) noexcept {
-  const RestAudit::Result result = RestAudit::compare_levels(entry.book, entry.next);
-  if (result.verdict == RestAudit::Verdict::Unknown) return drop_rest_audit(entry);
-  counters_.rest_audits.add();
-  entry.rest_audit.reset();
-  entry.next.clear();
-  if (result.verdict == RestAudit::Verdict::Different) silent(entry, {});
-}
-
-void BookSync::drop_rest_audit(BookEntry& entry) noexcept {
-  counters_.rest_audits_dropped.add();
-  entry.rest_audit.reset();
-  entry.next.clear();  // its blocks serve other books meanwhile
 }
 
 // ---- state -----------------------------------------------------------------------------------------------

@@ -66,6 +66,8 @@ class BookSync {
   // A whole update of `line` whose id the line has passed, or that begins anew by the venue's word. False: nothing
   // comes of it. True: it goes on to handle(), a book that it does not follow being STALE (SequenceReset) by then.
   bool in_sequence(BookEntry& entry, EntryLine& line, const MessageHeader& update) noexcept;
+  // The venue's checksum of the book as it stands, in a message of its own.
+  void on_checksum(BookEntry& entry, const MessageHeader& header) noexcept;
   // The venue's quotes have begun anew; the first such, after those up to `ended_at`.
   void on_quotes_anew(BookEntry& entry, std::uint64_t ended_at) noexcept;
   // A trade of the venue's, the first copy of it.
@@ -123,8 +125,9 @@ class BookSync {
   void next_frame(BookEntry& entry, const BookUpdate& frame) noexcept;
   void keep_alive(BookEntry& entry) noexcept;
   core::SequenceVerdict check(const BookEntry& entry, const MessageHeader& delta) const noexcept;
-  [[gnu::always_inline]] inline bool refuted(BookEntry& entry, std::uint64_t update_id,
+  [[gnu::always_inline]] inline bool refuted(BookEntry& entry, const MessageHeader& at,
                                              const OrderBook& book) noexcept;
+  bool checksum_differs(BookEntry& entry, std::uint32_t checksum, const OrderBook& book) noexcept;
   static void cut_to_window(const BookEntry& entry, OrderBook& book, std::size_t levels) noexcept;
   bool apply_next(BookEntry& entry, const BookUpdate& delta) noexcept;
   void wait_behind_hole(BookEntry& entry, const BookUpdate& delta) noexcept;

@@ -26,9 +26,10 @@ OrderBookManager::OrderBookManager(core::EventSink& events, BookListener& listen
       pool_(options.memory, kPoolChunkBlocks) {}
 
 void OrderBookManager::add_symbol(core::SymbolId symbol, core::ExchangeId exchange,
-                                  std::span<const core::LineId> lines, const core::BookRule& rule) {
+                                  std::span<const core::LineId> lines, const core::BookRule& rule,
+                                  const core::Instrument& instrument) {
   if (route(symbol) != nullptr) return;
-  auto entry = std::make_unique<BookEntry>(symbol, exchange, lines, rule, options_, pool_);
+  auto entry = std::make_unique<BookEntry>(symbol, exchange, lines, rule, instrument, options_, pool_);
   if (symbol >= routes_.size()) routes_.resize(symbol + std::size_t{1}, nullptr);
   routes_[symbol] = entry.get();
   BookEntry& added = *entry;
@@ -87,9 +88,16 @@ void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
       }
       if (sync_.other_line_covers(*entry, header)) return;  // it brings what could not be read here
       return sync_.handle(*entry, BookSync::Input::Distrust, {&header, {}, {}});
+    case UpdateType::Checksum:
+      return on_checksum(*entry, header);
     case UpdateType::Line:
       return;
   }
+}
+
+void OrderBookManager::on_checksum(BookEntry& entry, const MessageHeader& header) noexcept {
+  if (entry.line(header.line_id) == nullptr) return counters_.unroutable.add();
+  sync_.on_checksum(entry, header);
 }
 
 // A whole update goes on as it is; a chunk waits for the rest. No part of an update is ever applied.

@@ -45,9 +45,10 @@ class OrderBookManager {
   OrderBookManager& operator=(const OrderBookManager&) = delete;
 
   // Set-up, or while running on the manager's thread. The book starts STALE (Starting). `rule` outlives the
-  // manager. `lines` are those its book updates may come on; a message of another one is unroutable.
+  // manager. `lines` are those its book updates may come on; a message of another one is unroutable. `instrument`
+  // is what the rule's checksum is given, where it has one; it is copied.
   void add_symbol(core::SymbolId symbol, core::ExchangeId exchange, std::span<const core::LineId> lines,
-                  const core::BookRule& rule);
+                  const core::BookRule& rule, const core::Instrument& instrument = {});
   // STALE (Unsubscribed) is emitted and the book is gone; messages still on their way are counted as
   // unroutable. Unknown symbols are ignored.
   void remove_symbol(core::SymbolId symbol) noexcept;
@@ -88,6 +89,7 @@ class OrderBookManager {
   BookEntry* route(core::SymbolId symbol) const noexcept {
     return symbol < routes_.size() ? routes_[symbol] : nullptr;
   }
+  void on_checksum(BookEntry& entry, const MessageHeader& header) noexcept;
   void on_book_chunk(BookEntry& entry, const core::NormalizedMessage& chunk) noexcept;
   bool assemble(BookEntry& entry, ChunkAssembly& assembly, const BookUpdate& chunk) noexcept;
   void on_broken(BookEntry& entry, const MessageHeader& chunk) noexcept;

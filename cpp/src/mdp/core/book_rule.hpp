@@ -95,6 +95,11 @@ struct BookRule {
   bool windowed() const noexcept {
     return window != Window::Grows || snapshot_source == SnapshotSource::EveryFrame;
   }
+  // The first id of a delta that is not of the delta before it; 0 where the venue does not say it.
+  std::uint64_t first_new_id(const MessageHeader& delta) const noexcept {
+    const bool repeats_one = continuity == Continuity::FirstUpToLast && delta.first_update_id != 0;
+    return delta.first_update_id + (repeats_one ? 1 : 0);
+  }
   bool restarts(const MessageHeader& delta) const noexcept {
     return restart_id != 0 && delta.last_update_id == restart_id;
   }

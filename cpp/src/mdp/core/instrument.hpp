@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "mdp/core/ids.hpp"
@@ -46,6 +47,9 @@ struct Instrument {
   bool tradable = true;                           // whether that word means that it trades now
   std::int8_t price_exponent = kDefaultExponent;  // value = mantissa * 10^exponent
   std::int8_t quantity_exponent = kDefaultExponent;
+  // Digits behind the point as the venue writes them, for checksums over the digits; none: as many as the exponent has.
+  std::optional<std::int8_t> price_decimals;
+  std::optional<std::int8_t> quantity_decimals;
   std::int64_t tick_size = 0;  // mantissa at price_exponent; 0 where the venue gives none
   std::int64_t lot_size = 0;   // mantissa at quantity_exponent; 0 where the venue gives none
   shm::InstrumentKind kind = shm::InstrumentKind::Spot;

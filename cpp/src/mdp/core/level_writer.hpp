@@ -18,7 +18,7 @@ class LevelWriter {
   LevelWriter(MessageSink& sink, const MessageHeader& header, std::uint16_t handed_on = 0) noexcept
       : sink_(sink),
         header_(header),
-        flags_(static_cast<std::uint16_t>((header.flags & kReset) | kFirst)),
+        flags_(static_cast<std::uint16_t>((header.flags & (kReset | kHasChecksum)) | kFirst)),
         handed_on_(handed_on) {
     begin_chunk();
   }

@@ -27,14 +27,16 @@ enum class UpdateType : std::uint8_t {
   Line = 6,  // header only: line_id changed its state; reason is a shm::LineState; symbol_id is kNoSymbol
   MarkPrice = 7,    // mark_price
   Liquidation = 8,  // liquidation
+  Checksum = 9,     // header only: the book as it stands has this checksum
 };
 
 // Bits of MessageHeader::flags.
 enum MessageFlag : std::uint16_t {
-  kFirst = 1,      // first chunk of this snapshot or delta
-  kLast = 2,       // last chunk
-  kAggregate = 4,  // Trade: an aggregate of several fills
-  kReset = 8,      // Delta or Snapshot: the venue starts its sequence anew
+  kFirst = 1,         // first chunk of this snapshot or delta
+  kLast = 2,          // last chunk
+  kAggregate = 4,     // Trade: an aggregate of several fills
+  kReset = 8,         // Delta or Snapshot: the venue starts its sequence anew
+  kHasChecksum = 16,  // Delta or Snapshot: checksum is the venue's of the book behind it
 };
 
 struct alignas(shm::kCacheLineSize) MessageHeader {
@@ -55,7 +57,7 @@ struct alignas(shm::kCacheLineSize) MessageHeader {
   // Snapshot: the most levels a side it was allowed to hold. A side with fewer is the whole side; one with as
   // many ends where the venue cut it, and what lies beyond is unknown. 0: the snapshot is the whole book.
   std::uint16_t depth_limit;
-  std::uint8_t reserved[4];
+  std::uint32_t checksum;  // where kHasChecksum is set, and of a Checksum
 };
 static_assert(sizeof(MessageHeader) == shm::kCacheLineSize);
 

@@ -312,8 +312,9 @@ void Engine::place(SymbolRuntime& symbol) {
   const core::SymbolId id = symbol.instrument.symbol_id;
   const core::ExchangeId exchange = symbol.instrument.exchange_id;
   const core::BookRule& rule = venue.venue->book_rule();
-  command(*symbol.manager, [id, exchange, lines = std::move(lines), &rule](book::OrderBookManager& manager) {
-    manager.add_symbol(id, exchange, lines, rule);
+  command(*symbol.manager, [id, exchange, lines = std::move(lines), &rule,
+                            instrument = symbol.instrument](book::OrderBookManager& manager) {
+    manager.add_symbol(id, exchange, lines, rule, instrument);
   });
   for (Bundle* bundle : symbol.bundles) bundle->added.push_back(symbol.instrument.venue_symbol);
 }

@@ -156,8 +156,8 @@ Replay::Road::Road(std::string_view venue_name, const std::vector<ReplaySymbol>&
   std::promise<void> added;
   manager->post([this, &added](book::OrderBookManager& books_of) {
     for (const ReplaySymbol& symbol : symbols) {
-      books_of.add_symbol(symbol.instrument.symbol_id, venue->exchange_id(), symbol.lines,
-                          venue->book_rule());
+      books_of.add_symbol(symbol.instrument.symbol_id, venue->exchange_id(), symbol.lines, venue->book_rule(),
+                          symbol.instrument);
     }
     added.set_value();
   });

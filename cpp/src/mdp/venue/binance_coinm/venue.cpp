@@ -1,7 +1,7 @@
 // Joins the parts of Binance COIN-M futures into their core::Venue.
 #include "mdp/venue/binance/family.hpp"
-#include "mdp/venue/binance_coinm/endpoint.hpp"
 #include "mdp/venue/binance_coinm/book_rule.hpp"
+#include "mdp/venue/binance_coinm/endpoint.hpp"
 
 namespace mdp::venue::binance_coinm {
 namespace {

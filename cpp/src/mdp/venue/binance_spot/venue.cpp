@@ -1,7 +1,7 @@
 // Joins the parts of Binance spot into its core::Venue.
 #include "mdp/venue/binance/family.hpp"
-#include "mdp/venue/binance_spot/endpoint.hpp"
 #include "mdp/venue/binance_spot/book_rule.hpp"
+#include "mdp/venue/binance_spot/endpoint.hpp"
 
 namespace mdp::venue::binance_spot {
 namespace {

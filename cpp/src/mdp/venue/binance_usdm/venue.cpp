@@ -1,7 +1,7 @@
 // Joins the parts of Binance USD-M futures into their core::Venue.
 #include "mdp/venue/binance/family.hpp"
-#include "mdp/venue/binance_usdm/endpoint.hpp"
 #include "mdp/venue/binance_usdm/book_rule.hpp"
+#include "mdp/venue/binance_usdm/endpoint.hpp"
 
 namespace mdp::venue::binance_usdm {
 namespace {
