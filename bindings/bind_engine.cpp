@@ -149,7 +149,8 @@ void bind_control(nb::module_& module) {
              "No connection, no answer, an error, or no snapshot at all.")
       .value("UNFIT", engine::Fetched::Unfit, "A snapshot with numbers that this book cannot hold.")
       .value("UNKNOWN_SYMBOL", engine::Fetched::UnknownSymbol,
-             "The venue does not know the symbol (any more).");
+             "The venue does not know the symbol (any more).")
+      .value("ASKED", engine::Fetched::Asked, "It comes in the stream: the subscription was made anew.");
   nb::class_<ControlEvent>(module, "ControlEvent", "Something control should know; see engine/control.hpp.")
       .def_ro("kind", &ControlEvent::kind)
       .def_ro("fetched", &ControlEvent::fetched)
@@ -306,7 +307,7 @@ void bind_engine(nb::module_& module) {
            "Create the segment (state Starting) and the REST thread.\n\n"
            "Raises\n------\nSegmentError\n    The name is owned by a live publisher, or there is no memory.\n"
            "ConfigError\n    A value out of range.")
-      .def("add_venue", &Engine::add_venue, "config"_a, unlocked,
+      .def("add_venue", nb::overload_cast<engine::VenueConfig>(&Engine::add_venue), "config"_a, unlocked,
            "Add a venue, before start() or while running, and return its "
            "index.\n\nRaises\n------\nConfigError\n    Unknown "
            "venue, channel or option it does not offer, bad URL or TLS settings.")
@@ -340,8 +341,10 @@ void bind_engine(nb::module_& module) {
       .def("start", &Engine::start, unlocked, "Start publisher, managers, then lines.")
       .def("stop", &Engine::stop, unlocked,
            "Stop intake, drain, mark the segment stopped, end the threads, unlink the segment. Idempotent.")
-      .def("fetch_snapshot", &Engine::fetch_snapshot, "symbol_id"_a, unlocked,
-           "Fetch a snapshot in the background; its outcome comes as ControlKind.SNAPSHOT.")
+      .def("request_snapshot", &Engine::request_snapshot, "symbol_id"_a, unlocked,
+           "Fetch a snapshot in the background, or subscribe anew where it comes in the stream; the outcome "
+           "comes "
+           "as ControlKind.SNAPSHOT.")
       .def(
           "audit", &Engine::audit, "symbol_id"_a, unlocked,
           "Fetch a snapshot in the background and compare the LIVE book with it; the outcome of the fetching "

@@ -418,7 +418,7 @@ class Provider:
             self._wake_quiet_symbols(engine, venue, now)
             for symbol_id in venue.scheduler.take(now, still_wanted):
                 if venue.scheduler.under_way(symbol_id) is Wish.SYNC:
-                    engine.fetch_snapshot(symbol_id)
+                    engine.request_snapshot(symbol_id)
                 else:
                     engine.widen(symbol_id)
             if (audited := venue.audits.take(now, self._is_live)) is not None:

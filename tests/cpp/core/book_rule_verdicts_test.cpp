@@ -29,6 +29,13 @@ TEST(BookRuleVerdict, AChainIsFollowedToASmallerId) {
   EXPECT_EQ(kChain.check_first(15, linked(15, 3)), SequenceVerdict::Apply);
 }
 
+// What came before the counter was set back is lost: the book would be LIVE and frozen if this passed for a copy.
+TEST(BookRuleVerdict, ALinkFromBeyondTheBookToASmallerIdIsAGap) {
+  EXPECT_EQ(kChain.check_next(15, linked(17, 3)), SequenceVerdict::Gap);
+  EXPECT_EQ(kChain.check_first(15, linked(17, 3)), SequenceVerdict::Gap);
+  EXPECT_EQ(kChain.check_next(15, linked(12, 14)), SequenceVerdict::Old);
+}
+
 // OKX's join over REST: "prevSeqId <= snapshot < seqId", then the chain.
 TEST(BookRuleVerdict, AChainThatJoinsASnapshotOverRest) {
   constexpr BookRule rule{.continuity = Continuity::PrevIsLast, .join = Join::AfterSnapshotId};

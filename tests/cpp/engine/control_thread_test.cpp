@@ -44,7 +44,7 @@ TEST_P(ControlThread, SymbolsAreRemovedWhileTheirSnapshotsAreUnderWay) {
   for (int number = 0; number < kSymbols; ++number) {
     const core::SymbolId id = engine.add_symbol(0, instrument(number));
     engine.subscribe_added();
-    engine.fetch_snapshot(id);
+    engine.request_snapshot(id);
     EXPECT_EQ(engine.health().symbols.size(), static_cast<std::size_t>(number) + 1);
     if (number % 2 == 0) {
       // So that now and then the answer is in the middle of its way.

@@ -190,7 +190,7 @@ class Road {
   // Fetches what is wanted until `condition` holds.
   bool until(const std::function<bool()>& condition) {
     return eventually([&] {
-      for (const core::SymbolId id : engine.take_snapshots_wanted()) engine.fetch_snapshot(id);
+      for (const core::SymbolId id : engine.take_snapshots_wanted()) engine.request_snapshot(id);
       for (ControlEvent& event : engine.take_control_events(100)) told.push_back(event);
       collect();
       return condition();

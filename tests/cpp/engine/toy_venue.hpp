@@ -6,17 +6,45 @@
 //   unsub 2 BTC:depth                   ack BTC depth | no BTC depth     one by name
 //   alive 17                            beat 17             it wants to hear `alive 17`
 //                                       welcome | bye | data BTC | pong
+//                                       snap BTC 0 17 <sum> b 99:5 98:1 a 101:2     a book up to its window
+//                                       delta BTC 17 18 <sum> b 99:0 a 101:7        prev, id, then changes
 #pragma once
 
+#include <algorithm>
 #include <charconv>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "mdp/core/checksum.hpp"
+#include "mdp/core/level_writer.hpp"
 #include "mdp/core/symbol_table.hpp"
 #include "mdp/core/venue.hpp"
 
 namespace mdp::engine {
+
+inline constexpr std::size_t kToyWindow = 10;
+
+// The first word of `rest`, which it leaves there.
+inline std::string_view toy_word(std::string_view& rest) noexcept {
+  const std::string_view first = rest.substr(0, rest.find(' '));
+  rest.remove_prefix(std::min(rest.size(), first.size() + 1));
+  return first;
+}
+
+// Asks, then bids, best first: digits of price and quantity.
+inline std::uint32_t toy_checksum(std::span<const core::PriceLevel> bids,
+                                  std::span<const core::PriceLevel> asks) noexcept {
+  core::Crc32 crc;
+  for (const auto& side : {asks, bids}) {
+    for (const core::PriceLevel& level : side) {
+      crc.add(core::WrittenDigits(level.price, 0, 0).text());
+      crc.add(core::WrittenDigits(level.quantity, 0, 0).text());
+    }
+  }
+  return crc.value();
+}
 
 class ToyParser final : public core::Parser {
  public:
@@ -37,6 +65,7 @@ class ToyParser final : public core::Parser {
       sink.commit();
       return core::ParseStatus::Ok;
     }
+    if (kind == "snap" || kind == "delta") return book(raw, rest, kind == "snap", sink);
     if (kind == "ack" || kind == "no") {
       last_reply_ = {};
       const std::string_view what = word(rest);
@@ -67,10 +96,50 @@ class ToyParser final : public core::Parser {
   }
 
  private:
-  static std::string_view word(std::string_view& rest) noexcept {
-    const std::string_view first = rest.substr(0, rest.find(' '));
-    rest.remove_prefix(std::min(rest.size(), first.size() + 1));
-    return first;
+  static std::string_view word(std::string_view& rest) noexcept { return toy_word(rest); }
+  template <class Number>
+  static bool read(std::string_view text, Number& number) noexcept {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc{} && end == text.data() + text.size();
+  }
+
+  core::ParseStatus book(const core::RawMessage& raw, std::string_view rest, bool snapshot,
+                         core::MessageSink& sink) noexcept {
+    const core::Instrument* instrument = symbols_.find(word(rest));
+    if (instrument == nullptr) return core::ParseStatus::Ignored;
+    core::MessageHeader header{};
+    header.update_type = snapshot ? core::UpdateType::Snapshot : core::UpdateType::Delta;
+    header.symbol_id = instrument->symbol_id;
+    header.exchange_id = instrument->exchange_id;
+    header.line_id = raw.line_id;
+    header.recv_ts_ns = raw.recv_ts_ns;
+    header.flags = core::kHasChecksum;
+    if (snapshot) header.depth_limit = kToyWindow;
+    const bool numbers = read(word(rest), header.prev_update_id) && read(word(rest), header.last_update_id) &&
+                         read(word(rest), header.checksum) && word(rest) == "b";
+    core::LevelWriter levels(sink, header);
+    bool in_asks = false, good = numbers;
+    while (good && !rest.empty()) {
+      const std::string_view text = word(rest);
+      if (text == "a" && !in_asks) {
+        levels.begin_asks();
+        in_asks = true;
+        continue;
+      }
+      core::PriceLevel level{};
+      const std::size_t colon = text.find(':');
+      good = colon != std::string_view::npos && read(text.substr(0, colon), level.price) &&
+             read(text.substr(colon + 1), level.quantity);
+      if (good) levels.add(level);
+    }
+    if (!good || !in_asks) {
+      levels.abandon(shm::StateReason::ParseError);
+      last_failure_ = {};
+      last_failure_.symbol = instrument->symbol_id;
+      return core::ParseStatus::MalformedFrame;
+    }
+    levels.finish();
+    return core::ParseStatus::Ok;
   }
 
   const core::SymbolTable& symbols_;

@@ -144,7 +144,9 @@ struct BookRule {
           return last == applied ? SequenceVerdict::KeepAlive : SequenceVerdict::Apply;
         }
         if (prev == 0) return SequenceVerdict::Gap;
-        return last <= applied ? old(applied, delta) : SequenceVerdict::Gap;
+        // A copy links to something older. Who links beyond the book shows that something is missing, though his own
+        // id may be smaller: the counter was set back, and what came before that was lost.
+        return last <= applied && prev < applied ? old(applied, delta) : SequenceVerdict::Gap;
       case Continuity::PrevUpToLast:
         if (last <= applied) return old(applied, delta);
         return prev - 1 < applied ? SequenceVerdict::Apply : SequenceVerdict::Gap;

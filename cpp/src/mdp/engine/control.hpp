@@ -40,6 +40,7 @@ enum class Fetched : std::uint8_t {
   Nothing = 2,        // no connection, no answer, an error, or bytes that are no snapshot at all
   Unfit = 3,          // a snapshot with numbers that this book cannot hold
   UnknownSymbol = 4,  // the venue does not know the symbol (any more)
+  Asked = 5,          // it comes in the stream: the subscription was made anew
 };
 
 struct ControlEvent {

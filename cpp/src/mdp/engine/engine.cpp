@@ -122,9 +122,10 @@ void Engine::resolve_modes() {
   idle_ = queue::resolve(config_.idle, busy_threads, cores);
 }
 
-std::unique_ptr<Engine::VenueRuntime> Engine::make_venue(net::IoLoop& rest_loop, VenueConfig config) {
+std::unique_ptr<Engine::VenueRuntime> Engine::make_venue(net::IoLoop& rest_loop, VenueConfig config,
+                                                         std::unique_ptr<core::Venue> venue) {
   auto runtime = std::make_unique<VenueRuntime>();
-  runtime->venue = venue::make_venue(config.name, config.options);
+  runtime->venue = std::move(venue);
   if (config.ws_url.empty()) config.ws_url = runtime->venue->endpoint().ws_url;
   if (config.rest_url.empty()) config.rest_url = runtime->venue->endpoint().rest_url;
   const core::BookRule& rule = runtime->venue->book_rule();
@@ -150,12 +151,18 @@ std::unique_ptr<Engine::VenueRuntime> Engine::make_venue(net::IoLoop& rest_loop,
 
 void Engine::check_venue(VenueConfig config) {
   net::IoLoop nobody_runs_it;
-  make_venue(nobody_runs_it, std::move(config));
+  auto venue = venue::make_venue(config.name, config.options);
+  make_venue(nobody_runs_it, std::move(config), std::move(venue));
 }
 
 std::size_t Engine::add_venue(VenueConfig config) {
+  auto venue = venue::make_venue(config.name, config.options);
+  return add_venue(std::move(config), std::move(venue));
+}
+
+std::size_t Engine::add_venue(VenueConfig config, std::unique_ptr<core::Venue> venue) {
   assert_control_thread();
-  auto runtime = make_venue(rest_loop_, std::move(config));
+  auto runtime = make_venue(rest_loop_, std::move(config), std::move(venue));
   segment_->directory().set_venue(runtime->venue->exchange_id(), runtime->venue->name());
   venues_.push_back(std::move(runtime));
   return venues_.size() - 1;
@@ -556,7 +563,20 @@ void Engine::stop_threads(std::vector<std::thread>& threads) noexcept {
 
 // ---- control ---------------------------------------------------------------------------------------------
 
-void Engine::fetch_snapshot(core::SymbolId id) { fetch(symbol_at(id), ControlKind::Snapshot); }
+void Engine::request_snapshot(core::SymbolId id) {
+  SymbolRuntime& symbol = symbol_at(id);
+  if (symbol.venue->venue->book_rule().snapshot_source == core::SnapshotSource::Rest) {
+    return fetch(symbol, ControlKind::Snapshot);
+  }
+  if (!running_ || !symbol.placed())
+    throw ConfigError(symbol.instrument.canonical_symbol + " is not subscribed");
+  // On a line that is down this does nothing: its next connection subscribes, which brings a snapshot.
+  for (Lane* lane : symbol.bundles.front()->lanes) lane->resubscribe(symbol.instrument.venue_symbol);
+  control_.tell(ControlKind::Snapshot, [id](ControlEvent& event) {
+    event.symbol = id;
+    event.fetched = Fetched::Asked;
+  });
+}
 
 void Engine::audit(core::SymbolId id) {
   SymbolRuntime& symbol = symbol_at(id);

@@ -63,6 +63,8 @@ class Engine {
   // Before start() or while running. Returns the venue's index. Throws ConfigError: unknown venue, channel or
   // option it does not offer, bad URL or TLS settings.
   std::size_t add_venue(VenueConfig config);
+  // The same for a venue that is not in the registry: an embedder's own, or a test's. `config.name` names nothing then.
+  std::size_t add_venue(VenueConfig config, std::unique_ptr<core::Venue> venue);
   // Throws what add_venue() would, and contacts nobody. Needs no engine.
   static void check_venue(VenueConfig config);
 
@@ -101,12 +103,13 @@ class Engine {
   void stop() noexcept;
 
   // Asynchronous: the outcome comes as ControlKind::Snapshot, the book itself takes its own way into the
-  // manager.
-  void fetch_snapshot(core::SymbolId symbol);
-  // Likewise, for an audit of the book against it; the outcome is ControlKind::AuditSnapshot. A LIVE book that
+  // manager. From a venue whose snapshots come in the stream one is had by subscribing anew; the outcome then says
+  // that this was asked for.
+  void request_snapshot(core::SymbolId symbol);
+  // Likewise, where snapshots come over REST, for an audit of the book against it; the outcome is ControlKind::AuditSnapshot. A LIVE book that
   // differs goes STALE, and tells by ControlKind::AuditMismatch; of one in another state nothing is said.
   void audit(core::SymbolId symbol);
-  // Likewise, to make a LIVE book known deeper; the outcome is ControlKind::Snapshot. The book stays LIVE.
+  // Likewise, where snapshots come over REST, to make a LIVE book known deeper; the outcome is ControlKind::Snapshot. The book stays LIVE.
   void widen(core::SymbolId symbol);
   // A quiet symbol need not wait for its first delta.
   void begin_sync(core::SymbolId symbol);
@@ -143,7 +146,8 @@ class Engine {
   struct ManagerThread;
   struct SnapshotRequest;
 
-  static std::unique_ptr<VenueRuntime> make_venue(net::IoLoop& rest_loop, VenueConfig config);
+  static std::unique_ptr<VenueRuntime> make_venue(net::IoLoop& rest_loop, VenueConfig config,
+                                                  std::unique_ptr<core::Venue> venue);
   void resolve_modes();
   void make_managers();
   void place(SymbolRuntime& symbol);
