@@ -422,6 +422,38 @@ TEST(LineLife, RequestsByTheHourAreKeptAndANewConnectionHasItsOwn) {
   EXPECT_EQ(venue.count("3"), 0);
 }
 
+TEST(LineLife, AStopDuringALongRequestSendsNothingButIt) {
+  const std::string request(8 * 1024 * 1024, 'x');  // more than the socket takes at once
+  std::atomic<bool> is_read{false};
+  std::atomic<std::size_t> clean{0};
+  std::atomic<std::size_t> other{0};
+  FakeServer server([&](Connection& connection) {
+    if (!connection.accept_websocket()) return;
+    eventually([&] { return is_read.load(); });
+    while (const auto frame = connection.read_frame()) {
+      if (frame->opcode == 8) return;
+      const auto count =
+          static_cast<std::size_t>(std::count(frame->payload.begin(), frame->payload.end(), 'x'));
+      clean += count;
+      other += frame->payload.size() - count;
+    }
+  });
+  auto options = quick_options(server.ws_url());
+  options.close_timeout = std::chrono::seconds(20);
+  LineRecorder line(options);
+  line.subscriptions = {request};
+  line.start();
+  ASSERT_TRUE(eventually([&] { return line.connector->counters().ups.get() == 1; }));
+  line.connector->disconnect();
+  std::atomic<bool> has_begun{false};
+  line.loop.post([&] { has_begun = true; });
+  ASSERT_TRUE(eventually([&] { return has_begun.load(); }));
+  is_read = true;
+  EXPECT_TRUE(eventually([&] { return line.connector->stopped(); }));
+  EXPECT_GT(clean, 0u);
+  EXPECT_EQ(other, 0u);
+}
+
 // ---------------------------------------------------------------- silence
 
 TEST(LineLife, PingsAloneKeepALineForManyIdleTimeouts) {

@@ -149,9 +149,8 @@ void Session::shut() noexcept {
 
 void Session::begin_close() {
   closing_ = true;
-  outbox_.clear();
-  urgent_.clear();
   awaited_.clear();
+  // What waits in the outbox is sent no more. It stays, for a write under way reads from it until its last byte.
   timer_.expires_after(owner_->options.close_timeout);
   timer_.async_wait([self = shared_from_this()](error_code ec) {
     if (!ec && self->alive_) self->owner_->finish_stop();
