@@ -18,7 +18,7 @@ from mdp.sim.options import SimOptions
 from mdp.sim.replay import ReplayError
 from mdp.sim.server import SimServer
 from mdp.sim.tls import TLS_FLAVOURS
-from mdp.sim.wire import FAMILIES
+from mdp.sim.wire import DEFAULT, FAMILIES
 
 
 def _split(text: str | None) -> list[str] | None:
@@ -105,7 +105,7 @@ def sim(
     port: Annotated[int, typer.Option(help="TCP port; 0 takes any free one.")] = 0,
     families: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help=f"Comma-separated, of: {', '.join(FAMILIES)}. Default: binance."),
+        typer.Option(help=f"Comma-separated, of: {', '.join(FAMILIES)}. Default: {DEFAULT.name}."),
     ] = None,
     symbols: Annotated[
         Optional[str], typer.Option(help="Comma-separated symbols, or how many. Default: eight.")  # noqa: UP045

@@ -1,6 +1,6 @@
 // An exchange of two symbols that speaks as ToyVenue hears it, in every way that Binance does not: a URL that must be
 // asked for, a welcome, frames packed by gzip, a text ping, an answer for each subscription, snapshots in the stream, a
-// chain of ids that is set back now and then, keep-alives, and a checksum over a book that its clients must cut to a
+// chain of ids that is set back now and then, keep-alive updates, and a checksum over a book that its clients must cut to a
 // window themselves. It knows the truth at every id, and does wrong on request.
 #pragma once
 
