@@ -73,6 +73,7 @@ struct BookEntry {
   bool widening = false;  // the rest_audit under way is there to make the book known deeper
   bool disputed = false;  // the last snapshot for that contradicted the book
   bool anew = false;      // its ids began anew, and no sync has come of it yet
+  bool windowed = false;  // as the rule says, for every delta asks
   DepthNeed depth_need = DepthNeed::None;  // as the listener was told
   DepthWatch depth;
   std::uint64_t last_id = 0;     // applied so far; the snapshot's id until joined
@@ -117,6 +118,7 @@ struct BookEntry {
       : symbol(symbol_),
         exchange(exchange_),
         rule(&rule_),
+        windowed(rule_.windowed()),
         depth(options.table_levels),
         book(rule_.windowed() ? 0 : options.depth_cap,
              &pool),  // a window is short, and ends where the venue says
@@ -143,8 +145,8 @@ struct BookEntry {
   }
 
   // The last prices of which everything is known.
-  std::int64_t known_bid() const noexcept { return rule->windowed() ? window.known_bid() : book.known_bid(); }
-  std::int64_t known_ask() const noexcept { return rule->windowed() ? window.known_ask() : book.known_ask(); }
+  std::int64_t known_bid() const noexcept { return windowed ? window.known_bid() : book.known_bid(); }
+  std::int64_t known_ask() const noexcept { return windowed ? window.known_ask() : book.known_ask(); }
 
   // How far the updates have come on the lines that count, and the venue's time of that.
   std::uint64_t reached() const noexcept {

@@ -10,6 +10,8 @@ using shm::EventType;
 
 namespace {
 
+constexpr std::uint8_t kTableFlags = shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop | shm::kFlagTableOnly;
+
 // Where ids skip, because the venue shares them among its symbols, an update covers all from its predecessor on:
 // whoever reads the events can then check every venue's in one way.
 std::uint64_t first_covered(const core::BookRule& rule, const MessageHeader& header) noexcept {
@@ -115,7 +117,8 @@ void BookEvents::emit_delta(const BookEntry& entry, const BookUpdate& delta) noe
   emit_levels(entry, EventType::BookDelta, all.first(bid_count), all.subspan(bid_count));
 }
 
-void BookEvents::emit_best(const BookEntry& entry, std::uint8_t flags) noexcept {
+[[gnu::always_inline]] inline void BookEvents::emit_best(const BookEntry& entry,
+                                                         std::uint8_t flags) noexcept {
   shm::EventHeader& event = begin(entry, EventType::BookSnapshot, flags);
   PriceLevel* const levels = sink_.slot().levels;
   event.bid_count = static_cast<std::uint16_t>(entry.book.copy_bids(levels, options_.table_levels));
@@ -125,9 +128,19 @@ void BookEvents::emit_best(const BookEntry& entry, std::uint8_t flags) noexcept 
 }
 
 void BookEvents::emit_table(const BookEntry& entry, bool same_levels) noexcept {
-  constexpr std::uint8_t kFlags = shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop | shm::kFlagTableOnly;
-  if (!same_levels) return emit_best(entry, kFlags);
-  begin(entry, EventType::BookSnapshot, kFlags | shm::kFlagSameLevels);
+  if (!same_levels) return emit_best(entry, kTableFlags);
+  begin(entry, EventType::BookSnapshot, kTableFlags | shm::kFlagSameLevels);
+  sink_.commit();
+}
+
+void BookEvents::emit_top(const BookEntry& entry) noexcept {
+  emit_best(entry, shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop);
+}
+
+void BookEvents::emit_whole_table(const BookEntry& entry) noexcept { emit_best(entry, kTableFlags); }
+
+void BookEvents::emit_same_table(const BookEntry& entry) noexcept {
+  begin(entry, EventType::BookSnapshot, kTableFlags | shm::kFlagSameLevels);
   sink_.commit();
 }
 

@@ -22,7 +22,7 @@ class BookEvents {
   void emit_instrument(const BookEntry& entry) noexcept;
   // The state it is in, with its reason (or another) and how deep the book is known.
   void emit_state(const BookEntry& entry) noexcept { emit_state(entry, entry.reason); }
-  void emit_state(const BookEntry& entry, shm::StateReason reason) noexcept;
+  [[gnu::noinline]] void emit_state(const BookEntry& entry, shm::StateReason reason) noexcept;
 
   // Of the book's levels. A delta takes with it what the depth cap cut at its application, and leaves out what
   // was beyond the known part.
@@ -30,8 +30,11 @@ class BookEvents {
   void emit_delta(const BookEntry& entry, const BookUpdate& delta) noexcept;
   void emit_top_when_due(BookEntry& entry) noexcept;
   void emit_bbo_if_changed(BookEntry& entry) noexcept;
-  // For the book table. `same_levels`: the best table_levels a side are those of the last time.
+  // For the book table. `same_levels`: the best table_levels a side are those of the last time. It has one caller,
+  // for every delta, and is inlined there; all others use the two below.
   void emit_table(const BookEntry& entry, bool same_levels) noexcept;
+  [[gnu::noinline]] void emit_whole_table(const BookEntry& entry) noexcept;
+  [[gnu::noinline]] void emit_same_table(const BookEntry& entry) noexcept;
 
   // Of the message itself, with its own ids and times.
   void emit_trade(const BookEntry& entry, const core::NormalizedMessage& message) noexcept;
@@ -47,6 +50,7 @@ class BookEvents {
   void emit_levels(const BookEntry& entry, shm::EventType type, std::span<const PriceLevel> bids,
                    std::span<const PriceLevel> asks) noexcept;
   void emit_best(const BookEntry& entry, std::uint8_t flags) noexcept;
+  [[gnu::noinline]] void emit_top(const BookEntry& entry) noexcept;
 
   core::EventSink& sink_;
   const BookOptions& options_;
@@ -57,7 +61,7 @@ inline void BookEvents::emit_top_when_due(BookEntry& entry) noexcept {
   const std::int64_t now_ns = entry.last_header.recv_ts_ns;
   if (options_.snapshot_interval_ns == 0 || now_ns < entry.next_top_ns) return;
   entry.next_top_ns = now_ns + options_.snapshot_interval_ns;
-  emit_best(entry, shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop);
+  emit_top(entry);
 }
 
 }  // namespace mdp::book

@@ -79,14 +79,18 @@ void BookSync::buffer(BookEntry& entry, const BookUpdate& delta) noexcept {
   entry.buffer.push(*delta.header, delta.bids, delta.asks);
 }
 
-SequenceVerdict BookSync::check(const BookEntry& entry, const MessageHeader& delta) const noexcept {
-  return entry.joined ? entry.rule->check_next(entry.last_id, delta)
-                      : entry.rule->check_first(entry.last_id, delta);
-}
-
 void BookSync::apply_live(BookEntry& entry, const BookUpdate& delta) noexcept {
   entry.book.prefetch_top();
-  switch (check(entry, *delta.header)) {
+  const SequenceVerdict verdict = check(entry, *delta.header);
+  if (verdict != SequenceVerdict::Apply) [[unlikely]]
+    return apply_none(entry, delta, verdict);
+  if (apply_next(entry, delta) && entry.buffer.delta_count() != 0) [[unlikely]]
+    apply_waiting(entry);
+}
+
+// A delta that is no next one of a LIVE book.
+void BookSync::apply_none(BookEntry& entry, const BookUpdate& delta, SequenceVerdict verdict) noexcept {
+  switch (verdict) {
     case SequenceVerdict::Old:
       counters_.duplicates.add();
       if (entry.lines_up > 1) count_copy(entry, *delta.header, false);
@@ -99,7 +103,7 @@ void BookSync::apply_live(BookEntry& entry, const BookUpdate& delta) noexcept {
     case SequenceVerdict::KeepAlive:
       return keep_alive(entry);
     case SequenceVerdict::Apply:
-      if (apply_next(entry, delta) && entry.buffer.delta_count() != 0) apply_waiting(entry);
+      return;
   }
 }
 
@@ -108,7 +112,7 @@ void BookSync::keep_alive(BookEntry& entry) noexcept {
   const MessageHeader& at = entry.last_header;
   if ((at.flags & core::kHasChecksum) != 0 && checksum_differs(entry, at.checksum, entry.book)) return;
   entry.watch.on_keep_alive();
-  events_.emit_table(entry, true);
+  events_.emit_same_table(entry);
 }
 
 // Whether something contradicts `book`, which stands where the message `at` has brought it; then the entry is STALE.
@@ -154,7 +158,7 @@ void BookSync::on_checksum(BookEntry& entry, const MessageHeader& header) noexce
 // False: the book is not LIVE any more.
 bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
   const std::size_t reached = entry.book.apply_update(delta.bids, delta.asks, options_.table_levels);
-  if (entry.rule->window == core::Window::Cut) [[unlikely]]
+  if (entry.windowed) [[unlikely]]
     cut_to_window(entry, entry.book, entry.window.levels());
   entry.joined = true;
   entry.last_id = delta.header->last_update_id;
@@ -175,9 +179,9 @@ bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
   if (entry.book.was_cut()) [[unlikely]] {
     if (!entry.book.cut_bids().empty()) entry.depth.fill_bids(entry.book);
     if (!entry.book.cut_asks().empty()) entry.depth.fill_asks(entry.book);
-    if (!entry.rule->windowed()) events_.emit_state(entry, StateReason::DepthChanged);
+    if (!entry.windowed) events_.emit_state(entry, StateReason::DepthChanged);
   }
-  if (entry.rule->windowed() && entry.window.follow(entry.book)) [[unlikely]] {
+  if (entry.windowed && entry.window.follow(entry.book)) [[unlikely]] {
     events_.emit_state(entry, StateReason::DepthChanged);
   }
   events_.emit_top_when_due(entry);
@@ -538,7 +542,7 @@ void BookSync::next_frame(BookEntry& entry, const BookUpdate& frame) noexcept {
   events_.emit_book(entry);
   if (entry.window.follow(entry.book)) events_.emit_state(entry, StateReason::DepthChanged);
   events_.emit_bbo_if_changed(entry);
-  events_.emit_table(entry, false);
+  events_.emit_whole_table(entry);
 }
 
 void BookSync::want_another(BookEntry& entry, const BookUpdate&) noexcept {
@@ -614,7 +618,7 @@ void BookSync::install(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   events_.emit_book(entry);
   entry.next_top_ns = entry.last_header.recv_ts_ns + options_.snapshot_interval_ns;
   events_.emit_bbo_if_changed(entry);
-  events_.emit_table(entry, false);
+  events_.emit_whole_table(entry);
   enter(entry, BookState::Live, StateReason::Synced);
   // Numbers tell a snapshot of before the ids began anew from one of after only roughly. Another one makes it sure.
   if (entry.anew) suspect(entry);

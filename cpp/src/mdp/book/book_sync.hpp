@@ -123,11 +123,19 @@ class BookSync {
   bool snapshot_would_help(const BookEntry& entry) const noexcept;
   bool is_copy(const BookEntry& entry, const MessageHeader& snapshot) const noexcept;
   void next_frame(BookEntry& entry, const BookUpdate& frame) noexcept;
+  [[gnu::noinline]] void apply_none(BookEntry& entry, const BookUpdate& delta,
+                                    core::SequenceVerdict verdict) noexcept;
   void keep_alive(BookEntry& entry) noexcept;
-  core::SequenceVerdict check(const BookEntry& entry, const MessageHeader& delta) const noexcept;
+  // Inlined, as what it calls is for the usual case: every delta asks.
+  [[gnu::always_inline]] static core::SequenceVerdict check(const BookEntry& entry,
+                                                            const MessageHeader& delta) noexcept {
+    return entry.joined ? entry.rule->check_next(entry.last_id, delta)
+                        : entry.rule->check_first(entry.last_id, delta);
+  }
   [[gnu::always_inline]] inline bool refuted(BookEntry& entry, const MessageHeader& at,
                                              const OrderBook& book) noexcept;
-  bool checksum_differs(BookEntry& entry, std::uint32_t checksum, const OrderBook& book) noexcept;
+  [[gnu::noinline]] bool checksum_differs(BookEntry& entry, std::uint32_t checksum,
+                                          const OrderBook& book) noexcept;
   static void cut_to_window(const BookEntry& entry, OrderBook& book, std::size_t levels) noexcept;
   bool apply_next(BookEntry& entry, const BookUpdate& delta) noexcept;
   void wait_behind_hole(BookEntry& entry, const BookUpdate& delta) noexcept;

@@ -141,7 +141,7 @@ void BookSync::widen(BookEntry& entry) noexcept {
   counters_.widened.add();
   events_.emit_book(entry);
   events_.emit_state(entry, StateReason::DepthChanged);
-  events_.emit_table(entry, false);
+  events_.emit_whole_table(entry);
 }
 
 // A snapshot has stood ahead of the book for so long, and no update came. Where ids are shared by all symbols that

@@ -38,7 +38,8 @@ class IdOrder {
   };
 
   // The usual path, alone, because every message passes it: a message of the ids `first` to `last`. False: back()
-  // says what it is, and has to be asked; also where `last` is below `first`, as behind a chain that goes back. `ts_ns`: the venue's time of the message, 0 where it sends none.
+  // says what it is, and has to be asked; also where `last` is below `first`, as behind a chain that
+  // goes back. `ts_ns`: the venue's time of the message, 0 where it sends none.
   bool forward(std::uint64_t first, std::uint64_t last, std::int64_t ts_ns) noexcept {
     if (first <= passed_ || last < first) return false;
     passed_ = last;

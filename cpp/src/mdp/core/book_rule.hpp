@@ -119,7 +119,23 @@ struct BookRule {
   }
 
   // Every later delta; `applied` is the last_update_id applied.
-  SequenceVerdict check_next(std::uint64_t applied, const MessageHeader& delta) const noexcept {
+  // The usual case of the kinds whose batches may overlap is inlined at each delta; all else is a call.
+  [[gnu::always_inline]] SequenceVerdict check_next(std::uint64_t applied,
+                                                    const MessageHeader& delta) const noexcept {
+    if (delta.last_update_id > applied) {
+      if (continuity == Continuity::FirstUpToNext && delta.first_update_id - 1 <= applied) {
+        return SequenceVerdict::Apply;
+      }
+      if (continuity == Continuity::PrevUpToLast && delta.prev_update_id - 1 < applied) {
+        return SequenceVerdict::Apply;
+      }
+    }
+    return check_any(applied, delta);
+  }
+
+ private:
+  [[gnu::noinline]] SequenceVerdict check_any(std::uint64_t applied,
+                                              const MessageHeader& delta) const noexcept {
     const std::uint64_t first = delta.first_update_id, last = delta.last_update_id;
     const std::uint64_t prev = delta.prev_update_id;
     switch (continuity) {
@@ -154,7 +170,6 @@ struct BookRule {
     return SequenceVerdict::Gap;
   }
 
- private:
   SequenceVerdict old(std::uint64_t applied, const MessageHeader& delta) const noexcept {
     return restarts(delta) && applied != restart_id ? SequenceVerdict::Restart : SequenceVerdict::Old;
   }
