@@ -6,8 +6,9 @@
 // A lane has two lines, of which one is in use. Before the venue ends the connection (its age limit, its
 // shutdown notice) the lane is renewed: the other line comes up beside it, carries everything for a while,
 // and only then the old one is closed. Frames of both pass the one parser; the book manager arbitrates
-// between them as between any two lines, so no book notices. It can where updates carry a number: where they
-// do not, the old connection is dropped first, and books sync anew.
+// between them as between any two lines, so no book notices. It can where an update has the same
+// ids on every line (BookRule::lines_share_ids). Where it has not, the old connection is dropped first, and books
+// sync anew.
 #pragma once
 
 #include <array>
