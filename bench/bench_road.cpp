@@ -145,13 +145,14 @@ constexpr std::size_t kFrames = 4096;
 
 void run(benchmark::State& state, Road& road, const std::vector<std::string>& frames) {
   std::size_t at = 0;
-  const std::uint64_t before = road.publisher().events();
+  const std::uint64_t before = road.publisher().counters().events.get();
   for (auto _ : state) {
     road.send(frames[at]);
     at = at + 1 == frames.size() ? 0 : at + 1;
   }
-  state.counters["events"] = benchmark::Counter(static_cast<double>(road.publisher().events() - before),
-                                                benchmark::Counter::kAvgIterations);
+  state.counters["events"] =
+      benchmark::Counter(static_cast<double>(road.publisher().counters().events.get() - before),
+                         benchmark::Counter::kAvgIterations);
   if (!road.live()) state.SkipWithError("the book left LIVE");
 }
 

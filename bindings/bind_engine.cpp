@@ -5,6 +5,11 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+
 #include "bindings.hpp"
 #include "mdp/engine/engine.hpp"
 #include "mdp/net/proxy.hpp"
@@ -23,6 +28,7 @@ using engine::Engine;
 using engine::EngineConfig;
 using engine::EngineHealth;
 using engine::LineHealth;
+using engine::Metric;
 using engine::VenueConfig;
 
 // A std::chrono::milliseconds member as a Python int of milliseconds.
@@ -197,6 +203,30 @@ void bind_instruments(nb::module_& module) {
       .def_ro("used_weight", &InstrumentList::used_weight, "-1: not said.");
 }
 
+// A read-only attribute for each line of core/counters.def that is of this kind of health.
+template <class Health>
+void def_counts(nb::class_<Health>& type, std::uint64_t Health::* Metric::* member) {
+  for (const Metric& metric : engine::metrics()) {
+    if (const auto count = metric.*member) {
+      type.def_prop_ro(metric.name, [count](const Health& self) { return self.*count; }, metric.help);
+    }
+  }
+}
+
+// Sets the numbers that are named. Throws TypeError: nothing is counted by that name.
+template <class Health>
+void take_counts(Health& health, const nb::kwargs& counts, std::uint64_t Health::* Metric::* member) {
+  for (const auto& [name, number] : counts) {
+    const auto has_name = [&](const Metric& metric) {
+      return metric.*member != nullptr && nb::cast<std::string_view>(name) == metric.name;
+    };
+    const auto all = engine::metrics();
+    const auto found = std::find_if(all.begin(), all.end(), has_name);
+    if (found == all.end()) throw nb::type_error("a name that is not in core/counters.def");
+    health.*((*found).*member) = nb::cast<std::uint64_t>(number);
+  }
+}
+
 void bind_health(nb::module_& module) {
   nb::enum_<book::DepthNeed>(module, "DepthNeed", "How badly a LIVE book needs a snapshot beside it.")
       .value("NONE", book::DepthNeed::None)
@@ -212,7 +242,31 @@ void bind_health(nb::module_& module) {
       .def_ro("reason", &engine::SymbolHealth::reason)
       .def_ro("update_id", &engine::SymbolHealth::update_id)
       .def_ro("last_span", &engine::SymbolHealth::last_span);
-  nb::class_<LineHealth>(module, "LineHealth", "State and counters of one line.")
+  nb::class_<Metric>(module, "Metric", "A number of EngineHealth or LineHealth (core/counters.def).")
+      .def_ro("name", &Metric::name, "Of the attribute.")
+      .def_ro("help", &Metric::help, "What it says, in one line.")
+      .def_prop_ro(
+          "of_line", [](const Metric& self) { return self.of_line != nullptr; },
+          "It is an attribute of LineHealth, one for each line; else of EngineHealth.")
+      .def_ro("is_gauge", &Metric::is_gauge, "It goes up and down; else it is a counter since start.");
+  module.def(
+      "metrics",
+      [] {
+        const auto all = engine::metrics();
+        return std::vector<Metric>(all.begin(), all.end());
+      },
+      "Return what is counted and measured: one entry for each line of core/counters.def.");
+  nb::class_<LineHealth> line(module, "LineHealth", "State and counters of one line.");
+  line.def(
+          "__init__",
+          [](LineHealth* self, std::string venue, core::LineId number, const nb::kwargs& counts) {
+            new (self) LineHealth{};
+            self->venue = std::move(venue);
+            self->line = number;
+            take_counts(*self, counts, &Metric::of_line);
+          },
+          "venue"_a, "line"_a, "counts"_a,
+          "Make one by hand, with the counts that are named: for tests of what reads it.")
       .def_ro("line", &LineHealth::line)
       .def_ro("venue", &LineHealth::venue)
       .def_ro("path", &LineHealth::path, "What it was connected to.")
@@ -220,51 +274,21 @@ void bind_health(nb::module_& module) {
       .def_ro("in_use", &LineHealth::in_use, "Not the one that waits for the next renewal.")
       .def_ro("last_traffic_ns", &LineHealth::last_traffic_ns,
               "Last byte from the venue, pings included; 0: never.")
-      .def_ro("streams", &LineHealth::streams)
-      .def_ro("raw_queue_depth", &LineHealth::raw_queue_depth)
-      .def_ro("frames", &LineHealth::frames)
-      .def_ro("bytes", &LineHealth::bytes)
-      .def_ro("pings", &LineHealth::pings)
-      .def_ro("reconnects", &LineHealth::reconnects)
-      .def_ro("pool_waits", &LineHealth::pool_waits)
-      .def_ro("parse_errors", &LineHealth::parse_errors)
-      .def_ro("wins", &LineHealth::wins, "Book updates it brought first, while another line was up.")
-      .def_ro("late", &LineHealth::late, "Book updates another line had brought before.")
       .def_ro("lead_p50_ns", &LineHealth::lead_p50_ns, "By how much it was first, where it was.")
       .def_ro("lead_p99_ns", &LineHealth::lead_p99_ns);
-  nb::class_<EngineHealth>(module, "EngineHealth",
-                           "Counters since start; latencies are socket receive to ring commit.")
-      .def_ro("events", &EngineHealth::events)
-      .def_ro("table_writes", &EngineHealth::table_writes)
-      .def_ro("rejected_events", &EngineHealth::rejected_events)
-      .def_ro("control_dropped", &EngineHealth::control_dropped)
-      .def_ro("updates", &EngineHealth::updates)
-      .def_ro("duplicates", &EngineHealth::duplicates)
-      .def_ro("trades", &EngineHealth::trades)
-      .def_ro("quotes", &EngineHealth::quotes)
-      .def_ro("mark_prices", &EngineHealth::mark_prices)
-      .def_ro("liquidations", &EngineHealth::liquidations)
-      .def_ro("gaps", &EngineHealth::gaps)
-      .def_ro("holes", &EngineHealth::holes)
-      .def_ro("audits", &EngineHealth::audits)
-      .def_ro("audit_mismatches", &EngineHealth::audit_mismatches)
-      .def_ro("rest_audits", &EngineHealth::rest_audits)
-      .def_ro("rest_audit_mismatches", &EngineHealth::rest_audit_mismatches)
-      .def_ro("rest_audits_dropped", &EngineHealth::rest_audits_dropped)
-      .def_ro("widened", &EngineHealth::widened)
-      .def_ro("widen_disputes", &EngineHealth::widen_disputes)
-      .def_ro("depth_exhausted", &EngineHealth::depth_exhausted)
-      .def_ro("suspicions", &EngineHealth::suspicions)
-      .def_ro("resyncs", &EngineHealth::resyncs)
-      .def_ro("crossed", &EngineHealth::crossed)
-      .def_ro("lost_chunks", &EngineHealth::lost_chunks)
-      .def_ro("buffer_overflows", &EngineHealth::buffer_overflows)
-      .def_ro("snapshots_applied", &EngineHealth::snapshots_applied)
-      .def_ro("snapshots_too_old", &EngineHealth::snapshots_too_old)
-      .def_ro("snapshots_unused", &EngineHealth::snapshots_unused)
-      .def_ro("event_queue_depth", &EngineHealth::event_queue_depth)
-      .def_ro("message_waits", &EngineHealth::message_waits)
-      .def_ro("event_waits", &EngineHealth::event_waits)
+  def_counts(line, &Metric::of_line);
+  nb::class_<EngineHealth> health(module, "EngineHealth",
+                                  "Counters since start; latencies are socket receive to ring commit.");
+  health
+      .def(
+          "__init__",
+          [](EngineHealth* self, std::vector<LineHealth> lines, const nb::kwargs& counts) {
+            new (self) EngineHealth{};
+            self->lines = std::move(lines);
+            take_counts(*self, counts, &Metric::of_engine);
+          },
+          "lines"_a, "counts"_a,
+          "Make one by hand, with the counts that are named: for tests of what reads it.")
       .def_ro("latency_count", &EngineHealth::latency_count)
       .def_ro("p50_ns", &EngineHealth::p50_ns)
       .def_ro("p90_ns", &EngineHealth::p90_ns)
@@ -273,6 +297,7 @@ void bind_health(nb::module_& module) {
       .def_ro("max_ns", &EngineHealth::max_ns)
       .def_ro("lines", &EngineHealth::lines)
       .def_ro("symbols", &EngineHealth::symbols, "By symbol_id; those that were removed are in it, too.");
+  def_counts(health, &Metric::of_engine);
 }
 
 void check_url(std::string_view key, std::string_view text) {

@@ -30,6 +30,7 @@ from mdp.configuring.config import Config, VenueSection
 from mdp.errors import ConfigError, ConnectError, MdpError
 from mdp.providing import metrics
 from mdp.providing.control_thread import ControlThread
+from mdp.providing.health import Health
 from mdp.providing.joining import Joining, Venue, named
 from mdp.providing.snapshots import Failure, LiveSpan, Wish
 
@@ -65,21 +66,6 @@ def check_venues(config: Config) -> None:
     for index, section in enumerate(config.venues):
         with named(config, ("venues", index)):
             _core.Engine.check_venue(_venue_config(section))
-
-
-@dataclass(frozen=True)
-class Health:
-    """What `Provider.health` returns: counts of books by state, and the engine's counters."""
-
-    symbols: int
-    live: int
-    syncing: int
-    stale: int
-    missing: dict[str, int]
-    """By venue, how much of the configuration cannot be had now: see `Provider.missing`."""
-    engine: EngineHealth
-    age_s: float
-    """How long ago the control thread published this: some 10 ms, or it is busy, or it hangs."""
 
 
 @dataclass(frozen=True)
@@ -291,7 +277,7 @@ class Provider:
         if section.port is None:
             return
         try:
-            self._metrics = metrics.serve(self, section.host, section.port)
+            self._metrics = metrics.serve(self.health, section.host, section.port)
         except OSError as error:
             where = self._config.where("metrics", "port")
             raise ConfigError(

@@ -250,7 +250,7 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
   EXPECT_GT(compared, steps / 8 / 4);  // books do become LIVE
   EXPECT_GT(manager.counters().widened.get(), 0u);
   EXPECT_EQ(manager.counters().widen_disputes.get(), 0u);
-  EXPECT_EQ(publisher.rejected(), 0u);
+  EXPECT_EQ(publisher.counters().rejected_events.get(), 0u);
   EXPECT_GT(manager.counters().gaps.get(), 0u);
   EXPECT_GT(manager.counters().duplicates.get(), 0u);
   EXPECT_GT(manager.counters().snapshots_applied.get(), 0u);

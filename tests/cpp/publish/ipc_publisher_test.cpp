@@ -109,7 +109,7 @@ TEST_F(IPCPublisherTest, StampsSequenceSizeAndTime) {
   EXPECT_EQ(event.trade.trade_id, 30U);
   EXPECT_EQ(event.trade.side, shm::Side::Sell);
   EXPECT_EQ(event.trade.reserved[0], 0) << "reserved bytes are zero whatever the slot held";
-  EXPECT_EQ(publisher.events(), 1U);
+  EXPECT_EQ(publisher.counters().events.get(), 1U);
   EXPECT_EQ(publisher.latency().count(), 1U);
   EXPECT_EQ(publisher.latency().max_ns(), 1000U);
 }
@@ -144,8 +144,8 @@ TEST_F(IPCPublisherTest, DrainsAQueueInOrder) {
 TEST_F(IPCPublisherTest, TableOnlyGoesToTheTableAlone) {
   publisher.publish(book_delta(1, 5, {{99, 1}}, {}));
   publisher.publish(table_only(1, 5, {{99, 1}, {98, 2}}, {{101, 3}}));
-  EXPECT_EQ(publisher.events(), 1U);
-  EXPECT_EQ(publisher.table_writes(), 1U);
+  EXPECT_EQ(publisher.counters().events.get(), 1U);
+  EXPECT_EQ(publisher.counters().table_writes.get(), 1U);
   const Book now = book(1);
   EXPECT_EQ(now.bids, (std::vector<PriceLevel>{{99, 1}, {98, 2}}));
   EXPECT_EQ(now.asks, (std::vector<PriceLevel>{{101, 3}}));
@@ -233,7 +233,7 @@ TEST_F(IPCPublisherTest, ImpossibleEventsAreDroppedAndCounted) {
   Event wrong = table_only(1, 1, {}, {});
   wrong.header.type = EventType::Trade;
   publisher.publish(wrong);
-  EXPECT_EQ(publisher.rejected(), 4U);
+  EXPECT_EQ(publisher.counters().rejected_events.get(), 4U);
   EXPECT_EQ(reader.poll(event), ReadStatus::Empty);
 }
 

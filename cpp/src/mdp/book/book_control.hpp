@@ -71,36 +71,10 @@ struct BookOptions {
   std::pmr::memory_resource* memory = std::pmr::new_delete_resource();
 };
 
+// Of one manager. What they mean is in the table.
 struct BookCounters {
-  core::Counter updates;         // deltas applied to a LIVE book
-  core::Counter updates_joined;  // buffered deltas applied to the snapshot they waited for
-  core::Counter
-      duplicates;        // what came again: deltas that ended within what was applied, trades, quotes, ...
-  core::Counter holes;   // deltas that had to wait for another line to bring what was missing before them
-  core::Counter audits;  // times the venue's best bid and ask stood at an id of the book's
-  core::Counter audit_mismatches;
-  core::Counter rest_audits;  // books compared with a snapshot over REST
-  core::Counter rest_audit_mismatches;
-  core::Counter widened;              // LIVE books that a snapshot beside them made known deeper
-  core::Counter widen_disputes;       // snapshots for it that contradicted the book once
-  core::Counter rest_audits_dropped;  // without an outcome: the book left LIVE, or the snapshot did not fit
-  core::Counter suspicions;           // times the listener was told on_suspect()
-  core::Counter trades;
-  core::Counter quotes;
-  core::Counter mark_prices;
-  core::Counter liquidations;
-  core::Counter gaps;         // holes in the sequence, in LIVE books and among buffered deltas
-  core::Counter lost_chunks;  // snapshots and deltas of which a part was missing
-  core::Counter resyncs;      // times a book left LIVE, other than by its removal
-  core::Counter crossed;
-  core::Counter checksums;  // of the venue's, that a book was compared with
-  core::Counter checksum_mismatches;
-  core::Counter depth_exhausted;  // times fewer levels of a side were known than the segment publishes
-  core::Counter snapshots_applied;
-  core::Counter snapshots_too_old;
-  core::Counter snapshots_unused;  // came for a book that did not wait for one
-  core::Counter buffer_overflows;
-  core::Counter unroutable;  // messages for a symbol this manager doesn't have
+#define MDP_BOOK_COUNTER(name, help) core::Counter name;
+#include "mdp/core/counters.def"
 };
 
 }  // namespace mdp::book

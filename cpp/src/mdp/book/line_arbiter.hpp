@@ -20,8 +20,8 @@ namespace mdp::book {
 
 // Of one line, where another was up beside it. Written by the manager's thread, read by any.
 struct LineCounters {
-  core::Counter wins;           // book updates this line brought first
-  core::Counter late;           // book updates another line had brought before
+#define MDP_LINE_COUNTER(name, help) core::Counter name;
+#include "mdp/core/counters.def"
   core::LatencyHistogram lead;  // from each update it brought first until another line had brought it too
 };
 

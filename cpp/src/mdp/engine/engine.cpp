@@ -721,9 +721,7 @@ EngineHealth Engine::health() const {
   EngineHealth health{};
   health.control_dropped = control_.dropped();
   if (publisher_) {
-    health.events = publisher_->events();
-    health.table_writes = publisher_->table_writes();
-    health.rejected_events = publisher_->rejected();
+    add_to(health, publisher_->counters());
     const core::LatencyHistogram& latency = publisher_->latency();
     health.latency_count = latency.count();
     health.p50_ns = latency.percentile(50);
@@ -733,33 +731,10 @@ EngineHealth Engine::health() const {
     health.max_ns = latency.max_ns();
   }
   for (const auto& manager : managers_) {
-    const book::BookCounters& counters = manager->stage->manager().counters();
-    health.updates += counters.updates.get();
-    health.duplicates += counters.duplicates.get();
-    health.trades += counters.trades.get();
-    health.quotes += counters.quotes.get();
-    health.mark_prices += counters.mark_prices.get();
-    health.liquidations += counters.liquidations.get();
-    health.gaps += counters.gaps.get();
-    health.holes += counters.holes.get();
-    health.audits += counters.audits.get();
-    health.audit_mismatches += counters.audit_mismatches.get();
-    health.rest_audits += counters.rest_audits.get();
-    health.rest_audit_mismatches += counters.rest_audit_mismatches.get();
-    health.rest_audits_dropped += counters.rest_audits_dropped.get();
-    health.widened += counters.widened.get();
-    health.widen_disputes += counters.widen_disputes.get();
-    health.depth_exhausted += counters.depth_exhausted.get();
-    health.suspicions += counters.suspicions.get();
-    health.resyncs += counters.resyncs.get();
-    health.crossed += counters.crossed.get();
-    health.lost_chunks += counters.lost_chunks.get();
-    health.buffer_overflows += counters.buffer_overflows.get();
-    health.snapshots_applied += counters.snapshots_applied.get();
-    health.snapshots_too_old += counters.snapshots_too_old.get();
-    health.snapshots_unused += counters.snapshots_unused.get();
+    add_to(health, manager->stage->manager().counters());
     if (manager->sink) health.event_waits += manager->sink->waits();
     for (const QueueMessageSink* sink : manager->lane_sinks) health.message_waits += sink->waits();
+    if (manager->snapshot_sink) health.message_waits += manager->snapshot_sink->waits();
   }
   if (event_queue_) health.event_queue_depth = event_queue_->size();
   for (const auto& lane : lanes_) lane->append_health(health.lines);

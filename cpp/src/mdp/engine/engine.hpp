@@ -22,6 +22,7 @@
 #include "mdp/core/symbol_table.hpp"
 #include "mdp/engine/control.hpp"
 #include "mdp/engine/engine_config.hpp"
+#include "mdp/engine/health.hpp"
 #include "mdp/engine/lane.hpp"
 #include "mdp/engine/rest_answers.hpp"
 #include "mdp/engine/stages.hpp"
@@ -30,26 +31,6 @@
 #include "mdp/publish/ipc_publisher.hpp"
 
 namespace mdp::engine {
-
-struct SymbolHealth {
-  shm::BookState state;
-  shm::StateReason reason;
-  std::uint64_t update_id;
-  LiveSpan last_span;
-};
-
-struct EngineHealth {
-  std::uint64_t events, table_writes, rejected_events, control_dropped;
-  std::uint64_t updates, duplicates, trades, quotes, mark_prices, liquidations;
-  std::uint64_t gaps, holes, resyncs, crossed, audits, audit_mismatches, lost_chunks, buffer_overflows;
-  std::uint64_t widened, widen_disputes, depth_exhausted;
-  std::uint64_t rest_audits, rest_audit_mismatches, rest_audits_dropped, suspicions;
-  std::uint64_t snapshots_applied, snapshots_too_old, snapshots_unused;
-  std::uint64_t event_queue_depth, message_waits, event_waits;
-  std::uint64_t latency_count, p50_ns, p90_ns, p99_ns, p999_ns, max_ns;  // socket receive to ring commit
-  std::vector<LineHealth> lines;
-  std::vector<SymbolHealth> symbols;  // by symbol id, those that were removed included
-};
 
 class Engine {
  public:

@@ -154,7 +154,6 @@ void Lane::append_health(std::vector<LineHealth>& health) const {
   const std::lock_guard lock(lines_mutex_);
   for (const Line& line : lines_) {
     if (line.connector == nullptr) continue;
-    const net::ConnectorCounters& counters = line.connector->counters();
     LineHealth entry;
     entry.line = line.id;
     entry.venue = venue_.name();
@@ -167,14 +166,9 @@ void Lane::append_health(std::vector<LineHealth>& health) const {
     entry.up_since_ns = entry.up ? line.up_since_ns.load(std::memory_order_relaxed) : 0;
     entry.streams = stream_count();
     entry.raw_queue_depth = raw_queue_ ? raw_queue_->size() : 0;
-    entry.frames = counters.frames.get();
-    entry.bytes = counters.socket_bytes.get();
-    entry.pings = counters.pings.get();
-    entry.reconnects = counters.reconnects.get();
-    entry.pool_waits = counters.pool_waits.get();
-    entry.parse_errors = line.parse_errors.get();
-    entry.wins = line.arbitration.wins.get();
-    entry.late = line.arbitration.late.get();
+    add_to(entry, line.connector->counters());
+    add_to(entry, line.parsing);
+    add_to(entry, line.arbitration);
     entry.lead_p50_ns = line.arbitration.lead.percentile(50);
     entry.lead_p99_ns = line.arbitration.lead.percentile(99);
     health.push_back(std::move(entry));
@@ -309,7 +303,7 @@ void Lane::on_no_data(Line& line, const core::RawMessage& raw, core::ParseStatus
       // relaxed: tend() looks again soon.
       return line.leaving.store(true, std::memory_order_relaxed);
     default:
-      return line.parse_errors.add();
+      return line.parsing.parse_errors.add();
   }
 }
 

@@ -25,6 +25,7 @@
 #include "mdp/core/venue.hpp"
 #include "mdp/engine/control.hpp"
 #include "mdp/engine/engine_config.hpp"
+#include "mdp/engine/health.hpp"
 #include "mdp/engine/stages.hpp"
 #include "mdp/engine/subscriptions.hpp"
 #include "mdp/net/exchange_connector.hpp"
@@ -46,28 +47,6 @@ struct LaneContext {
   net::RestClient& rest;
   std::size_t route;  // of core::Endpoint::ws_paths
   std::size_t lane;   // its number: the lines are 2 * lane and 2 * lane + 1
-};
-
-struct LineHealth {
-  core::LineId line = 0;
-  std::string venue;
-  std::string path;     // what it was connected to
-  bool up = false;      // connected, and the venue has confirmed every subscription
-  bool in_use = false;  // not the one that waits for the next renewal
-  std::int64_t last_traffic_ns = 0;
-  std::int64_t up_since_ns = 0;  // 0: not up
-  std::size_t streams = 0;
-  std::size_t raw_queue_depth = 0;
-  std::uint64_t frames = 0;
-  std::uint64_t bytes = 0;
-  std::uint64_t pings = 0;
-  std::uint64_t reconnects = 0;
-  std::uint64_t pool_waits = 0;
-  std::uint64_t parse_errors = 0;
-  std::uint64_t wins = 0;  // see book::LineCounters
-  std::uint64_t late = 0;
-  std::uint64_t lead_p50_ns = 0;
-  std::uint64_t lead_p99_ns = 0;
 };
 
 class Lane final {
@@ -135,7 +114,7 @@ class Lane final {
     // What the road was last told, by the parser's thread.
     shm::LineState told = shm::LineState::Connecting;
     book::LineCounters arbitration;
-    core::Counter parse_errors;
+    ParseCounters parsing;
 
     void on_frame(const core::RawMessage& frame) noexcept override { lane->hand_on(frame); }
     void on_line_state(shm::LineState state, net::LineReason reason,

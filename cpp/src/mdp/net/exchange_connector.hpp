@@ -114,22 +114,10 @@ struct ConnectorOptions {
   core::RestHeaders upgrade_headers;  // more of the upgrade request
 };
 
-// Written by the connector thread, read by any.
+// Of one line, whatever connections it has had. Written by the connector thread, read by any.
 struct ConnectorCounters {
-  core::Counter frames;         // delivered, text and binary
-  core::Counter frame_bytes;    // payload of those
-  core::Counter socket_bytes;   // out of the socket: TLS, framing and pings included
-  core::Counter reads;          // socket reads that brought bytes
-  core::Counter pings;          // from the venue; each was answered
-  core::Counter probes;         // pings we sent because the line was silent
-  core::Counter messages_sent;  // text frames, signs of life included
-  core::Counter keep_alives;    // of those, ConnectorOptions::keep_alive
-  core::Counter responses;      // of those, respond()
-  core::Counter connects;       // attempts, the first included
-  core::Counter ups;            // attempts that came up
-  core::Counter reconnects;     // a line that was up and went down, disconnect() aside
-  core::Counter pool_waits;     // times reading stopped because every buffer was out
-  core::Counter grown_frames;   // times a buffer had to grow
+#define MDP_NET_COUNTER(name, help) core::Counter name;
+#include "mdp/core/counters.def"
 };
 
 // Stands for the venue's welcome among the ids of requests.

@@ -49,7 +49,7 @@ struct ExchangeConnector::Impl : std::enable_shared_from_this<Impl> {
   core::KeepAlive keep_alive;
   FramePool pool;
   ConnectorCounters counters;
-  Traffic traffic{counters.socket_bytes, counters.reads};
+  Traffic traffic{counters.bytes, counters.reads};
   Backoff backoff;
   SendPacer pacer;
   asio::steady_timer retry_timer;

@@ -85,15 +85,15 @@ void IPCPublisher::write_table(const shm::Event& event, std::int64_t now_ns) noe
   flush();
   if (event.header.type != shm::EventType::BookSnapshot || !publishable(event.header) ||
       !table_.write_book(event, now_ns, {ring_.position(), ring_.sequence()})) {
-    rejected_.add();
+    counters_.rejected_events.add();
     return;
   }
-  table_writes_.add();
+  counters_.table_writes.add();
 }
 
 void IPCPublisher::write_ring(const shm::Event& event, std::int64_t now_ns) noexcept {
   if (!publishable(event.header)) {
-    rejected_.add();
+    counters_.rejected_events.add();
     return;
   }
   shm::EventHeader header = event.header;
@@ -101,11 +101,11 @@ void IPCPublisher::write_ring(const shm::Event& event, std::int64_t now_ns) noex
   // Before flush(): a table entry must not be moved past a book record it does not have.
   if (changes_book(header.type)) table_.note_record(header.symbol_id);
   append(header, event);
-  events_.add();
+  counters_.events.add();
   if (header.recv_ts_ns != 0) latency_.record(now_ns - header.recv_ts_ns);
   if (header.type == shm::EventType::BookState) {
     flush();
-    if (table_.write_state(event, now_ns, {ring_.position(), ring_.sequence()})) table_writes_.add();
+    if (table_.write_state(event, now_ns, {ring_.position(), ring_.sequence()})) counters_.table_writes.add();
   }
 }
 

@@ -24,6 +24,12 @@ inline constexpr std::int64_t kHeartbeatIntervalNs = 2'000'000;
 // several records when they come in faster than they are written, and no record waits for more than this.
 inline constexpr std::uint64_t kMaxBatchBytes = 1024;
 
+// Written by the publisher's thread, read by any.
+struct PublishCounters {
+#define MDP_PUBLISH_COUNTER(name, help) core::Counter name;
+#include "mdp/core/counters.def"
+};
+
 class IPCPublisher final : public core::EventSink {
  public:
   // `segment` outlives the publisher. Sets it Running.
@@ -52,11 +58,7 @@ class IPCPublisher final : public core::EventSink {
   void stop() noexcept;
 
   // Any thread, all below.
-  std::uint64_t events() const noexcept { return events_.get(); }  // ring records published
-  std::uint64_t table_writes() const noexcept { return table_writes_.get(); }
-  std::uint64_t rejected() const noexcept {
-    return rejected_.get();
-  }  // events dropped: a bug in a stage before
+  const PublishCounters& counters() const noexcept { return counters_; }
   // pub_ts_ns - recv_ts_ns of every ring record that has a recv_ts_ns.
   const core::LatencyHistogram& latency() const noexcept { return latency_; }
 
@@ -75,9 +77,7 @@ class IPCPublisher final : public core::EventSink {
   Clock clock_;
   std::int64_t last_beat_ns_ = 0;
   std::uint64_t last_refresh_ = 0;  // ring position at which the table was last refreshed
-  core::Counter events_;
-  core::Counter table_writes_;
-  core::Counter rejected_;
+  PublishCounters counters_;
   core::LatencyHistogram latency_;
   std::unique_ptr<shm::Event> scratch_;  // the slot of the fused topology
 };
