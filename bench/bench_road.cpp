@@ -42,8 +42,8 @@ std::string level(std::int64_t ticks, std::int64_t lots) {
 class Road {
  public:
   Road() : venue_(venue::make_venue("binance")) {
-    config_.ring_bytes = 1 << 22;
-    config_.instrument_capacity = 4;
+    config_.ring = 1 << 22;
+    config_.instruments = 4;
     const std::size_t bytes = publish::segment_size_bytes(config_);
     memory_.reset(static_cast<char*>(std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096)));
     std::memset(memory_.get(), 0, bytes);
@@ -57,7 +57,7 @@ class Road {
     symbols_.add(instrument);
     publisher_ = std::make_unique<publish::IPCPublisher>(*segment_);
     book::BookOptions options;
-    options.table_levels = config_.levels_per_side;
+    options.table_levels = config_.levels;
     manager_ = std::make_unique<engine::ManagerStage>(*publisher_, options, status_, control_);
     constexpr core::LineId kLines[] = {0};
     manager_->manager().add_symbol(0, instrument.exchange_id, kLines, venue_->book_rule());

@@ -16,9 +16,9 @@ class Segment {
  public:
   Segment() {
     publish::SegmentConfig config;
-    config.ring_bytes = 16 << 20;
-    config.instrument_capacity = 64;
-    config.levels_per_side = 20;
+    config.ring = 16 << 20;
+    config.instruments = 64;
+    config.levels = 20;
     const std::size_t bytes = publish::segment_size_bytes(config);
     memory_.reset(::operator new(bytes, std::align_val_t{4096}));
     std::memset(memory_.get(), 0, bytes);

@@ -98,8 +98,8 @@ class Ring {
  public:
   Ring() {
     publish::SegmentConfig config;
-    config.ring_bytes = 1 << 20;
-    config.instrument_capacity = 16;
+    config.ring = 1 << 20;
+    config.instruments = 16;
     const std::size_t bytes = publish::segment_size_bytes(config);
     memory_.reset(::operator new(bytes, std::align_val_t{4096}));
     std::memset(memory_.get(), 0, bytes);

@@ -150,7 +150,7 @@ class ManagerHarness final : book::BookListener {
 
   static book::BookOptions options(std::size_t depth_cap, std::int64_t snapshot_interval_ns) {
     book::BookOptions options;
-    options.depth_cap = depth_cap;
+    options.book_depth = depth_cap;
     options.snapshot_interval_ns = snapshot_interval_ns;
     return options;
   }

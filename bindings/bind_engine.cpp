@@ -31,12 +31,29 @@ using engine::LineHealth;
 using engine::Metric;
 using engine::VenueConfig;
 
-// A std::chrono::milliseconds member as a Python int of milliseconds.
-template <class Owner>
-void def_ms(nb::class_<Owner>& type, const char* name, std::chrono::milliseconds Owner::* member) {
+template <class Owner, class Value>
+void def_setting(nb::class_<Owner>& type, const char* name, Value Owner::* member) {
+  type.def_rw(name, member);
+}
+
+// A duration is a number of its own unit, which its name says: idle_timeout_ms, rest_audit_s.
+template <class Owner, class Rep, class Period>
+void def_setting(nb::class_<Owner>& type, const char* name,
+                 std::chrono::duration<Rep, Period> Owner::* member) {
   type.def_prop_rw(
       name, [member](const Owner& self) { return (self.*member).count(); },
-      [member](Owner& self, std::int64_t ms) { self.*member = std::chrono::milliseconds(ms); });
+      [member](Owner& self, Rep count) { self.*member = std::chrono::duration<Rep, Period>(count); });
+}
+
+// A struct of settings, with an attribute for each (core/settings.hpp).
+template <class Owner>
+nb::class_<Owner> bind_settings(nb::module_& module, const char* name, const char* text) {
+  nb::class_<Owner> type(module, name, text);
+  type.def(nb::init<>());
+  Owner::visit_settings([&type]<class Base, class Value>(const char* key, Value Base::* member) {
+    def_setting(type, key, static_cast<Value Owner::*>(member));
+  });
+  return type;
 }
 
 void bind_config(nb::module_& module) {
@@ -57,82 +74,15 @@ void bind_config(nb::module_& module) {
       .value("MARK_PRICE", core::Channel::MarkPrice)
       .value("LIQUIDATION", core::Channel::Liquidation);
 
-  nb::class_<publish::SegmentConfig>(module, "SegmentConfig",
-                                     "The shared-memory segment (publish/segment_writer.hpp).")
-      .def(nb::init<>())
-      .def_rw("name", &publish::SegmentConfig::name)
-      .def_rw("ring_bytes", &publish::SegmentConfig::ring_bytes)
-      .def_rw("instrument_capacity", &publish::SegmentConfig::instrument_capacity)
-      .def_rw("levels_per_side", &publish::SegmentConfig::levels_per_side)
-      .def_rw("mode", &publish::SegmentConfig::mode)
-      .def_rw("group", &publish::SegmentConfig::group)
-      .def_rw("lock_memory", &publish::SegmentConfig::lock_memory)
-      .def_rw("huge_pages", &publish::SegmentConfig::huge_pages);
-  nb::class_<engine::CoreMap>(module, "CoreMap", "Cores to pin threads to; -1 pins nothing.")
-      .def(nb::init<>())
-      .def_rw("connectors", &engine::CoreMap::connectors)
-      .def_rw("parsers", &engine::CoreMap::parsers)
-      .def_rw("managers", &engine::CoreMap::managers)
-      .def_rw("publisher", &engine::CoreMap::publisher)
-      .def_rw("rest", &engine::CoreMap::rest);
-  nb::class_<EngineConfig> config(module, "EngineConfig",
-                                  "What an Engine is built from (engine/engine_config.hpp).");
-  config.def(nb::init<>())
-      .def_rw("segment", &EngineConfig::segment)
-      .def_rw("topology", &EngineConfig::topology)
-      .def_rw("idle", &EngineConfig::idle)
-      .def_rw("cores", &EngineConfig::cores)
-      .def_rw("manager_count", &EngineConfig::manager_count)
-      .def_rw("book_depth", &EngineConfig::book_depth)
-      .def_rw("self_audit", &EngineConfig::self_audit)
-      .def_rw("frame_count", &EngineConfig::frame_count)
-      .def_rw("frame_bytes", &EngineConfig::frame_bytes)
-      .def_rw("message_queue_slots", &EngineConfig::message_queue_slots)
-      .def_rw("event_queue_slots", &EngineConfig::event_queue_slots);
-  def_ms(config, "top_snapshot_ms", &EngineConfig::top_snapshot);
-
-  nb::class_<net::TlsOptions>(module, "TlsOptions", "How a connection proves it talks to the venue.")
-      .def(nb::init<>())
-      .def_rw("ca_file", &net::TlsOptions::ca_file)
-      .def_rw("server_name", &net::TlsOptions::server_name)
-      .def_rw("insecure_skip_verify", &net::TlsOptions::insecure_skip_verify);
-  nb::class_<net::SocketOptions>(module, "SocketOptions", "What is asked of the kernel for a connection.")
-      .def(nb::init<>())
-      .def_rw("tcp_nodelay", &net::SocketOptions::tcp_nodelay)
-      .def_rw("receive_buffer_bytes", &net::SocketOptions::receive_buffer_bytes,
-              "0: the kernel's own sizing.")
-      .def_rw("busy_poll_us", &net::SocketOptions::busy_poll_us, "0: off.");
-  nb::class_<net::BackoffOptions> backoff(module, "BackoffOptions", "Waits between attempts to connect.");
-  backoff.def(nb::init<>())
-      .def_rw("multiplier", &net::BackoffOptions::multiplier)
-      .def_rw("jitter", &net::BackoffOptions::jitter);
-  def_ms(backoff, "initial_ms", &net::BackoffOptions::initial);
-  def_ms(backoff, "max_ms", &net::BackoffOptions::max);
-  def_ms(backoff, "stable_after_ms", &net::BackoffOptions::stable_after);
-  nb::class_<core::VenueOptions>(module, "VenueOptions", "How the venue is to send its data.")
-      .def(nb::init<>())
-      .def_rw("depth_interval_ms", &core::VenueOptions::depth_interval_ms,
-              "As the venue offers it; None: its fastest documented.")
-      .def_rw("microsecond_times", &core::VenueOptions::microsecond_times);
-  nb::class_<VenueConfig> venue(module, "VenueConfig", "One venue of an Engine.");
-  venue.def(nb::init<>())
-      .def_rw("name", &VenueConfig::name)
-      .def_rw("ws_url", &VenueConfig::ws_url, "Empty: the venue's own.")
-      .def_rw("rest_url", &VenueConfig::rest_url, "Empty: the venue's own.")
-      .def_rw("options", &VenueConfig::options)
-      .def_rw("lines", &VenueConfig::lines, "Connections that carry each symbol.")
-      .def_rw("proxy", &VenueConfig::proxy, "http://[user:password@]host:port; empty: none.")
-      .def_rw("socket", &VenueConfig::socket)
-      .def_rw("tls", &VenueConfig::tls)
-      .def_rw("backoff", &VenueConfig::backoff)
-      .def_rw("channels", &VenueConfig::channels)
-      .def_rw("snapshot_depth", &VenueConfig::snapshot_depth, "Levels a side.");
-  def_ms(venue, "connect_timeout_ms", &VenueConfig::connect_timeout);
-  def_ms(venue, "subscribe_timeout_ms", &VenueConfig::subscribe_timeout);
-  def_ms(venue, "idle_timeout_ms", &VenueConfig::idle_timeout);
-  def_ms(venue, "max_connection_age_ms", &VenueConfig::max_connection_age);
-  def_ms(venue, "overlap_ms", &VenueConfig::overlap);
-  def_ms(venue, "rest_timeout_ms", &VenueConfig::rest_timeout);
+  // What each setting means stands in docs/configuration.md, by the same name.
+  bind_settings<publish::SegmentConfig>(module, "SegmentConfig", "The shared-memory segment.");
+  bind_settings<engine::CoreMap>(module, "CoreMap", "Cores to pin threads to; -1 pins nothing.");
+  bind_settings<EngineConfig>(module, "EngineConfig", "What an Engine is built from.")
+      .def_rw("segment", &EngineConfig::segment);
+  bind_settings<net::TlsOptions>(module, "TlsOptions", "How a connection proves it talks to the venue.");
+  bind_settings<net::SocketOptions>(module, "SocketOptions", "What is asked of the kernel for a connection.");
+  bind_settings<net::BackoffOptions>(module, "BackoffOptions", "Waits between attempts to connect.");
+  bind_settings<VenueConfig>(module, "VenueConfig", "One venue of an Engine.");
 }
 
 std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t> top_of(const shm::BboBody& top) {
@@ -266,6 +216,7 @@ void bind_health(nb::module_& module) {
             take_counts(*self, counts, &Metric::of_line);
           },
           "venue"_a, "line"_a, "counts"_a,
+          nb::sig("def __init__(self, venue: str, line: int, **counts: int) -> None"),
           "Make one by hand, with the counts that are named: for tests of what reads it.")
       .def_ro("line", &LineHealth::line)
       .def_ro("venue", &LineHealth::venue)
@@ -288,6 +239,7 @@ void bind_health(nb::module_& module) {
             take_counts(*self, counts, &Metric::of_engine);
           },
           "lines"_a, "counts"_a,
+          nb::sig("def __init__(self, lines: list[LineHealth], **counts: int) -> None"),
           "Make one by hand, with the counts that are named: for tests of what reads it.")
       .def_ro("latency_count", &EngineHealth::latency_count)
       .def_ro("p50_ns", &EngineHealth::p50_ns)
@@ -336,8 +288,10 @@ void bind_engine(nb::module_& module) {
            "Add a venue, before start() or while running, and return its "
            "index.\n\nRaises\n------\nConfigError\n    Unknown "
            "venue, channel or option it does not offer, bad URL or TLS settings.")
-      .def_static("check_venue", &Engine::check_venue, "config"_a,
-                  "Raise what add_venue() would, and contact nobody.")
+      .def_static(
+          "check_venue", &Engine::check_venue, "config"_a, "levels"_a,
+          "Raise what add_venue() would in an engine whose segment has so many levels a side, and contact "
+          "nobody.")
       .def("request_instruments", &Engine::request_instruments, "venue"_a, unlocked,
            "Ask the venue for its list of instruments, in the background.")
       .def("take_instruments", &Engine::take_instruments, unlocked,

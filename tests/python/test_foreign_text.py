@@ -73,8 +73,8 @@ def test_error_of_the_core_shows_what_it_found() -> None:
 def engine() -> Iterator[_core.Engine]:
     config, segment = _core.EngineConfig(), _core.SegmentConfig()
     segment.name = f"mdp-unit-text-{os.getpid()}-{next(_numbers)}"
-    segment.ring_bytes = 1 << 16
-    segment.instrument_capacity = 4
+    segment.ring = 1 << 16
+    segment.instruments = 4
     config.segment = segment
     engine = _core.Engine(config)
     yield engine

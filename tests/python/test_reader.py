@@ -22,8 +22,8 @@ _numbers = itertools.count()
 def engine() -> Iterator[_core.Engine]:
     config, segment = _core.EngineConfig(), _core.SegmentConfig()
     segment.name = f"mdp-unit-{os.getpid()}-{next(_numbers)}"
-    segment.ring_bytes = 1 << 16
-    segment.instrument_capacity = 4
+    segment.ring = 1 << 16
+    segment.instruments = 4
     config.segment = segment
     engine = _core.Engine(config)
     yield engine

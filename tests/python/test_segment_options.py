@@ -15,7 +15,6 @@ import pytest
 from mdp import SegmentError, _core
 from mdp.configuring.config import parse_config
 from mdp.errors import ConfigError
-from mdp.providing.provider import _engine_config
 
 pytestmark = [
     pytest.mark.unit,
@@ -33,7 +32,7 @@ def segment_name() -> str:
 def engine(name: str, options: str = "") -> _core.Engine:
     """Create an engine, and with it its segment."""
     text = f"segment:\n  name: {name}\n  ring: 64KiB\n  instruments: 16\n{options}{VENUES}"
-    return _core.Engine(_engine_config(parse_config(text)))
+    return _core.Engine(parse_config(text).native())
 
 
 def locked_kilobytes() -> int:
@@ -46,7 +45,7 @@ def test_options_are_off_by_default_and_must_be_booleans() -> None:
     segment = parse_config(VENUES).segment
     assert (segment.lock_memory, segment.huge_pages) == (False, False)
     config = parse_config("segment: {lock_memory: true, huge_pages: true}\n" + VENUES)
-    native = _engine_config(config).segment
+    native = config.native().segment
     assert (native.lock_memory, native.huge_pages) == (True, True)
     for key in ("lock_memory", "huge_pages"):
         with pytest.raises(ConfigError, match=rf"segment\.{key}"):

@@ -163,8 +163,8 @@ void answer(const char* word, std::uint64_t events) {
 int serve(int argc, char** argv) {
   mdp::publish::SegmentConfig config = mdp::publish::test::small_config();
   config.name = argv[1];
-  if (argc > 2) config.ring_bytes = std::stoull(argv[2]);
-  if (argc > 3) config.levels_per_side = static_cast<std::uint32_t>(std::stoul(argv[3]));
+  if (argc > 2) config.ring = std::stoull(argv[2]);
+  if (argc > 3) config.levels = static_cast<std::uint32_t>(std::stoul(argv[3]));
   mdp::publish::SegmentWriter segment(config);
   Market market(segment);
   std::mutex mutex;  // of `market`: the commands' thread and the one below take turns

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from mdp import _core
+from mdp.configuring.native import CHANNELS, IDLE_MODE, NOT_NATIVE, OCTAL, SECRET, TOPOLOGY, fill
 from mdp.configuring.origin import Origin, dotted
 from mdp.errors import ConfigError
 
@@ -41,6 +42,11 @@ def _fits_the_directory(symbol: str) -> str:
 SymbolName = Annotated[str, AfterValidator(_fits_the_directory)]
 Core = Annotated[int, Field(ge=-1, lt=4096)]
 
+# What C++ reads has its default there, in the struct with the field of the same name.
+_SEGMENT = _core.SegmentConfig()
+_ENGINE = _core.EngineConfig()
+_VENUE = _core.VenueConfig()
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -49,21 +55,21 @@ class _Section(BaseModel):
 class SegmentSection(_Section):
     """The shared-memory segment."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$")] = "mdp"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$")] = _SEGMENT.name
     """What readers open it by: letters, digits, `_`, `-` and `.`, at most 200."""
-    ring: ByteSize = ByteSize(64 << 20)
+    ring: ByteSize = ByteSize(_SEGMENT.ring)
     """Bytes of the event ring, a power of two of at least 64KiB."""
-    instruments: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
+    instruments: Annotated[int, Field(ge=1, le=1_000_000)] = _SEGMENT.instruments
     """How many symbols the segment has room for."""
-    levels: Annotated[int, Field(ge=1, le=128)] = 20
+    levels: Annotated[int, Field(ge=1, le=128)] = _SEGMENT.levels
     """Best levels a side in the book table."""
-    mode: Annotated[str, Field(pattern=r"^0[0-7]{3}$")] = "0640"
+    mode: Annotated[str, Field(pattern=r"^0[0-7]{3}$"), OCTAL] = OCTAL.to_yaml(_SEGMENT.mode)
     """Permission bits, octal in quotes."""
-    group: str = ""
+    group: str = _SEGMENT.group
     """Group the segment is given to; empty: the process's own."""
-    lock_memory: bool = False
+    lock_memory: bool = _SEGMENT.lock_memory
     """Keep the segment in memory, never swapped out. Where RLIMIT_MEMLOCK does not allow it: a warning."""
-    huge_pages: bool = False
+    huge_pages: bool = _SEGMENT.huge_pages
     """Back it with pages of 2 MiB. Where /dev/shm is not mounted with huge=advise: a warning."""
 
     @field_validator("ring")
@@ -77,44 +83,44 @@ class SegmentSection(_Section):
 class CoresSection(_Section):
     """Cores to pin threads to; -1, or the end of a list, leaves a thread to the system."""
 
-    connectors: list[Core] = []
+    connectors: list[Core] = _ENGINE.cores.connectors
     """Of the connections, in the order they are made. `fused` does everything on the first of them."""
-    parsers: list[Core] = []
+    parsers: list[Core] = _ENGINE.cores.parsers
     """Of their parsers; `pipelined` alone."""
-    managers: list[Core] = []
+    managers: list[Core] = _ENGINE.cores.managers
     """Of the book managers; `pipelined` alone."""
-    publisher: Core = -1
+    publisher: Core = _ENGINE.cores.publisher
     """Of the thread that writes the ring; `pipelined` alone."""
-    rest: Core = -1
+    rest: Core = _ENGINE.cores.rest
     """Of the thread that fetches snapshots."""
 
 
 class EngineSection(_Section):
     """Threads and queues."""
 
-    topology: Literal["auto", "pipelined", "fused"] = "auto"
+    topology: Annotated[Literal["auto", "pipelined", "fused"], TOPOLOGY] = TOPOLOGY.to_yaml(_ENGINE.topology)
     """A thread for each stage, or all of them on one; auto looks at the cores there are."""
-    idle: Literal["auto", "spin", "yield", "park"] = "auto"
+    idle: Annotated[Literal["auto", "spin", "yield", "park"], IDLE_MODE] = IDLE_MODE.to_yaml(_ENGINE.idle)
     """How a thread waits that has nothing to do; auto spins only where every thread has a core."""
     cores: CoresSection = CoresSection()
-    managers: Annotated[int, Field(ge=1, le=64)] = 1
+    managers: Annotated[int, Field(ge=1, le=64)] = _ENGINE.managers
     """Threads that keep books, the symbols shared out among them; `pipelined` alone."""
-    book_depth: Annotated[int, Field(ge=0)] = 0
+    book_depth: Annotated[int, Field(ge=0)] = _ENGINE.book_depth
     """Levels kept a side, 0 for all that are known; at least twice `segment.levels`. A side is cut when it
     has grown a quarter beyond."""
-    self_audit: bool = True
+    self_audit: bool = _ENGINE.self_audit
     """Compare each book's top with the venue's own best bid and ask (channel `quote`) at every update id the
     two share; where they differ the book is synced anew."""
-    top_snapshot_ms: Annotated[int, Field(ge=0, le=86_400_000)] = 0
+    top_snapshot_ms: Annotated[int, Field(ge=0, le=86_400_000)] = _ENGINE.top_snapshot_ms
     """How often the best `segment.levels` a side also go into the ring (BookSnapshot flagged Top), with the
     first update so long after the last one; 0: never. For readers that want no more than the top."""
-    frames: Annotated[int, Field(ge=8, le=1 << 20)] = 1024
+    frames: Annotated[int, Field(ge=8, le=1 << 20)] = _ENGINE.frames
     """Raw frame buffers of one line."""
-    frame_size: ByteSize = ByteSize(16 << 10)
+    frame_size: ByteSize = ByteSize(_ENGINE.frame_size)
     """What a buffer starts with; larger frames get a larger one."""
-    message_slots: Annotated[int, Field(ge=8, le=1 << 20)] = 1024
+    message_slots: Annotated[int, Field(ge=8, le=1 << 20)] = _ENGINE.message_slots
     """Of each queue from a parser to a book manager."""
-    event_slots: Annotated[int, Field(ge=8, le=1 << 20)] = 1024
+    event_slots: Annotated[int, Field(ge=8, le=1 << 20)] = _ENGINE.event_slots
     """Of the queue to the publisher."""
 
 
@@ -139,22 +145,22 @@ class MetricsSection(_Section):
 class TlsSection(_Section):
     """How a connection proves it talks to the venue."""
 
-    ca_file: str = ""
+    ca_file: str = _VENUE.tls.ca_file
     """PEM file to trust instead of the system's authorities."""
-    server_name: str = ""
+    server_name: str = _VENUE.tls.server_name
     """Name the certificate must bear; empty: the host of the URL."""
-    insecure_skip_verify: bool = False
+    insecure_skip_verify: bool = _VENUE.tls.insecure_skip_verify
     """Accept any certificate. Loopback addresses only, and logged at every start."""
 
 
 class SocketSection(_Section):
     """What is asked of the kernel for the connections; what it refuses is logged, and done without."""
 
-    tcp_nodelay: bool = True
+    tcp_nodelay: bool = _VENUE.socket.tcp_nodelay
     """Send at once."""
-    receive_buffer: ByteSize = ByteSize(0)
+    receive_buffer: ByteSize = ByteSize(_VENUE.socket.receive_buffer)
     """SO_RCVBUF, such as 4MiB, at most 1GiB; 0: the kernel's own sizing."""
-    busy_poll_us: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    busy_poll_us: Annotated[int, Field(ge=0, le=1_000_000)] = _VENUE.socket.busy_poll_us
     """SO_BUSY_POLL: how long a read looks at the network card itself; 0: off. May need CAP_NET_ADMIN."""
 
     @field_validator("receive_buffer")
@@ -168,15 +174,15 @@ class SocketSection(_Section):
 class BackoffSection(_Section):
     """Waits between attempts to connect: exponential, capped, with jitter; they never end."""
 
-    initial_ms: Annotated[int, Field(ge=1)] = 250
+    initial_ms: Annotated[int, Field(ge=1)] = _VENUE.backoff.initial_ms
     """The first step."""
-    max_ms: Annotated[int, Field(ge=1)] = 30_000
+    max_ms: Annotated[int, Field(ge=1)] = _VENUE.backoff.max_ms
     """The longest step."""
-    multiplier: Annotated[float, Field(ge=1.0, le=10.0)] = 2.0
+    multiplier: Annotated[float, Field(ge=1.0, le=10.0)] = _VENUE.backoff.multiplier
     """From one step to the next."""
-    jitter: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
+    jitter: Annotated[float, Field(ge=0.0, le=1.0)] = _VENUE.backoff.jitter
     """1: anywhere from zero to the step; 0.5: the upper half of it; 0: none."""
-    stable_after_ms: Annotated[int, Field(ge=0)] = 60_000
+    stable_after_ms: Annotated[int, Field(ge=0)] = _VENUE.backoff.stable_after_ms
     """A line that was up this long starts over from `initial_ms`."""
 
 
@@ -185,54 +191,58 @@ class VenueSection(_Section):
 
     name: str
     """As in canonical symbols: `binance` of binance:BTC-USDT. An unknown one is told all that there are."""
-    symbols: Annotated[list[SymbolName], Field(min_length=1)]
+    symbols: Annotated[list[SymbolName], Field(min_length=1), NOT_NATIVE]
     """As the venue spells them: BTCUSDT. At most 48 bytes each."""
-    channels: Annotated[list[ChannelName], Field(min_length=1)] = ["depth", "trade", "quote"]
+    channels: Annotated[list[ChannelName], Field(min_length=1), CHANNELS] = CHANNELS.to_yaml(_VENUE.channels)
     """What is asked of the venue. Without `depth` there are no books."""
-    lines: Annotated[int, Field(ge=1, le=4)] = 1
+    lines: Annotated[int, Field(ge=1, le=4)] = _VENUE.lines
     """Connections that carry each symbol. The first copy of each update counts; losing one loses nothing."""
-    depth_interval_ms: Annotated[int, Field(ge=0)] | None = None
+    depth_interval_ms: Annotated[int, Field(ge=0)] | None = _VENUE.depth_interval_ms
     """Between two depth updates, as the venue offers it; left out: its fastest documented. What
     it offers stands in its README, and in the error for anything else."""
-    microsecond_times: bool = False
+    microsecond_times: bool = _VENUE.microsecond_times
     """Ask the venue for times in microseconds, where it offers them."""
-    ws_url: str = ""
+    ws_url: str = _VENUE.ws_url
     """wss://host:port; empty: the venue's own."""
-    rest_url: str = ""
+    rest_url: str = _VENUE.rest_url
     """https://host[:port]; empty: the venue's own."""
-    proxy: SecretStr = SecretStr("")
+    proxy: Annotated[SecretStr, SECRET] = SECRET.to_yaml(_VENUE.proxy)
     """http://[user:password@]host:port, for WebSocket and REST; TLS runs through it to the venue."""
     socket: SocketSection = SocketSection()
     tls: TlsSection = TlsSection()
     backoff: BackoffSection = BackoffSection()
-    snapshot_depth: Annotated[int, Field(ge=2)] = 1000
+    snapshot_depth: Annotated[int, Field(ge=2)] = _VENUE.snapshot_depth
     """Levels a side of a REST snapshot; at least twice `segment.levels`, at most what the venue offers. A
     book is known so deep and no deeper. Before the market has eaten what it knows, another snapshot is
     fetched beside it: the fewer levels, the more often."""
-    connect_timeout_ms: Annotated[int, Field(ge=1)] = 5_000
+    connect_timeout_ms: Annotated[int, Field(ge=1)] = _VENUE.connect_timeout_ms
     """Of each step: resolve, connect (an address), proxy, TLS handshake, WebSocket upgrade."""
-    subscribe_timeout_ms: Annotated[int, Field(ge=1)] = 10_000
+    subscribe_timeout_ms: Annotated[int, Field(ge=1)] = _VENUE.subscribe_timeout_ms
     """A request that the venue does not answer for this long is asked for in smaller ones; if a single stream
     has no answer either, the connection is made anew."""
-    max_connection_age_s: Annotated[int, Field(ge=0)] = 0
+    max_connection_age_s: Annotated[int, Field(ge=0)] = _VENUE.max_connection_age_s
     """A connection is replaced some percent before it is this old; 0: the venue's own limit."""
-    overlap_ms: Annotated[int, Field(ge=0)] = 3_000
+    overlap_ms: Annotated[int, Field(ge=0)] = _VENUE.overlap_ms
     """How long the old and the new connection both carry everything when one is replaced."""
-    idle_timeout_ms: Annotated[int, Field(ge=1)] = 60_000
+    idle_timeout_ms: Annotated[int, Field(ge=1)] = _VENUE.idle_timeout_ms
     """A line without a byte, pings included, for this long is dead."""
-    rest_timeout_ms: Annotated[int, Field(ge=1)] = 10_000
+    rest_timeout_ms: Annotated[int, Field(ge=1)] = _VENUE.rest_timeout_ms
     """Of a whole REST request, connecting included."""
-    rest_audit_s: Annotated[int, Field(ge=0, le=86_400)] = 0
+    rest_audit_s: Annotated[int, Field(ge=0, le=86_400)] = _VENUE.rest_audit_s
     """Between two audits, each of one LIVE book of the venue in its turn: it is compared, level by level,
     with a snapshot fetched for it, and synced anew where they differ. 0: only those of which other streams
     say that they may be wrong, for each costs request weight. Never delays a sync, and leaves half of the
-    weight unspent."""
-    quiet_sync_ms: Annotated[int, Field(ge=0)] = 2_000
+    weight unspent. More than 0 is refused where the venue sends its snapshots in the stream."""
+    quiet_sync_ms: Annotated[int, Field(ge=0), NOT_NATIVE] = 2_000
     """A symbol without a delta for this long after its line came up is synced from the snapshot alone."""
-    retry_missing_ms: Annotated[int, Field(ge=1)] = 30_000
+    retry_missing_ms: Annotated[int, Field(ge=1), NOT_NATIVE] = 30_000
     """The first wait before what is configured and cannot be had (a symbol the venue does not list, a stream
     it refuses, the venue itself with these settings) is tried again; every next wait is twice as long, up to
     ten minutes. Asking for the list of instruments costs request weight."""
+
+    def native(self) -> _core.VenueConfig:
+        """Return what the engine is told of the venue: all but the keys that control alone reads."""
+        return fill(_core.VenueConfig(), self)
 
     @field_validator("name")
     @classmethod
@@ -297,6 +307,12 @@ class Config(_Section):
         if len(set(names)) != len(names):
             raise ValueError("venues: a venue is named twice; give all its symbols in one entry")
         return self
+
+    def native(self) -> _core.EngineConfig:
+        """Return what the engine is made from."""
+        native = fill(_core.EngineConfig(), self.engine)
+        fill(native.segment, self.segment)
+        return native
 
     def where(self, *path: str | int) -> str:
         """Return ``file:line: key: `` for an error about the value at `path`, or the key alone."""

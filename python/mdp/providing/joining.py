@@ -72,8 +72,6 @@ class Joining:
         What is wanted.
     engine
         Where it shall run.
-    venue_config
-        Makes the engine's settings of a venue.
     joined
         Called with venue, symbol_id and instrument of every symbol that was added.
     """
@@ -82,12 +80,10 @@ class Joining:
         self,
         config: Config,
         engine: _core.Engine,
-        venue_config: Callable[[VenueSection], _core.VenueConfig],
         joined: Callable[[Venue, int, Instrument], None],
     ) -> None:
         self._config = config
         self._engine = engine
-        self._venue_config = venue_config
         self._joined = joined
         self._budgets: dict[tuple[str, str | None], RestBudget] = {}  # by pool and address
         self._configured = [
@@ -164,7 +160,7 @@ class Joining:
         wanted, section = configured.wanted, configured.wanted.section
         try:
             with named(self._config, configured.path):
-                index = self._engine.add_venue(self._venue_config(section))
+                index = self._engine.add_venue(section.native())
         except MdpError as error:
             if self.strict:
                 raise

@@ -26,7 +26,7 @@ from mdp._core import (
     StateReason,
     format_decimal,
 )
-from mdp.configuring.config import Config, VenueSection
+from mdp.configuring.config import Config
 from mdp.errors import ConfigError, ConnectError, MdpError
 from mdp.providing import metrics
 from mdp.providing.control_thread import ControlThread
@@ -65,7 +65,7 @@ def check_venues(config: Config) -> None:
     """
     for index, section in enumerate(config.venues):
         with named(config, ("venues", index)):
-            _core.Engine.check_venue(_venue_config(section))
+            _core.Engine.check_venue(section.native(), config.segment.levels)
 
 
 @dataclass(frozen=True)
@@ -299,7 +299,7 @@ class Provider:
     # ---- control thread: all that follows ----
 
     def _set_up(self) -> None:
-        self._engine = engine = _core.Engine(_engine_config(self._config))
+        self._engine = engine = _core.Engine(self._config.native())
         log.info(
             "provider.start",
             segment=engine.segment_name,
@@ -307,7 +307,7 @@ class Provider:
             idle=engine.idle.name.lower(),
             queue=_core.SPSC_QUEUE,
         )
-        self._joining = Joining(self._config, engine, _venue_config, self._on_joined)
+        self._joining = Joining(self._config, engine, self._on_joined)
         if not self._config.strict:
             self._publish()
         self._publish_health()
@@ -562,74 +562,3 @@ class Provider:
             book=top(event.book_top),
             venue=top(event.venue_top),
         )
-
-
-def _engine_config(config: Config) -> _core.EngineConfig:
-    result = _core.EngineConfig()
-    segment = _core.SegmentConfig()
-    segment.name = config.segment.name
-    segment.ring_bytes = int(config.segment.ring)
-    segment.instrument_capacity = config.segment.instruments
-    segment.levels_per_side = config.segment.levels
-    segment.mode = int(config.segment.mode, 8)
-    segment.group = config.segment.group
-    segment.lock_memory = config.segment.lock_memory
-    segment.huge_pages = config.segment.huge_pages
-    result.segment = segment
-    result.topology = _core.Topology[config.engine.topology.upper()]
-    result.idle = _core.IdleMode[config.engine.idle.upper()]
-    cores = _core.CoreMap()
-    cores.connectors = config.engine.cores.connectors
-    cores.parsers = config.engine.cores.parsers
-    cores.managers = config.engine.cores.managers
-    cores.publisher = config.engine.cores.publisher
-    cores.rest = config.engine.cores.rest
-    result.cores = cores
-    result.manager_count = config.engine.managers
-    result.book_depth = config.engine.book_depth
-    result.self_audit = config.engine.self_audit
-    result.top_snapshot_ms = config.engine.top_snapshot_ms
-    result.frame_count = config.engine.frames
-    result.frame_bytes = int(config.engine.frame_size)
-    result.message_queue_slots = config.engine.message_slots
-    result.event_queue_slots = config.engine.event_slots
-    return result
-
-
-def _venue_config(section: VenueSection) -> _core.VenueConfig:
-    result = _core.VenueConfig()
-    result.name = section.name
-    result.ws_url = section.ws_url
-    result.rest_url = section.rest_url
-    result.proxy = section.proxy.get_secret_value()
-    socket = _core.SocketOptions()
-    socket.tcp_nodelay = section.socket.tcp_nodelay
-    socket.receive_buffer_bytes = int(section.socket.receive_buffer)
-    socket.busy_poll_us = section.socket.busy_poll_us
-    result.socket = socket
-    tls = _core.TlsOptions()
-    tls.ca_file = section.tls.ca_file
-    tls.server_name = section.tls.server_name
-    tls.insecure_skip_verify = section.tls.insecure_skip_verify
-    result.tls = tls
-    backoff = _core.BackoffOptions()
-    backoff.initial_ms = section.backoff.initial_ms
-    backoff.max_ms = section.backoff.max_ms
-    backoff.multiplier = section.backoff.multiplier
-    backoff.jitter = section.backoff.jitter
-    backoff.stable_after_ms = section.backoff.stable_after_ms
-    result.backoff = backoff
-    result.channels = [_core.Channel[name.upper()] for name in section.channels]
-    options = _core.VenueOptions()
-    options.depth_interval_ms = section.depth_interval_ms
-    options.microsecond_times = section.microsecond_times
-    result.options = options
-    result.lines = section.lines
-    result.max_connection_age_ms = section.max_connection_age_s * 1000
-    result.overlap_ms = section.overlap_ms
-    result.subscribe_timeout_ms = section.subscribe_timeout_ms
-    result.snapshot_depth = section.snapshot_depth
-    result.connect_timeout_ms = section.connect_timeout_ms
-    result.idle_timeout_ms = section.idle_timeout_ms
-    result.rest_timeout_ms = section.rest_timeout_ms
-    return result

@@ -134,7 +134,7 @@ TEST_P(Allocation, NoneOnceTheBooksAreWarm) {
   NullSink sink;
   NullListener listener;
   BookOptions options;
-  options.depth_cap = GetParam();
+  options.book_depth = GetParam();
   options.snapshot_interval_ns = 1;
   OrderBookManager manager(sink, listener, options);
   constexpr core::LineId kLines[] = {0};

@@ -92,7 +92,7 @@ class Shallow : public ManagerTest {
   static BookOptions options(std::size_t depth_cap) {
     BookOptions options;
     options.table_levels = 2;
-    options.depth_cap = depth_cap;
+    options.book_depth = depth_cap;
     return options;
   }
   // Bids 100 to 93, asks 110 to 117.

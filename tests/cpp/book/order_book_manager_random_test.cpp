@@ -133,7 +133,7 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
   std::mt19937_64 random(seed);
 
   publish::SegmentConfig config = publish::test::small_config();
-  config.ring_bytes = 1 << 20;
+  config.ring = 1 << 20;
   publish::test::MemorySegment segment(config);
   publish::IPCPublisher publisher(*segment);
   shm::RingReader ring(segment.view());
@@ -144,7 +144,7 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
   });
   Listener listener;
   BookOptions options;
-  options.depth_cap = setting.depth_cap;
+  options.book_depth = setting.depth_cap;
   options.table_levels = setting.table_levels;
   options.max_buffered_deltas = 40;
   options.snapshot_interval_ns = 50;

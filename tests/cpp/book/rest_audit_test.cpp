@@ -294,7 +294,7 @@ class AgainstRestCapped : public AgainstRest {
   AgainstRestCapped() : AgainstRest(options()) {}
   static BookOptions options() {
     BookOptions options = shallow();
-    options.depth_cap = 4;
+    options.book_depth = 4;
     return options;
   }
 };

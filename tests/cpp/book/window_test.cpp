@@ -20,7 +20,7 @@ constexpr BookRule kByVenue{.continuity = core::Continuity::None,
 
 BookOptions with_cap(std::size_t cap) {
   BookOptions options;
-  options.depth_cap = cap;
+  options.book_depth = cap;
   return options;
 }
 

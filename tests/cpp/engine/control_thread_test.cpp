@@ -36,7 +36,7 @@ TEST_P(ControlThread, SymbolsAreRemovedWhileTheirSnapshotsAreUnderWay) {
   constexpr int kSymbols = 16;
   FakeVenue venue;
   EngineConfig config = engine_config(GetParam());
-  config.segment.instrument_capacity = kSymbols;
+  config.segment.instruments = kSymbols;
   Engine engine(config);
   engine.add_venue(test::venue_config(venue));
   engine.start();

@@ -145,13 +145,13 @@ class FakeVenue {
 inline EngineConfig engine_config(Topology topology) {
   EngineConfig config;
   config.segment.name = segment_name();
-  config.segment.ring_bytes = 1 << 20;
-  config.segment.instrument_capacity = 16;
+  config.segment.ring = 1 << 20;
+  config.segment.instruments = 16;
   config.topology = topology;
   config.idle = queue::IdleMode::Park;
-  config.frame_count = 64;
-  config.message_queue_slots = 64;
-  config.event_queue_slots = 64;
+  config.frames = 64;
+  config.message_slots = 64;
+  config.event_slots = 64;
   return config;
 }
 
@@ -161,8 +161,8 @@ inline VenueConfig venue_config(const FakeVenue& venue) {
   config.ws_url = venue.ws_url();
   config.rest_url = venue.rest_url();
   config.tls.ca_file = Certificates::shared().ca_file();
-  config.backoff.initial = std::chrono::milliseconds(1);
-  config.backoff.max = std::chrono::milliseconds(20);
+  config.backoff.initial_ms = std::chrono::milliseconds(1);
+  config.backoff.max_ms = std::chrono::milliseconds(20);
   return config;
 }
 

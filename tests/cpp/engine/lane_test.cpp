@@ -146,10 +146,11 @@ class LaneOf : public testing::TestWithParam<Topology> {
     }
     config_.ws_url = venue_side_.server.ws_url("127.0.0.1");
     config_.rest_url = rest_side_.rest_url("127.0.0.1");
-    config_.backoff.initial = milliseconds(1);
-    config_.backoff.max = milliseconds(4);
+    config_.backoff.initial_ms = milliseconds(1);
+    config_.backoff.max_ms = milliseconds(4);
     config_.channels = {Channel::Depth, Channel::Trade};
-    rest_ = std::make_unique<net::RestClient>(loop_, config_.rest_url);
+    const net::RestOptions rest_options;  // a default argument makes g++ 12 warn of what is initialized
+    rest_ = std::make_unique<net::RestClient>(loop_, config_.rest_url, rest_options);
     auto road = std::make_unique<Road>();
     road_ = road.get();
     const LaneContext context{venue_, config_, engine_config_, symbols_, control_, loop_, *rest_, 0, 0};
@@ -245,7 +246,7 @@ TEST_P(LaneOf, AVenueThatAnswersByNameHasALineUpWithTheLastOfThem) {
 
 TEST_P(LaneOf, AStreamThatIsPassedOverInSilenceKeepsNoLineDown) {
   venue_.endpoint_.answers = core::Answers::PerSubscription;
-  config_.subscribe_timeout = milliseconds(100);
+  config_.subscribe_timeout_ms = milliseconds(100);
   start();
   ASSERT_TRUE(hears("sub 1 " + kAll));
   for (const char* answer : {"ack BTC depth", "ack ETH trade", "ack BTC trade"}) say(answer);
@@ -296,7 +297,7 @@ TEST_P(LaneOf, NothingIsAskedBeforeTheWelcome) {
 
 TEST_P(LaneOf, AWelcomeThatDoesNotComeEndsTheConnection) {
   venue_.endpoint_.ready = core::Ready::AfterWelcome;
-  config_.subscribe_timeout = milliseconds(40);
+  config_.subscribe_timeout_ms = milliseconds(40);
   start();
   EXPECT_TRUE(eventually([&] { return venue_side_.accepted() >= 3; }));
   std::vector<ControlEvent> told;
@@ -417,7 +418,7 @@ TEST_P(LaneOf, PackedFramesAreReadAndDamagedOnesAreErrors) {
 
 TEST_P(LaneOf, ALineIsRenewedBesideTheOldOneWhereItsUpdatesHaveTheSameIds) {
   venue_.book_rule_.lines_share_ids = true;
-  config_.overlap = milliseconds(0);
+  config_.overlap_ms = milliseconds(0);
   start();
   ASSERT_TRUE(hears("sub 1 " + kAll));
   say("ack 1");

@@ -59,8 +59,8 @@ class ToyRoad {
     config.ws_url = exchange.ws_url();
     config.rest_url = exchange.rest_url();
     config.tls.ca_file = net::test::Certificates::shared().ca_file();
-    config.backoff.initial = std::chrono::milliseconds(1);
-    config.backoff.max = std::chrono::milliseconds(20);
+    config.backoff.initial_ms = std::chrono::milliseconds(1);
+    config.backoff.max_ms = std::chrono::milliseconds(20);
     engine.add_venue(config, toy_venue());
     for (const std::string& name : kNames) engine.add_symbol(0, instrument(name));
     EXPECT_EQ(subscriber_.open(engine.segment_name(), shm::Start::Oldest), shm::AttachStatus::Ok);
@@ -125,7 +125,7 @@ class ToyRoad {
   }
   static EngineConfig config_of(Topology topology) {
     EngineConfig config = test::engine_config(topology);
-    config.segment.levels_per_side = kToyWindow;
+    config.segment.levels = kToyWindow;
     return config;
   }
 
@@ -156,6 +156,27 @@ TEST_P(ToyCampaign, ABookIsLiveFromTheSnapshotInTheStreamAndFollows) {
   EXPECT_EQ(exchange.asked_for_url(), 1);
   EXPECT_EQ(exchange.subscriptions(), 2);
   EXPECT_TRUE(eventually([&] { return exchange.pings() >= 2; }));
+}
+
+// There is none to be had beside the book: nobody is asked, and the book is as it was.
+TEST_P(ToyCampaign, AnAuditAndAWiderBookAreRefusedAndRestIsNotAsked) {
+  ToyExchange exchange(3);
+  ToyRoad road(exchange, GetParam());
+  ASSERT_TRUE(road.live());
+  for (const auto ask : {&Engine::audit, &Engine::widen}) {
+    try {
+      (road.engine.*ask)(0);
+      FAIL() << "a snapshot was asked for";
+    } catch (const ConfigError& error) {
+      EXPECT_NE(std::string(error.what()).find("toy:BTC-TOY: no snapshot can be fetched"), std::string::npos)
+          << error.what();
+    }
+  }
+  exchange.step("BTC");
+  ASSERT_TRUE(road.live());
+  EXPECT_EQ(exchange.asked_for_url(), 1) << "all that REST was asked";
+  EXPECT_EQ(road.engine.health().rest_audits_dropped, 0u);
+  EXPECT_EQ(road.engine.health().resyncs, 0u);
 }
 
 // What each fault comes to, and that it costs its symbol alone.

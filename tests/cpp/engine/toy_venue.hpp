@@ -168,6 +168,7 @@ class ToyVenue : public core::Venue {
     return std::make_unique<ToyParser>(symbols);
   }
   core::RestRequest snapshot_request(std::string_view, std::size_t) const override { return {}; }
+  std::size_t max_snapshot_depth() const override { return snapshot_levels_; }
   std::uint16_t depth_limit_of(std::string_view) const override { return 1; }
   core::ParseStatus parse_snapshot(std::string_view, const core::Instrument&, std::uint16_t, std::int64_t,
                                    core::MessageSink&, core::ParseFailure&) const override {
@@ -196,6 +197,7 @@ class ToyVenue : public core::Venue {
   core::Endpoint endpoint_;
   core::BookRule book_rule_{};
   bool is_asked_for_its_url_ = false;
+  std::size_t snapshot_levels_ = 1000;
 
  private:
   static std::vector<std::string> frames(std::string_view verb,

@@ -11,8 +11,8 @@ using std::chrono::milliseconds;
 
 BackoffOptions options_without_jitter() {
   BackoffOptions options;
-  options.initial = milliseconds(100);
-  options.max = milliseconds(1'000);
+  options.initial_ms = milliseconds(100);
+  options.max_ms = milliseconds(1'000);
   options.multiplier = 2;
   options.jitter = 0;
   options.seed = 1;
@@ -46,7 +46,7 @@ TEST(Backoff, JitterStaysInTheStepAndVaries) {
 
 TEST(Backoff, FullJitterReachesBothEnds) {
   auto options = options_without_jitter();
-  options.initial = options.max;
+  options.initial_ms = options.max_ms;
   options.jitter = 1;
   Backoff backoff(options);
   std::int64_t smallest_ms = 1'000;
@@ -63,7 +63,7 @@ TEST(Backoff, FullJitterReachesBothEnds) {
 TEST(Backoff, SameSeedGivesSameSequenceAndZeroSeedDoesNot) {
   auto options = options_without_jitter();
   options.jitter = 1;
-  options.initial = options.max = milliseconds(1'000'000);
+  options.initial_ms = options.max_ms = milliseconds(1'000'000);
   const auto sequence = [&] {
     Backoff backoff(options);
     std::vector<std::int64_t> delays_ms;
@@ -77,7 +77,7 @@ TEST(Backoff, SameSeedGivesSameSequenceAndZeroSeedDoesNot) {
 
 TEST(Backoff, StartsOverOnlyAfterAStablePeriod) {
   auto options = options_without_jitter();
-  options.stable_after = milliseconds(5'000);
+  options.stable_after_ms = milliseconds(5'000);
   Backoff backoff(options);
   backoff.next();
   backoff.next();
@@ -90,8 +90,8 @@ TEST(Backoff, StartsOverOnlyAfterAStablePeriod) {
 
 TEST(Backoff, OddSettingsAreMadeSafe) {
   BackoffOptions options;
-  options.initial = milliseconds(0);
-  options.max = milliseconds(-5);
+  options.initial_ms = milliseconds(0);
+  options.max_ms = milliseconds(-5);
   options.multiplier = 0.1;
   options.jitter = 7;
   options.seed = 3;

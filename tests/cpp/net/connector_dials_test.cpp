@@ -113,7 +113,7 @@ TEST(ConnectorDials, RefusedConnectionNamesAddressAndReason) {
 
 TEST(ConnectorDials, UnknownHostFailsInStepResolve) {
   auto options = quick_options("wss://no-such-host.invalid");
-  options.backoff.initial = options.backoff.max = std::chrono::hours(1);
+  options.backoff.initial_ms = options.backoff.max_ms = std::chrono::hours(1);
   LineRecorder line(options);
   line.start();
   ASSERT_TRUE(eventually([&] { return line.states().size() >= 2; }));

@@ -217,14 +217,14 @@ TEST(DialerSocket, NoDelayIsOnUnlessSwitchedOff) {
 TEST(DialerSocket, ReceiveBufferIsSetAndLessThanAskedIsLogged) {
   FakeServer server(wait_for_the_end(), {.tls = false});
   auto options = options_for({endpoint("127.0.0.1", server.port())});
-  options.socket.receive_buffer_bytes = 64 * 1024;
+  options.socket.receive_buffer = 64 * 1024;
   {
     const LogOf log;
     // Linux doubles what is asked for.
     EXPECT_EQ(value_of(*Dial(options).transport, SOL_SOCKET, SO_RCVBUF), 2 * 64 * 1024);
     EXPECT_TRUE(LogOf::lines().empty()) << LogOf::lines()[0];
   }
-  options.socket.receive_buffer_bytes = 1 << 30;  // above any net.core.rmem_max
+  options.socket.receive_buffer = 1 << 30;  // above any net.core.rmem_max
   const LogOf log;
   EXPECT_LT(value_of(*Dial(options).transport, SOL_SOCKET, SO_RCVBUF), 1 << 30);
   ASSERT_EQ(LogOf::lines().size(), 1u);

@@ -57,8 +57,8 @@ TEST(ExchangeConnectorLog, EveryFailureIsALineAndTheWaitsDoubleUpToTheCap) {
   const LogCapture log;
   auto options = quick_options(server.ws_url());
   options.line_id = 3;
-  options.backoff.initial = milliseconds(1);
-  options.backoff.max = milliseconds(8);
+  options.backoff.initial_ms = milliseconds(1);
+  options.backoff.max_ms = milliseconds(8);
   options.backoff.jitter = 0;
   LineRecorder line(options);
   line.start();
@@ -81,7 +81,7 @@ TEST(ExchangeConnectorLog, LineThatComesUpAndFallsKeepsBackingOff) {
   const LogCapture log;
   auto options = quick_options(server.ws_url());
   options.backoff.jitter = 0;
-  options.backoff.stable_after = std::chrono::hours(1);
+  options.backoff.stable_after_ms = std::chrono::hours(1);
   LineRecorder line(options);
   line.start();
   ASSERT_TRUE(eventually([&] { return log.lines("line.down").size() >= 3; }));

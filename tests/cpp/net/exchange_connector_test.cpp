@@ -290,7 +290,7 @@ TEST(ExchangeConnector, HalfOpenLineIsProbedAndGivenUp) {
     }
   });
   auto options = quick_options(server.ws_url());
-  options.idle_timeout = milliseconds(80);
+  options.idle_timeout_ms = milliseconds(80);
   LineRecorder line(options);
   line.start();
   ASSERT_TRUE(eventually([&] { return line.went_down(LineReason::Idle); }));
@@ -303,7 +303,7 @@ TEST(ExchangeConnector, QuietLineThatAnswersProbesStaysUp) {
     if (connection.accept_websocket()) connection.read_until_closed();
   });
   auto options = quick_options(server.ws_url());
-  options.idle_timeout = milliseconds(1'000);
+  options.idle_timeout_ms = milliseconds(1'000);
   LineRecorder line(options);
   line.start();
   ASSERT_TRUE(eventually([&] { return line.connector->counters().probes.get() >= 3; }));
@@ -316,7 +316,7 @@ TEST(ExchangeConnector, ReconnectOnRequestIsImmediate) {
     if (connection.accept_websocket()) connection.read_until_closed();
   });
   auto options = quick_options(server.ws_url());
-  options.backoff.initial = options.backoff.max = std::chrono::hours(1);  // a wait would never end
+  options.backoff.initial_ms = options.backoff.max_ms = std::chrono::hours(1);  // a wait would never end
   LineRecorder line(options);
   line.start();
   ASSERT_TRUE(eventually([&] { return line.connector->counters().ups.get() == 1; }));
@@ -339,7 +339,7 @@ TEST(ExchangeConnector, EmptyPoolMakesTheLineWaitAndLosesNothing) {
   auto options = quick_options(server.ws_url());
   options.pool.frame_count = 4;
   options.pool.release_from = ReleaseFrom::OtherThread;
-  options.idle_timeout = milliseconds(40);  // our own waiting must not look like a dead line
+  options.idle_timeout_ms = milliseconds(40);  // our own waiting must not look like a dead line
   LineRecorder line(options);
   line.start();
   ASSERT_TRUE(eventually([&] { return line.connector->counters().pool_waits.get() == 1; }));
@@ -491,7 +491,7 @@ TEST(ExchangeConnector, DisconnectWorksWhileConnectingAndWhileWaiting) {
     connection.reset();
   });
   auto options = quick_options(refusing.ws_url());
-  options.backoff.initial = options.backoff.max = std::chrono::hours(1);
+  options.backoff.initial_ms = options.backoff.max_ms = std::chrono::hours(1);
   LineRecorder waiting(options);
   waiting.start();
   ASSERT_TRUE(eventually([&] { return waiting.went_down(LineReason::UpgradeFailed); }));

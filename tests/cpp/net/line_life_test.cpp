@@ -279,7 +279,7 @@ TEST(LineLife, RequestWithoutAnAnswerMayBeAskedForInAnotherWay) {
   FakeServer server(deaf_to({"1"}));
   auto options = quick_options(server.ws_url());
   options.ack_timeout = milliseconds(500);
-  options.idle_timeout = milliseconds(1'000);
+  options.idle_timeout_ms = milliseconds(1'000);
   AskingAgainRecorder handler;
   IoLoop loop;
   ExchangeConnector connector(loop, options, handler);
@@ -322,7 +322,7 @@ TEST(LineLife, AnsweredRequestsAndLaterSilenceKeepTheLine) {
   });
   auto options = quick_options(server.ws_url());
   options.ack_timeout = milliseconds(2'000);
-  options.idle_timeout = milliseconds(2'000);
+  options.idle_timeout_ms = milliseconds(2'000);
   AnsweringRecorder handler;
   IoLoop loop;
   ExchangeConnector connector(loop, options, handler);
@@ -394,7 +394,7 @@ TEST(LineLife, ASignOfLifeIsAMessageAndWaitsForItsPlace) {
   auto options = quick_options(venue.server.ws_url());
   options.keep_alive = {.text = "ping", .every = milliseconds(8)};
   options.messages = {2, std::chrono::hours(1)};  // of which one is kept for a pong
-  options.idle_timeout = milliseconds(40);
+  options.idle_timeout_ms = milliseconds(40);
   LineRecorder line(options);
   line.start();
   // Our own pings show that time goes by.
@@ -469,7 +469,7 @@ TEST(LineLife, PingsAloneKeepALineForManyIdleTimeouts) {
     connection.read_until_closed();
   });
   auto options = quick_options(server.ws_url());
-  options.idle_timeout = milliseconds(600);
+  options.idle_timeout_ms = milliseconds(600);
   LineRecorder line(options);
   line.start();
   ASSERT_TRUE(eventually([&] { return done.load() || line.connector->counters().reconnects.get() != 0; }));
@@ -489,7 +489,7 @@ TEST(LineLife, DataAloneKeepsALineThatAnswersNoPing) {
     connection.read_until_closed();
   });
   auto options = quick_options(server.ws_url());
-  options.idle_timeout = milliseconds(600);
+  options.idle_timeout_ms = milliseconds(600);
   LineRecorder line(options);
   line.start();
   ASSERT_TRUE(eventually([&] { return done.load() || line.connector->counters().reconnects.get() != 0; }));
@@ -505,7 +505,7 @@ TEST(LineLife, PeerThatVanishedWithoutAFinIsGivenUpWithItsReason) {
     eventually([&] { return over.load(); });
   });
   auto options = quick_options(server.ws_url());
-  options.idle_timeout = milliseconds(80);
+  options.idle_timeout_ms = milliseconds(80);
   LineRecorder line(options);
   line.start();
   ASSERT_TRUE(eventually([&] { return line.went_down(LineReason::Idle); }));

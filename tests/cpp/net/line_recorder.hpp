@@ -1,6 +1,7 @@
 // LineRecorder: a LineHandler, its IoLoop on a thread, and the connector, for tests. Records all it is told.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <memory>
@@ -37,8 +38,8 @@ inline ConnectorOptions quick_options(const std::string& ws_url) {
   options.ws_url = ws_url;
   options.ws_path = "/stream";
   options.tls.ca_file = Certificates::shared().ca_file();
-  options.backoff.initial = std::chrono::milliseconds(1);
-  options.backoff.max = std::chrono::milliseconds(4);
+  options.backoff.initial_ms = std::chrono::milliseconds(1);
+  options.backoff.max_ms = std::chrono::milliseconds(4);
   options.backoff.seed = 7;
   options.pool.frame_count = 16;
   options.pool.release_from = ReleaseFrom::SameThread;
@@ -115,9 +116,14 @@ class LineRecorder : public LineHandler {
     for (const auto& state : states()) {
       if (state.state == shm::LineState::Down && state.reason == reason) return state;
     }
-    return {shm::LineState::Down, LineReason::None, {}};
+    return {shm::LineState::Down, reason, {}};
   }
-  bool went_down(LineReason reason) const { return find_down(reason).reason == reason; }
+  bool went_down(LineReason reason) const {
+    const auto all = states();
+    return std::any_of(all.begin(), all.end(), [reason](const RecordedState& state) {
+      return state.state == shm::LineState::Down && state.reason == reason;
+    });
+  }
   std::vector<core::RawMessage> take_held() {
     const std::lock_guard lock(mutex_);
     return std::exchange(held_, {});

@@ -313,7 +313,7 @@ TEST(LateJoin, HasNoGapAndNoDuplicateUnderLoad) {
   constexpr std::uint32_t kSymbols = 4;
   constexpr int kJoins = 1200;
   SegmentConfig config = small_config();
-  config.ring_bytes = 1 << 20;
+  config.ring = 1 << 20;
   MemorySegment segment(config);
   for (std::uint32_t id = 0; id < kSymbols; ++id) segment->directory().set_instrument(instrument(id, "S"));
   IPCPublisher publisher(*segment);

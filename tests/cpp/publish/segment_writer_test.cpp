@@ -139,12 +139,10 @@ TEST(SegmentWriter, BadValuesAreNamedWithTheirLimits) {
     edit(config);
     return error_of(config);
   };
-  EXPECT_NE(error_with([](auto& c) { c.ring_bytes = 100'000; }).find("ring_bytes is 100000"),
-            std::string::npos);
-  EXPECT_NE(error_with([](auto& c) { c.ring_bytes = 4096; }).find("65536"), std::string::npos);
-  EXPECT_NE(error_with([](auto& c) { c.levels_per_side = 129; }).find("1 to 128"), std::string::npos);
-  EXPECT_NE(error_with([](auto& c) { c.instrument_capacity = 0; }).find("instrument_capacity"),
-            std::string::npos);
+  EXPECT_NE(error_with([](auto& c) { c.ring = 100'000; }).find("ring is 100000"), std::string::npos);
+  EXPECT_NE(error_with([](auto& c) { c.ring = 4096; }).find("65536"), std::string::npos);
+  EXPECT_NE(error_with([](auto& c) { c.levels = 129; }).find("1 to 128"), std::string::npos);
+  EXPECT_NE(error_with([](auto& c) { c.instruments = 0; }).find("instruments"), std::string::npos);
   EXPECT_NE(error_with([](auto& c) { c.name = "../x"; }).find("../x"), std::string::npos);
   EXPECT_NE(error_with([](auto& c) { c.name = ""; }).find("segment name"), std::string::npos);
 }

@@ -21,10 +21,10 @@ inline std::string unique_name() {
 
 inline SegmentConfig small_config() {
   SegmentConfig config;
-  config.ring_bytes = shm::kMinRingBytes;
-  config.instrument_capacity = 16;
+  config.ring = shm::kMinRingBytes;
+  config.instruments = 16;
   config.venue_capacity = 4;
-  config.levels_per_side = 8;
+  config.levels = 8;
   return config;
 }
 

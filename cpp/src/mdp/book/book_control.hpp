@@ -9,6 +9,7 @@
 #include "mdp/book/order_book.hpp"
 #include "mdp/core/counters.hpp"
 #include "mdp/core/ids.hpp"
+#include "mdp/core/settings.hpp"
 #include "mdp/shm/event.hpp"
 
 namespace mdp::book {
@@ -45,8 +46,19 @@ class BookListener {
   ~BookListener() = default;
 };
 
-struct BookOptions {
-  std::size_t depth_cap = 0;  // levels kept a side, 0 for all
+// What a configuration says of books and the manager obeys as it stands.
+struct BookSettings {
+  std::size_t book_depth = 0;  // levels kept a side, 0 for all
+  bool self_audit = true;      // compare with the venue's best bid and ask where it comes
+
+  template <class Visit>
+  static void visit_settings(Visit&& visit) {
+    MDP_SETTING(BookSettings, book_depth);
+    MDP_SETTING(BookSettings, self_audit);
+  }
+};
+
+struct BookOptions : BookSettings {
   // Best levels a side for the book table; at most kMaxEventLevels / 2. A LIVE book knows as many of each side,
   // or the whole side.
   std::size_t table_levels = 20;
@@ -58,7 +70,6 @@ struct BookOptions {
   // The best table_levels a side into the ring, with the first update this long (by receive time) after the
   // last one; 0: never. For readers that join late or were lapped and want no more than the top.
   std::int64_t snapshot_interval_ns = 0;
-  bool self_audit = true;  // compare with the venue's best bid and ask where it comes
   // A delta behind a hole waits for another line this long (by receive time), and with so many others at most.
   std::int64_t max_hole_ns = 1'000'000'000;
   std::size_t max_deltas_behind_hole = 256;

@@ -120,9 +120,9 @@ struct BookEntry {
         rule(&rule_),
         windowed(rule_.windowed()),
         depth(options.table_levels),
-        book(rule_.windowed() ? 0 : options.depth_cap,
+        book(rule_.windowed() ? 0 : options.book_depth,
              &pool),  // a window is short, and ends where the venue says
-        next(rule_.windowed() ? 0 : options.depth_cap, &pool),
+        next(rule_.windowed() ? 0 : options.book_depth, &pool),
         watch(options.max_silence_ns) {
     if (rule_.checksum.of != nullptr) instrument = std::make_unique<const core::Instrument>(instrument_);
     book.reserve(options.reserve_levels);

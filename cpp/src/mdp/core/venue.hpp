@@ -19,6 +19,7 @@
 #include "mdp/core/instrument.hpp"
 #include "mdp/core/parser.hpp"
 #include "mdp/core/rest_request.hpp"
+#include "mdp/core/settings.hpp"
 
 namespace mdp::core {
 
@@ -34,6 +35,12 @@ struct VenueOptions {
   // Between depth updates, as the venue offers it; none: its fastest documented.
   std::optional<int> depth_interval_ms = std::nullopt;
   bool microsecond_times = false;  // where the venue offers it
+
+  template <class Visit>
+  static void visit_settings(Visit&& visit) {
+    MDP_SETTING(VenueOptions, depth_interval_ms);
+    MDP_SETTING(VenueOptions, microsecond_times);
+  }
 };
 
 // Where a venue told us to connect to, for one time.
@@ -78,7 +85,8 @@ class Venue {
                                                    std::uint16_t depth_limit, std::int64_t recv_ts_ns,
                                                    MessageSink& sink, ParseFailure& failure) const = 0;
 
-  // The levels a side that snapshot_request() can ask for at most.
+  // The levels a side that a snapshot has at most: one that snapshot_request() can ask for, or that comes in the
+  // stream.
   virtual std::size_t max_snapshot_depth() const { return std::numeric_limits<std::uint16_t>::max(); }
   // What an answer's headers tell of the REST weight used this minute; -1: nothing.
   virtual std::int64_t used_weight(const RestHeaders& /*headers*/) const { return -1; }

@@ -44,6 +44,25 @@ int core_at(const std::vector<int>& cores, std::size_t index) {
   return index < cores.size() ? cores[index] : -1;
 }
 
+// At a venue whose snapshots come in the stream. Throws ConfigError.
+void refuse_what_needs_rest(const VenueConfig& config, const core::Venue& venue, std::size_t levels) {
+  if (config.rest_audit_s.count() != 0) {
+    throw ConfigError(
+        config.name + ": rest_audit_s: found " + std::to_string(config.rest_audit_s.count()) +
+        ", allowed: 0, for the venue sends snapshots in the stream alone, and none can be fetched to "
+        "compare a book with");
+  }
+  // A window is known to its end. Any other book is out of what it knows when the levels of its snapshot are used
+  // up, and the only way to have more is to subscribe anew.
+  const std::size_t most = venue.max_snapshot_depth();
+  if (!venue.book_rule().windowed() && most < 2 * levels) {
+    throw ConfigError(config.name + ": its snapshots have " + std::to_string(most) +
+                      " levels a side, and segment.levels is " + std::to_string(levels) +
+                      ": its books would be subscribed to anew again and again. Set segment.levels to " +
+                      std::to_string(most / 2) + " or less, half of what a snapshot has");
+  }
+}
+
 }  // namespace
 
 struct Engine::VenueRuntime {
@@ -99,9 +118,9 @@ struct Engine::ManagerThread {
 // ---- set-up ----------------------------------------------------------------------------------------------
 
 Engine::Engine(EngineConfig config) : config_(std::move(config)), control_(kControlSlots) {
-  if (config_.manager_count == 0) throw ConfigError("manager_count must be at least 1, found 0");
+  if (config_.managers == 0) throw ConfigError("managers must be at least 1, found 0");
   resolve_modes();
-  symbol_status_ = std::make_unique<SymbolStatus[]>(config_.segment.instrument_capacity);
+  symbol_status_ = std::make_unique<SymbolStatus[]>(config_.segment.instruments);
   sys::process_clock();  // calibrated here, not at the first frame
   segment_ = std::make_unique<publish::SegmentWriter>(config_.segment);
   segment_->heartbeat(sys::now_ns());
@@ -117,13 +136,13 @@ void Engine::resolve_modes() {
   const std::size_t cores = sys::available_cores();
   topology_ = config_.topology;
   if (topology_ == Topology::Auto) topology_ = kStagesOfALine < cores ? Topology::Pipelined : Topology::Fused;
-  const std::size_t busy_threads =
-      topology_ == Topology::Fused ? 1 : kStagesOfALine + config_.manager_count - 1;
+  const std::size_t busy_threads = topology_ == Topology::Fused ? 1 : kStagesOfALine + config_.managers - 1;
   idle_ = queue::resolve(config_.idle, busy_threads, cores);
 }
 
 std::unique_ptr<Engine::VenueRuntime> Engine::make_venue(net::IoLoop& rest_loop, VenueConfig config,
-                                                         std::unique_ptr<core::Venue> venue) {
+                                                         std::unique_ptr<core::Venue> venue,
+                                                         std::size_t levels) {
   auto runtime = std::make_unique<VenueRuntime>();
   runtime->venue = std::move(venue);
   if (config.ws_url.empty()) config.ws_url = runtime->venue->endpoint().ws_url;
@@ -135,6 +154,8 @@ std::unique_ptr<Engine::VenueRuntime> Engine::make_venue(net::IoLoop& rest_loop,
                            ? " or more"
                            : ", for the venue's updates do not have the same ids on every line"));
   }
+  if (rule.snapshot_source != core::SnapshotSource::Rest)
+    refuse_what_needs_rest(config, *runtime->venue, levels);
   for (const core::Channel channel : config.channels) {
     if (!runtime->venue->offers(channel)) {
       throw ConfigError(config.name + " does not offer the channel " + core::to_string(channel));
@@ -149,20 +170,20 @@ std::unique_ptr<Engine::VenueRuntime> Engine::make_venue(net::IoLoop& rest_loop,
   return runtime;
 }
 
-void Engine::check_venue(VenueConfig config) {
+void Engine::check_venue(VenueConfig config, std::size_t levels) {
   net::IoLoop nobody_runs_it;
-  auto venue = venue::make_venue(config.name, config.options);
-  make_venue(nobody_runs_it, std::move(config), std::move(venue));
+  auto venue = venue::make_venue(config.name, config);
+  make_venue(nobody_runs_it, std::move(config), std::move(venue), levels);
 }
 
 std::size_t Engine::add_venue(VenueConfig config) {
-  auto venue = venue::make_venue(config.name, config.options);
+  auto venue = venue::make_venue(config.name, config);
   return add_venue(std::move(config), std::move(venue));
 }
 
 std::size_t Engine::add_venue(VenueConfig config, std::unique_ptr<core::Venue> venue) {
   assert_control_thread();
-  auto runtime = make_venue(rest_loop_, std::move(config), std::move(venue));
+  auto runtime = make_venue(rest_loop_, std::move(config), std::move(venue), config_.segment.levels);
   segment_->directory().set_venue(runtime->venue->exchange_id(), runtime->venue->name());
   venues_.push_back(std::move(runtime));
   return venues_.size() - 1;
@@ -171,7 +192,7 @@ std::size_t Engine::add_venue(VenueConfig config, std::unique_ptr<core::Venue> v
 void Engine::request_instruments(std::size_t index) {
   assert_control_thread();
   VenueRuntime& runtime = *venues_.at(index);
-  fetch_instruments(*runtime.rest, *runtime.venue, runtime.config.rest_url, runtime.config.rest_timeout,
+  fetch_instruments(*runtime.rest, *runtime.venue, runtime.config.rest_url, runtime.config.rest_timeout_ms,
                     [this, index](InstrumentList list) {
                       list.venue = index;
                       lists_.post(std::move(list));
@@ -243,7 +264,7 @@ void Engine::start() {
   if (stopped_) throw ConfigError("a stopped engine does not start again: make a new one");
   publisher_ = std::make_unique<publish::IPCPublisher>(*segment_);
   if (topology_ == Topology::Pipelined) {
-    event_queue_ = std::make_unique<EventQueue>(config_.event_queue_slots);
+    event_queue_ = std::make_unique<EventQueue>(config_.event_slots);
     start_thread(publisher_thread_, "mdp-publish", config_.cores.publisher, [this] { run_publisher(); });
   }
   make_managers();
@@ -265,11 +286,10 @@ void Engine::make_managers() {
   const bool pipelined = topology_ == Topology::Pipelined;
   book::BookOptions options;
   options.memory = &sys::huge_page_memory();
-  options.depth_cap = config_.book_depth;
-  options.table_levels = config_.segment.levels_per_side;
-  options.self_audit = config_.self_audit;
-  options.snapshot_interval_ns = std::chrono::nanoseconds(config_.top_snapshot).count();
-  for (std::size_t i = 0; i < (pipelined ? config_.manager_count : 1); ++i) {
+  static_cast<book::BookSettings&>(options) = config_;
+  options.table_levels = config_.segment.levels;
+  options.snapshot_interval_ns = std::chrono::nanoseconds(config_.top_snapshot_ms).count();
+  for (std::size_t i = 0; i < (pipelined ? config_.managers : 1); ++i) {
     auto manager = std::make_unique<ManagerThread>();
     core::EventSink* events = publisher_.get();
     if (pipelined) {
@@ -377,7 +397,7 @@ Lane& Engine::make_lane(VenueRuntime& venue, std::size_t route, ManagerThread& m
   std::unique_ptr<core::MessageSink> sink;
   if (pipelined) {
     loops_.push_back(std::make_unique<LoopThread>());
-    manager.lane_inputs.push_back(std::make_unique<MessageQueue>(config_.message_queue_slots));
+    manager.lane_inputs.push_back(std::make_unique<MessageQueue>(config_.message_slots));
     MessageQueue& input = *manager.lane_inputs.back();
     ManagerStage& stage = *manager.stage;
     stage.post([&stage, &input](book::OrderBookManager&) { stage.add_input(input); });
@@ -578,8 +598,16 @@ void Engine::request_snapshot(core::SymbolId id) {
   });
 }
 
-void Engine::audit(core::SymbolId id) {
+Engine::SymbolRuntime& Engine::fetchable_symbol_at(core::SymbolId id) const {
   SymbolRuntime& symbol = symbol_at(id);
+  if (symbol.venue->venue->book_rule().snapshot_source == core::SnapshotSource::Rest) return symbol;
+  throw ConfigError(
+      symbol.instrument.canonical_symbol +
+      ": no snapshot can be fetched beside the book, for the venue sends them in the stream alone");
+}
+
+void Engine::audit(core::SymbolId id) {
+  SymbolRuntime& symbol = fetchable_symbol_at(id);
   if (symbol.manager != nullptr) {
     command(*symbol.manager, [id](book::OrderBookManager& books) { books.begin_rest_audit(id); });
   }
@@ -587,7 +615,7 @@ void Engine::audit(core::SymbolId id) {
 }
 
 void Engine::widen(core::SymbolId id) {
-  SymbolRuntime& symbol = symbol_at(id);
+  SymbolRuntime& symbol = fetchable_symbol_at(id);
   if (symbol.manager != nullptr) {
     command(*symbol.manager, [id](book::OrderBookManager& books) { books.begin_widening(id); });
   }
@@ -602,7 +630,7 @@ void Engine::fetch(SymbolRuntime& symbol, ControlKind outcome) {
       venue.venue->snapshot_request(symbol.instrument.venue_symbol, venue.config.snapshot_depth);
   const SnapshotRequest asked{*venue.venue, symbol.instrument, *symbol.manager->snapshot_sink,
                               request.depth_limit, outcome};
-  venue.rest->send(request, venue.config.rest_timeout,
+  venue.rest->send(request, venue.config.rest_timeout_ms,
                    [this, asked](const net::RestResponse& response) { on_snapshot(asked, response); });
 }
 

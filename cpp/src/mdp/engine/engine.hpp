@@ -46,8 +46,9 @@ class Engine {
   std::size_t add_venue(VenueConfig config);
   // The same for a venue that is not in the registry: an embedder's own, or a test's. `config.name` names nothing then.
   std::size_t add_venue(VenueConfig config, std::unique_ptr<core::Venue> venue);
-  // Throws what add_venue() would, and contacts nobody. Needs no engine.
-  static void check_venue(VenueConfig config);
+  // Throws what add_venue() would in an engine whose segment has so many levels a side, and contacts nobody. Needs no
+  // engine.
+  static void check_venue(VenueConfig config, std::size_t levels);
 
   // Asks the venue for its list of instruments; take_instruments() gives what comes of it.
   void request_instruments(std::size_t venue);
@@ -87,10 +88,12 @@ class Engine {
   // manager. From a venue whose snapshots come in the stream one is had by subscribing anew; the outcome then says
   // that this was asked for.
   void request_snapshot(core::SymbolId symbol);
-  // Likewise, where snapshots come over REST, for an audit of the book against it; the outcome is ControlKind::AuditSnapshot. A LIVE book that
-  // differs goes STALE, and tells by ControlKind::AuditMismatch; of one in another state nothing is said.
+  // Likewise over REST, for an audit of the book against it; the outcome is ControlKind::AuditSnapshot. A LIVE book
+  // that differs goes STALE, and tells by ControlKind::AuditMismatch; of one in another state nothing is said. Throws
+  // ConfigError where snapshots come in the stream: there is none to be had beside a book.
   void audit(core::SymbolId symbol);
-  // Likewise, where snapshots come over REST, to make a LIVE book known deeper; the outcome is ControlKind::Snapshot. The book stays LIVE.
+  // Likewise over REST, to make a LIVE book known deeper; the outcome is ControlKind::Snapshot. The book stays LIVE.
+  // Throws as audit().
   void widen(core::SymbolId symbol);
   // A quiet symbol need not wait for its first delta.
   void begin_sync(core::SymbolId symbol);
@@ -128,7 +131,7 @@ class Engine {
   struct SnapshotRequest;
 
   static std::unique_ptr<VenueRuntime> make_venue(net::IoLoop& rest_loop, VenueConfig config,
-                                                  std::unique_ptr<core::Venue> venue);
+                                                  std::unique_ptr<core::Venue> venue, std::size_t levels);
   void resolve_modes();
   void make_managers();
   void place(SymbolRuntime& symbol);
@@ -144,6 +147,7 @@ class Engine {
   void run_housekeeping() noexcept;
   void command(ManagerThread& manager, ManagerStage::Command command);
   void post(ManagerThread& manager, ManagerStage::Command command);
+  SymbolRuntime& fetchable_symbol_at(core::SymbolId symbol) const;
   void fetch(SymbolRuntime& symbol, ControlKind outcome);
   void on_snapshot(const SnapshotRequest& request, const net::RestResponse& response) noexcept;
   SymbolRuntime& symbol_at(core::SymbolId symbol) const;

@@ -1,4 +1,5 @@
-// EngineConfig: what an Engine is built from. Filled by the bindings from the checked Python configuration.
+// EngineConfig: what an Engine is built from. Names and defaults are those of the YAML (core/settings.hpp): Python sets
+// each field from the key of its name, after it has checked the value.
 #pragma once
 
 #include <chrono>
@@ -7,10 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "mdp/book/book_control.hpp"
+#include "mdp/core/settings.hpp"
 #include "mdp/core/venue.hpp"
-#include "mdp/net/backoff.hpp"
-#include "mdp/net/socket_options.hpp"
-#include "mdp/net/tls_options.hpp"
+#include "mdp/net/line_settings.hpp"
 #include "mdp/publish/segment_writer.hpp"
 #include "mdp/queue/idle_strategy.hpp"
 
@@ -30,44 +31,81 @@ struct CoreMap {
   std::vector<int> managers;
   int publisher = -1;
   int rest = -1;
+
+  template <class Visit>
+  static void visit_settings(Visit&& visit) {
+    MDP_SETTING(CoreMap, connectors);
+    MDP_SETTING(CoreMap, parsers);
+    MDP_SETTING(CoreMap, managers);
+    MDP_SETTING(CoreMap, publisher);
+    MDP_SETTING(CoreMap, rest);
+  }
 };
 
-struct EngineConfig {
-  publish::SegmentConfig segment;
+struct EngineConfig : book::BookSettings {
+  publish::SegmentConfig segment;  // a section of its own in the YAML
   Topology topology = Topology::Auto;
   queue::IdleMode idle = queue::IdleMode::Auto;
   CoreMap cores;
-  std::size_t manager_count = 1;  // pipelined; lines are dealt to managers in turn
-  std::size_t book_depth = 0;     // levels kept a side, 0 for all
-  bool self_audit = true;         // compare books with the venue's own best bid and ask, where that comes
-  std::chrono::milliseconds top_snapshot{
-      0};  // the best levels into the ring, with the first update after so long; 0: never
-  std::size_t frame_count = 1024;          // raw buffers of a line
-  std::size_t frame_bytes = 16 * 1024;     // what a buffer starts with
-  std::size_t message_queue_slots = 1024;  // normalized messages, 4 KiB each
-  std::size_t event_queue_slots = 1024;    // events, 4 KiB each
+  std::size_t managers = 1;  // pipelined; lines are dealt to managers in turn
+  // The best levels go into the ring, with the first update after so long; 0: never.
+  std::chrono::milliseconds top_snapshot_ms{0};
+  std::size_t frames = 1024;           // raw buffers of a line
+  std::size_t frame_size = 16 * 1024;  // bytes that a buffer starts with
+  std::size_t message_slots = 1024;    // of a queue of normalized messages, 4 KiB each
+  std::size_t event_slots = 1024;      // of the queue of events, 4 KiB each
+
+  template <class Visit>
+  static void visit_settings(Visit&& visit) {
+    book::BookSettings::visit_settings(visit);
+    MDP_SETTING(EngineConfig, topology);
+    MDP_SETTING(EngineConfig, idle);
+    MDP_SETTING(EngineConfig, cores);
+    MDP_SETTING(EngineConfig, managers);
+    MDP_SETTING(EngineConfig, top_snapshot_ms);
+    MDP_SETTING(EngineConfig, frames);
+    MDP_SETTING(EngineConfig, frame_size);
+    MDP_SETTING(EngineConfig, message_slots);
+    MDP_SETTING(EngineConfig, event_slots);
+  }
 };
 
-struct VenueConfig {
-  std::string name;           // "binance"
-  std::string ws_url;         // empty: the venue's own
-  std::string rest_url;       // empty: the venue's own
-  std::string proxy;          // http://[user:password@]host:port for WebSocket and REST; empty: none
-  net::SocketOptions socket;  // of the WebSocket connections
-  core::VenueOptions options;
-  net::TlsOptions tls;
-  net::BackoffOptions backoff;
+// What the venue itself reads of it is in VenueOptions, what its connections obey in LineSettings.
+struct VenueConfig : core::VenueOptions, net::LineSettings {
+  std::string name;      // "binance"
+  std::string ws_url;    // empty: the venue's own
+  std::string rest_url;  // empty: the venue's own
   std::vector<core::Channel> channels{core::Channel::Depth, core::Channel::Trade, core::Channel::Quote};
   std::size_t snapshot_depth = 1000;
   std::size_t lines = 1;  // connections that carry each symbol, all the same; the first copy counts
-  std::chrono::milliseconds connect_timeout{5'000};     // of each step
-  std::chrono::milliseconds subscribe_timeout{10'000};  // a request the venue does not answer
-  std::chrono::milliseconds idle_timeout{60'000};       // no byte, not even a ping
-  // A connection is renewed some percent before it is this old; 0: the venue's own limit. For `overlap` the
+  std::chrono::milliseconds connect_timeout_ms{5'000};     // of each step
+  std::chrono::milliseconds subscribe_timeout_ms{10'000};  // a request the venue does not answer
+  // A connection is renewed some percent before it is this old; 0: the venue's own limit. For `overlap_ms` the
   // old and the new one both carry everything.
-  std::chrono::milliseconds max_connection_age{0};
-  std::chrono::milliseconds overlap{3'000};
-  std::chrono::milliseconds rest_timeout{10'000};
+  std::chrono::seconds max_connection_age_s{0};
+  std::chrono::milliseconds overlap_ms{3'000};
+  std::chrono::milliseconds rest_timeout_ms{10'000};
+  // Control's own, here to be refused where there is nothing to compare with: between two audits; 0: only of
+  // books that are suspect.
+  std::chrono::seconds rest_audit_s{0};
+
+  template <class Visit>
+  static void visit_settings(Visit&& visit) {
+    core::VenueOptions::visit_settings(visit);
+    net::LineSettings::visit_settings(visit);
+    MDP_SETTING(VenueConfig, name);
+    MDP_SETTING(VenueConfig, ws_url);
+    MDP_SETTING(VenueConfig, rest_url);
+    MDP_SETTING(VenueConfig, channels);
+    MDP_SETTING(VenueConfig, snapshot_depth);
+    MDP_SETTING(VenueConfig, lines);
+    MDP_SETTING(VenueConfig, connect_timeout_ms);
+    MDP_SETTING(VenueConfig, subscribe_timeout_ms);
+    MDP_SETTING(VenueConfig, max_connection_age_s);
+    MDP_SETTING(VenueConfig, overlap_ms);
+    MDP_SETTING(VenueConfig, rest_timeout_ms);
+    MDP_SETTING(VenueConfig, rest_audit_s);
+  }
 };
 
 }  // namespace mdp::engine

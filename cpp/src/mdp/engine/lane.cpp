@@ -17,8 +17,8 @@ constexpr std::size_t kLineChanges = 64;  // slots of the raw queue beside those
 
 net::FramePoolOptions pool_options(const EngineConfig& config, Topology topology) {
   net::FramePoolOptions pool;
-  pool.frame_count = config.frame_count;
-  pool.frame_bytes = config.frame_bytes;
+  pool.frame_count = config.frames;
+  pool.frame_bytes = config.frame_size;
   pool.release_from =
       topology == Topology::Pipelined ? net::ReleaseFrom::OtherThread : net::ReleaseFrom::SameThread;
   return pool;
@@ -61,24 +61,20 @@ void Lane::make_connector(Line& line) {
   if (line.connector != nullptr) return;
   const core::Endpoint& endpoint = venue_.endpoint();
   net::ConnectorOptions options;
+  static_cast<net::LineSettings&>(options) = venue_config_;
   options.ws_url = venue_config_.ws_url;
   options.ws_path = endpoint.ws_paths[route_];
-  options.proxy = venue_config_.proxy;
-  options.tls = venue_config_.tls;
   options.line_id = line.id;
-  options.resolve_timeout = venue_config_.connect_timeout;
-  options.tcp_connect_timeout = venue_config_.connect_timeout;
-  options.proxy_timeout = venue_config_.connect_timeout;
-  options.tls_handshake_timeout = venue_config_.connect_timeout;
-  options.ws_upgrade_timeout = venue_config_.connect_timeout;
+  options.resolve_timeout = venue_config_.connect_timeout_ms;
+  options.tcp_connect_timeout = venue_config_.connect_timeout_ms;
+  options.proxy_timeout = venue_config_.connect_timeout_ms;
+  options.tls_handshake_timeout = venue_config_.connect_timeout_ms;
+  options.ws_upgrade_timeout = venue_config_.connect_timeout_ms;
   if (endpoint.answers != core::Answers::None || endpoint.ready != core::Ready::AtOnce)
-    options.ack_timeout = venue_config_.subscribe_timeout;
-  options.idle_timeout = venue_config_.idle_timeout;
-  options.backoff = venue_config_.backoff;
+    options.ack_timeout = venue_config_.subscribe_timeout_ms;
   options.limiter = net::ConnectLimiter::shared(
       *net::parse_url(venue_config_.ws_url),
       {.max_connects = endpoint.connects.count, .window = endpoint.connects.window});
-  options.socket = venue_config_.socket;
   options.pool = pool_;
   options.messages = endpoint.messages;
   options.requests = endpoint.requests;
@@ -104,7 +100,7 @@ void Lane::prepare(std::function<void(net::Prepared)> done) {
     }
     done(std::move(prepared));
   };
-  rest_.send(*venue_.connect_request(route_), venue_config_.rest_timeout, answered);
+  rest_.send(*venue_.connect_request(route_), venue_config_.rest_timeout_ms, answered);
 }
 
 void Lane::connect() {
@@ -506,8 +502,8 @@ bool Lane::renewal_is_due(const Line& line, std::int64_t now_ns) const {
   // relaxed: see on_no_data(). acquire: pairs with the release stores in mark_up().
   if (line.leaving.load(std::memory_order_relaxed)) return true;
   if (!line.up.load(std::memory_order_acquire)) return false;
-  const std::int64_t limit_ns = venue_config_.max_connection_age.count() != 0
-                                    ? to_ns(venue_config_.max_connection_age)
+  const std::int64_t limit_ns = venue_config_.max_connection_age_s.count() != 0
+                                    ? to_ns(venue_config_.max_connection_age_s)
                                     : venue_.endpoint().max_connection_age_ms * 1'000'000;
   if (limit_ns == 0) return false;
   const auto early = static_cast<std::int64_t>(5 + lane_ % 8);  // percent
@@ -529,7 +525,7 @@ void Lane::tend_renewal(std::int64_t now_ns) {
       return;
     case Renewal::Opening:
       if (standby().up.load(std::memory_order_acquire)) {
-        overlap_until_ns_ = now_ns + to_ns(venue_config_.overlap);
+        overlap_until_ns_ = now_ns + to_ns(venue_config_.overlap_ms);
         renewal_ = Renewal::Overlap;
       } else if (!active().up.load(std::memory_order_acquire)) {
         close_old();  // it is lost already: the new one goes on trying alone

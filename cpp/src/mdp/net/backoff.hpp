@@ -7,16 +7,27 @@
 #include <cstdint>
 #include <random>
 
+#include "mdp/core/settings.hpp"
+
 namespace mdp::net {
 
 struct BackoffOptions {
-  std::chrono::milliseconds initial{250};
-  std::chrono::milliseconds max{30'000};
+  std::chrono::milliseconds initial_ms{250};
+  std::chrono::milliseconds max_ms{30'000};
   double multiplier = 2.0;
   double jitter = 1.0;  // 1: full, anywhere from zero to the step; 0.5: the upper half of the step; 0: none
-  // Up for this long counts as well again: the next failure starts from `initial`.
-  std::chrono::milliseconds stable_after{60'000};
+  // Up for this long counts as well again: the next failure starts from `initial_ms`.
+  std::chrono::milliseconds stable_after_ms{60'000};
   std::uint64_t seed = 0;  // 0: from std::random_device; else the sequence is repeatable
+
+  template <class Visit>
+  static void visit_settings(Visit&& visit) {
+    MDP_SETTING(BackoffOptions, initial_ms);
+    MDP_SETTING(BackoffOptions, max_ms);
+    MDP_SETTING(BackoffOptions, multiplier);
+    MDP_SETTING(BackoffOptions, jitter);
+    MDP_SETTING(BackoffOptions, stable_after_ms);
+  }
 };
 
 class Backoff {
@@ -36,7 +47,7 @@ class Backoff {
   // Call when a line that was up goes down: starts over if it had been up long enough. A line that comes up
   // only to be dropped at once keeps backing off.
   void note_uptime(std::chrono::nanoseconds up_for) {
-    if (up_for >= options_.stable_after) reset();
+    if (up_for >= options_.stable_after_ms) reset();
   }
 
   void reset() {
@@ -47,9 +58,9 @@ class Backoff {
   std::uint32_t attempts() const noexcept { return attempts_; }  // delays given since the last reset
 
  private:
-  double max_ms() const { return std::max(1.0, static_cast<double>(options_.max.count())); }
+  double max_ms() const { return std::max(1.0, static_cast<double>(options_.max_ms.count())); }
   double initial_ms() const {
-    return std::clamp(static_cast<double>(options_.initial.count()), 1.0, max_ms());
+    return std::clamp(static_cast<double>(options_.initial_ms.count()), 1.0, max_ms());
   }
   static std::uint64_t random_seed() {
     std::random_device device;

@@ -216,7 +216,7 @@ void Dialer::apply_socket_options(Socket& socket, const tcp::endpoint& address) 
     socket.set_option(tcp::no_delay(true), ec);
     refused("TCP_NODELAY", ec);
   }
-  if (const int asked = options_.socket.receive_buffer_bytes; asked > 0) {
+  if (const int asked = options_.socket.receive_buffer; asked > 0) {
     // Before connect: the window scale is agreed on there.
     ec = {};
     socket.set_option(Socket::receive_buffer_size(asked), ec);

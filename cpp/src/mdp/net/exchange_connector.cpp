@@ -15,8 +15,6 @@ using std::chrono::milliseconds;
 
 std::string_view to_string(LineReason reason) noexcept {
   switch (reason) {
-    case LineReason::None:
-      return "none";
     case LineReason::Starting:
       return "starting";
     case LineReason::Retrying:

@@ -27,19 +27,16 @@
 #include "mdp/core/endpoint.hpp"
 #include "mdp/core/ids.hpp"
 #include "mdp/core/raw_message.hpp"
-#include "mdp/net/backoff.hpp"
 #include "mdp/net/connect_limiter.hpp"
 #include "mdp/net/frame_pool.hpp"
 #include "mdp/net/io_loop.hpp"
-#include "mdp/net/socket_options.hpp"
-#include "mdp/net/tls_options.hpp"
+#include "mdp/net/line_settings.hpp"
 #include "mdp/shm/event.hpp"
 
 namespace mdp::net {
 
 // Why a line is in its state. The names in to_string() are those of the log and the metrics.
 enum class LineReason : std::uint8_t {
-  None = 0,
   Starting,        // first attempt
   Retrying,        // a later attempt
   Limited,         // an attempt waits for its place in ConnectorOptions::limiter
@@ -72,11 +69,9 @@ struct Prepared {
   std::chrono::milliseconds retry_after{0};  // the least time to wait after an error
 };
 
-struct ConnectorOptions {
+struct ConnectorOptions : LineSettings {
   std::string ws_url;   // wss://host[:port], without a path; ws:// for loopback hosts only
   std::string ws_path;  // path and query of the upgrade request; empty: "/"
-  std::string proxy;    // parse_proxy(); empty: none
-  TlsOptions tls;
   core::LineId line_id = 0;
 
   // Each step has its own; a step that runs out of time ends the attempt with LineReason::Timeout. TCP: per
@@ -89,11 +84,8 @@ struct ConnectorOptions {
   // A request with an id (Requests) that acknowledged() did not name within this time, or at most a quarter
   // of it later, goes to LineHandler::on_unanswered(), which may end the line. 0: answers are not awaited.
   std::chrono::milliseconds ack_timeout{0};
-  // No byte from the venue (frame, ping or pong) for half of this: we ping. For all of it: the line is dead.
-  std::chrono::milliseconds idle_timeout{30'000};
   std::chrono::milliseconds close_timeout{1'000};  // how long disconnect() waits for the venue's close frame
 
-  BackoffOptions backoff;
   // Asked before each attempt; nullptr: none. See ConnectLimiter::shared().
   std::shared_ptr<ConnectLimiter> limiter;
   FramePoolOptions pool;
@@ -109,7 +101,6 @@ struct ConnectorOptions {
   // a time-out of its own). Its failure is that of an attempt.
   std::function<void(std::function<void(Prepared)>)> prepare;
 
-  SocketOptions socket;
   std::string user_agent = "mdp";
   core::RestHeaders upgrade_headers;  // more of the upgrade request
 };

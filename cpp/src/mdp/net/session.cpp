@@ -422,7 +422,7 @@ void Session::on_answer_tick() {
 // ---- silence
 
 void Session::watch() {
-  timer_.expires_after(std::max(milliseconds(1), owner_->options.idle_timeout / SilenceWatch::kTicks));
+  timer_.expires_after(std::max(milliseconds(1), owner_->options.idle_timeout_ms / SilenceWatch::kTicks));
   timer_.async_wait([self = shared_from_this()](error_code ec) {
     if (!ec && self->alive_ && !self->closing_) self->on_watch();
   });
@@ -438,9 +438,9 @@ void Session::on_watch() {
       send_control();
       break;
     case SilenceWatch::Verdict::Dead:
-      return owner_->session_down(LineReason::Idle, "no byte for " +
-                                                        std::to_string(owner_->options.idle_timeout.count()) +
-                                                        " ms, and no answer to our ping");
+      return owner_->session_down(LineReason::Idle,
+                                  "no byte for " + std::to_string(owner_->options.idle_timeout_ms.count()) +
+                                      " ms, and no answer to our ping");
   }
   watch();
 }

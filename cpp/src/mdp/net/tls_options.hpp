@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "mdp/core/settings.hpp"
 #include "mdp/net/url.hpp"
 
 namespace mdp::net {
@@ -13,6 +14,13 @@ struct TlsOptions {
   // Accept any certificate. Loopback hosts only (ConfigError otherwise), and logged as a warning at every
   // start.
   bool insecure_skip_verify = false;
+
+  template <class Visit>
+  static void visit_settings(Visit&& visit) {
+    MDP_SETTING(TlsOptions, ca_file);
+    MDP_SETTING(TlsOptions, server_name);
+    MDP_SETTING(TlsOptions, insecure_skip_verify);
+  }
 };
 
 // Throws ConfigError: the CA file cannot be read, or verification is switched off for a host that is not

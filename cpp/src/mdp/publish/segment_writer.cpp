@@ -19,15 +19,14 @@ void require(bool ok, const char* key, std::uint64_t found, const char* allowed)
 }
 
 void check(const SegmentConfig& config) {
-  const std::uint64_t ring = config.ring_bytes;
-  require(ring >= shm::kMinRingBytes && ring <= shm::kMaxRingBytes && (ring & (ring - 1)) == 0, "ring_bytes",
-          ring, "a power of two from 65536 to 1099511627776");
-  require(config.instrument_capacity >= 1 && config.instrument_capacity <= (1U << 24), "instrument_capacity",
-          config.instrument_capacity, "1 to 16777216");
+  const std::uint64_t ring = config.ring;
+  require(ring >= shm::kMinRingBytes && ring <= shm::kMaxRingBytes && (ring & (ring - 1)) == 0, "ring", ring,
+          "a power of two from 65536 to 1099511627776");
+  require(config.instruments >= 1 && config.instruments <= (1U << 24), "instruments", config.instruments,
+          "1 to 16777216");
   require(config.venue_capacity >= 1 && config.venue_capacity <= (1U << 16), "venue_capacity",
           config.venue_capacity, "1 to 65536");
-  require(config.levels_per_side >= 1 && config.levels_per_side <= shm::kMaxLevelsPerSide, "levels_per_side",
-          config.levels_per_side, "1 to 128");
+  require(config.levels >= 1 && config.levels <= shm::kMaxLevelsPerSide, "levels", config.levels, "1 to 128");
   require(config.first_position % shm::kCacheLineSize == 0, "first_position", config.first_position,
           "a multiple of 64");
 }
@@ -46,15 +45,15 @@ shm::SegmentInfo plan(const SegmentConfig& config) {
   info.venue_stride = sizeof(shm::VenueEntry);
   info.venue_capacity = config.venue_capacity;
   info.instrument_stride = sizeof(shm::InstrumentEntry);
-  info.instrument_capacity = config.instrument_capacity;
-  info.levels_per_side = config.levels_per_side;
-  info.table_stride = shm::book_entry_stride(config.levels_per_side);
+  info.instrument_capacity = config.instruments;
+  info.levels_per_side = config.levels;
+  info.table_stride = shm::book_entry_stride(config.levels);
   info.checkpoint_count = shm::kCheckpointCount;
   info.max_record_bytes = shm::kMaxRecordBytes;
   info.venues = after({0, shm::kHeaderBytes}, std::uint64_t{info.venue_stride} * info.venue_capacity);
   info.instruments = after(info.venues, std::uint64_t{info.instrument_stride} * info.instrument_capacity);
   info.table = after(info.instruments, std::uint64_t{info.table_stride} * info.instrument_capacity);
-  info.ring = after(info.table, config.ring_bytes);
+  info.ring = after(info.table, config.ring);
   info.total_size = info.ring.offset + info.ring.size_bytes;
   return info;
 }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "mdp/core/settings.hpp"
 #include "mdp/publish/directory_writer.hpp"
 #include "mdp/publish/ring_writer.hpp"
 #include "mdp/publish/table_writer.hpp"
@@ -19,10 +20,10 @@ namespace mdp::publish {
 
 struct SegmentConfig {
   std::string name = "mdp";
-  std::uint64_t ring_bytes = 64ULL << 20;    // a power of two, 64 KiB to 1 TiB
-  std::uint32_t instrument_capacity = 1024;  // symbol_ids are below it
+  std::uint64_t ring = 64ULL << 20;  // bytes: a power of two, 64 KiB to 1 TiB
+  std::uint32_t instruments = 1024;  // that there is room for: symbol_ids are below it
   std::uint32_t venue_capacity = 64;
-  std::uint32_t levels_per_side = 20;  // 1 to 128: depth of the book table
+  std::uint32_t levels = 20;  // a side, 1 to 128: depth of the book table
   std::uint32_t mode = 0640;
   std::string group;  // empty: the process's own
   // Wishes: where the system refuses one, a warning is logged and the segment works without. Without them it
@@ -32,6 +33,18 @@ struct SegmentConfig {
   // For a relay that carries another publisher's events on, and for tests of the wrap.
   std::uint64_t first_position = 0;  // a multiple of 64
   std::uint64_t first_sequence = 0;
+
+  template <class Visit>
+  static void visit_settings(Visit&& visit) {
+    MDP_SETTING(SegmentConfig, name);
+    MDP_SETTING(SegmentConfig, ring);
+    MDP_SETTING(SegmentConfig, instruments);
+    MDP_SETTING(SegmentConfig, levels);
+    MDP_SETTING(SegmentConfig, mode);
+    MDP_SETTING(SegmentConfig, group);
+    MDP_SETTING(SegmentConfig, lock_memory);
+    MDP_SETTING(SegmentConfig, huge_pages);
+  }
 };
 
 // The bytes a segment of this configuration takes. Throws SegmentError: a value out of range (named, with its
