@@ -11,6 +11,7 @@
 #include "mdp/book/book_control.hpp"
 #include "mdp/core/settings.hpp"
 #include "mdp/core/venue.hpp"
+#include "mdp/net/frame_pool.hpp"
 #include "mdp/net/line_settings.hpp"
 #include "mdp/publish/segment_writer.hpp"
 #include "mdp/queue/idle_strategy.hpp"
@@ -50,10 +51,10 @@ struct EngineConfig : book::BookSettings {
   std::size_t managers = 1;  // pipelined; lines are dealt to managers in turn
   // The best levels go into the ring, with the first update after so long; 0: never.
   std::chrono::milliseconds top_snapshot_ms{0};
-  std::size_t frames = 1024;           // raw buffers of a line
-  std::size_t frame_size = 16 * 1024;  // bytes that a buffer starts with
-  std::size_t message_slots = 1024;    // of a queue of normalized messages, 4 KiB each
-  std::size_t event_slots = 1024;      // of the queue of events, 4 KiB each
+  std::size_t frames = net::FramePoolOptions{}.frame_count;      // raw buffers of a line
+  std::size_t frame_size = net::FramePoolOptions{}.frame_bytes;  // bytes that a buffer starts with
+  std::size_t message_slots = 1024;  // of a queue of normalized messages, 4 KiB each
+  std::size_t event_slots = 1024;    // of the queue of events, 4 KiB each
 
   template <class Visit>
   static void visit_settings(Visit&& visit) {
