@@ -79,8 +79,8 @@ struct VenueConfig : core::VenueOptions, net::LineSettings {
   std::vector<core::Channel> channels{core::Channel::Depth, core::Channel::Trade, core::Channel::Quote};
   std::size_t snapshot_depth = 1000;
   std::size_t lines = 1;  // connections that carry each symbol, all the same; the first copy counts
-  std::chrono::milliseconds connect_timeout_ms{5'000};     // of each step
-  std::chrono::milliseconds subscribe_timeout_ms{10'000};  // a request the venue does not answer
+  std::chrono::milliseconds connect_timeout_ms = net::kStepTimeout;  // of each step
+  std::chrono::milliseconds subscribe_timeout_ms{10'000};            // a request the venue does not answer
   // A connection is renewed some percent before it is this old; 0: the venue's own limit. For `overlap_ms` the
   // old and the new one both carry everything.
   std::chrono::seconds max_connection_age_s{0};

@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "mdp/net/line_settings.hpp"
 #include "mdp/net/name_lookup.hpp"
 #include "mdp/net/proxy.hpp"
-#include "mdp/net/socket_options.hpp"
 #include "mdp/net/transport.hpp"
 
 namespace mdp::net {
@@ -32,10 +32,10 @@ struct DialOptions {
   TlsOptions tls;
   std::optional<Proxy> proxy;  // then the first two steps are about its host
   SocketOptions socket;
-  std::chrono::milliseconds resolve_timeout{5'000};
-  std::chrono::milliseconds connect_timeout{5'000};  // per address
-  std::chrono::milliseconds proxy_timeout{5'000};
-  std::chrono::milliseconds tls_timeout{5'000};
+  std::chrono::milliseconds resolve_timeout = kStepTimeout;
+  std::chrono::milliseconds connect_timeout = kStepTimeout;  // per address
+  std::chrono::milliseconds proxy_timeout = kStepTimeout;
+  std::chrono::milliseconds tls_timeout = kStepTimeout;
   // An address that has not answered for so long gets company by the next one (RFC 8305 section 5).
   std::chrono::milliseconds next_address_after{250};
   std::vector<tcp::endpoint> addresses;  // instead of what the name resolves to; empty but in tests

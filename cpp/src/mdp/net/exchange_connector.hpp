@@ -76,11 +76,11 @@ struct ConnectorOptions : LineSettings {
 
   // Each step has its own; a step that runs out of time ends the attempt with LineReason::Timeout. TCP: per
   // address, and the next address does not wait for the one before (DialOptions::next_address_after).
-  std::chrono::milliseconds resolve_timeout{5'000};
-  std::chrono::milliseconds tcp_connect_timeout{5'000};
-  std::chrono::milliseconds proxy_timeout{5'000};
-  std::chrono::milliseconds tls_handshake_timeout{5'000};
-  std::chrono::milliseconds ws_upgrade_timeout{5'000};
+  std::chrono::milliseconds resolve_timeout = kStepTimeout;
+  std::chrono::milliseconds tcp_connect_timeout = kStepTimeout;
+  std::chrono::milliseconds proxy_timeout = kStepTimeout;
+  std::chrono::milliseconds tls_handshake_timeout = kStepTimeout;
+  std::chrono::milliseconds ws_upgrade_timeout = kStepTimeout;
   // A request with an id (Requests) that acknowledged() did not name within this time, or at most a quarter
   // of it later, goes to LineHandler::on_unanswered(), which may end the line. 0: answers are not awaited.
   std::chrono::milliseconds ack_timeout{0};

@@ -11,6 +11,9 @@
 
 namespace mdp::net {
 
+// How long each step of connecting may take: resolve, connect (an address), proxy, TLS handshake, WebSocket upgrade.
+inline constexpr std::chrono::milliseconds kStepTimeout{5'000};
+
 struct LineSettings {
   std::string proxy;  // http://[user:password@]host:port (parse_proxy()); empty: none
   SocketOptions socket;
