@@ -87,7 +87,7 @@ tsan: .venv/.run ## Run the C++ tests under the thread sanitizer
 	@scripts/preset tsan test $(CTEST_ARGS)
 
 .PHONY: fuzz
-fuzz: .venv/.dev build/release/.python ## Fuzz WebSocket bytes, parsers, REST bodies, numbers, segments and configuration; SECONDS=60 for each
+fuzz: .venv/.dev build/release/.python ## Fuzz WebSocket bytes, parsers, REST bodies, numbers, levels, segments and configuration; SECONDS=60 for each
 	@scripts/fuzz $(or $(SECONDS),60)
 
 .PHONY: test-windows

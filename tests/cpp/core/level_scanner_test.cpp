@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/collecting_sink.hpp"
+#include "core/strict_json.hpp"
 #include "mdp/core/raw_message.hpp"
 
 namespace mdp::core {
@@ -353,6 +354,213 @@ TEST(LevelScanner, AnyByteInsertedOrRemovedReadsAsAnIndependentReaderReadsIt) {
       expect_as_model(longer.insert(at, 1, nasty));
     }
   }
+}
+
+// Levels of every shape, read by the scanner and, as a tree of JSON values, by an independent reader.
+struct Shaped {
+  const char* about;
+  LevelShape shape;
+  std::string_view example;
+};
+const Shaped kShapes[] = {
+    {"pairs of numbers", {}, R"([[43.5,7.00000001],[ 43.49 , 0 ],[1e-2,1.805E2]])"},
+    {"longer tuples of strings",
+     {},
+     R"([["43.5","7","0","4"],["43.49","0","0","0"],["0.01","180.5","",null]])"},
+    {"an action in front", {1, 2}, R"([["new",43.5,7.0],["delete",43.49,0.0],["cha]n\"ge",0.01,180.5]])"},
+    {"quantity in front", {2, 0}, R"([["7",true,"43.5"],["0",false,"43.49"]])"},
+    {"objects of strings",
+     {0, 1, "px", "sz"},
+     R"([{"px":"43.5","sz":"7","n":3},{"n":1,"sz":"0","px":"43.49"}])"},
+    {"objects of numbers",
+     {0, 1, "price", "qty"},
+     R"([{"price":43.50,"qty":7.00000000},{ "qty" : 180.5 , "price" : 0.01 , "x" : "},{" }])"},
+    {"objects with mixed numbers", {0, 1, "p", "s"}, R"([{"p":"43.5","s":100},{"p":"0.1","s":0}])"},
+};
+
+Scan scan_shaped(std::string_view text, const LevelShape& shape, char behind = '\0') {
+  std::vector<char> buffer(text.begin(), text.end());
+  buffer.insert(buffer.end(), kFramePadding - 1, behind);
+  buffer.push_back('\0');
+  CollectingSink sink;
+  const MessageHeader header{};
+  LevelWriter writer(sink, header);
+  Scan result;
+  result.status = scan_levels({buffer.data(), text.size()}, shape, kInstrument, writer, result.failure);
+  writer.finish();
+  result.levels = join_chunks(sink.messages).bids;
+  return result;
+}
+
+std::optional<std::vector<PriceLevel>> read_shaped(std::string_view text, const LevelShape& shape) {
+  using Type = strict::Value::Type;
+  const auto tree = strict::Reader(text).read();
+  if (!tree || tree->type != Type::Array) return std::nullopt;
+  const bool are_objects = !shape.price_key.empty();
+  std::vector<PriceLevel> levels;
+  for (const strict::Value& level : tree->elements) {
+    if (level.type != (are_objects ? Type::Object : Type::Array)) return std::nullopt;
+    const auto part = [&](std::uint8_t place, std::string_view key) -> const strict::Value* {
+      if (!are_objects) return place < level.elements.size() ? &level.elements[place] : nullptr;
+      if (level.count(key) != 1) return nullptr;
+      for (const auto& member : level.members) {
+        if (member.first == key) return &member.second;
+      }
+      return nullptr;
+    };
+    const strict::Value* const price = part(shape.price_at, shape.price_key);
+    const strict::Value* const quantity = part(shape.quantity_at, shape.quantity_key);
+    for (const strict::Value* one : {price, quantity}) {
+      if (one == nullptr || (one->type != Type::String && one->type != Type::Number)) return std::nullopt;
+    }
+    const auto price_value = strict::decimal(price->text, kInstrument.price_exponent);
+    const auto quantity_value = strict::decimal(quantity->text, kInstrument.quantity_exponent);
+    if (!price_value || !quantity_value || *price_value <= 0 || *quantity_value < 0) return std::nullopt;
+    levels.push_back({*price_value, *quantity_value});
+  }
+  return levels;
+}
+
+// Whether a level has a part that holds other values.
+bool holds_nested(std::string_view text, const LevelShape& shape) {
+  const auto tree = strict::Reader(text).read();
+  const auto nests = [](const strict::Value& part) {
+    return part.type == strict::Value::Type::Array || part.type == strict::Value::Type::Object;
+  };
+  for (const strict::Value& level : tree->elements) {
+    for (const strict::Value& part : level.elements) {
+      if (nests(part)) return true;
+    }
+    for (const auto& member : level.members) {
+      if (nests(member.second)) return true;
+      // A key that is written with an escape is another key to the scanner.
+      if (member.first == shape.price_key && text.find('\\') != std::string_view::npos) return true;
+    }
+  }
+  return false;
+}
+
+TEST(LevelShapes, EachIsReadInOrder) {
+  const std::vector<PriceLevel> first_two{{4350, 700'000'000}, {4349, 0}};
+  for (const Shaped& shaped : kShapes) {
+    const Scan result = scan_shaped(shaped.example, shaped.shape);
+    EXPECT_EQ(result.status, ParseStatus::Ok) << shaped.about;
+    EXPECT_EQ(result.levels, read_shaped(shaped.example, shaped.shape)) << shaped.about;
+    EXPECT_EQ(result.levels.front().price, 4350) << shaped.about;
+    EXPECT_TRUE(scan_shaped(" [ ] ", shaped.shape).levels.empty()) << shaped.about;
+    EXPECT_EQ(scan_shaped("[]", shaped.shape).status, ParseStatus::Ok) << shaped.about;
+  }
+  EXPECT_EQ(scan_shaped(R"([["new",43.5,7.0],["delete",43.49,0.0]])", {1, 2}).levels, first_two);
+}
+
+TEST(LevelShapes, NamesWhatIsWrong) {
+  const LevelShape object{0, 1, "p", "s"};
+  const struct {
+    std::string_view text;
+    LevelShape shape;
+    ParseStatus status;
+  } cases[] = {
+      {R"([[1]])", {}, ParseStatus::MalformedFrame},
+      {R"([])x", {}, ParseStatus::MalformedFrame},
+      {R"([[1,2]] ])",
+       {},
+       ParseStatus::MalformedFrame},
+      {R"([[1,2,]])", {}, ParseStatus::MalformedFrame},
+      {R"([[1,2,[3]]])", {}, ParseStatus::MalformedFrame},
+      {R"([[1,2,{}]])", {}, ParseStatus::MalformedFrame},
+      {R"([["new",1]])", {1, 2}, ParseStatus::MalformedFrame},
+      {R"([[null,2]])", {}, ParseStatus::MalformedFrame},
+      {R"([[true,2]])", {}, ParseStatus::MalformedFrame},
+      {R"([[,2]])", {}, ParseStatus::MalformedFrame},
+      {R"([[1 2]])", {}, ParseStatus::MalformedFrame},
+      {R"([[01,2]])", {}, ParseStatus::BadNumber},
+      {R"([[1.,2]])", {}, ParseStatus::BadNumber},
+      {R"([[1x,2]])", {}, ParseStatus::BadNumber},
+      {R"([[1"2"]])", {}, ParseStatus::BadNumber},
+      {R"([[0,2]])", {}, ParseStatus::BadNumber},
+      {R"([[1,-2]])", {}, ParseStatus::BadNumber},
+      {R"([["1,2"]])", {}, ParseStatus::BadNumber},
+      {R"([[1.001,2]])", {}, ParseStatus::InexactNumber},
+      {R"([[1,1e11]])", {}, ParseStatus::NumberOverflow},
+      {R"([{"p":1}])", object, ParseStatus::MalformedFrame},
+      {R"([{"s":1}])", object, ParseStatus::MalformedFrame},
+      {R"([{}])", object, ParseStatus::MalformedFrame},
+      {R"([[1,2]])", object, ParseStatus::MalformedFrame},
+      {R"([{"p":1,"s":2}])", {}, ParseStatus::MalformedFrame},
+      {R"([{"p":1,"s":2,"p":1}])", object, ParseStatus::MalformedFrame},
+      {R"([{"p":1,"s":2,"s":2}])", object, ParseStatus::MalformedFrame},
+      {R"([{"p":1,"s":2,}])", object, ParseStatus::MalformedFrame},
+      {R"([{"p":1,"s":2,"n":[]}])", object, ParseStatus::MalformedFrame},
+      {R"([{"p" 1,"s":2}])", object, ParseStatus::MalformedFrame},
+      {R"([{p:1,"s":2}])", object, ParseStatus::MalformedFrame},
+      {R"([{"p":1,"s":2])", object, ParseStatus::MalformedFrame},
+  };
+  for (const auto& c : cases) EXPECT_EQ(scan_shaped(c.text, c.shape).status, c.status) << c.text;
+}
+
+TEST(LevelShapes, NamesTheNumberThatCannotBeHeld) {
+  const LevelShape object{0, 1, "p", "s"};
+  const struct {
+    std::string_view text;
+    LevelShape shape;
+    std::string_view number;
+    int exponent;
+  } cases[] = {
+      {R"([[1.00,2],[1.001,2]])", {}, "1.001", -2},
+      {R"([[1,1e-9]])", {}, "1e-9", -8},
+      {R"([["7",true,"0.001"]])", {2, 0}, "0.001", -2},
+      {R"([{"s":"0.000000001","p":1}])", object, "0.000000001", -8},
+      {R"([{"s": 1, "p": 92233720368547758.08 }])", object, "92233720368547758.08", -2},
+      {R"([{"p":x,"s":1}])", object, "", 0},
+  };
+  for (const auto& c : cases) {
+    const Scan result = scan_shaped(c.text, c.shape);
+    EXPECT_TRUE(is_error(result.status)) << c.text;
+    EXPECT_EQ(result.failure.symbol, 3u) << c.text;
+    EXPECT_STREQ(result.failure.number, std::string(c.number).c_str()) << c.text;
+    EXPECT_EQ(result.failure.exponent, c.exponent) << c.text;
+  }
+}
+
+// A text must be read as the independent reader reads it. What stands in a string that is passed over is not looked at:
+// where only that is wrong the levels are those of the text before its change.
+TEST(LevelShapes, AnyByteChangedInsertedOrRemovedReadsAsAnIndependentReaderReadsIt) {
+  constexpr std::string_view kNasty = "\0\x01\t\n \"'\\,.:-+/019eEx[]{}\x80"sv;
+  int read = 0, refused = 0;
+  const auto compare = [&](const std::string& text, const Shaped& shaped) {
+    const auto wanted = read_shaped(text, shaped.shape);
+    const auto before = read_shaped(shaped.example, shaped.shape);
+    for (const char behind : {'\0', '0', '"', ']', '}'}) {
+      const Scan result = scan_shaped(text, shaped.shape, behind);
+      if (result.status == ParseStatus::Ok) {
+        EXPECT_EQ(result.levels, wanted ? *wanted : *before) << shaped.about << ": " << text;
+      } else {
+        // A nested value is refused even where it would be passed over.
+        EXPECT_TRUE(!wanted || holds_nested(text, shaped.shape)) << shaped.about << ": " << text;
+      }
+      ++(result.status == ParseStatus::Ok ? read : refused);
+    }
+  };
+  for (const Shaped& shaped : kShapes) {
+    for (std::size_t at = 0; at < shaped.example.size(); ++at) {
+      std::string shorter(shaped.example);
+      compare(shorter.erase(at, 1), shaped);
+      for (const char nasty : kNasty) {
+        std::string changed(shaped.example), longer(shaped.example);
+        changed[at] = nasty;
+        compare(changed, shaped);
+        compare(longer.insert(at, 1, nasty), shaped);
+      }
+    }
+    for (std::size_t size = 0; size < shaped.example.size(); ++size) {
+      for (const char behind : {'\0', '0', '9', '"', ']', '}', ' '}) {
+        EXPECT_TRUE(is_error(scan_shaped(shaped.example.substr(0, size), shaped.shape, behind).status))
+            << shaped.about << ": " << shaped.example.substr(0, size);
+      }
+    }
+  }
+  EXPECT_GT(read, 1'000);
+  EXPECT_GT(refused, 10'000);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 
 #include "venue/binance_mutator.hpp"
 #include "venue/binance_support.hpp"
-#include "venue/strict_json.hpp"
+#include "venue/strict_binance.hpp"
 
 namespace mdp::venue::binance {
 namespace {

@@ -17,7 +17,7 @@
 
 #include "mdp/venue/registry.hpp"
 #include "venue/binance_support.hpp"
-#include "venue/strict_json.hpp"
+#include "venue/strict_binance.hpp"
 
 namespace mdp::venue::binance {
 namespace {

@@ -152,4 +152,147 @@ ParseStatus scan_levels(std::string_view text, const Instrument& instrument, Lev
   return status;
 }
 
+namespace {
+
+constexpr bool ends_a_number(char c) noexcept {
+  return c == ',' || c == ']' || c == '}' || c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+// Reads levels of one shape. Every method leaves `at` behind what it has read; on an error it is anywhere.
+struct ShapeScanner {
+  const char* at;
+  const char* const end;
+  const LevelShape& shape;
+  const Instrument& instrument;
+  ParseFailure& failure;
+
+  ParseStatus levels(LevelWriter& writer) noexcept {
+    if (!consume(at, end, '[')) return ParseStatus::MalformedFrame;
+    if (!consume(at, end, ']')) {
+      const bool are_objects = !shape.price_key.empty();
+      do {
+        PriceLevel read{};
+        const ParseStatus status = are_objects ? object(read) : array(read);
+        if (status != ParseStatus::Ok) return status;
+        if (read.price <= 0 || read.quantity < 0) return ParseStatus::BadNumber;
+        writer.add(read);
+      } while (consume(at, end, ','));
+      if (!consume(at, end, ']')) return ParseStatus::MalformedFrame;
+    }
+    return skip_space(at, end) == end ? ParseStatus::Ok : ParseStatus::MalformedFrame;
+  }
+
+ private:
+  ParseStatus array(PriceLevel& level) noexcept {
+    if (!consume(at, end, '[')) return ParseStatus::MalformedFrame;
+    unsigned place = 0;
+    do {
+      ParseStatus status = ParseStatus::Ok;
+      if (place == shape.price_at) {
+        status = number(instrument.price_exponent, level.price);
+      } else if (place == shape.quantity_at) {
+        status = number(instrument.quantity_exponent, level.quantity);
+      } else if (!pass_over()) {
+        status = ParseStatus::MalformedFrame;
+      }
+      if (status != ParseStatus::Ok) return status;
+      ++place;
+    } while (consume(at, end, ','));
+    const bool has_both = place > shape.price_at && place > shape.quantity_at;
+    return has_both && consume(at, end, ']') ? ParseStatus::Ok : ParseStatus::MalformedFrame;
+  }
+
+  ParseStatus object(PriceLevel& level) noexcept {
+    if (!consume(at, end, '{')) return ParseStatus::MalformedFrame;
+    int prices = 0, quantities = 0;
+    do {
+      std::string_view key;
+      if (!string(key) || !consume(at, end, ':')) return ParseStatus::MalformedFrame;
+      ParseStatus status = ParseStatus::Ok;
+      if (key == shape.price_key) {
+        ++prices;
+        status = number(instrument.price_exponent, level.price);
+      } else if (key == shape.quantity_key) {
+        ++quantities;
+        status = number(instrument.quantity_exponent, level.quantity);
+      } else if (!pass_over()) {
+        status = ParseStatus::MalformedFrame;
+      }
+      if (status != ParseStatus::Ok) return status;
+    } while (consume(at, end, ','));
+    const bool has_both = prices == 1 && quantities == 1;
+    return has_both && consume(at, end, '}') ? ParseStatus::Ok : ParseStatus::MalformedFrame;
+  }
+
+  // `"123.45"` or `123.45`.
+  ParseStatus number(int exponent, std::int64_t& value) noexcept {
+    at = skip_space(at, end);
+    if (at >= end) return ParseStatus::MalformedFrame;
+    const bool is_quoted = *at == '"';
+    const char* const text = at + (is_quoted ? 1 : 0);
+    const ParseStatus status =
+        is_quoted ? scan_quoted(at, end, exponent, value) : plain_number(exponent, value);
+    if (status == ParseStatus::InexactNumber || status == ParseStatus::NumberOverflow) {
+      const auto is_end = [is_quoted](char c) { return is_quoted ? c == '"' : ends_a_number(c); };
+      failure.set_number({text, std::find_if(text, end, is_end)}, exponent);
+    }
+    return status;
+  }
+
+  // Of JSON: without a zero in front of another digit. MalformedFrame: no number begins here. `at` ends up behind it
+  // unless it is a BadNumber.
+  ParseStatus plain_number(int exponent, std::int64_t& value) noexcept {
+    const char* const digits = at + (*at == '-' ? 1 : 0);
+    if (digits >= end || !detail::is_digit(*digits)) return ParseStatus::MalformedFrame;
+    const char* number_end = nullptr;
+    const NumberStatus status = parse_decimal(at, exponent, value, number_end);
+    if (number_end >= end || !ends_a_number(*number_end)) return ParseStatus::BadNumber;
+    if (*digits == '0' && detail::is_digit(digits[1])) return ParseStatus::BadNumber;
+    at = number_end;
+    return to_parse_status(status);
+  }
+
+  // A string as it stands between its quotes. A key that is written with escapes is none that a shape names.
+  bool string(std::string_view& text) noexcept {
+    if (!consume(at, end, '"')) return false;
+    const char* const begin = at;
+    for (; at < end && *at != '"'; ++at) {
+      if (static_cast<unsigned char>(*at) < ' ') return false;
+      if (*at == '\\' && ++at == end) return false;
+    }
+    if (at >= end) return false;
+    text = {begin, at};
+    ++at;
+    return true;
+  }
+
+  // A string, a number, true, false or null.
+  bool pass_over() noexcept {
+    at = skip_space(at, end);
+    if (at >= end) return false;
+    std::string_view ignored;
+    if (*at == '"') return string(ignored);
+    for (const std::string_view word : {"true", "false", "null"}) {
+      if (!std::string_view(at, end).starts_with(word)) continue;
+      at += word.size();
+      return true;
+    }
+    std::int64_t value = 0;
+    const ParseStatus status = plain_number(0, value);  // one that cannot be held is a number
+    return status != ParseStatus::MalformedFrame && status != ParseStatus::BadNumber;
+  }
+};
+
+}  // namespace
+
+ParseStatus scan_levels(std::string_view text, const LevelShape& shape, const Instrument& instrument,
+                        LevelWriter& writer, ParseFailure& failure) noexcept {
+  ParseFailure found;
+  found.symbol = instrument.symbol_id;
+  ShapeScanner scanner{text.data(), text.data() + text.size(), shape, instrument, found};
+  const ParseStatus status = scanner.levels(writer);
+  if (status != ParseStatus::Ok) failure = found;
+  return status;
+}
+
 }  // namespace mdp::core
