@@ -146,13 +146,16 @@ PYTHON_COMMENT = re.compile(r'"""' + r'.*?"""|(?<!["\'\w])#[^\n]*', re.DOTALL)
 
 
 def venue_words(root: Path) -> list[str]:
-    """Nothing outside venue/ knows a venue: no name, path or header of one in code (`sim` plays them)."""
+    """Nothing outside venue/ and sim/wire/ knows a venue: no name, path or header of one in code."""
     faults = []
     files = [path for folder in ("cpp/include", "cpp/src/mdp", "bindings") for path in sources(root / folder)]
     files += sorted((root / "python/mdp").rglob("*.py"))
     for path in files:
         name = path.relative_to(root).as_posix()
-        if name.startswith(("cpp/src/mdp/venue/", "python/mdp/sim/")):
+        # (a registry of the sim is a file of sim/wire itself, and names the folders)
+        if name.startswith("cpp/src/mdp/venue/") or re.match(
+            r"python/mdp/sim/wire/(\w+/|__init__\.py)", name
+        ):
             continue
         comment = PYTHON_COMMENT if path.suffix == ".py" else CPP_COMMENT
         # As many lines as before.
@@ -261,3 +264,44 @@ def large_files(root: Path, limit: int = 1 << 20) -> list[str]:
         for path in tracked_files(root)
         if path.stat().st_size > limit and path.relative_to(root).parts[:2] != ("tests", "data")
     ]
+
+
+FILE_NAME = re.compile(r"`([\w./-]+\.(?:hpp|cpp|h|c|py|md|def|yaml|toml|cmake))`")
+
+
+def documents_name_files(root: Path) -> list[str]:
+    """A file that a document names in backticks is there: whole, below a source folder, or by its last parts.
+
+    Names of what a reader is to make, or has elsewhere, are in angle brackets or in a code block.
+    """
+    tracked = [path.relative_to(root).as_posix() for path in tracked_files(root)]
+    faults = []
+    for document in tracked:
+        if not document.endswith(".md") or document == "CHANGELOG.md":
+            continue
+        text = re.sub(r"^```.*?^```", "", (root / document).read_text(), flags=re.DOTALL | re.MULTILINE)
+        beside = Path(document).parent
+        for number, line in enumerate(text.splitlines(), 1):
+            for name in FILE_NAME.findall(line):
+                if (root / beside / name).exists():
+                    continue
+                if not any(path == name or path.endswith("/" + name.lstrip("./")) for path in tracked):
+                    faults.append(f"{document}:{number}: there is no file {name}")
+    return faults
+
+
+COLUMNS = 110
+
+
+def columns(root: Path) -> list[str]:
+    """No line of C, C++ or Python is longer than 110 columns, comments included."""
+    faults = []
+    for path in tracked_files(root):
+        if path.suffix not in SOURCE_SUFFIXES | {".c", ".py", ".def"}:
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if len(line) > COLUMNS:
+                faults.append(
+                    f"{path.relative_to(root)}:{number}: {len(line)} columns; the limit is {COLUMNS}"
+                )
+    return faults

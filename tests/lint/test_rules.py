@@ -36,6 +36,7 @@ RULES = [
     rules.venue_words,
     rules.machine_independence,
     rules.large_files,
+    rules.documents_name_files,
 ]
 
 
@@ -143,6 +144,15 @@ def test_faultless_tree_passes(tree: Path, rule) -> None:
             '"""\nHTX.\n"""\nok = status == "TRADING"\n',
             "a.py:4: '\"TRADING\"' is",
         ),
+        ("venue_words", "python/mdp/sim/a.py", 'path = "/api/v3/depth"\n', "a.py:1: '/api/v3' is"),
+        ("venue_words", "python/mdp/sim/wire/a.py", "import binance\n", "a.py:1: 'binance' is"),
+        (
+            "documents_name_files",
+            "docs/a.md",
+            "x\nsee `book/gone.hpp`\n",
+            "a.md:2: there is no file",
+        ),
+        ("columns", "bindings/a.cpp", "int a;\n//" + "x" * 109 + "\n", "a.cpp:2: 111 columns"),
         ("machine_independence", "docs/a.md", "see /" + "work/notes.md\n", "machine path"),
         ("machine_independence", "Makefile", "PY = /" + "root/.pyenv/bin/python\n", "machine path"),
         ("machine_independence", "a.txt", "--index-url https://pypi." + "org/simple\n", "package host"),
@@ -170,10 +180,17 @@ def test_number_once_given_to_another_venue_is_found(tree: Path, history: str, f
 def test_a_venue_may_be_an_example(tree: Path) -> None:
     write(tree, SRC + "core/a.hpp", '// as Kraken does\nint a;  // binance\nconst char* kUrl = "wss://x";\n')
     write(tree, "python/mdp/a.py", '"""As Binance."""\nhelp = "BTCUSDT or binance:BTC-USDT."  # okx\n')
-    write(tree, "python/mdp/sim/a.py", 'path = "/api/v3/depth"\n')
+    write(tree, "python/mdp/sim/wire/binance/a.py", 'path = "/api/v3/depth"\n')
+    write(tree, "python/mdp/sim/wire/__init__.py", "from mdp.sim.wire import binance\n")
     assert rules.venue_words(tree) == []
 
 
 def test_commented_out_include_is_ignored(tree: Path) -> None:
     write(tree, SRC + "book/a.hpp", '// #include "mdp/net/socket.hpp"\n')
     assert rules.include_direction(tree) == []
+
+
+def test_a_document_names_files_by_their_last_parts(tree: Path) -> None:
+    text = "`book/order_book.hpp`, `event.hpp`, `docs/a.md`, `<folder>/parser.cpp`\n```\n`gone.py`\n```\n"
+    write(tree, "docs/a.md", text)
+    assert rules.documents_name_files(tree) == []

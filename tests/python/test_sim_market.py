@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from mdp.sim.instruments import text_e8
-from mdp.sim.market import ASK, BID, AggTrade, Market, OutsideHistoryError, SharedIds, Top, Trade
+from mdp.sim.market import ASK, BID, AggregateTrade, Market, OutsideHistoryError, SharedIds, Top, Trade
 from mdp.sim.wire.binance.instruments import select_instruments
 
 ALL = select_instruments(18)
@@ -104,7 +104,7 @@ def test_market_trades_consume_the_levels_they_name():
             assert event.price_ticks == best
             pending.append(event)
             fills += 1
-        elif isinstance(event, AggTrade):
+        elif isinstance(event, AggregateTrade):
             assert [t.trade_id for t in pending] == list(range(event.first_trade_id, event.last_trade_id + 1))
             assert sum(t.lots for t in pending) == event.lots
             pending = []

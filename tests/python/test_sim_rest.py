@@ -11,8 +11,9 @@ import ssl
 
 import aiohttp
 import pytest
-from mdp.sim import BUILT_IN, SimOptions, SimServer
+from mdp.sim import SimOptions, SimServer
 from mdp.sim.limits import SlidingWindow, WeightLedger
+from mdp.sim.wire.binance.instruments import BUILT_IN
 
 
 @contextlib.asynccontextmanager

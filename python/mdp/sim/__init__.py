@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mdp.sim.server import SimServer
     from mdp.sim.tls import TLS_FLAVOURS, TlsFiles, create_tls, ensure_tls
     from mdp.sim.wire import FAMILIES
-    from mdp.sim.wire.binance.instruments import BUILT_IN
 else:
     from mdp._loading import on_first_use
 
@@ -33,7 +32,6 @@ else:
                 "FaultError",
             ),
             "mdp.sim.instruments": ("Instrument",),
-            "mdp.sim.wire.binance.instruments": ("BUILT_IN",),
             "mdp.sim.limits": ("Counters",),
             "mdp.sim.market": (
                 "Market",
@@ -57,7 +55,6 @@ else:
     )
 
 __all__ = [
-    "BUILT_IN",
     "FAMILIES",
     "FAULT_KINDS",
     "TLS_FLAVOURS",

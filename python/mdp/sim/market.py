@@ -46,7 +46,7 @@ class Trade(NamedTuple):
     update_id: int
 
 
-class AggTrade(NamedTuple):
+class AggregateTrade(NamedTuple):
     """The fills of one taker order at one price."""
 
     agg_id: int
@@ -57,7 +57,7 @@ class AggTrade(NamedTuple):
     buyer_is_maker: bool
 
 
-MarketEvent = Top | Trade | AggTrade
+MarketEvent = Top | Trade | AggregateTrade
 
 
 class _Segment:
@@ -450,4 +450,4 @@ class Market:
                 self._out.append(Trade(self._trade_id, price, lots, side == BID, self._next_id))
                 self._set(side, price, book[price] - lots)
             self._agg_id += 1
-            self._out.append(AggTrade(self._agg_id, price, take, first_id, self._trade_id, side == BID))
+            self._out.append(AggregateTrade(self._agg_id, price, take, first_id, self._trade_id, side == BID))

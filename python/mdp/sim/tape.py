@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import takewhile
 
 from mdp.sim.instruments import E8, Instrument
-from mdp.sim.market import AggTrade, Trade
+from mdp.sim.market import AggregateTrade, Trade
 
 _NEWEST_TRADES = 1_000
 """As many as one request may ask for."""
@@ -121,14 +121,14 @@ class Tape:
     ----------
     trades : deque of (Trade, int)
         The newest trades with their times, microseconds since the epoch.
-    agg_trades : deque of (AggTrade, int)
+    agg_trades : deque of (AggregateTrade, int)
         The newest aggregate trades.
     """
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
         self.trades: deque[tuple[Trade, int]] = deque(maxlen=_NEWEST_TRADES)
-        self.agg_trades: deque[tuple[AggTrade, int]] = deque(maxlen=_NEWEST_TRADES)
+        self.agg_trades: deque[tuple[AggregateTrade, int]] = deque(maxlen=_NEWEST_TRADES)
         self._seconds: deque[Bar] = deque(maxlen=_SECOND_BARS)
         self._minutes: deque[Bar] = deque(maxlen=_MINUTE_BARS)
 
@@ -176,7 +176,7 @@ class Tape:
             else:
                 bars.append(bar)
 
-    def record_agg(self, trade: AggTrade, time_us: int) -> None:
+    def record_agg(self, trade: AggregateTrade, time_us: int) -> None:
         """Note an aggregate trade."""
         self.agg_trades.append((trade, time_us))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from mdp.sim.instruments import text_e8
-from mdp.sim.market import AggTrade, Market, Trade
+from mdp.sim.market import AggregateTrade, Market, Trade
 from mdp.sim.wire.binance.frames_futures import MarkPrice
 
 _FUNDING_US = 8 * 3600 * 1_000_000
@@ -25,13 +25,13 @@ class Derivative:
 
     Attributes
     ----------
-    liquidation : AggTrade or None
+    liquidation : AggregateTrade or None
         The newest forced order that has not been published yet.
     """
 
     def __init__(self, market: Market, seed: int) -> None:
         self.market = market
-        self.liquidation: AggTrade | None = None
+        self.liquidation: AggregateTrade | None = None
         self._name = f"{seed}:{market.instrument.symbol}"
         self._random = random.Random(f"mark:{self._name}").random
         self._forced = random.Random(f"force:{self._name}").random
@@ -52,7 +52,7 @@ class Derivative:
         rate = ("-" if rate_e8 < 0 else "") + text_e8(abs(rate_e8))
         return MarkPrice(mark, mark, index, index, rate, (period + 1) * _FUNDING_US)
 
-    def on_fill(self, fill: AggTrade) -> Trade | None:
+    def on_fill(self, fill: AggregateTrade) -> Trade | None:
         """Decide whether the taker of `fill` was being liquidated.
 
         Returns

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mdp.sim.frames import DepthFrame, Frame
 from mdp.sim.instruments import Instrument
-from mdp.sim.market import AggTrade, Levels, Top, Trade
+from mdp.sim.market import AggregateTrade, Levels, Top, Trade
 from mdp.sim.wire.binance.frames_spot import levels_text
 
 
@@ -138,7 +138,7 @@ def trade(
 
 
 def agg_trade(
-    stream: str, instrument: Instrument, style: Style, event: AggTrade, times_us: tuple[int, int]
+    stream: str, instrument: Instrument, style: Style, event: AggregateTrade, times_us: tuple[int, int]
 ) -> Frame:
     """Return an ``aggTrade`` frame."""
     maker = "true" if event.buyer_is_maker else "false"
@@ -200,7 +200,7 @@ def mark_price(stream: str, instrument: Instrument, style: Style, event: MarkPri
 
 
 def force_order(
-    stream: str, instrument: Instrument, style: Style, event: AggTrade, times_us: tuple[int, int]
+    stream: str, instrument: Instrument, style: Style, event: AggregateTrade, times_us: tuple[int, int]
 ) -> Frame:
     """Return a ``forceOrder`` frame for the taker order that made `event`."""
     side = "SELL" if event.buyer_is_maker else "BUY"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mdp.sim.frames import DepthFrame, Frame
 from mdp.sim.instruments import Instrument
-from mdp.sim.market import AggTrade, Levels, Top, Trade
+from mdp.sim.market import AggregateTrade, Levels, Top, Trade
 
 
 def levels_text(instrument: Instrument, levels: Levels) -> str:
@@ -64,7 +64,7 @@ def trade(stream: str, instrument: Instrument, event: Trade, times_us: tuple[int
     )
 
 
-def agg_trade(stream: str, instrument: Instrument, event: AggTrade, times_us: tuple[int, int]) -> Frame:
+def agg_trade(stream: str, instrument: Instrument, event: AggregateTrade, times_us: tuple[int, int]) -> Frame:
     """Return an ``aggTrade`` frame; the times are when it was sent and when it happened."""
     maker = "true" if event.buyer_is_maker else "false"
     return Frame(

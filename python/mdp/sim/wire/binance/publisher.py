@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mdp.sim.frames import Frame
-from mdp.sim.market import AggTrade, Levels, Market, MarketEvent, Top, Trade
+from mdp.sim.market import AggregateTrade, Levels, Market, MarketEvent, Top, Trade
 from mdp.sim.tape import Tape
 from mdp.sim.wire.binance import frames_futures, frames_spot
 from mdp.sim.wire.binance.derivatives import Derivative
@@ -101,7 +101,9 @@ class Publisher(ABC):
         """Return the frame of a trade; the times are now and when the market moved."""
 
     @abstractmethod
-    def agg_trade(self, stream: str, market: Market, event: AggTrade, times_us: tuple[int, int]) -> Frame:
+    def agg_trade(
+        self, stream: str, market: Market, event: AggregateTrade, times_us: tuple[int, int]
+    ) -> Frame:
         """Return the frame of an aggregate trade."""
 
     @abstractmethod
@@ -124,7 +126,7 @@ class Publisher(ABC):
     def market_routes(self) -> MarketRoutes:
         """Return what tells of these markets over REST."""
 
-    def filled(self, market: Market, event: AggTrade, stream: str, times_us: tuple[int, int]) -> None:
+    def filled(self, market: Market, event: AggregateTrade, stream: str, times_us: tuple[int, int]) -> None:
         """Note that an order was filled; `stream` is that of its market's trades."""
         return  # nothing follows from it on spot
 
@@ -179,7 +181,7 @@ class Publisher(ABC):
                     hub.publish(self.top(ticker, market, event, times_us))
                 if want_all:
                     hub.publish(self.top(_ALL_TOPS, market, event, times_us))
-            elif isinstance(event, AggTrade):
+            elif isinstance(event, AggregateTrade):
                 tape.record_agg(event, moved_us)
                 if want_agg:
                     hub.publish(self.agg_trade(agg_trades, market, event, times_us))
@@ -254,7 +256,9 @@ class SpotPublisher(Publisher):
         """Return the frame of a trade."""
         return frames_spot.trade(stream, market.instrument, event, times_us)
 
-    def agg_trade(self, stream: str, market: Market, event: AggTrade, times_us: tuple[int, int]) -> Frame:
+    def agg_trade(
+        self, stream: str, market: Market, event: AggregateTrade, times_us: tuple[int, int]
+    ) -> Frame:
         """Return the frame of an aggregate trade."""
         return frames_spot.agg_trade(stream, market.instrument, event, times_us)
 
@@ -298,7 +302,9 @@ class FuturesPublisher(Publisher):
         """Return the frame of a trade."""
         return frames_futures.trade(stream, market.instrument, self._style, event, times_us)
 
-    def agg_trade(self, stream: str, market: Market, event: AggTrade, times_us: tuple[int, int]) -> Frame:
+    def agg_trade(
+        self, stream: str, market: Market, event: AggregateTrade, times_us: tuple[int, int]
+    ) -> Frame:
         """Return the frame of an aggregate trade."""
         return frames_futures.agg_trade(stream, market.instrument, self._style, event, times_us)
 
@@ -355,7 +361,7 @@ class FuturesPublisher(Publisher):
         yield 3 * mark, partial(self.publish_marks, "@markPrice"), 0.0
         yield mark, self.publish_liquidations, 0.0
 
-    def filled(self, market: Market, event: AggTrade, stream: str, times_us: tuple[int, int]) -> None:
+    def filled(self, market: Market, event: AggregateTrade, stream: str, times_us: tuple[int, int]) -> None:
         """Let the order have been a liquidation, now and then, whose rest the insurance fund takes over."""
         insured = self.derivatives[market.instrument.symbol].on_fill(event)
         if insured is not None and self._hub.wanted(stream):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from mdp.sim.frames import Frame
 from mdp.sim.instruments import E8, Instrument, decimal_text, text_e8
-from mdp.sim.market import AggTrade, Top, Trade
+from mdp.sim.market import AggregateTrade, Top, Trade
 from mdp.sim.tape import Bar, span_end
 
 _MARK = "\0"
@@ -107,7 +107,7 @@ class Wording(Protocol):
     def trade_row(self, spec: Instrument, trade: Trade, worth: int, time_us: int) -> dict[str, Any]:
         """Return a row of ``trades``."""
 
-    def agg_trade_row(self, spec: Instrument, trade: AggTrade, time_us: int) -> dict[str, Any]:
+    def agg_trade_row(self, spec: Instrument, trade: AggregateTrade, time_us: int) -> dict[str, Any]:
         """Return a row of ``aggTrades``."""
 
     def ticker_row(self, of: Statistics) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mdp.sim.instruments import Instrument
-from mdp.sim.market import AggTrade, Top, Trade
+from mdp.sim.market import AggregateTrade, Top, Trade
 from mdp.sim.wire.binance.frames_futures import MarkPrice, Style
 from mdp.sim.wire.binance.wording import Statistics, Time, turnover_text
 
@@ -47,7 +47,7 @@ class FuturesWording:
             row["isRPITrade"] = False
         return row
 
-    def agg_trade_row(self, spec: Instrument, trade: AggTrade, time_us: int) -> dict[str, Any]:
+    def agg_trade_row(self, spec: Instrument, trade: AggregateTrade, time_us: int) -> dict[str, Any]:
         """Return a row of ``aggTrades``."""
         quantity = spec.quantity_text(trade.lots)
         return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mdp.sim.instruments import Instrument
-from mdp.sim.market import AggTrade, Top, Trade
+from mdp.sim.market import AggregateTrade, Top, Trade
 from mdp.sim.wire.binance.wording import Statistics, Time, turnover_text
 
 
@@ -24,7 +24,7 @@ class SpotWording:
             "isBestMatch": True,
         }
 
-    def agg_trade_row(self, spec: Instrument, trade: AggTrade, time_us: int) -> dict[str, Any]:
+    def agg_trade_row(self, spec: Instrument, trade: AggregateTrade, time_us: int) -> dict[str, Any]:
         """Return a row of ``aggTrades``."""
         return {
             "a": trade.agg_id,

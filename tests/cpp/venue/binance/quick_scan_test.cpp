@@ -3,6 +3,8 @@
 //
 // The general reading of any frame is had from the parser itself: white space in front of a frame is nothing
 // to JSON and too much for the quick scan.
+#include "mdp/venue/binance/quick_scan.hpp"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,9 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "mdp/venue/binance/quick_scan.hpp"
-#include "venue/binance_mutator.hpp"
-#include "venue/binance_support.hpp"
+#include "venue/binance/mutator.hpp"
+#include "venue/binance/support.hpp"
 
 namespace mdp::venue::binance {
 namespace {

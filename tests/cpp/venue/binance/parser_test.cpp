@@ -1,4 +1,6 @@
-// Frames as the venue sends them. What it must not send is in binance_malformed_test.cpp.
+// Frames as the venue sends them. What it must not send is in malformed_test.cpp.
+#include "mdp/venue/binance/parser.hpp"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -6,8 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "mdp/venue/binance/parser.hpp"
-#include "venue/binance_support.hpp"
+#include "venue/binance/support.hpp"
 
 namespace mdp::venue::binance {
 namespace {

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "venue/binance_mutator.hpp"
-#include "venue/binance_support.hpp"
-#include "venue/strict_binance.hpp"
+#include "venue/binance/mutator.hpp"
+#include "venue/binance/strict_reader.hpp"
+#include "venue/binance/support.hpp"
 
 namespace mdp::venue::binance {
 namespace {

@@ -1,9 +1,9 @@
+#include "mdp/venue/binance/subscribe.hpp"
+
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
-
-#include "mdp/venue/binance/subscribe.hpp"
 
 namespace mdp::venue::binance {
 namespace {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "venue/binance_support.hpp"
+#include "venue/binance/support.hpp"
 
 namespace {
 thread_local std::uint64_t g_allocations = 0;

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "mdp/venue/registry.hpp"
-#include "venue/binance_support.hpp"
-#include "venue/strict_binance.hpp"
+#include "venue/binance/strict_reader.hpp"
+#include "venue/binance/support.hpp"
 
 namespace mdp::venue::binance {
 namespace {

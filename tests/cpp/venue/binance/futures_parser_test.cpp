@@ -1,11 +1,11 @@
-// Frames of USD-M and COIN-M futures as the venue sends them. What spot has too is in binance_parser_test.cpp.
+// Frames of USD-M and COIN-M futures as the venue sends them. What spot has too is in parser_test.cpp.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <string>
 #include <vector>
 
-#include "venue/binance_support.hpp"
+#include "venue/binance/support.hpp"
 
 namespace mdp::venue::binance {
 namespace {

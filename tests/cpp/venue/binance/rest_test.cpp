@@ -1,3 +1,5 @@
+#include "mdp/venue/binance/rest.hpp"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -6,9 +8,8 @@
 #include <vector>
 
 #include "mdp/shm/decimal.hpp"
-#include "mdp/venue/binance/rest.hpp"
 #include "mdp/venue/registry.hpp"
-#include "venue/binance_support.hpp"
+#include "venue/binance/support.hpp"
 
 namespace mdp::venue::binance {
 namespace {

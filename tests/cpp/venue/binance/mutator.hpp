@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "venue/binance_support.hpp"
+#include "venue/binance/support.hpp"
 
 namespace mdp::venue::binance {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "venue/binance_support.hpp"
+#include "venue/binance/support.hpp"
 
 namespace mdp::venue::binance {
 namespace {
