@@ -1,11 +1,11 @@
 /* mdp_shm.h: a reader of segments in plain C, for C programs and for languages that bind C.
  *
  * C99 (and C++), nothing but the C library and the operating system (POSIX or Windows: mdp_shm_os.h);
- * docs/wire-format.md is what it follows, and mdp_shm_layout.h has its structs. One thread per `mdp_shm`.
- * Nothing here allocates. What waits, attaches or judges the publisher calls the operating system;
- * mdp_shm_poll() and all that reads does not.
+ * docs/wire-format.md is what it follows, and mdp_shm_layout.h has its structs. One thread per
+ * struct mdp_shm_subscriber. Nothing here allocates. What waits, attaches or judges the publisher calls the
+ * operating system; mdp_shm_poll() and all that reads does not.
  *
- *   struct mdp_shm feed;
+ *   struct mdp_shm_subscriber feed;
  *   if (mdp_shm_open(&feed, "mdp") != MDP_SHM_ATTACH_OK) ...
  *   while ((status = mdp_shm_wait(&feed, &event, MDP_SHM_SLEEP, MDP_SHM_FOR_EVER, 1000000000)) <=
  *          MDP_SHM_READ_LAPPED) ...
@@ -15,7 +15,7 @@
  *
  * Functions are `static inline`. To make a library of them for another language, define MDP_SHM_API as what
  * its functions are to be declared with (empty is fine), include this in one source file, and build that as a
- * shared library; mdp_shm_size() tells the other language how much room a struct mdp_shm takes.
+ * shared library; mdp_shm_subscriber_size() tells the other language how much room a reader takes.
  */
 #pragma once
 
@@ -60,13 +60,13 @@ enum mdp_shm_wait_strategy {
 #define MDP_SHM_FOR_EVER INT64_MAX
 
 /* A reader. Fields up to `laps` may be read, none may be written. */
-struct mdp_shm {
-  const unsigned char* base; /* NULL: closed */
-  size_t size_bytes;         /* of the mapping; 0: the memory is the caller's (mdp_shm_attach) */
-  struct mdp_shm_info info;  /* the checked copy */
-  uint64_t position;         /* where the next poll reads */
-  uint64_t next_sequence;    /* of the event there */
-  uint64_t lost_events;      /* of the last lap */
+struct mdp_shm_subscriber {
+  const unsigned char* base;        /* NULL: closed */
+  size_t size_bytes;                /* of the mapping; 0: the memory is the caller's (mdp_shm_attach) */
+  struct mdp_shm_segment_info info; /* the checked copy */
+  uint64_t position;                /* where the next poll reads */
+  uint64_t next_sequence;           /* of the event there */
+  uint64_t lost_events;             /* of the last lap */
   uint64_t lost_bytes;
   uint64_t total_lost_events;
   uint64_t laps;
@@ -75,7 +75,7 @@ struct mdp_shm {
   uint32_t followed; /* symbol_id, or MDP_SHM_NO_SYMBOL */
   uint64_t device;   /* with inode: see struct mdp_shm_mapping */
   uint64_t inode;
-  char name[MDP_SHM_MAX_NAME + 1];
+  char name[MDP_SHM_MAX_SEGMENT_NAME_LENGTH + 1];
 };
 
 /* ---- shared words */
@@ -89,17 +89,18 @@ static inline void mdp_shm_load_words(void* to, const void* from, size_t bytes) 
   }
 }
 
-static inline const struct mdp_shm_header* mdp_shm_mapped_header(const struct mdp_shm* shm) {
-  return (const struct mdp_shm_header*)(const void*)shm->base;
+static inline const struct mdp_shm_segment_header* mdp_shm_mapped_header(
+    const struct mdp_shm_subscriber* shm) {
+  return (const struct mdp_shm_segment_header*)(const void*)shm->base;
 }
-static inline uint64_t mdp_shm_cursor(const struct mdp_shm* shm) {
+static inline uint64_t mdp_shm_cursor(const struct mdp_shm_subscriber* shm) {
   return mdp_shm_load(&mdp_shm_mapped_header(shm)->cursor);
 }
-static inline const unsigned char* mdp_shm_at(const struct mdp_shm* shm, uint64_t position) {
+static inline const unsigned char* mdp_shm_at(const struct mdp_shm_subscriber* shm, uint64_t position) {
   return shm->base + shm->info.ring.offset + (position & (shm->info.ring.size_bytes - 1));
 }
 /* Whether the publisher may have overwritten what lies at `position`. Call after copying from there. */
-static inline int mdp_shm_overwritten(const struct mdp_shm* shm, uint64_t position) {
+static inline int mdp_shm_overwritten(const struct mdp_shm_subscriber* shm, uint64_t position) {
   return mdp_shm_load(&mdp_shm_mapped_header(shm)->reserve) - position > shm->info.ring.size_bytes;
 }
 /* Whether `a` is at or behind `b`; positions may wrap around 2^64. */
@@ -107,38 +108,39 @@ static inline int mdp_shm_reached(uint64_t a, uint64_t b) { return a - b < (UINT
 
 /* ---- opening */
 
-/* Room for a struct mdp_shm, for languages that cannot include this. */
-MDP_SHM_API size_t mdp_shm_size(void) { return sizeof(struct mdp_shm); }
+/* Room for a struct mdp_shm_subscriber, for languages that cannot include this. */
+MDP_SHM_API size_t mdp_shm_subscriber_size(void) { return sizeof(struct mdp_shm_subscriber); }
 
-static inline int mdp_shm_section_fits(const struct mdp_shm_info* info, const struct mdp_shm_section* section,
-                                       uint32_t stride, uint32_t capacity) {
+static inline int mdp_shm_section_fits(const struct mdp_shm_segment_info* info,
+                                       const struct mdp_shm_section* section, uint32_t stride,
+                                       uint32_t capacity) {
   /* Compared with what is left behind the offset, so that nothing can overflow. */
   return section->offset % 64 == 0 && section->offset >= info->header_size &&
          section->offset <= info->total_size && section->size_bytes <= info->total_size - section->offset &&
          (uint64_t)stride * capacity <= section->size_bytes;
 }
 
-static inline int mdp_shm_info_valid(const struct mdp_shm_info* info, uint64_t size_bytes) {
+static inline int mdp_shm_info_valid(const struct mdp_shm_segment_info* info, uint64_t size_bytes) {
   const uint64_t ring = info->ring.size_bytes;
-  return info->total_size <= size_bytes && info->header_size >= sizeof(struct mdp_shm_header) &&
+  return info->total_size <= size_bytes && info->header_size >= sizeof(struct mdp_shm_segment_header) &&
          info->header_size <= info->total_size &&
          mdp_shm_section_fits(info, &info->venues, info->venue_stride, info->venue_capacity) &&
          mdp_shm_section_fits(info, &info->instruments, info->instrument_stride, info->instrument_capacity) &&
          mdp_shm_section_fits(info, &info->table, info->table_stride, info->instrument_capacity) &&
          mdp_shm_section_fits(info, &info->ring, 0, 0) && info->venue_stride % 64 == 0 &&
-         info->venue_stride >= sizeof(struct mdp_shm_venue) && info->instrument_stride % 64 == 0 &&
-         info->instrument_stride >= sizeof(struct mdp_shm_instrument) && info->levels_per_side >= 1 &&
+         info->venue_stride >= sizeof(struct mdp_shm_venue_entry) && info->instrument_stride % 64 == 0 &&
+         info->instrument_stride >= sizeof(struct mdp_shm_instrument_entry) && info->levels_per_side >= 1 &&
          info->levels_per_side <= MDP_SHM_MAX_LEVELS_PER_SIDE && info->table_stride % 64 == 0 &&
          info->table_stride >= 64 + 32 * (uint64_t)info->levels_per_side && (ring & (ring - 1)) == 0 &&
          ring >= MDP_SHM_MIN_RING_BYTES && ring <= MDP_SHM_MAX_RING_BYTES &&
-         info->checkpoint_count == MDP_SHM_CHECKPOINTS &&
+         info->checkpoint_count == MDP_SHM_CHECKPOINT_COUNT &&
          info->max_record_bytes >= sizeof(struct mdp_shm_event_header) &&
          info->max_record_bytes <= MDP_SHM_MAX_RECORD_BYTES;
 }
 
 /* Begins behind the last event, and learns its number if the two words are caught belonging together. */
-MDP_SHM_API void mdp_shm_start_newest(struct mdp_shm* shm) {
-  const struct mdp_shm_header* header = mdp_shm_mapped_header(shm);
+MDP_SHM_API void mdp_shm_start_newest(struct mdp_shm_subscriber* shm) {
+  const struct mdp_shm_segment_header* header = mdp_shm_mapped_header(shm);
   int attempt;
   if (shm->base == NULL) return;
   for (attempt = 0; attempt < 1000; ++attempt) {
@@ -151,7 +153,8 @@ MDP_SHM_API void mdp_shm_start_newest(struct mdp_shm* shm) {
 }
 
 /* Begins at the event number `next_sequence` at `ring_position`, both from a book entry. */
-MDP_SHM_API void mdp_shm_start_at(struct mdp_shm* shm, uint64_t ring_position, uint64_t next_sequence) {
+MDP_SHM_API void mdp_shm_start_at(struct mdp_shm_subscriber* shm, uint64_t ring_position,
+                                  uint64_t next_sequence) {
   shm->position = ring_position;
   shm->next_sequence = next_sequence;
   shm->sequence_known = 1;
@@ -159,17 +162,18 @@ MDP_SHM_API void mdp_shm_start_at(struct mdp_shm* shm, uint64_t ring_position, u
 
 /* The first of `count` checkpoints, from segment `first` on, whose record is whole and not within `margin`
  * bytes of being overwritten. */
-static inline int mdp_shm_checkpoint_from(const struct mdp_shm* shm, uint64_t first, uint32_t count,
-                                          uint64_t margin, uint64_t* position, uint64_t* sequence) {
+static inline int mdp_shm_checkpoint_from(const struct mdp_shm_subscriber* shm, uint64_t first,
+                                          uint32_t count, uint64_t margin, uint64_t* position,
+                                          uint64_t* sequence) {
   const uint64_t ring = shm->info.ring.size_bytes;
   uint32_t i;
   for (i = 0; i < count; ++i) {
-    const uint64_t index = (first + i) % MDP_SHM_CHECKPOINTS;
+    const uint64_t index = (first + i) % MDP_SHM_CHECKPOINT_COUNT;
     const uint64_t candidate = mdp_shm_load(&mdp_shm_mapped_header(shm)->checkpoints[index]);
     const uint64_t end = mdp_shm_cursor(shm);
     struct mdp_shm_event_header header;
     if (candidate % 64 != 0 || candidate == end || end - candidate > ring ||
-        (candidate & (ring - 1)) / (ring / MDP_SHM_CHECKPOINTS) != index) {
+        (candidate & (ring - 1)) / (ring / MDP_SHM_CHECKPOINT_COUNT) != index) {
       continue; /* stale, not written yet, or nonsense */
     }
     mdp_shm_load_words(&header, mdp_shm_at(shm, candidate), sizeof(header));
@@ -182,23 +186,23 @@ static inline int mdp_shm_checkpoint_from(const struct mdp_shm* shm, uint64_t fi
 }
 
 /* Begins at the oldest event that is not about to be overwritten. */
-MDP_SHM_API void mdp_shm_start_oldest(struct mdp_shm* shm) {
+MDP_SHM_API void mdp_shm_start_oldest(struct mdp_shm_subscriber* shm) {
   uint64_t segment, position, sequence;
   mdp_shm_start_newest(shm);
   if (shm->base == NULL) return;
-  segment = shm->info.ring.size_bytes / MDP_SHM_CHECKPOINTS;
+  segment = shm->info.ring.size_bytes / MDP_SHM_CHECKPOINT_COUNT;
   if (mdp_shm_checkpoint_from(shm, (shm->position & (shm->info.ring.size_bytes - 1)) / segment + 1,
-                              MDP_SHM_CHECKPOINTS, 2 * segment, &position, &sequence)) {
+                              MDP_SHM_CHECKPOINT_COUNT, 2 * segment, &position, &sequence)) {
     mdp_shm_start_at(shm, position, sequence);
   }
 }
 
 /* Checks the segment in [base, base + size_bytes), which is aligned to 64 and outlives the reader, and begins
  * to read behind its last event. On any status but OK the reader is closed. */
-MDP_SHM_API int mdp_shm_attach(struct mdp_shm* shm, const void* base, size_t size_bytes) {
+MDP_SHM_API int mdp_shm_attach(struct mdp_shm_subscriber* shm, const void* base, size_t size_bytes) {
   uint64_t magic;
   memset(shm, 0, sizeof(*shm));
-  if (base == NULL || size_bytes < sizeof(struct mdp_shm_header)) return MDP_SHM_ATTACH_NOT_READY;
+  if (base == NULL || size_bytes < sizeof(struct mdp_shm_segment_header)) return MDP_SHM_ATTACH_NOT_READY;
   magic = mdp_shm_load(base);
   if (magic == 0) return MDP_SHM_ATTACH_NOT_READY;
   if (magic != MDP_SHM_MAGIC) return MDP_SHM_ATTACH_NOT_A_SEGMENT;
@@ -211,7 +215,7 @@ MDP_SHM_API int mdp_shm_attach(struct mdp_shm* shm, const void* base, size_t siz
   return MDP_SHM_ATTACH_OK;
 }
 
-MDP_SHM_API void mdp_shm_close(struct mdp_shm* shm) {
+MDP_SHM_API void mdp_shm_close(struct mdp_shm_subscriber* shm) {
   if (shm->base != NULL && shm->size_bytes != 0) mdp_shm_os_unmap(shm->base, shm->size_bytes);
   shm->base = NULL;
   shm->size_bytes = 0;
@@ -220,7 +224,7 @@ MDP_SHM_API void mdp_shm_close(struct mdp_shm* shm) {
 /* Maps the segment `name` and begins to read behind its last event (mdp_shm_start_oldest() and mdp_shm_join()
  * go elsewhere). On any status but OK the reader is closed. `shm` need not be initialized; one that is open
  * has to be closed first. */
-MDP_SHM_API int mdp_shm_open(struct mdp_shm* shm, const char* name) {
+MDP_SHM_API int mdp_shm_open(struct mdp_shm_subscriber* shm, const char* name) {
   struct mdp_shm_mapping mapping;
   int status = mdp_shm_os_map(name, &mapping);
   if (status != MDP_SHM_ATTACH_OK) {
@@ -243,8 +247,8 @@ MDP_SHM_API int mdp_shm_open(struct mdp_shm* shm, const char* name) {
 /* After STOPPED or PUBLISHER_DEAD: if the publisher was started again under the same name, maps its new
  * segment and begins at its oldest event. OK: done, look symbol_ids up again; none is followed, and what was
  * lost is counted anew. Anything else: the new one is not there yet, and the old mapping stays. */
-MDP_SHM_API int mdp_shm_reattach(struct mdp_shm* shm) {
-  struct mdp_shm fresh;
+MDP_SHM_API int mdp_shm_reattach(struct mdp_shm_subscriber* shm) {
+  struct mdp_shm_subscriber fresh;
   uint64_t device, inode;
   int status;
   if (shm->base == NULL || shm->size_bytes == 0) return MDP_SHM_ATTACH_NOT_FOUND;
@@ -261,7 +265,7 @@ MDP_SHM_API int mdp_shm_reattach(struct mdp_shm* shm) {
 }
 
 /* How long the publisher has given no sign of life, ns; its reader is open. */
-MDP_SHM_API int64_t mdp_shm_heartbeat_age_ns(const struct mdp_shm* shm) {
+MDP_SHM_API int64_t mdp_shm_heartbeat_age_ns(const struct mdp_shm_subscriber* shm) {
   /* Unsigned: a corrupt heartbeat may be any number, and must not overflow. */
   return (int64_t)((uint64_t)mdp_shm_os_wall_clock_ns() -
                    mdp_shm_load(&mdp_shm_mapped_header(shm)->heartbeat_ns));
@@ -269,7 +273,7 @@ MDP_SHM_API int64_t mdp_shm_heartbeat_age_ns(const struct mdp_shm* shm) {
 
 /* For when a poll is EMPTY: EMPTY (the publisher is alive, or left events to read), STOPPED, PUBLISHER_DEAD,
  * PUBLISHER_STALE (no heartbeat for longer than the limit, but its process exists), NOT_ATTACHED. */
-MDP_SHM_API int mdp_shm_check_publisher(const struct mdp_shm* shm, int64_t heartbeat_limit_ns) {
+MDP_SHM_API int mdp_shm_check_publisher(const struct mdp_shm_subscriber* shm, int64_t heartbeat_limit_ns) {
   int status = MDP_SHM_READ_EMPTY;
   if (shm->base == NULL) return MDP_SHM_READ_NOT_ATTACHED;
   if (mdp_shm_load(&mdp_shm_mapped_header(shm)->state) == MDP_SHM_STOPPED) {
@@ -304,25 +308,26 @@ static inline uint32_t mdp_shm_count(const uint64_t* word, uint32_t capacity) {
 }
 
 /* One more than the highest symbol_id in use. */
-MDP_SHM_API uint32_t mdp_shm_instrument_count(const struct mdp_shm* shm) {
+MDP_SHM_API uint32_t mdp_shm_instrument_count(const struct mdp_shm_subscriber* shm) {
   if (shm->base == NULL) return 0;
   return mdp_shm_count(&mdp_shm_mapped_header(shm)->instrument_count, shm->info.instrument_capacity);
 }
 
-MDP_SHM_API uint32_t mdp_shm_venue_count(const struct mdp_shm* shm) {
+MDP_SHM_API uint32_t mdp_shm_venue_count(const struct mdp_shm_subscriber* shm) {
   if (shm->base == NULL) return 0;
   return mdp_shm_count(&mdp_shm_mapped_header(shm)->venue_count, shm->info.venue_capacity);
 }
 
 /* Copies one entry. 0: there is none at that index. */
-MDP_SHM_API int mdp_shm_get_venue(const struct mdp_shm* shm, uint32_t index, struct mdp_shm_venue* out) {
+MDP_SHM_API int mdp_shm_venue(const struct mdp_shm_subscriber* shm, uint32_t index,
+                              struct mdp_shm_venue_entry* out) {
   return index < mdp_shm_venue_count(shm) &&
          mdp_shm_read_entry(shm->base + shm->info.venues.offset + (uint64_t)shm->info.venue_stride * index,
                             out, sizeof(*out));
 }
 
-MDP_SHM_API int mdp_shm_get_instrument(const struct mdp_shm* shm, uint32_t symbol_id,
-                                       struct mdp_shm_instrument* out) {
+MDP_SHM_API int mdp_shm_instrument(const struct mdp_shm_subscriber* shm, uint32_t symbol_id,
+                                   struct mdp_shm_instrument_entry* out) {
   return symbol_id < mdp_shm_instrument_count(shm) &&
          mdp_shm_read_entry(
              shm->base + shm->info.instruments.offset + (uint64_t)shm->info.instrument_stride * symbol_id,
@@ -337,13 +342,14 @@ static inline int mdp_shm_text_is(const char* field, size_t size, const char* te
 
 /* Finds the active instrument whose canonical symbol is `symbol`, else the first whose venue symbol is. 0:
  * none. Walks the directory: look up once and keep the symbol_id. */
-MDP_SHM_API int mdp_shm_find(const struct mdp_shm* shm, const char* symbol, struct mdp_shm_instrument* out) {
+MDP_SHM_API int mdp_shm_find(const struct mdp_shm_subscriber* shm, const char* symbol,
+                             struct mdp_shm_instrument_entry* out) {
   const uint32_t count = mdp_shm_instrument_count(shm);
-  struct mdp_shm_instrument entry;
+  struct mdp_shm_instrument_entry entry;
   int by_venue_symbol = 0;
   uint32_t id;
   for (id = 0; id < count; ++id) {
-    if (!mdp_shm_get_instrument(shm, id, &entry) || entry.status != MDP_SHM_ACTIVE) continue;
+    if (!mdp_shm_instrument(shm, id, &entry) || entry.status != MDP_SHM_ACTIVE) continue;
     if (mdp_shm_text_is(entry.canonical_symbol, sizeof(entry.canonical_symbol), symbol)) {
       *out = entry;
       return 1;
@@ -358,9 +364,9 @@ MDP_SHM_API int mdp_shm_find(const struct mdp_shm* shm, const char* symbol, stru
 
 /* Copies the entry, and the best `max_levels` of each side to arrays of at least that many, best first. The
  * entry's bid_count and ask_count are then what was copied. */
-MDP_SHM_API int mdp_shm_read_book(const struct mdp_shm* shm, uint32_t symbol_id,
-                                  struct mdp_shm_book_entry* entry, struct mdp_shm_level* bids,
-                                  struct mdp_shm_level* asks, uint32_t max_levels) {
+MDP_SHM_API int mdp_shm_read_book(const struct mdp_shm_subscriber* shm, uint32_t symbol_id,
+                                  struct mdp_shm_book_entry* entry, struct mdp_shm_price_level* bids,
+                                  struct mdp_shm_price_level* asks, uint32_t max_levels) {
   const unsigned char* from;
   uint32_t capacity, limit, bid_count, ask_count;
   int i;
@@ -402,9 +408,9 @@ static inline void mdp_shm_idle(int how, uint64_t idles) {
 
 /* mdp_shm_read_book(), but waits while the publisher is inside, for about a second: BUSY means that it died
  * there. */
-MDP_SHM_API int mdp_shm_wait_for_book(const struct mdp_shm* shm, uint32_t symbol_id,
-                                      struct mdp_shm_book_entry* entry, struct mdp_shm_level* bids,
-                                      struct mdp_shm_level* asks, uint32_t max_levels) {
+MDP_SHM_API int mdp_shm_wait_for_book(const struct mdp_shm_subscriber* shm, uint32_t symbol_id,
+                                      struct mdp_shm_book_entry* entry, struct mdp_shm_price_level* bids,
+                                      struct mdp_shm_price_level* asks, uint32_t max_levels) {
   uint64_t idles = 0;
   for (;;) {
     const int status = mdp_shm_read_book(shm, symbol_id, entry, bids, asks, max_levels);
@@ -418,8 +424,9 @@ MDP_SHM_API int mdp_shm_wait_for_book(const struct mdp_shm* shm, uint32_t symbol
 }
 
 /* Late join: mdp_shm_wait_for_book(), and the next events of this instrument are exactly those not in it. */
-MDP_SHM_API int mdp_shm_join(struct mdp_shm* shm, uint32_t symbol_id, struct mdp_shm_book_entry* entry,
-                             struct mdp_shm_level* bids, struct mdp_shm_level* asks, uint32_t max_levels) {
+MDP_SHM_API int mdp_shm_join(struct mdp_shm_subscriber* shm, uint32_t symbol_id,
+                             struct mdp_shm_book_entry* entry, struct mdp_shm_price_level* bids,
+                             struct mdp_shm_price_level* asks, uint32_t max_levels) {
   const int status = mdp_shm_wait_for_book(shm, symbol_id, entry, bids, asks, max_levels);
   if (status == MDP_SHM_BOOK_OK) mdp_shm_start_at(shm, entry->ring_position, entry->next_sequence);
   return status;
@@ -427,31 +434,32 @@ MDP_SHM_API int mdp_shm_join(struct mdp_shm* shm, uint32_t symbol_id, struct mdp
 
 /* mdp_shm_join(), and from then on mdp_shm_poll() and mdp_shm_wait() pass over the other instruments' events.
  * After LAPPED: again. */
-MDP_SHM_API int mdp_shm_follow(struct mdp_shm* shm, uint32_t symbol_id, struct mdp_shm_book_entry* entry,
-                               struct mdp_shm_level* bids, struct mdp_shm_level* asks, uint32_t max_levels) {
+MDP_SHM_API int mdp_shm_follow(struct mdp_shm_subscriber* shm, uint32_t symbol_id,
+                               struct mdp_shm_book_entry* entry, struct mdp_shm_price_level* bids,
+                               struct mdp_shm_price_level* asks, uint32_t max_levels) {
   const int status = mdp_shm_join(shm, symbol_id, entry, bids, asks, max_levels);
   if (status == MDP_SHM_BOOK_OK) shm->followed = symbol_id;
   return status;
 }
 /* Ends that: all events again. */
-MDP_SHM_API void mdp_shm_follow_all(struct mdp_shm* shm) { shm->followed = MDP_SHM_NO_SYMBOL; }
+MDP_SHM_API void mdp_shm_follow_all(struct mdp_shm_subscriber* shm) { shm->followed = MDP_SHM_NO_SYMBOL; }
 
 /* ---- ring */
 
 /* Bytes published and not yet read. */
-MDP_SHM_API uint64_t mdp_shm_lag_bytes(const struct mdp_shm* shm) {
+MDP_SHM_API uint64_t mdp_shm_lag_bytes(const struct mdp_shm_subscriber* shm) {
   return shm->base == NULL ? 0 : mdp_shm_cursor(shm) - shm->position;
 }
 
 /* Lapped: goes on about half a ring behind the cursor. Nothing found there: the next poll tries again. */
-static inline int mdp_shm_resume(struct mdp_shm* shm) {
+static inline int mdp_shm_resume(struct mdp_shm_subscriber* shm) {
   const uint64_t ring = shm->info.ring.size_bytes;
   const uint64_t half_back = (mdp_shm_cursor(shm) - ring / 2) & (ring - 1);
   uint64_t position, sequence;
   shm->lost_events = 0;
   shm->lost_bytes = 0;
-  if (!mdp_shm_checkpoint_from(shm, half_back / (ring / MDP_SHM_CHECKPOINTS), MDP_SHM_CHECKPOINTS / 2, 0,
-                               &position, &sequence)) {
+  if (!mdp_shm_checkpoint_from(shm, half_back / (ring / MDP_SHM_CHECKPOINT_COUNT),
+                               MDP_SHM_CHECKPOINT_COUNT / 2, 0, &position, &sequence)) {
     return MDP_SHM_READ_LAPPED;
   }
   if (!mdp_shm_reached(position, shm->position) || !mdp_shm_reached(sequence, shm->next_sequence)) {
@@ -470,24 +478,24 @@ static inline int mdp_shm_body_fits(const struct mdp_shm_event_header* header) {
   switch (header->type) {
     case MDP_SHM_BOOK_DELTA:
     case MDP_SHM_BOOK_SNAPSHOT:
-      return ((size_t)header->bid_count + header->ask_count) * sizeof(struct mdp_shm_level) <= body;
+      return ((size_t)header->bid_count + header->ask_count) * sizeof(struct mdp_shm_price_level) <= body;
     case MDP_SHM_BOOK_STATE:
-      return sizeof(struct mdp_shm_known) <= body;
+      return sizeof(struct mdp_shm_book_state_body) <= body;
     case MDP_SHM_BBO:
-      return sizeof(struct mdp_shm_bbo) <= body;
+      return sizeof(struct mdp_shm_bbo_body) <= body;
     case MDP_SHM_TRADE:
-      return sizeof(struct mdp_shm_trade) <= body;
+      return sizeof(struct mdp_shm_trade_body) <= body;
     case MDP_SHM_MARK_PRICE:
-      return sizeof(struct mdp_shm_mark_price) <= body;
+      return sizeof(struct mdp_shm_mark_price_body) <= body;
     case MDP_SHM_LIQUIDATION:
-      return sizeof(struct mdp_shm_liquidation) <= body;
+      return sizeof(struct mdp_shm_liquidation_body) <= body;
     default:
       return 1;
   }
 }
 
 /* mdp_shm_poll() of all instruments' events, followed or not. */
-static inline int mdp_shm_poll_any(struct mdp_shm* shm, struct mdp_shm_event* out) {
+static inline int mdp_shm_poll_any(struct mdp_shm_subscriber* shm, struct mdp_shm_event* out) {
   const uint64_t ring = shm->info.ring.size_bytes;
   struct mdp_shm_event_header* header = &out->header;
   int records;
@@ -531,7 +539,7 @@ static inline int mdp_shm_poll_any(struct mdp_shm* shm, struct mdp_shm_event* ou
 /* Copies the next event, its used bytes only: OK, EMPTY, LAPPED, STOPPED, CORRUPT, NOT_ATTACHED. `out` is
  * valid with OK and has then been checked: its level counts fit its size. Types of later versions are
  * delivered too. After mdp_shm_follow(), the next of the followed instrument. */
-MDP_SHM_API int mdp_shm_poll(struct mdp_shm* shm, struct mdp_shm_event* out) {
+MDP_SHM_API int mdp_shm_poll(struct mdp_shm_subscriber* shm, struct mdp_shm_event* out) {
   for (;;) {
     const int status = mdp_shm_poll_any(shm, out);
     if (status != MDP_SHM_READ_OK || shm->followed == MDP_SHM_NO_SYMBOL) return status;
@@ -542,7 +550,7 @@ MDP_SHM_API int mdp_shm_poll(struct mdp_shm* shm, struct mdp_shm_event* out) {
 /* Hands up to `max` events of all instruments to `on_event`, with `context`; the event is valid during the
  * call. Returns what ended it (OK: the maximum was reached), and in `events` how many were handed over before
  * that: with LAPPED they are older than the hole. */
-MDP_SHM_API int mdp_shm_poll_batch(struct mdp_shm* shm, size_t max, size_t* events,
+MDP_SHM_API int mdp_shm_poll_batch(struct mdp_shm_subscriber* shm, size_t max, size_t* events,
                                    void (*on_event)(const struct mdp_shm_event* event, void* context),
                                    void* context) {
   struct mdp_shm_event event;
@@ -558,8 +566,8 @@ MDP_SHM_API int mdp_shm_poll_batch(struct mdp_shm* shm, size_t max, size_t* even
  * something else to say, the publisher stopped, died or gave no heartbeat for `heartbeat_limit_ns` (see
  * mdp_shm_check_publisher()), or `timeout_ns` has passed, which is EMPTY. PUBLISHER_STALE is said once: the
  * next mdp_shm_wait() goes on until it is over. */
-MDP_SHM_API int mdp_shm_wait(struct mdp_shm* shm, struct mdp_shm_event* out, int how, int64_t timeout_ns,
-                             int64_t heartbeat_limit_ns) {
+MDP_SHM_API int mdp_shm_wait(struct mdp_shm_subscriber* shm, struct mdp_shm_event* out, int how,
+                             int64_t timeout_ns, int64_t heartbeat_limit_ns) {
   int64_t began = 0, now;
   uint64_t idles;
   for (idles = 0;; mdp_shm_idle(how, ++idles)) {
@@ -615,7 +623,7 @@ MDP_SHM_API const char* mdp_shm_decimal(char out[MDP_SHM_DECIMAL_SIZE], int64_t 
   return out;
 }
 
-MDP_SHM_API const char* mdp_shm_attach_text(int status) {
+MDP_SHM_API const char* mdp_shm_attach_status_text(int status) {
   static const char* const texts[] = {"ok",
                                       "bad segment name",
                                       "no such segment: is the publisher running?",
@@ -628,7 +636,7 @@ MDP_SHM_API const char* mdp_shm_attach_text(int status) {
   return status >= 0 && status <= MDP_SHM_ATTACH_SYSTEM_ERROR ? texts[status] : "unknown";
 }
 
-MDP_SHM_API const char* mdp_shm_read_text(int status) {
+MDP_SHM_API const char* mdp_shm_read_status_text(int status) {
   static const char* const texts[] = {"ok",
                                       "nothing new",
                                       "lapped: events were lost",

@@ -1,7 +1,8 @@
 /* mdp_shm_layout.h: what lies in a segment, layout v1, and the records of its ring, as C structs.
  *
  * Included by mdp_shm.h. C99 (and C++), no functions. docs/wire-format.md draws it byte by byte, and a test
- * compares every struct here with the C++ one.
+ * compares every struct here with the C++ one. Names are those of C++ spelled in C: TradeBody is
+ * struct mdp_shm_trade_body, EventType::Trade is MDP_SHM_TRADE.
  */
 #pragma once
 
@@ -13,7 +14,7 @@ extern "C" {
 
 #define MDP_SHM_MAGIC UINT64_C(0x004D48532D50444D) /* the bytes "MDP-SHM\0" */
 #define MDP_SHM_LAYOUT_VERSION 1
-#define MDP_SHM_CHECKPOINTS 64
+#define MDP_SHM_CHECKPOINT_COUNT 64
 #define MDP_SHM_MAX_EVENT_LEVELS 256
 #define MDP_SHM_MAX_RECORD_BYTES 4160
 #define MDP_SHM_MAX_LEVELS_PER_SIDE 128
@@ -35,7 +36,7 @@ enum mdp_shm_event_type {
 };
 
 /* Bits of an event's flags. */
-enum mdp_shm_flag {
+enum mdp_shm_event_flag {
   MDP_SHM_FLAG_FIRST = 1,
   MDP_SHM_FLAG_LAST = 2,
   MDP_SHM_FLAG_TOP = 4,
@@ -48,7 +49,7 @@ enum mdp_shm_side { MDP_SHM_SIDE_NONE = 0, MDP_SHM_BUY = 1, MDP_SHM_SELL = 2 };
 enum mdp_shm_segment_state { MDP_SHM_STARTING = 0, MDP_SHM_RUNNING = 1, MDP_SHM_STOPPED = 2 };
 enum mdp_shm_instrument_status { MDP_SHM_UNUSED = 0, MDP_SHM_ACTIVE = 1, MDP_SHM_REMOVED = 2 };
 
-struct mdp_shm_level {
+struct mdp_shm_price_level {
   int64_t price; /* mantissas: value = mantissa * 10^exponent, with the exponents of the instrument */
   int64_t quantity;
 };
@@ -56,7 +57,7 @@ struct mdp_shm_level {
 struct mdp_shm_event_header {
   uint32_t size_bytes;
   uint8_t type;  /* enum mdp_shm_event_type */
-  uint8_t flags; /* enum mdp_shm_flag */
+  uint8_t flags; /* enum mdp_shm_event_flag */
   uint16_t exchange_id;
   uint32_t symbol_id; /* index of the instrument in the directory */
   uint16_t bid_count;
@@ -74,17 +75,17 @@ struct mdp_shm_event_header {
 #define MDP_SHM_ALL_BIDS INT64_MIN
 #define MDP_SHM_ALL_ASKS INT64_MAX
 
-struct mdp_shm_known {
+struct mdp_shm_book_state_body {
   int64_t known_bid;
   int64_t known_ask;
 };
 
-struct mdp_shm_bbo {
-  struct mdp_shm_level bid;
-  struct mdp_shm_level ask;
+struct mdp_shm_bbo_body {
+  struct mdp_shm_price_level bid;
+  struct mdp_shm_price_level ask;
 };
 
-struct mdp_shm_trade {
+struct mdp_shm_trade_body {
   int64_t price;
   int64_t quantity;
   uint64_t trade_id;
@@ -94,7 +95,7 @@ struct mdp_shm_trade {
 
 #define MDP_SHM_FUNDING_RATE_EXPONENT (-12)
 
-struct mdp_shm_mark_price {
+struct mdp_shm_mark_price_body {
   int64_t mark_price; /* prices: mantissas; 0: not sent */
   int64_t index_price;
   int64_t settle_price;
@@ -102,7 +103,7 @@ struct mdp_shm_mark_price {
   int64_t next_funding_ts_ns; /* 0: no funding, and funding_rate says nothing */
 };
 
-struct mdp_shm_liquidation {
+struct mdp_shm_liquidation_body {
   int64_t price;
   int64_t average_price; /* of what was filled; 0: not sent */
   int64_t quantity;
@@ -114,12 +115,12 @@ struct mdp_shm_liquidation {
 struct mdp_shm_event {
   struct mdp_shm_event_header header;
   union {
-    struct mdp_shm_level levels[MDP_SHM_MAX_EVENT_LEVELS];
-    struct mdp_shm_known known;
-    struct mdp_shm_bbo bbo;
-    struct mdp_shm_trade trade;
-    struct mdp_shm_mark_price mark_price;
-    struct mdp_shm_liquidation liquidation;
+    struct mdp_shm_price_level levels[MDP_SHM_MAX_EVENT_LEVELS];
+    struct mdp_shm_book_state_body known;
+    struct mdp_shm_bbo_body bbo;
+    struct mdp_shm_trade_body trade;
+    struct mdp_shm_mark_price_body mark_price;
+    struct mdp_shm_liquidation_body liquidation;
   } body;
 };
 
@@ -128,7 +129,7 @@ struct mdp_shm_section {
   uint64_t size_bytes;
 };
 
-struct mdp_shm_info {
+struct mdp_shm_segment_info {
   uint64_t magic;
   uint32_t layout_version;
   uint32_t header_size;
@@ -153,8 +154,8 @@ struct mdp_shm_info {
   uint64_t reserved2[4];
 };
 
-struct mdp_shm_header { /* as it lies in the segment: words, each loaded whole */
-  struct mdp_shm_info info;
+struct mdp_shm_segment_header { /* as it lies in the segment: words, each loaded whole */
+  struct mdp_shm_segment_info info;
   uint64_t state;
   uint64_t venue_count;
   uint64_t instrument_count;
@@ -167,10 +168,10 @@ struct mdp_shm_header { /* as it lies in the segment: words, each loaded whole *
   uint64_t cursor;
   uint64_t event_count;
   uint64_t reserved3[13];
-  uint64_t checkpoints[MDP_SHM_CHECKPOINTS];
+  uint64_t checkpoints[MDP_SHM_CHECKPOINT_COUNT];
 };
 
-struct mdp_shm_venue {
+struct mdp_shm_venue_entry {
   uint64_t seq;
   uint16_t exchange_id;
   uint16_t reserved0;
@@ -178,7 +179,7 @@ struct mdp_shm_venue {
   char name[48];
 };
 
-struct mdp_shm_instrument {
+struct mdp_shm_instrument_entry {
   uint64_t seq;
   uint32_t symbol_id;
   uint16_t exchange_id;

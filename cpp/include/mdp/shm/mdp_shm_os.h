@@ -33,7 +33,7 @@
 extern "C" {
 #endif
 
-#define MDP_SHM_MAX_NAME 200
+#define MDP_SHM_MAX_SEGMENT_NAME_LENGTH 200
 #define MDP_SHM_HEADER_BYTES 1024 /* of a segment; what is shorter is still being made */
 
 enum mdp_shm_attach_status {
@@ -77,7 +77,8 @@ static inline size_t mdp_shm_name_length(const char* name) {
     const char c = name[i];
     const int letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
     const int digit = c >= '0' && c <= '9';
-    if (i == MDP_SHM_MAX_NAME || !(letter || digit || c == '.' || c == '_' || c == '-')) return 0;
+    if (i == MDP_SHM_MAX_SEGMENT_NAME_LENGTH || !(letter || digit || c == '.' || c == '_' || c == '-'))
+      return 0;
   }
   return i;
 }
@@ -102,7 +103,7 @@ static inline int mdp_shm_status_of_errno(void) {
 
 /* Opens `name` for reading and looks at it; `fd` is the caller's to close. */
 static inline int mdp_shm_os_open(const char* name, int* fd, struct stat* info) {
-  char path[MDP_SHM_MAX_NAME + 2];
+  char path[MDP_SHM_MAX_SEGMENT_NAME_LENGTH + 2];
   const size_t length = mdp_shm_name_length(name);
   int status;
   if (length == 0) return MDP_SHM_ATTACH_BAD_NAME;
@@ -207,7 +208,7 @@ __declspec(dllimport) void __stdcall Sleep(unsigned long milliseconds);
 #define MDP_SHM_WIN_ACCESS_DENIED 5UL
 #define MDP_SHM_WIN_LOCATOR_BYTES 4096
 /* "Local\mdp-" NAME "~" and up to 20 digits. */
-#define MDP_SHM_WIN_NAME_BYTES (10 + MDP_SHM_MAX_NAME + 1 + 20 + 1)
+#define MDP_SHM_WIN_NAME_BYTES (10 + MDP_SHM_MAX_SEGMENT_NAME_LENGTH + 1 + 20 + 1)
 
 /* The locator's name, or with a `number` that of the block. */
 static inline void mdp_shm_win_name(char* to, const char* segment, uint64_t number) {
