@@ -53,6 +53,7 @@ struct ReaderEvent {
   shm::BookStateBody book_state{};
   shm::BboBody bbo{};
   shm::TradeBody trade{};
+  shm::ConnectionStatusBody connection_status{};
   shm::MarkPriceBody mark_price{};
   shm::LiquidationBody liquidation{};
 };
@@ -127,7 +128,7 @@ class Batch {
   std::size_t size() const noexcept { return headers_.size(); }
 
   ReaderEvent event(std::size_t row) const {
-    ReaderEvent event{headers_[row], {}, {}, {}, {}, {}, {}};
+    ReaderEvent event{headers_[row], {}, {}, {}, {}, {}, {}, {}};
     switch (event.header.type) {
       case shm::EventType::BookDelta:
       case shm::EventType::BookSnapshot:
@@ -141,6 +142,9 @@ class Batch {
         break;
       case shm::EventType::Trade:
         event.trade = trades_[index_of(trade_rows_, row)];
+        break;
+      case shm::EventType::ConnectionStatus:
+        event.connection_status = connection_statuses_[index_of(connection_status_rows_, row)];
         break;
       case shm::EventType::MarkPrice:
         event.mark_price = mark_prices_[index_of(mark_price_rows_, row)];
@@ -163,6 +167,10 @@ class Batch {
   const Column<std::int64_t>& quote_rows() const noexcept { return quote_rows_; }
   const Column<shm::TradeBody>& trades() const noexcept { return trades_; }
   const Column<std::int64_t>& trade_rows() const noexcept { return trade_rows_; }
+  const Column<shm::ConnectionStatusBody>& connection_statuses() const noexcept {
+    return connection_statuses_;
+  }
+  const Column<std::int64_t>& connection_status_rows() const noexcept { return connection_status_rows_; }
   const Column<shm::MarkPriceBody>& mark_prices() const noexcept { return mark_prices_; }
   const Column<std::int64_t>& mark_price_rows() const noexcept { return mark_price_rows_; }
   const Column<shm::LiquidationBody>& liquidations() const noexcept { return liquidations_; }
@@ -198,8 +206,11 @@ class Batch {
         take_body(book_states_);
         book_state_rows_.push(row);
         break;
-      case shm::EventType::Instrument:
       case shm::EventType::ConnectionStatus:
+        take_body(connection_statuses_);
+        connection_status_rows_.push(row);
+        break;
+      case shm::EventType::Instrument:
         break;
       default:
         return;
@@ -228,6 +239,8 @@ class Batch {
   Column<std::int64_t> quote_rows_;
   Column<shm::TradeBody> trades_;
   Column<std::int64_t> trade_rows_;
+  Column<shm::ConnectionStatusBody> connection_statuses_;
+  Column<std::int64_t> connection_status_rows_;
   Column<shm::MarkPriceBody> mark_prices_;
   Column<std::int64_t> mark_price_rows_;
   Column<shm::LiquidationBody> liquidations_;
@@ -391,11 +404,9 @@ void bind_events(nb::module_& module) {
           "next_funding_ts_ns", [](const ReaderEvent& e) { return e.mark_price.next_funding_ts_ns; },
           "MARK_PRICE; 0: the contract has no funding.")
       .def_prop_ro(
-          "book_state", [](const ReaderEvent& e) { return static_cast<shm::BookState>(e.header.bid_count); },
-          "BOOK_STATE.")
+          "book_state", [](const ReaderEvent& e) { return e.book_state.state; }, "BOOK_STATE.")
       .def_prop_ro(
-          "reason", [](const ReaderEvent& e) { return static_cast<shm::StateReason>(e.header.ask_count); },
-          "BOOK_STATE.")
+          "reason", [](const ReaderEvent& e) { return e.book_state.reason; }, "BOOK_STATE.")
       .def_prop_ro(
           "known_bid",
           [](const ReaderEvent& e) -> std::optional<std::int64_t> {
@@ -411,9 +422,9 @@ void bind_events(nb::module_& module) {
           },
           "BOOK_STATE: all asks at this price or below it are known, and none above; None: all asks are.")
       .def_prop_ro(
-          "line_state", [](const ReaderEvent& e) { return static_cast<shm::LineState>(e.header.bid_count); },
-          "CONNECTION_STATUS.")
-      .def_prop_ro("line", [](const ReaderEvent& e) { return e.header.ask_count; }, "CONNECTION_STATUS.");
+          "line_state", [](const ReaderEvent& e) { return e.connection_status.state; }, "CONNECTION_STATUS.")
+      .def_prop_ro(
+          "line", [](const ReaderEvent& e) { return e.connection_status.line; }, "CONNECTION_STATUS.");
 }
 
 using Bytes = nb::ndarray<nb::numpy, const std::uint8_t, nb::ndim<1>, nb::c_contig>;
@@ -454,6 +465,9 @@ void bind_batch(nb::module_& module) {
   bind_column<&Batch::quote_rows>(type, "quote_rows", "int64: the row of each quote.");
   bind_column<&Batch::trades>(type, "trades", "TRADE_DTYPE.");
   bind_column<&Batch::trade_rows>(type, "trade_rows", "int64: the row of each trade.");
+  bind_column<&Batch::connection_statuses>(type, "connection_statuses", "CONNECTION_STATUS_DTYPE.");
+  bind_column<&Batch::connection_status_rows>(type, "connection_status_rows",
+                                              "int64: the row of each connection status.");
   bind_column<&Batch::mark_prices>(type, "mark_prices", "MARK_PRICE_DTYPE.");
   bind_column<&Batch::mark_price_rows>(type, "mark_price_rows", "int64: the row of each mark price.");
   bind_column<&Batch::liquidations>(type, "liquidations", "LIQUIDATION_DTYPE.");
@@ -480,7 +494,11 @@ nb::dict record_layouts() {
   layouts["LEVEL_DTYPE"] =
       record(sizeof(shm::PriceLevel), {MDP_FIELD(PriceLevel, price), MDP_FIELD(PriceLevel, quantity)});
   layouts["BOOK_STATE_DTYPE"] = record(
-      sizeof(shm::BookStateBody), {MDP_FIELD(BookStateBody, known_bid), MDP_FIELD(BookStateBody, known_ask)});
+      sizeof(shm::BookStateBody), {MDP_FIELD(BookStateBody, known_bid), MDP_FIELD(BookStateBody, known_ask),
+                                   MDP_FIELD(BookStateBody, state), MDP_FIELD(BookStateBody, reason)});
+  layouts["CONNECTION_STATUS_DTYPE"] =
+      record(sizeof(shm::ConnectionStatusBody),
+             {MDP_FIELD(ConnectionStatusBody, line), MDP_FIELD(ConnectionStatusBody, state)});
   layouts["BBO_DTYPE"] =
       record(sizeof(shm::BboBody), {{"bid_price", offsetof(shm::BboBody, bid.price)},
                                     {"bid_quantity", offsetof(shm::BboBody, bid.quantity)},

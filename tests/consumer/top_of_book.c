@@ -19,7 +19,6 @@ static void print_side(uint16_t count, const struct mdp_shm_price_level* best,
 }
 
 int main(int argc, char** argv) {
-  static const char* const states[] = {"STALE", "SYNCING", "LIVE"};
   struct mdp_shm_subscriber feed;
   struct mdp_shm_instrument_entry instrument;
   struct mdp_shm_book_entry book;
@@ -32,11 +31,10 @@ int main(int argc, char** argv) {
   status = mdp_shm_open(&feed, argv[1]);
   if (status != MDP_SHM_ATTACH_OK) return fail(argv[1], mdp_shm_attach_status_text(status));
   if (!mdp_shm_find(&feed, argv[2], &instrument)) return fail(argv[2], "no such instrument in the segment");
-  if (mdp_shm_read_book(&feed, instrument.symbol_id, &book, &bid, &ask, 1) != MDP_SHM_BOOK_OK) {
-    return fail(argv[2], "the book cannot be read");
-  }
-  printf("%.64s %s %llu", instrument.canonical_symbol,
-         book.state <= MDP_SHM_LIVE ? states[book.state] : "UNKNOWN", (unsigned long long)book.update_id);
+  status = mdp_shm_read_book(&feed, instrument.symbol_id, &book, &bid, &ask, 1);
+  if (status != MDP_SHM_BOOK_OK) return fail(argv[2], mdp_shm_book_status_text(status));
+  printf("%.64s %s %llu", instrument.canonical_symbol, mdp_shm_book_state_text(book.state),
+         (unsigned long long)book.update_id);
   print_side(book.bid_count, &bid, &instrument);
   print_side(book.ask_count, &ask, &instrument);
   putchar('\n');

@@ -78,6 +78,11 @@ class Event:
         return found[: self.bid_count], found[self.bid_count :]
 
 
+    def state(self) -> str:
+        """Give the state of a book state."""
+        return STATES[self.body[16]]
+
+
 @dataclass(frozen=True)
 class Instrument:
     """One instrument entry of the directory."""

@@ -40,6 +40,11 @@ SAME(mdp_shm_event_header, EventHeader, pub_ts_ns);
 SAME_SIZE(mdp_shm_book_state_body, BookStateBody);
 SAME(mdp_shm_book_state_body, BookStateBody, known_bid);
 SAME(mdp_shm_book_state_body, BookStateBody, known_ask);
+SAME(mdp_shm_book_state_body, BookStateBody, state);
+SAME(mdp_shm_book_state_body, BookStateBody, reason);
+SAME_SIZE(mdp_shm_connection_status_body, ConnectionStatusBody);
+SAME(mdp_shm_connection_status_body, ConnectionStatusBody, line);
+SAME(mdp_shm_connection_status_body, ConnectionStatusBody, state);
 static_assert(MDP_SHM_ALL_BIDS == shm::kAllBids && MDP_SHM_ALL_ASKS == shm::kAllAsks);
 SAME_SIZE(mdp_shm_bbo_body, BboBody);
 SAME(mdp_shm_bbo_body, BboBody, bid);
@@ -139,7 +144,7 @@ template <class Enum>
 constexpr bool same(int c, Enum cpp) {
   return c == static_cast<int>(cpp);
 }
-static_assert(same(MDP_SHM_PADDING, shm::EventType::None) &&
+static_assert(same(MDP_SHM_PADDING, shm::EventType::Padding) &&
               same(MDP_SHM_BOOK_DELTA, shm::EventType::BookDelta) &&
               same(MDP_SHM_BOOK_SNAPSHOT, shm::EventType::BookSnapshot) &&
               same(MDP_SHM_BBO, shm::EventType::Bbo) && same(MDP_SHM_TRADE, shm::EventType::Trade) &&
@@ -178,6 +183,39 @@ static_assert(same(MDP_SHM_BOOK_OK, shm::BookStatus::Ok) &&
               same(MDP_SHM_BOOK_CORRUPT, shm::BookStatus::Corrupt));
 static_assert(same(MDP_SHM_SPIN, shm::Wait::Spin) && same(MDP_SHM_YIELD, shm::Wait::Yield) &&
               same(MDP_SHM_SLEEP, shm::Wait::Sleep));
+
+static_assert(same(MDP_SHM_MARK_PRICE, shm::EventType::MarkPrice) &&
+              same(MDP_SHM_LIQUIDATION, shm::EventType::Liquidation) &&
+              same(MDP_SHM_REASON_PARSE_ERROR, shm::StateReason::ParseError) &&
+              same(MDP_SHM_REASON_REJECTED, shm::StateReason::Rejected) &&
+              same(MDP_SHM_REASON_SEQUENCE_RESET, shm::StateReason::SequenceReset) &&
+              same(MDP_SHM_LINE_UP, shm::LineState::Up) &&
+              same(MDP_SHM_UNUSED, shm::InstrumentStatus::Unused) &&
+              same(MDP_SHM_STARTING, shm::SegmentState::Starting) &&
+              same(MDP_SHM_FUTURE, shm::InstrumentKind::Future) && same(MDP_SHM_SIDE_NONE, shm::Side::None));
+
+// Numbers beyond the last enumerator, and the negative ones that only C can ask for, included.
+template <class Enum>
+void expect_same_texts(const char* (*c_text)(int)) {
+  for (int i = 0; i < 32; ++i) EXPECT_STREQ(c_text(i), to_string(static_cast<Enum>(i))) << i;
+  EXPECT_STREQ(c_text(-1), "unknown");
+}
+
+TEST(CText, SaysWhatToStringSays) {
+  expect_same_texts<shm::AttachStatus>(mdp_shm_attach_status_text);
+  expect_same_texts<shm::ReadStatus>(mdp_shm_read_status_text);
+  expect_same_texts<shm::BookStatus>(mdp_shm_book_status_text);
+  expect_same_texts<shm::EventType>(mdp_shm_event_type_text);
+  expect_same_texts<shm::BookState>(mdp_shm_book_state_text);
+  expect_same_texts<shm::StateReason>(mdp_shm_state_reason_text);
+  expect_same_texts<shm::LineState>(mdp_shm_line_state_text);
+  expect_same_texts<shm::Side>(mdp_shm_side_text);
+  expect_same_texts<shm::InstrumentKind>(mdp_shm_instrument_kind_text);
+  expect_same_texts<shm::InstrumentStatus>(mdp_shm_instrument_status_text);
+  expect_same_texts<shm::SegmentState>(mdp_shm_segment_state_text);
+  for (int i = -1; i < 32; ++i)
+    EXPECT_EQ(mdp_shm_ended(i) != 0, i >= 0 && shm::ended(static_cast<shm::ReadStatus>(i)));
+}
 
 class CReader : public testing::Test {
  protected:
@@ -254,7 +292,7 @@ TEST_F(CReader, JoinsFromABook) {
   publisher.publish(event);
   event.header = {};
   event.header.type = shm::EventType::BookSnapshot;
-  event.header.flags = shm::kFlagTableOnly;
+  event.header.flags = core::kFlagTableOnly;
   event.header.symbol_id = 2;
   event.header.update_id = 2;
   event.header.bid_count = 2;

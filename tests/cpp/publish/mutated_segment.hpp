@@ -24,7 +24,7 @@ inline void fill_segment(SegmentWriter& segment) {
     fill_event(event, n);
     publisher.publish(event);
     event.header.type = shm::EventType::BookSnapshot;
-    event.header.flags = shm::kFlagTableOnly;
+    event.header.flags = core::kFlagTableOnly;
     publisher.publish(event);
   }
 }

@@ -58,7 +58,7 @@ enum class BookStatus : std::uint8_t {
   Corrupt = 3,       // the entry counts more levels than it has room for
 };
 
-inline const char* to_string(BookStatus status) noexcept {
+constexpr const char* to_string(BookStatus status) noexcept {
   switch (status) {
     case BookStatus::Ok:
       return "ok";
@@ -115,14 +115,14 @@ inline BookStatus BookTable::read(std::uint32_t symbol_id, BookEntry& entry, Pri
   const std::uint32_t capacity = view_.info().levels_per_side;
   const std::uint32_t limit = max_levels < capacity ? max_levels : capacity;
   const auto clip = [limit](std::uint16_t count) { return count < limit ? count : limit; };
-  const SeqlockStatus status = seqlock_read(word_at(from), [&]() noexcept {
+  const bool whole = seqlock_read(word_at(from), [&]() noexcept {
     load_words(&entry, from, sizeof(entry));
     // Counts may be torn here, so they bound nothing yet; clip() does.
     load_words(bids, from + sizeof(entry), sizeof(PriceLevel) * clip(entry.bid_count));
     load_words(asks, from + sizeof(entry) + sizeof(PriceLevel) * std::size_t{capacity},
                sizeof(PriceLevel) * clip(entry.ask_count));
   });
-  if (status != SeqlockStatus::Ok) return BookStatus::Busy;
+  if (!whole) return BookStatus::Busy;
   if (entry.bid_count > capacity || entry.ask_count > capacity) return BookStatus::Corrupt;
   entry.bid_count = static_cast<std::uint16_t>(clip(entry.bid_count));
   entry.ask_count = static_cast<std::uint16_t>(clip(entry.ask_count));

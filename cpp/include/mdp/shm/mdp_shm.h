@@ -7,8 +7,8 @@
  *
  *   struct mdp_shm_subscriber feed;
  *   if (mdp_shm_open(&feed, "mdp") != MDP_SHM_ATTACH_OK) ...
- *   while ((status = mdp_shm_wait(&feed, &event, MDP_SHM_SLEEP, MDP_SHM_FOR_EVER, 1000000000)) <=
- *          MDP_SHM_READ_LAPPED) ...
+ *   while (!mdp_shm_ended(status = mdp_shm_wait(&feed, &event, MDP_SHM_SLEEP, MDP_SHM_FOR_EVER, 1000000000)))
+ *     if (status == MDP_SHM_READ_OK && event.header.type == MDP_SHM_TRADE) ... event.body.trade ...
  *   mdp_shm_close(&feed);
  *
  * Include it first, or define _POSIX_C_SOURCE as 200809L or more: strict C99 hides shm_open() otherwise.
@@ -23,16 +23,13 @@
 #include "mdp/shm/mdp_shm_os.h"
 /* clang-format on */
 #include "mdp/shm/mdp_shm_layout.h"
-
-#if !defined(MDP_SHM_API)
-#define MDP_SHM_API static inline
-#endif
+#include "mdp/shm/mdp_shm_text.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* ---- what the functions say */
+/* ---- what the functions say and take */
 
 enum mdp_shm_read_status {
   MDP_SHM_READ_OK = 0,
@@ -51,6 +48,13 @@ enum mdp_shm_book_status {
   MDP_SHM_BOOK_BUSY = 2, /* the publisher is in the entry: it lost its core (try again), or died there */
   MDP_SHM_BOOK_CORRUPT = 3
 };
+
+/* Whether this ends a loop around mdp_shm_wait(): the publisher stopped or died, the ring is corrupt, or there is
+ * none. After EMPTY (its timeout passed), LAPPED and PUBLISHER_STALE it may go on. */
+MDP_SHM_API int mdp_shm_ended(int read_status) {
+  return read_status == MDP_SHM_READ_STOPPED || read_status == MDP_SHM_READ_PUBLISHER_DEAD ||
+         read_status == MDP_SHM_READ_CORRUPT || read_status == MDP_SHM_READ_NOT_ATTACHED;
+}
 
 enum mdp_shm_wait_strategy {
   MDP_SHM_SPIN = 0,  /* looks again at once: the least latency, a core of its own */
@@ -485,6 +489,8 @@ static inline int mdp_shm_body_fits(const struct mdp_shm_event_header* header) {
       return sizeof(struct mdp_shm_bbo_body) <= body;
     case MDP_SHM_TRADE:
       return sizeof(struct mdp_shm_trade_body) <= body;
+    case MDP_SHM_CONNECTION_STATUS:
+      return sizeof(struct mdp_shm_connection_status_body) <= body;
     case MDP_SHM_MARK_PRICE:
       return sizeof(struct mdp_shm_mark_price_body) <= body;
     case MDP_SHM_LIQUIDATION:
@@ -586,66 +592,6 @@ MDP_SHM_API int mdp_shm_wait(struct mdp_shm_subscriber* shm, struct mdp_shm_even
     if (idles == 0) began = now;
     if (now - began >= timeout_ns) return MDP_SHM_READ_EMPTY;
   }
-}
-
-/* ---- texts */
-
-#define MDP_SHM_DECIMAL_SIZE 160
-
-/* Writes mantissa * 10^exponent (an instrument's: -128 to 127) as exact decimal text without trailing zeros,
- * and returns `out`. */
-MDP_SHM_API const char* mdp_shm_decimal(char out[MDP_SHM_DECIMAL_SIZE], int64_t mantissa, int8_t exponent) {
-  uint64_t left = mantissa < 0 ? ~(uint64_t)mantissa + 1 : (uint64_t)mantissa;
-  int point = exponent;
-  char digits[20];
-  int count = 0;
-  char* to = out;
-  if (left == 0) return (const char*)memcpy(out, "0", 2);
-  while (point < 0 && left % 10 == 0) { /* what these zeros say, the exponent can say */
-    left /= 10;
-    ++point;
-  }
-  for (; left != 0; left /= 10) digits[count++] = (char)('0' + left % 10);
-  if (mantissa < 0) *to++ = '-';
-  if (count + point <= 0) {
-    *to++ = '0';
-    *to++ = '.';
-    for (; count + point < 0; ++point) *to++ = '0';
-    while (count > 0) *to++ = digits[--count];
-  } else {
-    for (; count > 0; --count) {
-      if (count + point == 0) *to++ = '.';
-      *to++ = digits[count - 1];
-    }
-    for (; point > 0; --point) *to++ = '0';
-  }
-  *to = '\0';
-  return out;
-}
-
-MDP_SHM_API const char* mdp_shm_attach_status_text(int status) {
-  static const char* const texts[] = {"ok",
-                                      "bad segment name",
-                                      "no such segment: is the publisher running?",
-                                      "no permission to read the segment: join its group",
-                                      "the segment is not ready: its publisher is starting",
-                                      "not a market data segment: no magic",
-                                      "the segment has another layout version than this reader",
-                                      "the segment's header is corrupt",
-                                      "the operating system refused to map the segment"};
-  return status >= 0 && status <= MDP_SHM_ATTACH_SYSTEM_ERROR ? texts[status] : "unknown";
-}
-
-MDP_SHM_API const char* mdp_shm_read_status_text(int status) {
-  static const char* const texts[] = {"ok",
-                                      "nothing new",
-                                      "lapped: events were lost",
-                                      "the publisher stopped",
-                                      "the publisher died",
-                                      "the ring is corrupt",
-                                      "not attached to a segment",
-                                      "the publisher gives no sign of life"};
-  return status >= 0 && status <= MDP_SHM_READ_PUBLISHER_STALE ? texts[status] : "unknown";
 }
 
 #ifdef __cplusplus

@@ -31,7 +31,7 @@ enum class ReadStatus : std::uint8_t {
   PublisherStale = 7,  // check_publisher() only: no sign of life, but its process is there; it may go on
 };
 
-inline const char* to_string(ReadStatus status) noexcept {
+constexpr const char* to_string(ReadStatus status) noexcept {
   switch (status) {
     case ReadStatus::Ok:
       return "ok";
@@ -53,11 +53,28 @@ inline const char* to_string(ReadStatus status) noexcept {
   return "unknown";
 }
 
+// Whether a loop around Subscriber::wait() ends with this: the publisher stopped or died, the ring is corrupt, or
+// there is none. After Empty (its timeout passed), Lapped and PublisherStale it may go on.
+constexpr bool ended(ReadStatus status) noexcept {
+  return status == ReadStatus::Stopped || status == ReadStatus::PublisherDead ||
+         status == ReadStatus::Corrupt || status == ReadStatus::NotAttached;
+}
+
 // Where a reader begins.
 enum class Start : std::uint8_t {
   Newest = 0,  // behind the last event: only what comes
   Oldest = 1,  // at the oldest event that is not about to be overwritten
 };
+
+constexpr const char* to_string(Start start) noexcept {
+  switch (start) {
+    case Start::Newest:
+      return "newest";
+    case Start::Oldest:
+      return "oldest";
+  }
+  return "unknown";
+}
 
 // What one batch brought: `events` were handed over, then `status` ended it (Ok: the maximum was reached).
 struct PollResult {
@@ -164,7 +181,7 @@ inline ReadStatus RingReader::poll(EventHeader& header, void* body) noexcept {
 
     load_words(&header, at(position_), sizeof(EventHeader));
     if (!frame_fits(header, end)) return overwritten(position_) ? resume() : ReadStatus::Corrupt;
-    const bool padding = header.type == EventType::None;
+    const bool padding = header.type == EventType::Padding;
     if (!padding) {
       load_words(body, at(position_) + sizeof(EventHeader), header.size_bytes - sizeof(EventHeader));
     }

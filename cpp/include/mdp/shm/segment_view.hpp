@@ -25,7 +25,7 @@ enum class AttachStatus : std::uint8_t {
   SystemError = 8,   // the operating system refused; errno says why
 };
 
-inline const char* to_string(AttachStatus status) noexcept {
+constexpr const char* to_string(AttachStatus status) noexcept {
   switch (status) {
     case AttachStatus::Ok:
       return "ok";

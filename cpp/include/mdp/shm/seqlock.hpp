@@ -11,18 +11,12 @@
 
 namespace mdp::shm {
 
-enum class SeqlockStatus : std::uint8_t {
-  Ok = 0,
-  Busy = 1,  // the writer was inside at every attempt: very busy, descheduled, or dead
-};
-
 inline constexpr int kSeqlockAttempts = 4096;
 
-// Calls `copy()` (load_words() from the guarded memory to the caller's) until nothing changed under it. What
-// copy() brought is valid only with Ok.
+// Calls `copy()` (load_words() from the guarded memory to the caller's) until nothing changed under it. False: the
+// writer was inside at every attempt (very busy, descheduled, or dead), and what copy() brought is not valid.
 template <class Copy>
-[[nodiscard]] SeqlockStatus seqlock_read(const Word& seq, Copy&& copy,
-                                         int attempts = kSeqlockAttempts) noexcept {
+[[nodiscard]] bool seqlock_read(const Word& seq, Copy&& copy, int attempts = kSeqlockAttempts) noexcept {
   for (int i = 0; i < attempts; ++i) {
     // acquire: the words copied below are at least as new as this sequence; pairs with ~SeqlockWrite().
     const std::uint64_t before = seq.load(std::memory_order_acquire);
@@ -30,9 +24,9 @@ template <class Copy>
     copy();
     // relaxed: the acquire loads of copy() keep this load behind them, and if one of them saw a word of a
     // later write it saw that write's odd sequence too; pairs with the store in SeqlockWrite().
-    if (seq.load(std::memory_order_relaxed) == before) return SeqlockStatus::Ok;
+    if (seq.load(std::memory_order_relaxed) == before) return true;
   }
-  return SeqlockStatus::Busy;
+  return false;
 }
 
 // The writer's side, one thread at a time: words stored (store_words()) while it lives become visible

@@ -10,7 +10,7 @@ using shm::EventType;
 
 namespace {
 
-constexpr std::uint8_t kTableFlags = shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop | shm::kFlagTableOnly;
+constexpr std::uint8_t kTableFlags = shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop | core::kFlagTableOnly;
 
 // Where ids skip, because the venue shares them among its symbols, an update covers all from its predecessor on:
 // whoever reads the events can then check every venue's in one way.
@@ -45,10 +45,8 @@ void BookEvents::emit_instrument(const SymbolEntry& entry) noexcept {
 }
 
 void BookEvents::emit_state(const SymbolEntry& entry, shm::StateReason reason) noexcept {
-  shm::EventHeader& event = begin(entry, EventType::BookState, shm::kFlagFirst | shm::kFlagLast);
-  event.bid_count = static_cast<std::uint16_t>(entry.state);
-  event.ask_count = static_cast<std::uint16_t>(reason);
-  sink_.slot().book_state = {entry.known_bid(), entry.known_ask()};
+  begin(entry, EventType::BookState, shm::kFlagFirst | shm::kFlagLast);
+  sink_.slot().book_state = {entry.known_bid(), entry.known_ask(), entry.state, reason, {}};
   sink_.commit();
 }
 
@@ -129,7 +127,7 @@ void BookEvents::emit_delta(const SymbolEntry& entry, const BookUpdate& delta) n
 
 void BookEvents::emit_table(const SymbolEntry& entry, bool same_levels) noexcept {
   if (!same_levels) return emit_best(entry, kTableFlags);
-  begin(entry, EventType::BookSnapshot, kTableFlags | shm::kFlagSameLevels);
+  begin(entry, EventType::BookSnapshot, kTableFlags | core::kFlagSameLevels);
   sink_.commit();
 }
 
@@ -140,7 +138,7 @@ void BookEvents::emit_top(const SymbolEntry& entry) noexcept {
 void BookEvents::emit_whole_table(const SymbolEntry& entry) noexcept { emit_best(entry, kTableFlags); }
 
 void BookEvents::emit_same_table(const SymbolEntry& entry) noexcept {
-  begin(entry, EventType::BookSnapshot, kTableFlags | shm::kFlagSameLevels);
+  begin(entry, EventType::BookSnapshot, kTableFlags | core::kFlagSameLevels);
   sink_.commit();
 }
 
@@ -188,9 +186,8 @@ void BookEvents::emit_line(const MessageHeader& line) noexcept {
   event.flags = shm::kFlagFirst | shm::kFlagLast;
   event.exchange_id = line.exchange_id;
   event.symbol_id = shm::kNoSymbol;
-  event.bid_count = line.reason;
-  event.ask_count = line.line_id;
   event.recv_ts_ns = line.recv_ts_ns;
+  sink_.slot().connection_status = {line.line_id, static_cast<shm::LineState>(line.reason), {}};
   sink_.commit();
 }
 

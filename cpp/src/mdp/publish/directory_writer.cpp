@@ -114,7 +114,7 @@ bool DirectoryWriter::remove_instrument(core::SymbolId symbol_id) {
   // relaxed: our own count.
   if (symbol_id >= header_.instrument_count.load(std::memory_order_relaxed)) return false;
   auto entry = load_entry<shm::InstrumentEntry>(instrument(symbol_id));
-  if (entry.status == shm::InstrumentStatus::None) return false;
+  if (entry.status == shm::InstrumentStatus::Unused) return false;
   entry.status = shm::InstrumentStatus::Removed;
   store_entry(instrument(symbol_id), entry);
   return true;

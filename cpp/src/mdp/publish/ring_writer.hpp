@@ -111,7 +111,7 @@ inline void RingWriter::pad(std::uint64_t bytes) noexcept {
   begin_record(bytes);
   shm::EventHeader padding{};
   padding.size_bytes = static_cast<std::uint32_t>(bytes);
-  padding.type = shm::EventType::None;
+  padding.type = shm::EventType::Padding;
   padding.symbol_id = shm::kNoSymbol;
   padding.sequence = sequence_;
   shm::store_words(at(position_), &padding, sizeof(padding));
