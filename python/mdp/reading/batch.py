@@ -113,12 +113,12 @@ class EventBatch(Sequence[Event]):
     @cached_property
     def bbo(self) -> Array:
         """Bodies of the BBO events: array of `BBO_DTYPE`; `bbo_rows` tells the event of each."""
-        return self._batch.quotes.view(BBO_DTYPE)
+        return self._batch.bbo.view(BBO_DTYPE)
 
     @cached_property
     def bbo_rows(self) -> npt.NDArray[np.int64]:
         """Index into `headers` of each entry of `bbo`: int64."""
-        return self._batch.quote_rows.view(np.int64)
+        return self._batch.bbo_rows.view(np.int64)
 
     @cached_property
     def trades(self) -> Array:

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "mdp/shm/segment_view.hpp"
 #include "mdp/shm/seqlock.hpp"
@@ -124,6 +125,16 @@ class Directory {
       }
     }
     return by_venue_symbol;
+  }
+
+  // All active instruments, by symbol_id. Allocates.
+  std::vector<InstrumentEntry> active_instruments() const {
+    std::vector<InstrumentEntry> found;
+    InstrumentEntry entry;
+    for (std::uint32_t id = 0, end = instrument_count(); id < end; ++id) {
+      if (instrument(id, entry) && entry.status == InstrumentStatus::Active) found.push_back(entry);
+    }
+    return found;
   }
 
  private:

@@ -129,6 +129,8 @@ class RingReader {
   // latter only with the first event; until then it is the count of events published when the reader began).
   std::uint64_t position() const noexcept { return position_; }
   std::uint64_t next_sequence() const noexcept { return next_sequence_; }
+  // Size of the ring; 0: not attached.
+  std::uint64_t ring_bytes() const noexcept { return view_.attached() ? view_.ring_bytes() : 0; }
   // Bytes published and not yet read.
   std::uint64_t lag_bytes() const noexcept { return view_.attached() ? cursor() - position_ : 0; }
 

@@ -16,6 +16,7 @@
 #include "mdp/shm/decimal.hpp"
 #include "mdp/shm/directory.hpp"
 #include "mdp/shm/event.hpp"
+#include "mdp/shm/event_batch.hpp"
 #include "mdp/shm/layout.hpp"
 #include "mdp/shm/mapping.hpp"
 #include "mdp/shm/names.hpp"
