@@ -33,39 +33,41 @@ class Column {
  public:
   static_assert(std::is_trivially_copyable_v<T>);
   Column() = default;
-  ~Column() { std::free(data_); }
+  ~Column() { std::free(begin_); }
   Column(const Column&) = delete;
   Column& operator=(const Column&) = delete;
 
-  const T* data() const noexcept { return data_; }  // null while it is empty and nothing was reserved
-  std::size_t size() const noexcept { return size_; }
-  const T& operator[](std::size_t index) const noexcept { return data_[index]; }  // index < size()
-  const T* begin() const noexcept { return data_; }
-  const T* end() const noexcept { return data_ + size_; }
+  const T* data() const noexcept { return begin_; }  // null while it is empty and nothing was reserved
+  std::size_t size() const noexcept { return static_cast<std::size_t>(end_ - begin_); }
+  const T& operator[](std::size_t index) const noexcept { return begin_[index]; }  // index < size()
+  const T* begin() const noexcept { return begin_; }
+  const T* end() const noexcept { return end_; }
 
   // For the batch: room for `count` behind the end, to be written at free_space() and then taken in by add().
   void reserve_more(std::size_t count) {
-    if (size_ + count > capacity_) grow(size_ + count);
+    if (static_cast<std::size_t>(limit_ - end_) < count) grow(count);
   }
-  T* free_space() noexcept { return data_ + size_; }
-  void add(std::size_t count) noexcept { size_ += count; }
+  T* free_space() noexcept { return end_; }
+  void add(std::size_t count) noexcept { end_ += count; }
   void push(const T& value) {
-    reserve_more(1);
-    data_[size_++] = value;
+    if (end_ == limit_) grow(1);
+    *end_++ = value;
   }
 
  private:
-  void grow(std::size_t wanted) {
-    const std::size_t capacity = std::max(wanted, 2 * capacity_);
-    void* data = std::realloc(data_, capacity * sizeof(T));
+  void grow(std::size_t count) {
+    const std::size_t used = size();
+    const std::size_t capacity = std::max(used + count, 2 * static_cast<std::size_t>(limit_ - begin_));
+    void* data = std::realloc(begin_, capacity * sizeof(T));
     if (data == nullptr) throw std::bad_alloc();
-    data_ = static_cast<T*>(data);
-    capacity_ = capacity;
+    begin_ = static_cast<T*>(data);
+    end_ = begin_ + used;
+    limit_ = begin_ + capacity;
   }
 
-  T* data_ = nullptr;
-  std::size_t size_ = 0;
-  std::size_t capacity_ = 0;
+  T* begin_ = nullptr;
+  T* end_ = nullptr;
+  T* limit_ = nullptr;
 };
 
 // The bodies of one type, and of each the row of its event. A row is an index of EventBatch::headers(); rows rise.
@@ -121,9 +123,9 @@ class EventBatch {
   BatchEvent event(std::size_t row) const;
 
  private:
-  void add();
+  void add(const EventHeader& header, const void* body);
   template <class Body>
-  void add_body();
+  void add_body(const void* body);
   template <class Body>
   void copy_body(std::int64_t row, BatchEvent& event) const;
 
@@ -146,38 +148,39 @@ inline ReadStatus EventBatch::fill(RingReader& from, std::size_t max, std::uint3
   for (std::size_t polled = 0; polled < max; ++polled) {
     headers_.reserve_more(1);
     levels_.reserve_more(kMaxEventLevels);
-    const ReadStatus status = from.poll(*headers_.free_space(), levels_.free_space());
+    EventHeader& header = *headers_.free_space();
+    PriceLevel* const body = levels_.free_space();
+    const ReadStatus status = from.poll(header, body);
     if (status != ReadStatus::Ok) return status;
-    if (symbol_id == kNoSymbol || headers_.free_space()->symbol_id == symbol_id) add();
+    if (symbol_id == kNoSymbol || header.symbol_id == symbol_id) add(header, body);
   }
   return ReadStatus::Ok;
 }
 
-// Takes in the event whose header and body stand in the free space of headers_ and levels_.
-inline void EventBatch::add() {
-  const EventHeader& header = *headers_.free_space();
+// Takes in the event, which stands in the free space of headers_ and levels_.
+inline void EventBatch::add(const EventHeader& header, const void* body) {
   switch (header.type) {
     case EventType::BookDelta:
     case EventType::BookSnapshot:
       levels_.add(std::size_t{header.bid_count} + header.ask_count);
       break;
     case EventType::BookState:
-      add_body<BookStateBody>();
+      add_body<BookStateBody>(body);
       break;
     case EventType::Bbo:
-      add_body<BboBody>();
+      add_body<BboBody>(body);
       break;
     case EventType::Trade:
-      add_body<TradeBody>();
+      add_body<TradeBody>(body);
       break;
     case EventType::ConnectionStatus:
-      add_body<ConnectionStatusBody>();
+      add_body<ConnectionStatusBody>(body);
       break;
     case EventType::MarkPrice:
-      add_body<MarkPriceBody>();
+      add_body<MarkPriceBody>(body);
       break;
     case EventType::Liquidation:
-      add_body<LiquidationBody>();
+      add_body<LiquidationBody>(body);
       break;
     case EventType::Instrument:
       break;
@@ -190,10 +193,10 @@ inline void EventBatch::add() {
 }
 
 template <class Body>
-void EventBatch::add_body() {
+void EventBatch::add_body(const void* body) {
   auto& [bodies, rows] = std::get<BodyColumn<Body>>(columns_);
   bodies.reserve_more(1);
-  std::memcpy(bodies.free_space(), levels_.free_space(), sizeof(Body));
+  std::memcpy(bodies.free_space(), body, sizeof(Body));
   bodies.add(1);
   rows.push(static_cast<std::int64_t>(headers_.size()));
 }

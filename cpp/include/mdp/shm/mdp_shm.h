@@ -477,26 +477,26 @@ static inline int mdp_shm_resume(struct mdp_shm_subscriber* shm) {
   return MDP_SHM_READ_LAPPED;
 }
 
-static inline int mdp_shm_body_fits(const struct mdp_shm_event_header* header) {
-  const size_t body = header->size_bytes - sizeof(*header);
+/* Bytes of body that an event's type and counts call for; 0 for a type this version does not know. */
+static inline size_t mdp_shm_body_bytes(const struct mdp_shm_event_header* header) {
   switch (header->type) {
     case MDP_SHM_BOOK_DELTA:
     case MDP_SHM_BOOK_SNAPSHOT:
-      return ((size_t)header->bid_count + header->ask_count) * sizeof(struct mdp_shm_price_level) <= body;
+      return ((size_t)header->bid_count + header->ask_count) * sizeof(struct mdp_shm_price_level);
     case MDP_SHM_BOOK_STATE:
-      return sizeof(struct mdp_shm_book_state_body) <= body;
+      return sizeof(struct mdp_shm_book_state_body);
     case MDP_SHM_BBO:
-      return sizeof(struct mdp_shm_bbo_body) <= body;
+      return sizeof(struct mdp_shm_bbo_body);
     case MDP_SHM_TRADE:
-      return sizeof(struct mdp_shm_trade_body) <= body;
+      return sizeof(struct mdp_shm_trade_body);
     case MDP_SHM_CONNECTION_STATUS:
-      return sizeof(struct mdp_shm_connection_status_body) <= body;
+      return sizeof(struct mdp_shm_connection_status_body);
     case MDP_SHM_MARK_PRICE:
-      return sizeof(struct mdp_shm_mark_price_body) <= body;
+      return sizeof(struct mdp_shm_mark_price_body);
     case MDP_SHM_LIQUIDATION:
-      return sizeof(struct mdp_shm_liquidation_body) <= body;
+      return sizeof(struct mdp_shm_liquidation_body);
     default:
-      return 1;
+      return 0;
   }
 }
 
@@ -530,7 +530,8 @@ static inline int mdp_shm_poll_any(struct mdp_shm_subscriber* shm, struct mdp_sh
     if (mdp_shm_overwritten(shm, shm->position)) return mdp_shm_resume(shm);
 
     if (shm->sequence_known && header->sequence != shm->next_sequence) return MDP_SHM_READ_CORRUPT;
-    if (header->type != MDP_SHM_PADDING && !mdp_shm_body_fits(header)) return MDP_SHM_READ_CORRUPT;
+    if (header->type != MDP_SHM_PADDING && mdp_shm_body_bytes(header) > header->size_bytes - sizeof(*header))
+      return MDP_SHM_READ_CORRUPT;
     shm->sequence_known = 1;
     shm->next_sequence = header->sequence;
     shm->position += header->size_bytes;
