@@ -2,7 +2,7 @@
 // stored.
 //
 // Included by both sides: the publisher (publish/segment_writer.hpp) writes what is described here, readers
-// of any process (segment_view.hpp, ring_reader.hpp) follow it. docs/wire-format.md draws the same, byte by
+// of any process (mdp_shm.h, segment_view.hpp) follow it. docs/wire-format.md draws the same, byte by
 // byte.
 //
 //   0        header_size      venues.offset  instruments.offset  table.offset   ring.offset      total_size

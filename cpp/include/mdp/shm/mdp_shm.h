@@ -1,4 +1,5 @@
-/* mdp_shm.h: a reader of segments in plain C, for C programs and for languages that bind C.
+/* mdp_shm.h: a reader of segments in plain C, for C programs and for languages that bind C. The C++ reader of the
+ * ring (ring_reader.hpp) is built on it, so how a record is read safely is written here, once.
  *
  * C99 (and C++), nothing but the C library and the operating system (POSIX or Windows: mdp_shm_os.h);
  * docs/wire-format.md is what it follows, and mdp_shm_layout.h has its structs. One thread per
@@ -84,7 +85,9 @@ struct mdp_shm_subscriber {
 
 /* ---- shared words */
 
-/* Copies `bytes`, a multiple of 8. */
+/* Copies `bytes`, a multiple of 8, out of shared memory. acquire, each: if a word is newer than what the reader
+ * expects, its next load of the guarding word (the ring's `reserve`, a seqlock's `seq`) shows that; pairs with the
+ * release store in store_words(). */
 static inline void mdp_shm_load_words(void* to, const void* from, size_t bytes) {
   size_t i;
   for (i = 0; i < bytes; i += 8) {
@@ -97,18 +100,21 @@ static inline const struct mdp_shm_segment_header* mdp_shm_mapped_header(
     const struct mdp_shm_subscriber* shm) {
   return (const struct mdp_shm_segment_header*)(const void*)shm->base;
 }
+/* acquire: records up to the cursor are complete; pairs with the release store in RingWriter::commit(). */
 static inline uint64_t mdp_shm_cursor(const struct mdp_shm_subscriber* shm) {
   return mdp_shm_load(&mdp_shm_mapped_header(shm)->cursor);
 }
 static inline const unsigned char* mdp_shm_at(const struct mdp_shm_subscriber* shm, uint64_t position) {
   return shm->base + shm->info.ring.offset + (position & (shm->info.ring.size_bytes - 1));
 }
-/* Whether the publisher may have overwritten what lies at `position`. Call after copying from there. */
+/* Whether the publisher may have overwritten what lies at `position`. Call after copying from there.
+ * acquire: keeps this load among the loads around it; the acquire loads before it (mdp_shm_load_words()) make it
+ * see the reserve of any newer word they saw; pairs with the store in RingWriter::reserve(). */
 static inline int mdp_shm_overwritten(const struct mdp_shm_subscriber* shm, uint64_t position) {
   return mdp_shm_load(&mdp_shm_mapped_header(shm)->reserve) - position > shm->info.ring.size_bytes;
 }
 /* Whether `a` is at or behind `b`; positions may wrap around 2^64. */
-static inline int mdp_shm_reached(uint64_t a, uint64_t b) { return a - b < (UINT64_C(1) << 63); }
+static inline int mdp_shm_reached(uint64_t a, uint64_t b) { return (int64_t)(a - b) >= 0; }
 
 /* ---- opening */
 
@@ -148,6 +154,9 @@ MDP_SHM_API void mdp_shm_start_newest(struct mdp_shm_subscriber* shm) {
   int attempt;
   if (shm->base == NULL) return;
   for (attempt = 0; attempt < 1000; ++attempt) {
+    /* acquire: the cursor below is at least the one of this count; pairs with the store behind the cursor's in
+     * RingWriter::commit(). next_sequence is stored before the cursor, so if the cursor was newer than `count`,
+     * this is too, and shows it. */
     const uint64_t count = mdp_shm_load(&header->event_count);
     shm->position = mdp_shm_cursor(shm);
     shm->next_sequence = mdp_shm_load(&header->next_sequence);
@@ -173,12 +182,14 @@ static inline int mdp_shm_checkpoint_from(const struct mdp_shm_subscriber* shm, 
   uint32_t i;
   for (i = 0; i < count; ++i) {
     const uint64_t index = (first + i) % MDP_SHM_CHECKPOINT_COUNT;
+    /* acquire: keeps the cursor's load behind; pairs with the store in RingWriter::begin_record(). A record that
+     * is not committed yet shows as one beyond the cursor. */
     const uint64_t candidate = mdp_shm_load(&mdp_shm_mapped_header(shm)->checkpoints[index]);
     const uint64_t end = mdp_shm_cursor(shm);
     struct mdp_shm_event_header header;
     if (candidate % 64 != 0 || candidate == end || end - candidate > ring ||
         (candidate & (ring - 1)) / (ring / MDP_SHM_CHECKPOINT_COUNT) != index) {
-      continue; /* stale, not written yet, or nonsense */
+      continue; /* stale, not written yet, or nonsense: not in the last lap, or not in this segment */
     }
     mdp_shm_load_words(&header, mdp_shm_at(shm, candidate), sizeof(header));
     if (mdp_shm_overwritten(shm, candidate - margin)) continue;
@@ -189,7 +200,9 @@ static inline int mdp_shm_checkpoint_from(const struct mdp_shm_subscriber* shm, 
   return 0;
 }
 
-/* Begins at the oldest event that is not about to be overwritten. */
+/* Begins at the oldest event that is not about to be overwritten. The segment after the cursor's is the next to be
+ * overwritten, so the oldest records start there; a margin of two segments (the publisher reserves one ahead)
+ * gives the reader time to begin. */
 MDP_SHM_API void mdp_shm_start_oldest(struct mdp_shm_subscriber* shm) {
   uint64_t segment, position, sequence;
   mdp_shm_start_newest(shm);
@@ -201,18 +214,29 @@ MDP_SHM_API void mdp_shm_start_oldest(struct mdp_shm_subscriber* shm) {
   }
 }
 
-/* Checks the segment in [base, base + size_bytes), which is aligned to 64 and outlives the reader, and begins
- * to read behind its last event. On any status but OK the reader is closed. */
-MDP_SHM_API int mdp_shm_attach(struct mdp_shm_subscriber* shm, const void* base, size_t size_bytes) {
+/* Copies the fixed part of a segment's header and checks every offset and size of it against the memory there is:
+ * OK, NOT_READY, NOT_A_SEGMENT, WRONG_VERSION, CORRUPT. */
+static inline int mdp_shm_check_segment(const void* base, size_t size_bytes,
+                                        struct mdp_shm_segment_info* info) {
   uint64_t magic;
-  memset(shm, 0, sizeof(*shm));
+  /* The publisher creates the file before it gives it a size, and stores the magic after everything else. */
   if (base == NULL || size_bytes < sizeof(struct mdp_shm_segment_header)) return MDP_SHM_ATTACH_NOT_READY;
+  /* acquire: the header is complete once the magic is there; pairs with the release store in SegmentWriter. */
   magic = mdp_shm_load(base);
   if (magic == 0) return MDP_SHM_ATTACH_NOT_READY;
   if (magic != MDP_SHM_MAGIC) return MDP_SHM_ATTACH_NOT_A_SEGMENT;
-  mdp_shm_load_words(&shm->info, base, sizeof(shm->info));
-  if (shm->info.layout_version != MDP_SHM_LAYOUT_VERSION) return MDP_SHM_ATTACH_WRONG_VERSION;
-  if (!mdp_shm_info_valid(&shm->info, size_bytes)) return MDP_SHM_ATTACH_CORRUPT;
+  mdp_shm_load_words(info, base, sizeof(*info));
+  if (info->layout_version != MDP_SHM_LAYOUT_VERSION) return MDP_SHM_ATTACH_WRONG_VERSION;
+  return mdp_shm_info_valid(info, size_bytes) ? MDP_SHM_ATTACH_OK : MDP_SHM_ATTACH_CORRUPT;
+}
+
+/* Checks the segment in [base, base + size_bytes), which is aligned to 64 and outlives the reader, and begins
+ * to read behind its last event. On any status but OK the reader is closed. */
+MDP_SHM_API int mdp_shm_attach(struct mdp_shm_subscriber* shm, const void* base, size_t size_bytes) {
+  int status;
+  memset(shm, 0, sizeof(*shm));
+  status = mdp_shm_check_segment(base, size_bytes, &shm->info);
+  if (status != MDP_SHM_ATTACH_OK) return status;
   shm->base = (const unsigned char*)base;
   shm->followed = MDP_SHM_NO_SYMBOL;
   mdp_shm_start_newest(shm);
@@ -455,7 +479,9 @@ MDP_SHM_API uint64_t mdp_shm_lag_bytes(const struct mdp_shm_subscriber* shm) {
   return shm->base == NULL ? 0 : mdp_shm_cursor(shm) - shm->position;
 }
 
-/* Lapped: goes on about half a ring behind the cursor. Nothing found there: the next poll tries again. */
+/* Lapped: goes on about half a ring behind the cursor, which leaves the reader as much room as it can use. Nothing
+ * found there (the publisher wrote half a ring meanwhile, or the checkpoints are nonsense): the next poll tries
+ * again. */
 static inline int mdp_shm_resume(struct mdp_shm_subscriber* shm) {
   const uint64_t ring = shm->info.ring.size_bytes;
   const uint64_t half_back = (mdp_shm_cursor(shm) - ring / 2) & (ring - 1);
@@ -466,6 +492,7 @@ static inline int mdp_shm_resume(struct mdp_shm_subscriber* shm) {
                                MDP_SHM_CHECKPOINT_COUNT / 2, 0, &position, &sequence)) {
     return MDP_SHM_READ_LAPPED;
   }
+  /* A lap only ever leads forward. If it does not, positions and sequences contradict each other. */
   if (!mdp_shm_reached(position, shm->position) || !mdp_shm_reached(sequence, shm->next_sequence)) {
     return MDP_SHM_READ_CORRUPT;
   }
@@ -500,17 +527,28 @@ static inline size_t mdp_shm_body_bytes(const struct mdp_shm_event_header* heade
   }
 }
 
-/* mdp_shm_poll() of all instruments' events, followed or not. */
-static inline int mdp_shm_poll_any(struct mdp_shm_subscriber* shm, struct mdp_shm_event* out) {
+/* mdp_shm_poll() of all instruments' events, followed or not, into two places of the caller's: a struct
+ * mdp_shm_event_header, and room for MDP_SHM_MAX_RECORD_BYTES - 64 bytes of body. Both are aligned to 8, and may have
+ * been written to whatever the status.
+ *
+ * How a record is read safely while its place may be overwritten:
+ *   publisher                                        reader at position p
+ *   1 reserve = new end       (before any word)      1 c = cursor (acquire); c == p: nothing new
+ *   2 record words            (release each)         2 copy the record's words (acquire each)
+ *   3 cursor = new end        (release)              3 reserve - p > ring size: the copy may be torn,
+ *                                                      drop it: lapped
+ */
+MDP_SHM_API int mdp_shm_poll_into(struct mdp_shm_subscriber* shm, void* header_out, void* body_out) {
   const uint64_t ring = shm->info.ring.size_bytes;
-  struct mdp_shm_event_header* header = &out->header;
+  struct mdp_shm_event_header* const header = (struct mdp_shm_event_header*)header_out;
   int records;
   if (shm->base == NULL) return MDP_SHM_READ_NOT_ATTACHED;
   /* Twice at most: a padding record fills the end of the ring, and a record follows it. */
   for (records = 0; records < 2; ++records) {
     const uint64_t end = mdp_shm_cursor(shm);
-    const uint64_t to_end = ring - (shm->position & (ring - 1));
     if (end == shm->position) {
+      /* acquire: once Stopped is seen the cursor is final, but it may have moved since it was read above; pairs
+       * with SegmentWriter::set_state(). */
       if (mdp_shm_load(&mdp_shm_mapped_header(shm)->state) != MDP_SHM_STOPPED) return MDP_SHM_READ_EMPTY;
       return mdp_shm_cursor(shm) == shm->position ? MDP_SHM_READ_STOPPED : MDP_SHM_READ_EMPTY;
     }
@@ -519,12 +557,13 @@ static inline int mdp_shm_poll_any(struct mdp_shm_subscriber* shm, struct mdp_sh
 
     mdp_shm_load_words(header, mdp_shm_at(shm, shm->position), sizeof(*header));
     if (header->size_bytes < sizeof(*header) || header->size_bytes % 64 != 0 ||
-        header->size_bytes > MDP_SHM_MAX_RECORD_BYTES || header->size_bytes > to_end ||
+        header->size_bytes > MDP_SHM_MAX_RECORD_BYTES ||
+        header->size_bytes > ring - (shm->position & (ring - 1)) ||
         header->size_bytes > end - shm->position) {
       return mdp_shm_overwritten(shm, shm->position) ? mdp_shm_resume(shm) : MDP_SHM_READ_CORRUPT;
     }
     if (header->type != MDP_SHM_PADDING) {
-      mdp_shm_load_words(&out->body, mdp_shm_at(shm, shm->position) + sizeof(*header),
+      mdp_shm_load_words(body_out, mdp_shm_at(shm, shm->position) + sizeof(*header),
                          header->size_bytes - sizeof(*header));
     }
     if (mdp_shm_overwritten(shm, shm->position)) return mdp_shm_resume(shm);
@@ -533,7 +572,7 @@ static inline int mdp_shm_poll_any(struct mdp_shm_subscriber* shm, struct mdp_sh
     if (header->type != MDP_SHM_PADDING && mdp_shm_body_bytes(header) > header->size_bytes - sizeof(*header))
       return MDP_SHM_READ_CORRUPT;
     shm->sequence_known = 1;
-    shm->next_sequence = header->sequence;
+    shm->next_sequence = header->sequence; /* a padding record carries that of the event behind it */
     shm->position += header->size_bytes;
     if (header->type != MDP_SHM_PADDING) {
       ++shm->next_sequence;
@@ -541,6 +580,10 @@ static inline int mdp_shm_poll_any(struct mdp_shm_subscriber* shm, struct mdp_sh
     }
   }
   return MDP_SHM_READ_CORRUPT;
+}
+
+static inline int mdp_shm_poll_any(struct mdp_shm_subscriber* shm, struct mdp_shm_event* out) {
+  return mdp_shm_poll_into(shm, &out->header, &out->body);
 }
 
 /* Copies the next event, its used bytes only: OK, EMPTY, LAPPED, STOPPED, CORRUPT, NOT_ATTACHED. `out` is

@@ -85,8 +85,16 @@ struct mdp_shm_price_level {
   int64_t quantity;
 };
 
+/* A header may be read into a struct of another language's own (EventHeader of event.hpp): a compiler that goes by
+ * types is told so. */
+#if defined(__GNUC__) || defined(__clang__)
+#define MDP_SHM_MAY_ALIAS __attribute__((may_alias))
+#else
+#define MDP_SHM_MAY_ALIAS
+#endif
+
 /* Times (_ts_ns) are nanoseconds since the Unix epoch. */
-struct mdp_shm_event_header {
+struct MDP_SHM_MAY_ALIAS mdp_shm_event_header {
   uint32_t size_bytes; /* of the whole record in the ring, a multiple of 64 */
   uint8_t type;        /* enum mdp_shm_event_type */
   uint8_t flags;       /* enum mdp_shm_event_flag */
