@@ -1,6 +1,7 @@
 /* c_reader SEGMENT RUNS: follows a segment through so many publishers with mdp_shm.h, in strict C99, and says
  * of each what it read:
- *   run EVENTS LAPS LOST_EVENTS STATUS    STATUS: how the publisher ended, as mdp_shm_read_status_text() says it
+ *   run EVENTS LAPS LOST_EVENTS STATUS    STATUS: how the publisher ended, as mdp_shm_read_status_text() says
+ *   it
  * Reads everything, from each publisher's oldest event on, and waits in the three ways in turn. Exit code 1
  * with a message: something was not as mdp_shm.h promises. tests/windows/reader.cpp and test_c_header.py
  * start it.

@@ -1,4 +1,5 @@
-// EventBatch (mdp/shm/event_batch.hpp) on a ring that is written here: every event in its column, whole and in order.
+// EventBatch (mdp/shm/event_batch.hpp) on a ring that is written here: every event in its column, whole and
+// in order.
 #include "mdp/shm/event_batch.hpp"
 
 #include <gtest/gtest.h>

@@ -226,8 +226,8 @@ inline bool operator==(const LiquidationBody& a, const LiquidationBody& b) noexc
 // Levels of one record, bids and asks together; a larger update is split (kFlagFirst, kFlagLast).
 inline constexpr std::size_t kMaxEventLevels = 256;
 
-// One event in memory. Which member of the union is there goes by header.type: ask get_if(), bids() and asks(),
-// or switch over the type and read the member of its name.
+// One event in memory. Which member of the union is there goes by header.type: ask get_if(), bids() and
+// asks(), or switch over the type and read the member of its name.
 struct alignas(kCacheLineSize) Event {
   EventHeader header;
   union {
@@ -240,8 +240,8 @@ struct alignas(kCacheLineSize) Event {
     LiquidationBody liquidation;
   };
 
-  // The body if the event is of Body's type, else null: if (const auto* trade = event.get_if<TradeBody>()) ...
-  // Valid as long as the event and unchanged.
+  // The body if the event is of Body's type, else null: if (const auto* trade = event.get_if<TradeBody>())
+  // ... Valid as long as the event and unchanged.
   template <class Body>
   const Body* get_if() const noexcept {
     if (header.type != Body::kType) return nullptr;

@@ -1,8 +1,8 @@
-// EventBatch: the events of one poll as columns, an array for each kind of body, for whoever works on many events
-// at once. The Python reader is built on it.
+// EventBatch: the events of one poll as columns, an array for each kind of body, for whoever works on many
+// events at once. The Python reader is built on it.
 //
-// One thread fills a batch. Between two calls of fill() it does not change, and pointers into it stay valid. Filling
-// allocates (std::bad_alloc), which reading single events with RingReader does not.
+// One thread fills a batch. Between two calls of fill() it does not change, and pointers into it stay valid.
+// Filling allocates (std::bad_alloc), which reading single events with RingReader does not.
 //
 //   EventBatch batch;
 //   ReadStatus status = batch.fill(feed.ring(), 65'536);
@@ -70,7 +70,8 @@ class Column {
   T* limit_ = nullptr;
 };
 
-// The bodies of one type, and of each the row of its event. A row is an index of EventBatch::headers(); rows rise.
+// The bodies of one type, and of each the row of its event. A row is an index of EventBatch::headers(); rows
+// rise.
 template <class Body>
 struct BodyColumn {
   Column<Body> bodies;
@@ -100,17 +101,18 @@ class EventBatch {
  public:
   EventBatch() { level_offset_.push(0); }
 
-  // Copies up to `max` events out of the ring behind those that are here, and keeps of them those of one instrument,
-  // or all with kNoSymbol. Types this version does not know are passed over, as the wire format asks. Returns what
-  // ended it, as RingReader::poll(); Ok: `max` events were looked at, and there may be more. With Lapped the events
-  // that are here are older than the hole.
+  // Copies up to `max` events out of the ring behind those that are here, and keeps of them those of one
+  // instrument, or all with kNoSymbol. Types this version does not know are passed over, as the wire format
+  // asks. Returns what ended it, as RingReader::poll(); Ok: `max` events were looked at, and there may be
+  // more. With Lapped the events that are here are older than the hole.
   ReadStatus fill(RingReader& from, std::size_t max, std::uint32_t symbol_id = kNoSymbol);
 
   // Events.
   std::size_t size() const noexcept { return headers_.size(); }
   const Column<EventHeader>& headers() const noexcept { return headers_; }
-  // Levels of all deltas and snapshots, one behind the other: those of row i from level_offset()[i] up to, and
-  // without, level_offset()[i + 1]: bid_count bids, then asks. level_offset() is one longer than headers().
+  // Levels of all deltas and snapshots, one behind the other: those of row i from level_offset()[i] up to,
+  // and without, level_offset()[i + 1]: bid_count bids, then asks. level_offset() is one longer than
+  // headers().
   const Column<PriceLevel>& levels() const noexcept { return levels_; }
   const Column<std::int64_t>& level_offset() const noexcept { return level_offset_; }
   // column<TradeBody>(): all trades.
@@ -138,8 +140,8 @@ class EventBatch {
 };
 
 inline ReadStatus EventBatch::fill(RingReader& from, std::size_t max, std::uint32_t symbol_id) {
-  // What lies in the ring bounds what there is to come: a nearly empty poll allocates next to nothing. Few records
-  // are one line. Bounded by the ring itself: a corrupt segment may say anything.
+  // What lies in the ring bounds what there is to come: a nearly empty poll allocates next to nothing. Few
+  // records are one line. Bounded by the ring itself: a corrupt segment may say anything.
   const std::uint64_t lag = std::min(from.lag_bytes(), from.ring_bytes());
   const auto expected =
       static_cast<std::size_t>(std::min<std::uint64_t>(max, lag / (2 * kCacheLineSize) + 1));

@@ -1,5 +1,5 @@
-/* mdp_shm.h: a reader of segments in plain C, for C programs and for languages that bind C. The C++ reader of the
- * ring (ring_reader.hpp) is built on it, so how a record is read safely is written here, once.
+/* mdp_shm.h: a reader of segments in plain C, for C programs and for languages that bind C. The C++ reader of
+ * the ring (ring_reader.hpp) is built on it, so how a record is read safely is written here, once.
  *
  * C99 (and C++), nothing but the C library and the operating system (POSIX or Windows: mdp_shm_os.h);
  * docs/wire-format.md is what it follows, and mdp_shm_layout.h has its structs. One thread per
@@ -14,7 +14,7 @@
  *
  * Include it first, or define _POSIX_C_SOURCE as 200809L or more: strict C99 hides shm_open() otherwise.
  *
- * Functions are `static inline`. To make a library of them for another language, define MDP_SHM_API as what
+ * Functions are inline. To make a library of them for another language, define MDP_SHM_API as what
  * its functions are to be declared with (empty is fine), include this in one source file, and build that as a
  * shared library; mdp_shm_subscriber_size() tells the other language how much room a reader takes.
  */
@@ -50,8 +50,8 @@ enum mdp_shm_book_status {
   MDP_SHM_BOOK_CORRUPT = 3
 };
 
-/* Whether this ends a loop around mdp_shm_wait(): the publisher stopped or died, the ring is corrupt, or there is
- * none. After EMPTY (its timeout passed), LAPPED and PUBLISHER_STALE it may go on. */
+/* Whether this ends a loop around mdp_shm_wait(): the publisher stopped or died, the ring is corrupt, or
+ * there is none. After EMPTY (its timeout passed), LAPPED and PUBLISHER_STALE it may go on. */
 MDP_SHM_API int mdp_shm_ended(int read_status) {
   return read_status == MDP_SHM_READ_STOPPED || read_status == MDP_SHM_READ_PUBLISHER_DEAD ||
          read_status == MDP_SHM_READ_CORRUPT || read_status == MDP_SHM_READ_NOT_ATTACHED;
@@ -85,10 +85,10 @@ struct mdp_shm_subscriber {
 
 /* ---- shared words */
 
-/* Copies `bytes`, a multiple of 8, out of shared memory. acquire, each: if a word is newer than what the reader
- * expects, its next load of the guarding word (the ring's `reserve`, a seqlock's `seq`) shows that; pairs with the
- * release store in store_words(). */
-static inline void mdp_shm_load_words(void* to, const void* from, size_t bytes) {
+/* Copies `bytes`, a multiple of 8, out of shared memory. acquire, each: if a word is newer than what the
+ * reader expects, its next load of the guarding word (the ring's `reserve`, a seqlock's `seq`) shows that;
+ * pairs with the release store in store_words(). */
+MDP_SHM_INLINE void mdp_shm_load_words(void* to, const void* from, size_t bytes) {
   size_t i;
   for (i = 0; i < bytes; i += 8) {
     const uint64_t value = mdp_shm_load((const unsigned char*)from + i);
@@ -96,41 +96,41 @@ static inline void mdp_shm_load_words(void* to, const void* from, size_t bytes) 
   }
 }
 
-static inline const struct mdp_shm_segment_header* mdp_shm_mapped_header(
+MDP_SHM_INLINE const struct mdp_shm_segment_header* mdp_shm_mapped_header(
     const struct mdp_shm_subscriber* shm) {
   return (const struct mdp_shm_segment_header*)(const void*)shm->base;
 }
 /* acquire: records up to the cursor are complete; pairs with the release store in RingWriter::commit(). */
-static inline uint64_t mdp_shm_cursor(const struct mdp_shm_subscriber* shm) {
+MDP_SHM_INLINE uint64_t mdp_shm_cursor(const struct mdp_shm_subscriber* shm) {
   return mdp_shm_load(&mdp_shm_mapped_header(shm)->cursor);
 }
-static inline const unsigned char* mdp_shm_at(const struct mdp_shm_subscriber* shm, uint64_t position) {
+MDP_SHM_INLINE const unsigned char* mdp_shm_at(const struct mdp_shm_subscriber* shm, uint64_t position) {
   return shm->base + shm->info.ring.offset + (position & (shm->info.ring.size_bytes - 1));
 }
 /* Whether the publisher may have overwritten what lies at `position`. Call after copying from there.
- * acquire: keeps this load among the loads around it; the acquire loads before it (mdp_shm_load_words()) make it
- * see the reserve of any newer word they saw; pairs with the store in RingWriter::reserve(). */
-static inline int mdp_shm_overwritten(const struct mdp_shm_subscriber* shm, uint64_t position) {
+ * acquire: keeps this load among the loads around it; the acquire loads before it (mdp_shm_load_words()) make
+ * it see the reserve of any newer word they saw; pairs with the store in RingWriter::reserve(). */
+MDP_SHM_INLINE int mdp_shm_overwritten(const struct mdp_shm_subscriber* shm, uint64_t position) {
   return mdp_shm_load(&mdp_shm_mapped_header(shm)->reserve) - position > shm->info.ring.size_bytes;
 }
 /* Whether `a` is at or behind `b`; positions may wrap around 2^64. */
-static inline int mdp_shm_reached(uint64_t a, uint64_t b) { return (int64_t)(a - b) >= 0; }
+MDP_SHM_INLINE int mdp_shm_reached(uint64_t a, uint64_t b) { return (int64_t)(a - b) >= 0; }
 
 /* ---- opening */
 
 /* Room for a struct mdp_shm_subscriber, for languages that cannot include this. */
 MDP_SHM_API size_t mdp_shm_subscriber_size(void) { return sizeof(struct mdp_shm_subscriber); }
 
-static inline int mdp_shm_section_fits(const struct mdp_shm_segment_info* info,
-                                       const struct mdp_shm_section* section, uint32_t stride,
-                                       uint32_t capacity) {
+MDP_SHM_INLINE int mdp_shm_section_fits(const struct mdp_shm_segment_info* info,
+                                        const struct mdp_shm_section* section, uint32_t stride,
+                                        uint32_t capacity) {
   /* Compared with what is left behind the offset, so that nothing can overflow. */
   return section->offset % 64 == 0 && section->offset >= info->header_size &&
          section->offset <= info->total_size && section->size_bytes <= info->total_size - section->offset &&
          (uint64_t)stride * capacity <= section->size_bytes;
 }
 
-static inline int mdp_shm_info_valid(const struct mdp_shm_segment_info* info, uint64_t size_bytes) {
+MDP_SHM_INLINE int mdp_shm_info_valid(const struct mdp_shm_segment_info* info, uint64_t size_bytes) {
   const uint64_t ring = info->ring.size_bytes;
   return info->total_size <= size_bytes && info->header_size >= sizeof(struct mdp_shm_segment_header) &&
          info->header_size <= info->total_size &&
@@ -154,9 +154,9 @@ MDP_SHM_API void mdp_shm_start_newest(struct mdp_shm_subscriber* shm) {
   int attempt;
   if (shm->base == NULL) return;
   for (attempt = 0; attempt < 1000; ++attempt) {
-    /* acquire: the cursor below is at least the one of this count; pairs with the store behind the cursor's in
-     * RingWriter::commit(). next_sequence is stored before the cursor, so if the cursor was newer than `count`,
-     * this is too, and shows it. */
+    /* acquire: the cursor below is at least the one of this count; pairs with the store behind the cursor's
+     * in RingWriter::commit(). next_sequence is stored before the cursor, so if the cursor was newer than
+     * `count`, this is too, and shows it. */
     const uint64_t count = mdp_shm_load(&header->event_count);
     shm->position = mdp_shm_cursor(shm);
     shm->next_sequence = mdp_shm_load(&header->next_sequence);
@@ -175,15 +175,15 @@ MDP_SHM_API void mdp_shm_start_at(struct mdp_shm_subscriber* shm, uint64_t ring_
 
 /* The first of `count` checkpoints, from segment `first` on, whose record is whole and not within `margin`
  * bytes of being overwritten. */
-static inline int mdp_shm_checkpoint_from(const struct mdp_shm_subscriber* shm, uint64_t first,
-                                          uint32_t count, uint64_t margin, uint64_t* position,
-                                          uint64_t* sequence) {
+MDP_SHM_INLINE int mdp_shm_checkpoint_from(const struct mdp_shm_subscriber* shm, uint64_t first,
+                                           uint32_t count, uint64_t margin, uint64_t* position,
+                                           uint64_t* sequence) {
   const uint64_t ring = shm->info.ring.size_bytes;
   uint32_t i;
   for (i = 0; i < count; ++i) {
     const uint64_t index = (first + i) % MDP_SHM_CHECKPOINT_COUNT;
-    /* acquire: keeps the cursor's load behind; pairs with the store in RingWriter::begin_record(). A record that
-     * is not committed yet shows as one beyond the cursor. */
+    /* acquire: keeps the cursor's load behind; pairs with the store in RingWriter::begin_record(). A record
+     * that is not committed yet shows as one beyond the cursor. */
     const uint64_t candidate = mdp_shm_load(&mdp_shm_mapped_header(shm)->checkpoints[index]);
     const uint64_t end = mdp_shm_cursor(shm);
     struct mdp_shm_event_header header;
@@ -200,9 +200,9 @@ static inline int mdp_shm_checkpoint_from(const struct mdp_shm_subscriber* shm, 
   return 0;
 }
 
-/* Begins at the oldest event that is not about to be overwritten. The segment after the cursor's is the next to be
- * overwritten, so the oldest records start there; a margin of two segments (the publisher reserves one ahead)
- * gives the reader time to begin. */
+/* Begins at the oldest event that is not about to be overwritten. The segment after the cursor's is the next
+ * to be overwritten, so the oldest records start there; a margin of two segments (the publisher reserves one
+ * ahead) gives the reader time to begin. */
 MDP_SHM_API void mdp_shm_start_oldest(struct mdp_shm_subscriber* shm) {
   uint64_t segment, position, sequence;
   mdp_shm_start_newest(shm);
@@ -214,14 +214,14 @@ MDP_SHM_API void mdp_shm_start_oldest(struct mdp_shm_subscriber* shm) {
   }
 }
 
-/* Copies the fixed part of a segment's header and checks every offset and size of it against the memory there is:
- * OK, NOT_READY, NOT_A_SEGMENT, WRONG_VERSION, CORRUPT. */
-static inline int mdp_shm_check_segment(const void* base, size_t size_bytes,
-                                        struct mdp_shm_segment_info* info) {
+/* Copies the fixed part of a segment's header and checks every offset and size of it against the memory there
+ * is: OK, NOT_READY, NOT_A_SEGMENT, WRONG_VERSION, CORRUPT. */
+MDP_SHM_INLINE int mdp_shm_check_segment(const void* base, size_t size_bytes,
+                                         struct mdp_shm_segment_info* info) {
   uint64_t magic;
   /* The publisher creates the file before it gives it a size, and stores the magic after everything else. */
   if (base == NULL || size_bytes < sizeof(struct mdp_shm_segment_header)) return MDP_SHM_ATTACH_NOT_READY;
-  /* acquire: the header is complete once the magic is there; pairs with the release store in SegmentWriter. */
+  /* acquire: the header is complete once the magic is there; pairs with the store in SegmentWriter. */
   magic = mdp_shm_load(base);
   if (magic == 0) return MDP_SHM_ATTACH_NOT_READY;
   if (magic != MDP_SHM_MAGIC) return MDP_SHM_ATTACH_NOT_A_SEGMENT;
@@ -319,7 +319,7 @@ MDP_SHM_API int mdp_shm_check_publisher(const struct mdp_shm_subscriber* shm, in
 #define MDP_SHM_SEQLOCK_ATTEMPTS 4096
 
 /* Copies an entry of `bytes`. 0: the publisher was inside at every attempt. */
-static inline int mdp_shm_read_entry(const unsigned char* from, void* to, size_t bytes) {
+MDP_SHM_INLINE int mdp_shm_read_entry(const unsigned char* from, void* to, size_t bytes) {
   int i;
   for (i = 0; i < MDP_SHM_SEQLOCK_ATTEMPTS; ++i) {
     const uint64_t before = mdp_shm_load(from);
@@ -330,7 +330,7 @@ static inline int mdp_shm_read_entry(const unsigned char* from, void* to, size_t
   return 0;
 }
 
-static inline uint32_t mdp_shm_count(const uint64_t* word, uint32_t capacity) {
+MDP_SHM_INLINE uint32_t mdp_shm_count(const uint64_t* word, uint32_t capacity) {
   const uint64_t count = mdp_shm_load(word); /* the publisher's word; the capacity is what was checked */
   return count < capacity ? (uint32_t)count : capacity;
 }
@@ -363,7 +363,7 @@ MDP_SHM_API int mdp_shm_instrument(const struct mdp_shm_subscriber* shm, uint32_
          out->status != MDP_SHM_UNUSED;
 }
 
-static inline int mdp_shm_text_is(const char* field, size_t size, const char* text) {
+MDP_SHM_INLINE int mdp_shm_text_is(const char* field, size_t size, const char* text) {
   const size_t length = strlen(text);
   return length <= size && memcmp(field, text, length) == 0 && (length == size || field[length] == '\0');
 }
@@ -424,7 +424,7 @@ MDP_SHM_API int mdp_shm_read_book(const struct mdp_shm_subscriber* shm, uint32_t
 #define MDP_SHM_IDLES_PER_BOOK 10000 /* most of them sleeps */
 
 /* What to do at the `idles`th look in a row that found nothing. */
-static inline void mdp_shm_idle(int how, uint64_t idles) {
+MDP_SHM_INLINE void mdp_shm_idle(int how, uint64_t idles) {
   if (how == MDP_SHM_SPIN || (how == MDP_SHM_SLEEP && idles <= 256)) {
     mdp_shm_os_relax();
   } else if (how == MDP_SHM_YIELD || idles <= 256 + 64) {
@@ -479,10 +479,10 @@ MDP_SHM_API uint64_t mdp_shm_lag_bytes(const struct mdp_shm_subscriber* shm) {
   return shm->base == NULL ? 0 : mdp_shm_cursor(shm) - shm->position;
 }
 
-/* Lapped: goes on about half a ring behind the cursor, which leaves the reader as much room as it can use. Nothing
- * found there (the publisher wrote half a ring meanwhile, or the checkpoints are nonsense): the next poll tries
- * again. */
-static inline int mdp_shm_resume(struct mdp_shm_subscriber* shm) {
+/* Lapped: goes on about half a ring behind the cursor, which leaves the reader as much room as it can use.
+ * Nothing found there (the publisher wrote half a ring meanwhile, or the checkpoints are nonsense): the next
+ * poll tries again. */
+MDP_SHM_INLINE int mdp_shm_resume(struct mdp_shm_subscriber* shm) {
   const uint64_t ring = shm->info.ring.size_bytes;
   const uint64_t half_back = (mdp_shm_cursor(shm) - ring / 2) & (ring - 1);
   uint64_t position, sequence;
@@ -505,7 +505,7 @@ static inline int mdp_shm_resume(struct mdp_shm_subscriber* shm) {
 }
 
 /* Bytes of body that an event's type and counts call for; 0 for a type this version does not know. */
-static inline size_t mdp_shm_body_bytes(const struct mdp_shm_event_header* header) {
+MDP_SHM_INLINE size_t mdp_shm_body_bytes(const struct mdp_shm_event_header* header) {
   switch (header->type) {
     case MDP_SHM_BOOK_DELTA:
     case MDP_SHM_BOOK_SNAPSHOT:
@@ -528,8 +528,8 @@ static inline size_t mdp_shm_body_bytes(const struct mdp_shm_event_header* heade
 }
 
 /* mdp_shm_poll() of all instruments' events, followed or not, into two places of the caller's: a struct
- * mdp_shm_event_header, and room for MDP_SHM_MAX_RECORD_BYTES - 64 bytes of body. Both are aligned to 8, and may have
- * been written to whatever the status.
+ * mdp_shm_event_header, and room for MDP_SHM_MAX_RECORD_BYTES - 64 bytes of body. Both are aligned to 8, and
+ * may have been written to whatever the status.
  *
  * How a record is read safely while its place may be overwritten:
  *   publisher                                        reader at position p
@@ -547,8 +547,8 @@ MDP_SHM_API int mdp_shm_poll_into(struct mdp_shm_subscriber* shm, void* header_o
   for (records = 0; records < 2; ++records) {
     const uint64_t end = mdp_shm_cursor(shm);
     if (end == shm->position) {
-      /* acquire: once Stopped is seen the cursor is final, but it may have moved since it was read above; pairs
-       * with SegmentWriter::set_state(). */
+      /* acquire: once Stopped is seen the cursor is final, but it may have moved since it was read above;
+       * pairs with SegmentWriter::set_state(). */
       if (mdp_shm_load(&mdp_shm_mapped_header(shm)->state) != MDP_SHM_STOPPED) return MDP_SHM_READ_EMPTY;
       return mdp_shm_cursor(shm) == shm->position ? MDP_SHM_READ_STOPPED : MDP_SHM_READ_EMPTY;
     }
@@ -582,7 +582,7 @@ MDP_SHM_API int mdp_shm_poll_into(struct mdp_shm_subscriber* shm, void* header_o
   return MDP_SHM_READ_CORRUPT;
 }
 
-static inline int mdp_shm_poll_any(struct mdp_shm_subscriber* shm, struct mdp_shm_event* out) {
+MDP_SHM_INLINE int mdp_shm_poll_any(struct mdp_shm_subscriber* shm, struct mdp_shm_event* out) {
   return mdp_shm_poll_into(shm, &out->header, &out->body);
 }
 

@@ -8,6 +8,18 @@
 
 #include <stdint.h>
 
+/* How functions of these headers are declared: in C each file has its own, in C++ the program has one, which
+ * the inline functions of the C++ headers may then call. MDP_SHM_API is of those that a shared library would
+ * export. */
+#ifdef __cplusplus
+#define MDP_SHM_INLINE inline
+#else
+#define MDP_SHM_INLINE static inline
+#endif
+#if !defined(MDP_SHM_API)
+#define MDP_SHM_API MDP_SHM_INLINE
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -78,15 +90,15 @@ enum mdp_shm_segment_state { MDP_SHM_STARTING = 0, MDP_SHM_RUNNING = 1, MDP_SHM_
 enum mdp_shm_instrument_kind { MDP_SHM_SPOT = 0, MDP_SHM_PERPETUAL = 1, MDP_SHM_FUTURE = 2 };
 enum mdp_shm_instrument_status { MDP_SHM_UNUSED = 0, MDP_SHM_ACTIVE = 1, MDP_SHM_REMOVED = 2 };
 
-/* Mantissas: value = mantissa * 10^exponent, with the exponents of the instrument. A quantity is absolute; in a
- * BOOK_DELTA zero removes the level. */
+/* Mantissas: value = mantissa * 10^exponent, with the exponents of the instrument. A quantity is absolute; in
+ * a BOOK_DELTA zero removes the level. */
 struct mdp_shm_price_level {
   int64_t price;
   int64_t quantity;
 };
 
-/* A header may be read into a struct of another language's own (EventHeader of event.hpp): a compiler that goes by
- * types is told so. */
+/* A header may be read into a struct of another language's own (EventHeader of event.hpp): a compiler that
+ * goes by types is told so. */
 #if defined(__GNUC__) || defined(__clang__)
 #define MDP_SHM_MAY_ALIAS __attribute__((may_alias))
 #else
@@ -114,8 +126,8 @@ struct MDP_SHM_MAY_ALIAS mdp_shm_event_header {
 #define MDP_SHM_ALL_BIDS INT64_MIN
 #define MDP_SHM_ALL_ASKS INT64_MAX
 
-/* All bids at known_bid or above it were published, and all asks at known_ask or below it. What lies beyond is
- * unknown, which is not the same as empty. */
+/* All bids at known_bid or above it were published, and all asks at known_ask or below it. What lies beyond
+ * is unknown, which is not the same as empty. */
 struct mdp_shm_book_state_body {
   int64_t known_bid;
   int64_t known_ask;

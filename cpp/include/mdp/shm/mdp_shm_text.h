@@ -1,8 +1,8 @@
 /* mdp_shm_text.h: numbers, enums and statuses of mdp_shm.h as text.
  *
- * Included by mdp_shm.h. C99 (and C++), nothing but the C library. The words are those of names.hpp, and a test
- * compares them. Every function returns static text (or, mdp_shm_decimal(), its own argument), "unknown" for a
- * value that this version does not know.
+ * Included by mdp_shm.h. C99 (and C++), nothing but the C library. The words are those of names.hpp, and a
+ * test compares them. Every function returns static text (or, mdp_shm_decimal(), its own argument), "unknown"
+ * for a value that this version does not know.
  */
 #pragma once
 
@@ -10,15 +10,13 @@
 #include <stdint.h>
 #include <string.h>
 
-#if !defined(MDP_SHM_API)
-#define MDP_SHM_API static inline
-#endif
+#include "mdp/shm/mdp_shm_layout.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-static inline const char* mdp_shm_text_of(const char* const* texts, size_t count, int value) {
+MDP_SHM_INLINE const char* mdp_shm_text_of(const char* const* texts, size_t count, int value) {
   return value >= 0 && (size_t)value < count && texts[value] != NULL ? texts[value] : "unknown";
 }
 

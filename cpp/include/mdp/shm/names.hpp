@@ -1,8 +1,9 @@
 // What the enums of the records are called in text: one word for each, the same in the log, in Python
 // (StateReason.PARSE_ERROR is "parse_error"), in the JSON of a replay and in mdp_shm.h.
 //
-// States of a book are in capitals ("LIVE"), all others in lower case. A value that this version does not know is
-// "unknown". Statuses of functions have their to_string() beside them, which is a sentence for people.
+// States of a book are in capitals ("LIVE"), all others in lower case. A value that this version does not
+// know is "unknown". Statuses of functions have their to_string() beside them, which is a sentence for
+// people.
 #pragma once
 
 #include "mdp/shm/directory.hpp"

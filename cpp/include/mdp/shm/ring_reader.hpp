@@ -5,8 +5,8 @@
 // makes no system call, allocates nothing, and the publisher knows nothing of it. It is built on a
 // SegmentView, so it works on any mapping; subscriber.hpp joins it with one.
 //
-// The work is done by mdp_shm.h, which is C: mdp_shm_poll_into() tells how a record is read safely while its place
-// may be overwritten. Here are its types, its statuses and its ownership in C++.
+// The work is done by mdp_shm.h, which is C: mdp_shm_poll_into() tells how a record is read safely while its
+// place may be overwritten. Here are its types, its statuses and its ownership in C++.
 #pragma once
 
 #include <cstddef>
@@ -51,8 +51,8 @@ constexpr const char* to_string(ReadStatus status) noexcept {
   return "unknown";
 }
 
-// Whether a loop around Subscriber::wait() ends with this: the publisher stopped or died, the ring is corrupt, or
-// there is none. After Empty (its timeout passed), Lapped and PublisherStale it may go on.
+// Whether a loop around Subscriber::wait() ends with this: the publisher stopped or died, the ring is
+// corrupt, or there is none. After Empty (its timeout passed), Lapped and PublisherStale it may go on.
 constexpr bool ended(ReadStatus status) noexcept {
   return status == ReadStatus::Stopped || status == ReadStatus::PublisherDead ||
          status == ReadStatus::Corrupt || status == ReadStatus::NotAttached;

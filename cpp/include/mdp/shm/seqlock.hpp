@@ -13,8 +13,9 @@ namespace mdp::shm {
 
 inline constexpr int kSeqlockAttempts = 4096;
 
-// Calls `copy()` (load_words() from the guarded memory to the caller's) until nothing changed under it. False: the
-// writer was inside at every attempt (very busy, descheduled, or dead), and what copy() brought is not valid.
+// Calls `copy()` (load_words() from the guarded memory to the caller's) until nothing changed under it.
+// False: the writer was inside at every attempt (very busy, descheduled, or dead), and what copy() brought is
+// not valid.
 template <class Copy>
 [[nodiscard]] bool seqlock_read(const Word& seq, Copy&& copy, int attempts = kSeqlockAttempts) noexcept {
   for (int i = 0; i < attempts; ++i) {
