@@ -12,8 +12,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "mdp/shm/mdp_shm.h"
 #include "mdp/shm/segment_view.hpp"
-#include "mdp/shm/seqlock.hpp"
 
 namespace mdp::shm {
 
@@ -146,7 +146,7 @@ class Directory {
   }
   template <class Entry>
   static bool read(const void* from, Entry& out) noexcept {
-    return seqlock_read(word_at(from), [&]() noexcept { load_words(&out, from, sizeof(Entry)); });
+    return mdp_shm_copy_entry(from, &out, sizeof(Entry)) != 0;
   }
 
   SegmentView view_;

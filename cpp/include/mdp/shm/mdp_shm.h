@@ -316,16 +316,31 @@ MDP_SHM_API int mdp_shm_check_publisher(const struct mdp_shm_subscriber* shm, in
 
 /* ---- directory and book table */
 
+/* Entries of the directory and the book table are seqlocked: their first word is even at rest and odd while the
+ * publisher is inside. Readers never wait: after so many attempts they give up, because a publisher that died
+ * inside leaves the word odd for ever. */
 #define MDP_SHM_SEQLOCK_ATTEMPTS 4096
 
+/* Whether an entry can be copied now; `before` is then for mdp_shm_seqlock_unchanged().
+ * acquire: the words copied next are at least as new as this sequence; pairs with ~SeqlockWrite(). */
+MDP_SHM_INLINE int mdp_shm_seqlock_at_rest(const void* entry, uint64_t* before) {
+  *before = mdp_shm_load(entry);
+  return (*before & 1) == 0;
+}
+/* Whether what was copied since is whole. The acquire loads of the copy keep this load behind them, and if one of
+ * them saw a word of a later write it saw that write's odd sequence too; pairs with the store in SeqlockWrite(). */
+MDP_SHM_INLINE int mdp_shm_seqlock_unchanged(const void* entry, uint64_t before) {
+  return mdp_shm_load(entry) == before;
+}
+
 /* Copies an entry of `bytes`. 0: the publisher was inside at every attempt. */
-MDP_SHM_INLINE int mdp_shm_read_entry(const unsigned char* from, void* to, size_t bytes) {
+MDP_SHM_INLINE int mdp_shm_copy_entry(const void* from, void* to, size_t bytes) {
+  uint64_t before;
   int i;
   for (i = 0; i < MDP_SHM_SEQLOCK_ATTEMPTS; ++i) {
-    const uint64_t before = mdp_shm_load(from);
-    if (before & 1) continue;
+    if (!mdp_shm_seqlock_at_rest(from, &before)) continue;
     mdp_shm_load_words(to, from, bytes);
-    if (mdp_shm_load(from) == before) return 1;
+    if (mdp_shm_seqlock_unchanged(from, before)) return 1;
   }
   return 0;
 }
@@ -350,14 +365,14 @@ MDP_SHM_API uint32_t mdp_shm_venue_count(const struct mdp_shm_subscriber* shm) {
 MDP_SHM_API int mdp_shm_venue(const struct mdp_shm_subscriber* shm, uint32_t index,
                               struct mdp_shm_venue_entry* out) {
   return index < mdp_shm_venue_count(shm) &&
-         mdp_shm_read_entry(shm->base + shm->info.venues.offset + (uint64_t)shm->info.venue_stride * index,
+         mdp_shm_copy_entry(shm->base + shm->info.venues.offset + (uint64_t)shm->info.venue_stride * index,
                             out, sizeof(*out));
 }
 
 MDP_SHM_API int mdp_shm_instrument(const struct mdp_shm_subscriber* shm, uint32_t symbol_id,
                                    struct mdp_shm_instrument_entry* out) {
   return symbol_id < mdp_shm_instrument_count(shm) &&
-         mdp_shm_read_entry(
+         mdp_shm_copy_entry(
              shm->base + shm->info.instruments.offset + (uint64_t)shm->info.instrument_stride * symbol_id,
              out, sizeof(*out)) &&
          out->status != MDP_SHM_UNUSED;
@@ -390,34 +405,41 @@ MDP_SHM_API int mdp_shm_find(const struct mdp_shm_subscriber* shm, const char* s
   return by_venue_symbol;
 }
 
-/* Copies the entry, and the best `max_levels` of each side to arrays of at least that many, best first. The
- * entry's bid_count and ask_count are then what was copied. */
-MDP_SHM_API int mdp_shm_read_book(const struct mdp_shm_subscriber* shm, uint32_t symbol_id,
-                                  struct mdp_shm_book_entry* entry, struct mdp_shm_price_level* bids,
-                                  struct mdp_shm_price_level* asks, uint32_t max_levels) {
-  const unsigned char* from;
-  uint32_t capacity, limit, bid_count, ask_count;
+/* Copies a book entry whose sides have room for `capacity` levels to a struct mdp_shm_book_entry, and the best
+ * `max_levels` of each side to arrays of that many, best first: OK, BUSY, CORRUPT. */
+MDP_SHM_INLINE int mdp_shm_copy_book(const unsigned char* from, uint32_t capacity, uint32_t max_levels,
+                                     void* entry_out, void* bids, void* asks) {
+  struct mdp_shm_book_entry* const entry = (struct mdp_shm_book_entry*)entry_out;
+  const size_t level = sizeof(struct mdp_shm_price_level);
+  const uint32_t limit = max_levels < capacity ? max_levels : capacity;
+  uint32_t bid_count, ask_count;
+  uint64_t before;
   int i;
-  if (shm->base == NULL || symbol_id >= shm->info.instrument_capacity) return MDP_SHM_BOOK_NO_INSTRUMENT;
-  from = shm->base + shm->info.table.offset + (uint64_t)shm->info.table_stride * symbol_id;
-  capacity = shm->info.levels_per_side;
-  limit = max_levels < capacity ? max_levels : capacity;
   for (i = 0; i < MDP_SHM_SEQLOCK_ATTEMPTS; ++i) {
-    const uint64_t before = mdp_shm_load(from);
-    if (before & 1) continue;
+    if (!mdp_shm_seqlock_at_rest(from, &before)) continue;
     mdp_shm_load_words(entry, from, sizeof(*entry));
     /* Counts may be torn here: they are bounded before they are followed. */
     bid_count = entry->bid_count < limit ? entry->bid_count : limit;
     ask_count = entry->ask_count < limit ? entry->ask_count : limit;
-    mdp_shm_load_words(bids, from + sizeof(*entry), sizeof(*bids) * bid_count);
-    mdp_shm_load_words(asks, from + sizeof(*entry) + sizeof(*asks) * capacity, sizeof(*asks) * ask_count);
-    if (mdp_shm_load(from) != before) continue;
+    mdp_shm_load_words(bids, from + sizeof(*entry), level * bid_count);
+    mdp_shm_load_words(asks, from + sizeof(*entry) + level * capacity, level * ask_count);
+    if (!mdp_shm_seqlock_unchanged(from, before)) continue;
     if (entry->bid_count > capacity || entry->ask_count > capacity) return MDP_SHM_BOOK_CORRUPT;
     entry->bid_count = (uint16_t)bid_count;
     entry->ask_count = (uint16_t)ask_count;
     return MDP_SHM_BOOK_OK;
   }
   return MDP_SHM_BOOK_BUSY;
+}
+
+/* Copies the entry, and the best `max_levels` of each side to arrays of at least that many, best first. The
+ * entry's bid_count and ask_count are then what was copied. */
+MDP_SHM_API int mdp_shm_read_book(const struct mdp_shm_subscriber* shm, uint32_t symbol_id,
+                                  struct mdp_shm_book_entry* entry, struct mdp_shm_price_level* bids,
+                                  struct mdp_shm_price_level* asks, uint32_t max_levels) {
+  if (shm->base == NULL || symbol_id >= shm->info.instrument_capacity) return MDP_SHM_BOOK_NO_INSTRUMENT;
+  return mdp_shm_copy_book(shm->base + shm->info.table.offset + (uint64_t)shm->info.table_stride * symbol_id,
+                           shm->info.levels_per_side, max_levels, entry, bids, asks);
 }
 
 #define MDP_SHM_IDLES_PER_CHECK 64

@@ -8,6 +8,14 @@
 
 #include <stdint.h>
 
+/* Of a struct that is read into the caller's own of another name (EventHeader of event.hpp): a compiler that
+ * goes by types is told so. */
+#if defined(__GNUC__) || defined(__clang__)
+#define MDP_SHM_MAY_ALIAS __attribute__((may_alias))
+#else
+#define MDP_SHM_MAY_ALIAS
+#endif
+
 /* How functions of these headers are declared: in C each file has its own, in C++ the program has one, which
  * the inline functions of the C++ headers may then call. MDP_SHM_API is of those that a shared library would
  * export. */
@@ -96,14 +104,6 @@ struct mdp_shm_price_level {
   int64_t price;
   int64_t quantity;
 };
-
-/* A header may be read into a struct of another language's own (EventHeader of event.hpp): a compiler that
- * goes by types is told so. */
-#if defined(__GNUC__) || defined(__clang__)
-#define MDP_SHM_MAY_ALIAS __attribute__((may_alias))
-#else
-#define MDP_SHM_MAY_ALIAS
-#endif
 
 /* Times (_ts_ns) are nanoseconds since the Unix epoch. */
 struct MDP_SHM_MAY_ALIAS mdp_shm_event_header {
@@ -268,7 +268,7 @@ struct mdp_shm_instrument_entry {
   uint64_t reserved2[2];
 };
 
-struct mdp_shm_book_entry {
+struct MDP_SHM_MAY_ALIAS mdp_shm_book_entry {
   uint64_t seq;
   uint8_t state;  /* enum mdp_shm_book_state */
   uint8_t reason; /* enum mdp_shm_state_reason */

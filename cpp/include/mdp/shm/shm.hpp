@@ -22,6 +22,5 @@
 #include "mdp/shm/names.hpp"
 #include "mdp/shm/ring_reader.hpp"
 #include "mdp/shm/segment_view.hpp"
-#include "mdp/shm/seqlock.hpp"
 #include "mdp/shm/subscriber.hpp"
 #include "mdp/shm/wait.hpp"

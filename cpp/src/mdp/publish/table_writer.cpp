@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "mdp/core/sinks.hpp"
+#include "mdp/publish/seqlock_write.hpp"
 
 namespace mdp::publish {
 
@@ -40,7 +41,7 @@ bool TableWriter::write_book(const shm::Event& event, std::int64_t pub_ts_ns,
     shadow.live_pending = false;
   }
   if ((event.header.flags & core::kFlagSameLevels) != 0) {
-    const shm::SeqlockWrite write(shm::word_at(at(symbol_id)));
+    const SeqlockWrite write(shm::word_at(at(symbol_id)));
     store_entry(symbol_id);
     return true;
   }
@@ -50,7 +51,7 @@ bool TableWriter::write_book(const shm::Event& event, std::int64_t pub_ts_ns,
       static_cast<std::uint16_t>(std::min<std::uint32_t>(event.header.ask_count, levels_per_side_));
   unsigned char* bids = at(symbol_id) + sizeof(shm::BookEntry);
   unsigned char* asks = bids + sizeof(shm::PriceLevel) * std::size_t{levels_per_side_};
-  const shm::SeqlockWrite write(shm::word_at(at(symbol_id)));
+  const SeqlockWrite write(shm::word_at(at(symbol_id)));
   store_entry(symbol_id);
   shm::store_words(bids, event.levels, sizeof(shm::PriceLevel) * entry.bid_count);
   shm::store_words(asks, event.levels + event.header.bid_count, sizeof(shm::PriceLevel) * entry.ask_count);
@@ -78,7 +79,7 @@ bool TableWriter::write_state(const shm::Event& event, std::int64_t pub_ts_ns,
     shadow.entry.ring_position = at_cursor.position;
     shadow.entry.next_sequence = at_cursor.next_sequence;
   }
-  const shm::SeqlockWrite write(shm::word_at(at(symbol_id)));
+  const SeqlockWrite write(shm::word_at(at(symbol_id)));
   store_entry(symbol_id);
   return true;
 }
@@ -93,7 +94,7 @@ void TableWriter::refresh(std::uint32_t count, std::uint32_t instrument_count,
     if (shadow.behind) continue;
     shadow.entry.ring_position = at_cursor.position;
     shadow.entry.next_sequence = at_cursor.next_sequence;
-    const shm::SeqlockWrite write(shm::word_at(at(symbol_id)));
+    const SeqlockWrite write(shm::word_at(at(symbol_id)));
     store_entry(symbol_id);
   }
 }
