@@ -51,7 +51,7 @@ class EventKeeper final : public core::EventSink {
  public:
   EventKeeper() { slot_ = scratch_.get(); }
   void commit() noexcept override {
-    if ((slot_->header.flags & shm::kFlagTableOnly) == 0) events.push_back(*slot_);
+    if ((slot_->header.flags & core::kFlagTableOnly) == 0) events.push_back(*slot_);
   }
   std::vector<shm::Event> events;
 
@@ -122,14 +122,14 @@ class ManagerHarness final : book::BookListener {
       const shm::EventHeader& header = event.header;
       nb::object bids = nb::none(), asks = nb::none();
       if (header.type == shm::EventType::BookDelta || header.type == shm::EventType::BookSnapshot) {
-        bids = nb::cast(to_array({event.bids(), header.bid_count}));
-        asks = nb::cast(to_array({event.asks(), header.ask_count}));
+        bids = nb::cast(to_array({event.bids().data(), event.bids().size()}));
+        asks = nb::cast(to_array({event.asks().data(), event.asks().size()}));
       } else if (header.type == shm::EventType::Bbo) {
         bids = nb::cast(to_array({&event.bbo.bid, 1}));
         asks = nb::cast(to_array({&event.bbo.ask, 1}));
       } else if (header.type == shm::EventType::BookState) {
-        bids = nb::cast(event.state());
-        asks = nb::cast(event.reason());
+        bids = nb::cast(event.book_state.state);
+        asks = nb::cast(event.book_state.reason);
       }
       out.append(nb::make_tuple(header.type, header.symbol_id, header.flags, header.update_id, bids, asks));
     }

@@ -73,7 +73,6 @@ void bind_record_enums(nb::module_& module) {
       .value("UNSUBSCRIBED", shm::StateReason::Unsubscribed)
       .value("CHECKSUM_MISMATCH", shm::StateReason::ChecksumMismatch)
       .value("AUDIT_MISMATCH", shm::StateReason::AuditMismatch)
-      .value("STOPPED", shm::StateReason::Stopped)
       .value("REJECTED", shm::StateReason::Rejected)
       .value("SILENT", shm::StateReason::Silent)
       .value("DEPTH_EXHAUSTED", shm::StateReason::DepthExhausted)
@@ -82,8 +81,7 @@ void bind_record_enums(nb::module_& module) {
   nb::enum_<shm::InstrumentKind>(module, "InstrumentKind", "What is traded.")
       .value("SPOT", shm::InstrumentKind::Spot)
       .value("PERPETUAL", shm::InstrumentKind::Perpetual)
-      .value("FUTURE", shm::InstrumentKind::Future)
-      .value("OPTION", shm::InstrumentKind::Option);
+      .value("FUTURE", shm::InstrumentKind::Future);
   nb::enum_<shm::LineState>(module, "LineState", "State of a connection to a venue.")
       .value("DOWN", shm::LineState::Down)
       .value("CONNECTING", shm::LineState::Connecting)

@@ -5,15 +5,10 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
 #include <memory>
-#include <new>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -32,207 +27,51 @@ namespace {
 using Levels = nb::ndarray<nb::numpy, std::int64_t, nb::shape<-1, 2>, nb::c_contig>;
 
 // An array of its own, shape (levels, 2): price and quantity mantissas.
-Levels to_array(const shm::PriceLevel* levels, std::size_t count) {
-  auto* data = new std::int64_t[count * 2 + 1];
-  for (std::size_t i = 0; i < count; ++i) {
+Levels to_array(shm::LevelSpan levels) {
+  auto* data = new std::int64_t[levels.size() * 2 + 1];
+  for (std::size_t i = 0; i < levels.size(); ++i) {
     data[2 * i] = levels[i].price;
     data[2 * i + 1] = levels[i].quantity;
   }
   const nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<std::int64_t*>(p); });
-  return Levels(data, {count, 2}, owner);
+  return Levels(data, {levels.size(), 2}, owner);
 }
 
 // Of a property that returns such an array. The default for properties is to keep `self` alive as the owner,
 // which nanobind refuses for an array that has one.
 constexpr auto kOwnMemory = nb::rv_policy::automatic;
 
-// One event, copied out of the ring: header, and as many levels as it has.
-struct ReaderEvent {
-  shm::EventHeader header;
-  std::vector<shm::PriceLevel> levels;
-  shm::BookStateBody book_state{};
-  shm::BboBody bbo{};
-  shm::TradeBody trade{};
-  shm::MarkPriceBody mark_price{};
-  shm::LiquidationBody liquidation{};
-};
-
 std::pair<std::int64_t, std::int64_t> to_pair(const shm::PriceLevel& level) {
   return {level.price, level.quantity};
 }
 
-// A growing array that is never filled in advance: a batch is written once, by the copy out of the ring.
-template <class T>
-class Column {
- public:
-  static_assert(std::is_trivially_copyable_v<T>);
-  Column() = default;
-  ~Column() { std::free(data_); }
-  Column(const Column&) = delete;
-  Column& operator=(const Column&) = delete;
+// The body of an event; of one of another type zeros.
+template <class Body>
+Body body_or_zero(const shm::BatchEvent& event) {
+  const Body* body = event.get_if<Body>();
+  return body != nullptr ? *body : Body{};
+}
 
-  // Room for `count` behind the end.
-  void reserve_more(std::size_t count) {
-    if (size_ + count > capacity_) grow(size_ + count);
-  }
-  T* end() noexcept { return data_ + size_; }
-  void add(std::size_t count) noexcept { size_ += count; }
-  void push(const T& value) {
-    reserve_more(1);
-    data_[size_++] = value;
-  }
-  const T* data() const noexcept { return data_; }
-  std::size_t size() const noexcept { return size_; }
-  const T& operator[](std::size_t i) const noexcept { return data_[i]; }
-
- private:
-  void grow(std::size_t wanted) {
-    const std::size_t capacity = std::max(wanted, 2 * capacity_);
-    void* data = std::realloc(data_, capacity * sizeof(T));
-    if (data == nullptr) throw std::bad_alloc();
-    data_ = static_cast<T*>(data);
-    capacity_ = capacity;
-  }
-
-  T* data_ = nullptr;
-  std::size_t size_ = 0;
-  std::size_t capacity_ = 0;
-};
-
-// Events as columns. Filled by one poll and never changed after, so arrays of it stay valid as long as they
-// live.
-class Batch {
- public:
-  // Copies up to `max` events out of the ring, and keeps those of one instrument only, unless `symbol_id` is
-  // kNoSymbol. Types this version does not know are passed over, as the wire format asks.
-  shm::ReadStatus fill(shm::Subscriber& from, std::size_t max, std::uint32_t symbol_id) {
-    level_offset_.push(0);
-    // What lies in the ring bounds what there is to come: a nearly empty poll allocates next to nothing.
-    // Bounded itself: a corrupt segment may say anything.
-    const std::uint64_t lag = std::min(from.ring().lag_bytes(), from.view().ring_bytes());
-    const std::size_t expected =
-        std::min<std::uint64_t>(max, lag / (2 * shm::kCacheLineSize) + 1);  // few records are one line
-    headers_.reserve_more(expected);
-    level_offset_.reserve_more(expected);
-    for (std::size_t polled = 0; polled < max; ++polled) {
-      headers_.reserve_more(1);
-      levels_.reserve_more(shm::kMaxEventLevels);
-      const shm::ReadStatus status = from.ring().poll(*headers_.end(), levels_.end());
-      if (status != shm::ReadStatus::Ok) return status;
-      if (symbol_id == shm::kNoSymbol || headers_.end()->symbol_id == symbol_id) add();
-    }
-    return shm::ReadStatus::Ok;
-  }
-
-  std::size_t size() const noexcept { return headers_.size(); }
-
-  ReaderEvent event(std::size_t row) const {
-    ReaderEvent event{headers_[row], {}, {}, {}, {}, {}, {}};
-    switch (event.header.type) {
-      case shm::EventType::BookDelta:
-      case shm::EventType::BookSnapshot:
-        event.levels.assign(levels_.data() + level_offset_[row], levels_.data() + level_offset_[row + 1]);
-        break;
-      case shm::EventType::BookState:
-        event.book_state = book_states_[index_of(book_state_rows_, row)];
-        break;
-      case shm::EventType::Bbo:
-        event.bbo = quotes_[index_of(quote_rows_, row)];
-        break;
-      case shm::EventType::Trade:
-        event.trade = trades_[index_of(trade_rows_, row)];
-        break;
-      case shm::EventType::MarkPrice:
-        event.mark_price = mark_prices_[index_of(mark_price_rows_, row)];
-        break;
-      case shm::EventType::Liquidation:
-        event.liquidation = liquidations_[index_of(liquidation_rows_, row)];
-        break;
-      default:
-        break;
-    }
-    return event;
-  }
-
-  const Column<shm::EventHeader>& headers() const noexcept { return headers_; }
-  const Column<std::int64_t>& level_offset() const noexcept { return level_offset_; }
-  const Column<shm::PriceLevel>& levels() const noexcept { return levels_; }
-  const Column<shm::BookStateBody>& book_states() const noexcept { return book_states_; }
-  const Column<std::int64_t>& book_state_rows() const noexcept { return book_state_rows_; }
-  const Column<shm::BboBody>& quotes() const noexcept { return quotes_; }
-  const Column<std::int64_t>& quote_rows() const noexcept { return quote_rows_; }
-  const Column<shm::TradeBody>& trades() const noexcept { return trades_; }
-  const Column<std::int64_t>& trade_rows() const noexcept { return trade_rows_; }
-  const Column<shm::MarkPriceBody>& mark_prices() const noexcept { return mark_prices_; }
-  const Column<std::int64_t>& mark_price_rows() const noexcept { return mark_price_rows_; }
-  const Column<shm::LiquidationBody>& liquidations() const noexcept { return liquidations_; }
-  const Column<std::int64_t>& liquidation_rows() const noexcept { return liquidation_rows_; }
-
- private:
-  // Takes in the event whose header and body stand behind the ends of headers_ and levels_.
-  void add() {
-    const shm::EventHeader& header = *headers_.end();
-    const auto row = static_cast<std::int64_t>(headers_.size());
-    switch (header.type) {
-      case shm::EventType::BookDelta:
-      case shm::EventType::BookSnapshot:
-        levels_.add(std::size_t{header.bid_count} + header.ask_count);
-        break;
-      case shm::EventType::Bbo:
-        take_body(quotes_);
-        quote_rows_.push(row);
-        break;
-      case shm::EventType::Trade:
-        take_body(trades_);
-        trade_rows_.push(row);
-        break;
-      case shm::EventType::MarkPrice:
-        take_body(mark_prices_);
-        mark_price_rows_.push(row);
-        break;
-      case shm::EventType::Liquidation:
-        take_body(liquidations_);
-        liquidation_rows_.push(row);
-        break;
-      case shm::EventType::BookState:
-        take_body(book_states_);
-        book_state_rows_.push(row);
-        break;
-      case shm::EventType::Instrument:
-      case shm::EventType::ConnectionStatus:
-        break;
-      default:
-        return;
-    }
-    headers_.add(1);
-    level_offset_.push(static_cast<std::int64_t>(levels_.size()));
-  }
-  template <class Body>
-  void take_body(Column<Body>& column) {
-    column.reserve_more(1);
-    std::memcpy(column.end(), levels_.end(), sizeof(Body));
-    column.add(1);
-  }
-  static std::size_t index_of(const Column<std::int64_t>& rows, std::size_t row) {
-    const std::int64_t* end = rows.data() + rows.size();
-    return static_cast<std::size_t>(std::lower_bound(rows.data(), end, static_cast<std::int64_t>(row)) -
-                                    rows.data());
-  }
-
-  Column<shm::EventHeader> headers_;
-  Column<std::int64_t> level_offset_;
-  Column<shm::PriceLevel> levels_;
-  Column<shm::BookStateBody> book_states_;
-  Column<std::int64_t> book_state_rows_;
-  Column<shm::BboBody> quotes_;
-  Column<std::int64_t> quote_rows_;
-  Column<shm::TradeBody> trades_;
-  Column<std::int64_t> trade_rows_;
-  Column<shm::MarkPriceBody> mark_prices_;
-  Column<std::int64_t> mark_price_rows_;
-  Column<shm::LiquidationBody> liquidations_;
-  Column<std::int64_t> liquidation_rows_;
-};
+// A field of a body, as a property of the event.
+template <auto kField, class Body, class Type>
+Type field_of(const shm::BatchEvent& event, Type Body::* /*deduces the types*/) {
+  return body_or_zero<Body>(event).*kField;
+}
+template <auto kField>
+auto field(const shm::BatchEvent& event) {
+  return field_of<kField>(event, kField);
+}
+// The same, None for the value that means it.
+template <auto kField, auto kNone>
+auto unless(const shm::BatchEvent& event) {
+  const auto value = field<kField>(event);
+  return value == kNone ? std::nullopt : std::optional(value);
+}
+template <auto kOfTrade, auto kOfLiquidation>
+auto of_trade_or_liquidation(const shm::BatchEvent& event) {
+  return event.header.type == shm::EventType::Liquidation ? field<kOfLiquidation>(event)
+                                                          : field<kOfTrade>(event);
+}
 
 class Reader {
  public:
@@ -246,11 +85,11 @@ class Reader {
 
   // Up to `max` events and the status that ended the batch.
   nb::tuple poll(std::size_t max, std::uint32_t symbol_id) {
-    auto batch = std::make_unique<Batch>();
+    auto batch = std::make_unique<shm::EventBatch>();
     shm::ReadStatus status{};
     {
       const nb::gil_scoped_release unlocked;
-      status = batch->fill(subscriber_, max, symbol_id);
+      status = batch->fill(subscriber_.ring(), max, symbol_id);
     }
     nb::object owned = nb::cast(batch.get(), nb::rv_policy::take_ownership);
     batch.release();  // after the cast, which may throw
@@ -269,14 +108,7 @@ class Reader {
   }
 
   std::vector<shm::InstrumentEntry> instruments() const {
-    std::vector<shm::InstrumentEntry> found;
-    shm::InstrumentEntry entry;
-    for (std::uint32_t id = 0; id < subscriber_.directory().instrument_count(); ++id) {
-      if (subscriber_.directory().instrument(id, entry) && entry.status == shm::InstrumentStatus::Active) {
-        found.push_back(entry);
-      }
-    }
-    return found;
+    return subscriber_.directory().active_instruments();
   }
 
   shm::Subscriber& subscriber() noexcept { return subscriber_; }
@@ -293,8 +125,8 @@ class Reader {
                        shm::to_string(status));
   }
   nb::tuple copied_book() const {
-    return nb::make_tuple(book_.entry, to_array(book_.bids.data(), book_.bids.size()),
-                          to_array(book_.asks.data(), book_.asks.size()));
+    return nb::make_tuple(book_.entry, to_array({book_.bids.data(), book_.bids.size()}),
+                          to_array({book_.asks.data(), book_.asks.size()}));
   }
 
   shm::Subscriber subscriber_;
@@ -318,146 +150,123 @@ void bind_events(nb::module_& module) {
       .value("NOT_ATTACHED", shm::ReadStatus::NotAttached)
       .value("PUBLISHER_STALE", shm::ReadStatus::PublisherStale);
 
-  nb::class_<ReaderEvent>(module, "Event",
-                          "One published event. Numbers are mantissas; see Instrument for exponents.")
-      .def_prop_ro("type", [](const ReaderEvent& e) { return e.header.type; })
+  nb::class_<shm::BatchEvent>(module, "Event",
+                              "One published event. Numbers are mantissas; see Instrument for exponents.")
+      .def_prop_ro("type", [](const shm::BatchEvent& e) { return e.header.type; })
       .def_prop_ro(
-          "flags", [](const ReaderEvent& e) { return e.header.flags; }, "EventFlag bits.")
-      .def_prop_ro("exchange_id", [](const ReaderEvent& e) { return e.header.exchange_id; })
-      .def_prop_ro("symbol_id", [](const ReaderEvent& e) { return e.header.symbol_id; })
-      .def_prop_ro("sequence", [](const ReaderEvent& e) { return e.header.sequence; })
-      .def_prop_ro("update_id", [](const ReaderEvent& e) { return e.header.update_id; })
-      .def_prop_ro("first_update_id", [](const ReaderEvent& e) { return e.header.first_update_id; })
-      .def_prop_ro("exch_ts_ns", [](const ReaderEvent& e) { return e.header.exch_ts_ns; })
-      .def_prop_ro("recv_ts_ns", [](const ReaderEvent& e) { return e.header.recv_ts_ns; })
-      .def_prop_ro("pub_ts_ns", [](const ReaderEvent& e) { return e.header.pub_ts_ns; })
+          "flags", [](const shm::BatchEvent& e) { return e.header.flags; }, "EventFlag bits.")
+      .def_prop_ro("exchange_id", [](const shm::BatchEvent& e) { return e.header.exchange_id; })
+      .def_prop_ro("symbol_id", [](const shm::BatchEvent& e) { return e.header.symbol_id; })
+      .def_prop_ro("sequence", [](const shm::BatchEvent& e) { return e.header.sequence; })
+      .def_prop_ro("update_id", [](const shm::BatchEvent& e) { return e.header.update_id; })
+      .def_prop_ro("first_update_id", [](const shm::BatchEvent& e) { return e.header.first_update_id; })
+      .def_prop_ro("exch_ts_ns", [](const shm::BatchEvent& e) { return e.header.exch_ts_ns; })
+      .def_prop_ro("recv_ts_ns", [](const shm::BatchEvent& e) { return e.header.recv_ts_ns; })
+      .def_prop_ro("pub_ts_ns", [](const shm::BatchEvent& e) { return e.header.pub_ts_ns; })
       .def_prop_ro(
-          "bids",
-          [](const ReaderEvent& e) {
-            return to_array(e.levels.data(), e.levels.empty() ? 0 : e.header.bid_count);
-          },
-          kOwnMemory, "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
+          "bids", [](const shm::BatchEvent& e) { return to_array(e.bids()); }, kOwnMemory,
+          "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
       .def_prop_ro(
-          "asks",
-          [](const ReaderEvent& e) {
-            return e.levels.empty() ? to_array(nullptr, 0)
-                                    : to_array(e.levels.data() + e.header.bid_count, e.header.ask_count);
-          },
-          kOwnMemory, "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
+          "asks", [](const shm::BatchEvent& e) { return to_array(e.asks()); }, kOwnMemory,
+          "BOOK_DELTA, BOOK_SNAPSHOT: int64 array of shape (levels, 2), price and quantity.")
       .def_prop_ro(
-          "bid", [](const ReaderEvent& e) { return to_pair(e.bbo.bid); },
+          "bid", [](const shm::BatchEvent& e) { return to_pair(body_or_zero<shm::BboBody>(e).bid); },
           "BBO: (price, quantity); quantity 0: no bid.")
       .def_prop_ro(
-          "ask", [](const ReaderEvent& e) { return to_pair(e.bbo.ask); },
+          "ask", [](const shm::BatchEvent& e) { return to_pair(body_or_zero<shm::BboBody>(e).ask); },
           "BBO: (price, quantity); quantity 0: no ask.")
-      .def_prop_ro(
-          "price",
-          [](const ReaderEvent& e) {
-            return e.header.type == shm::EventType::Liquidation ? e.liquidation.price : e.trade.price;
-          },
-          "TRADE, LIQUIDATION.")
-      .def_prop_ro(
-          "quantity",
-          [](const ReaderEvent& e) {
-            return e.header.type == shm::EventType::Liquidation ? e.liquidation.quantity : e.trade.quantity;
-          },
-          "TRADE, LIQUIDATION.")
-      .def_prop_ro(
-          "trade_id", [](const ReaderEvent& e) { return e.trade.trade_id; }, "TRADE.")
-      .def_prop_ro(
-          "side",
-          [](const ReaderEvent& e) {
-            return e.header.type == shm::EventType::Liquidation ? e.liquidation.side : e.trade.side;
-          },
-          "TRADE: the aggressor's. LIQUIDATION: of the forced order.")
-      .def_prop_ro(
-          "average_price", [](const ReaderEvent& e) { return e.liquidation.average_price; },
-          "LIQUIDATION: of what was filled; 0: not said.")
-      .def_prop_ro(
-          "filled_quantity", [](const ReaderEvent& e) { return e.liquidation.filled_quantity; },
-          "LIQUIDATION.")
-      .def_prop_ro(
-          "mark_price", [](const ReaderEvent& e) { return e.mark_price.mark_price; },
-          "MARK_PRICE; this and the next two at price_exponent, 0: not said.")
-      .def_prop_ro(
-          "index_price", [](const ReaderEvent& e) { return e.mark_price.index_price; }, "MARK_PRICE.")
-      .def_prop_ro(
-          "settle_price", [](const ReaderEvent& e) { return e.mark_price.settle_price; },
-          "MARK_PRICE: estimated settlement price.")
-      .def_prop_ro(
-          "funding_rate", [](const ReaderEvent& e) { return e.mark_price.funding_rate; },
-          "MARK_PRICE: mantissa at FUNDING_RATE_EXPONENT.")
-      .def_prop_ro(
-          "next_funding_ts_ns", [](const ReaderEvent& e) { return e.mark_price.next_funding_ts_ns; },
-          "MARK_PRICE; 0: the contract has no funding.")
-      .def_prop_ro(
-          "book_state", [](const ReaderEvent& e) { return static_cast<shm::BookState>(e.header.bid_count); },
-          "BOOK_STATE.")
-      .def_prop_ro(
-          "reason", [](const ReaderEvent& e) { return static_cast<shm::StateReason>(e.header.ask_count); },
-          "BOOK_STATE.")
-      .def_prop_ro(
-          "known_bid",
-          [](const ReaderEvent& e) -> std::optional<std::int64_t> {
-            if (e.book_state.known_bid == shm::kAllBids) return std::nullopt;
-            return e.book_state.known_bid;
-          },
-          "BOOK_STATE: all bids at this price or above it are known, and none below; None: all bids are.")
-      .def_prop_ro(
-          "known_ask",
-          [](const ReaderEvent& e) -> std::optional<std::int64_t> {
-            if (e.book_state.known_ask == shm::kAllAsks) return std::nullopt;
-            return e.book_state.known_ask;
-          },
-          "BOOK_STATE: all asks at this price or below it are known, and none above; None: all asks are.")
-      .def_prop_ro(
-          "line_state", [](const ReaderEvent& e) { return static_cast<shm::LineState>(e.header.bid_count); },
-          "CONNECTION_STATUS.")
-      .def_prop_ro("line", [](const ReaderEvent& e) { return e.header.ask_count; }, "CONNECTION_STATUS.");
+      .def_prop_ro("price", &of_trade_or_liquidation<&shm::TradeBody::price, &shm::LiquidationBody::price>,
+                   "TRADE, LIQUIDATION.")
+      .def_prop_ro("quantity",
+                   &of_trade_or_liquidation<&shm::TradeBody::quantity, &shm::LiquidationBody::quantity>,
+                   "TRADE, LIQUIDATION.")
+      .def_prop_ro("trade_id", &field<&shm::TradeBody::trade_id>, "TRADE.")
+      .def_prop_ro("side", &of_trade_or_liquidation<&shm::TradeBody::side, &shm::LiquidationBody::side>,
+                   "TRADE: the aggressor's. LIQUIDATION: of the forced order.")
+      .def_prop_ro("average_price", &field<&shm::LiquidationBody::average_price>,
+                   "LIQUIDATION: of what was filled; 0: not said.")
+      .def_prop_ro("filled_quantity", &field<&shm::LiquidationBody::filled_quantity>, "LIQUIDATION.")
+      .def_prop_ro("mark_price", &field<&shm::MarkPriceBody::mark_price>,
+                   "MARK_PRICE; this and the next two at price_exponent, 0: not said.")
+      .def_prop_ro("index_price", &field<&shm::MarkPriceBody::index_price>, "MARK_PRICE.")
+      .def_prop_ro("settle_price", &field<&shm::MarkPriceBody::settle_price>,
+                   "MARK_PRICE: estimated settlement price.")
+      .def_prop_ro("funding_rate", &field<&shm::MarkPriceBody::funding_rate>,
+                   "MARK_PRICE: mantissa at FUNDING_RATE_EXPONENT.")
+      .def_prop_ro("next_funding_ts_ns", &field<&shm::MarkPriceBody::next_funding_ts_ns>,
+                   "MARK_PRICE; 0: the contract has no funding.")
+      .def_prop_ro("book_state", &field<&shm::BookStateBody::state>, "BOOK_STATE.")
+      .def_prop_ro("reason", &field<&shm::BookStateBody::reason>, "BOOK_STATE.")
+      .def_prop_ro("known_bid", &unless<&shm::BookStateBody::known_bid, shm::kAllBids>,
+                   "BOOK_STATE: all bids at this price or above it are known, and none below; None: all bids "
+                   "are.")
+      .def_prop_ro("known_ask", &unless<&shm::BookStateBody::known_ask, shm::kAllAsks>,
+                   "BOOK_STATE: all asks at this price or below it are known, and none above; None: all asks "
+                   "are.")
+      .def_prop_ro("line_state", &field<&shm::ConnectionStatusBody::state>, "CONNECTION_STATUS.")
+      .def_prop_ro("line", &field<&shm::ConnectionStatusBody::line>, "CONNECTION_STATUS.");
 }
 
 using Bytes = nb::ndarray<nb::numpy, const std::uint8_t, nb::ndim<1>, nb::c_contig>;
 
 // The bytes of a column; the batch is their owner. An empty one is no memory at all.
 template <class T>
-Bytes bytes_of(nb::handle_t<Batch> batch, const Column<T>& (Batch::*column)() const noexcept) {
+Bytes bytes_of(nb::handle batch, const shm::Column<T>& column) {
   static const std::uint8_t nothing = 0;
-  const Column<T>& values = (nb::cast<const Batch&>(batch).*column)();
-  const void* data = values.data() == nullptr ? &nothing : static_cast<const void*>(values.data());
-  return Bytes(data, {values.size() * sizeof(T)}, batch);
+  const void* data = column.data() == nullptr ? &nothing : static_cast<const void*>(column.data());
+  return Bytes(data, {column.size() * sizeof(T)}, batch);
 }
 
-template <auto kColumn>
-void bind_column(nb::class_<Batch>& type, const char* name, const char* doc) {
+template <class Get>
+void bind_column(nb::class_<shm::EventBatch>& type, const std::string& name, Get get, const char* doc) {
   type.def_prop_ro(
-      name, [](nb::handle_t<Batch> self) { return bytes_of(self, kColumn); }, kOwnMemory,
-      nb::sig(("def " + std::string(name) + "(self) -> numpy.typing.NDArray[numpy.uint8]").c_str()), doc);
+      name.c_str(),
+      [get](nb::handle_t<shm::EventBatch> self) {
+        return bytes_of(self, get(nb::cast<const shm::EventBatch&>(self)));
+      },
+      kOwnMemory, nb::sig(("def " + name + "(self) -> numpy.typing.NDArray[numpy.uint8]").c_str()), doc);
+}
+
+// The two columns of a body: `plural`, and `singular`_rows.
+template <class Body>
+void bind_bodies(nb::class_<shm::EventBatch>& type, const char* plural, const std::string& singular,
+                 const char* dtype) {
+  using shm::EventBatch;
+  bind_column(
+      type, plural, [](const EventBatch& batch) -> auto& { return batch.column<Body>().bodies; }, dtype);
+  bind_column(
+      type, singular + "_rows", [](const EventBatch& batch) -> auto& { return batch.column<Body>().rows; },
+      "int64: the row of each of them.");
 }
 
 void bind_batch(nb::module_& module) {
-  nb::class_<Batch> type(module, "Batch",
-                         "Events of one poll, as columns of raw bytes; see mdp.reading.dtypes.");
-  type.def("__len__", &Batch::size)
+  using shm::EventBatch;
+  nb::class_<EventBatch> type(module, "Batch",
+                              "Events of one poll, as columns of raw bytes; see mdp.reading.dtypes.");
+  type.def("__len__", &EventBatch::size)
       .def(
           "event",
-          [](const Batch& self, std::size_t row) {
+          [](const EventBatch& self, std::size_t row) {
             if (row >= self.size()) throw nb::index_error("no such event in the batch");
             return self.event(row);
           },
           "row"_a, "Return one event as an object.");
-  bind_column<&Batch::headers>(type, "headers", "EVENT_DTYPE, one a row.");
-  bind_column<&Batch::level_offset>(type, "level_offset", "int64, one more than there are rows.");
-  bind_column<&Batch::levels>(type, "levels", "LEVEL_DTYPE, of all deltas and snapshots.");
-  bind_column<&Batch::book_states>(type, "book_states", "BOOK_STATE_DTYPE.");
-  bind_column<&Batch::book_state_rows>(type, "book_state_rows", "int64: the row of each book state.");
-  bind_column<&Batch::quotes>(type, "quotes", "BBO_DTYPE.");
-  bind_column<&Batch::quote_rows>(type, "quote_rows", "int64: the row of each quote.");
-  bind_column<&Batch::trades>(type, "trades", "TRADE_DTYPE.");
-  bind_column<&Batch::trade_rows>(type, "trade_rows", "int64: the row of each trade.");
-  bind_column<&Batch::mark_prices>(type, "mark_prices", "MARK_PRICE_DTYPE.");
-  bind_column<&Batch::mark_price_rows>(type, "mark_price_rows", "int64: the row of each mark price.");
-  bind_column<&Batch::liquidations>(type, "liquidations", "LIQUIDATION_DTYPE.");
-  bind_column<&Batch::liquidation_rows>(type, "liquidation_rows", "int64: the row of each liquidation.");
+  bind_column(
+      type, "headers", [](const EventBatch& batch) -> auto& { return batch.headers(); },
+      "EVENT_DTYPE, one a row.");
+  bind_column(
+      type, "level_offset", [](const EventBatch& batch) -> auto& { return batch.level_offset(); },
+      "int64, one more than there are rows.");
+  bind_column(
+      type, "levels", [](const EventBatch& batch) -> auto& { return batch.levels(); },
+      "LEVEL_DTYPE, of all deltas and snapshots.");
+  bind_bodies<shm::BookStateBody>(type, "book_states", "book_state", "BOOK_STATE_DTYPE.");
+  bind_bodies<shm::BboBody>(type, "bbo", "bbo", "BBO_DTYPE.");
+  bind_bodies<shm::TradeBody>(type, "trades", "trade", "TRADE_DTYPE.");
+  bind_bodies<shm::ConnectionStatusBody>(type, "connection_statuses", "connection_status",
+                                         "CONNECTION_STATUS_DTYPE.");
+  bind_bodies<shm::MarkPriceBody>(type, "mark_prices", "mark_price", "MARK_PRICE_DTYPE.");
+  bind_bodies<shm::LiquidationBody>(type, "liquidations", "liquidation", "LIQUIDATION_DTYPE.");
 }
 
 // Sizes and offsets of the records, which mdp.reading.dtypes repeats and a test compares.
@@ -480,7 +289,11 @@ nb::dict record_layouts() {
   layouts["LEVEL_DTYPE"] =
       record(sizeof(shm::PriceLevel), {MDP_FIELD(PriceLevel, price), MDP_FIELD(PriceLevel, quantity)});
   layouts["BOOK_STATE_DTYPE"] = record(
-      sizeof(shm::BookStateBody), {MDP_FIELD(BookStateBody, known_bid), MDP_FIELD(BookStateBody, known_ask)});
+      sizeof(shm::BookStateBody), {MDP_FIELD(BookStateBody, known_bid), MDP_FIELD(BookStateBody, known_ask),
+                                   MDP_FIELD(BookStateBody, state), MDP_FIELD(BookStateBody, reason)});
+  layouts["CONNECTION_STATUS_DTYPE"] =
+      record(sizeof(shm::ConnectionStatusBody),
+             {MDP_FIELD(ConnectionStatusBody, line), MDP_FIELD(ConnectionStatusBody, state)});
   layouts["BBO_DTYPE"] =
       record(sizeof(shm::BboBody), {{"bid_price", offsetof(shm::BboBody, bid.price)},
                                     {"bid_quantity", offsetof(shm::BboBody, bid.quantity)},

@@ -7,8 +7,8 @@ static int fail(const char* what, const char* why) {
   return 1;
 }
 
-static void print_side(uint16_t count, const struct mdp_shm_level* best,
-                       const struct mdp_shm_instrument* of) {
+static void print_side(uint16_t count, const struct mdp_shm_price_level* best,
+                       const struct mdp_shm_instrument_entry* of) {
   char price[MDP_SHM_DECIMAL_SIZE], quantity[MDP_SHM_DECIMAL_SIZE];
   if (count == 0) {
     printf(" - -");
@@ -19,24 +19,22 @@ static void print_side(uint16_t count, const struct mdp_shm_level* best,
 }
 
 int main(int argc, char** argv) {
-  static const char* const states[] = {"STALE", "SYNCING", "LIVE"};
-  struct mdp_shm feed;
-  struct mdp_shm_instrument instrument;
+  struct mdp_shm_subscriber feed;
+  struct mdp_shm_instrument_entry instrument;
   struct mdp_shm_book_entry book;
-  struct mdp_shm_level bid, ask;
+  struct mdp_shm_price_level bid, ask;
   int status;
   if (argc != 3) {
     fputs("usage: top_of_book SEGMENT SYMBOL\n", stderr);
     return 2;
   }
   status = mdp_shm_open(&feed, argv[1]);
-  if (status != MDP_SHM_ATTACH_OK) return fail(argv[1], mdp_shm_attach_text(status));
+  if (status != MDP_SHM_ATTACH_OK) return fail(argv[1], mdp_shm_attach_status_text(status));
   if (!mdp_shm_find(&feed, argv[2], &instrument)) return fail(argv[2], "no such instrument in the segment");
-  if (mdp_shm_read_book(&feed, instrument.symbol_id, &book, &bid, &ask, 1) != MDP_SHM_BOOK_OK) {
-    return fail(argv[2], "the book cannot be read");
-  }
-  printf("%.64s %s %llu", instrument.canonical_symbol,
-         book.state <= MDP_SHM_LIVE ? states[book.state] : "UNKNOWN", (unsigned long long)book.update_id);
+  status = mdp_shm_read_book(&feed, instrument.symbol_id, &book, &bid, &ask, 1);
+  if (status != MDP_SHM_BOOK_OK) return fail(argv[2], mdp_shm_book_status_text(status));
+  printf("%.64s %s %llu", instrument.canonical_symbol, mdp_shm_book_state_text(book.state),
+         (unsigned long long)book.update_id);
   print_side(book.bid_count, &bid, &instrument);
   print_side(book.ask_count, &ask, &instrument);
   putchar('\n');

@@ -8,18 +8,6 @@
 
 namespace {
 
-const char* word(mdp::shm::BookState state) {
-  switch (state) {
-    case mdp::shm::BookState::Stale:
-      return "STALE";
-    case mdp::shm::BookState::Syncing:
-      return "SYNCING";
-    case mdp::shm::BookState::Live:
-      return "LIVE";
-  }
-  return "UNKNOWN";
-}
-
 std::string best(const std::vector<mdp::shm::PriceLevel>& side, const mdp::shm::InstrumentEntry& instrument) {
   if (side.empty()) return "- -";
   return mdp::shm::to_decimal(side[0].price, instrument.price_exponent) + " " +
@@ -50,7 +38,7 @@ int main(int argc, char** argv) {
   if (read != mdp::shm::BookStatus::Ok) return fail(argv[2], mdp::shm::to_string(read));
 
   const std::string symbol(mdp::shm::text(instrument.canonical_symbol));
-  std::printf("%s %s %llu %s %s\n", symbol.c_str(), word(book.entry.state),
+  std::printf("%s %s %llu %s %s\n", symbol.c_str(), mdp::shm::to_string(book.entry.state),
               static_cast<unsigned long long>(book.entry.update_id), best(book.bids, instrument).c_str(),
               best(book.asks, instrument).c_str());
   return 0;

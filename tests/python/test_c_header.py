@@ -51,11 +51,11 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     source = folder / "reader.c"
     source.write_text("#define MDP_SHM_API\n#include <mdp/shm/mdp_shm.h>\n")
     bound = ctypes.CDLL(str(compile_c(source, folder / "libreader.so", "-shared", "-fPIC")))
-    bound.mdp_shm_size.restype = ctypes.c_size_t
+    bound.mdp_shm_subscriber_size.restype = ctypes.c_size_t
     bound.mdp_shm_lag_bytes.restype = ctypes.c_uint64
     bound.mdp_shm_heartbeat_age_ns.restype = ctypes.c_int64
-    bound.mdp_shm_attach_text.restype = ctypes.c_char_p
-    bound.mdp_shm_read_text.restype = ctypes.c_char_p
+    bound.mdp_shm_attach_status_text.restype = ctypes.c_char_p
+    bound.mdp_shm_read_status_text.restype = ctypes.c_char_p
     return bound
 
 
@@ -115,7 +115,7 @@ def test_c_program_says_what_is_wrong(top_of_book: Path, publisher: LivePublishe
 
 
 def test_bound_library_reads_the_same_events(library: ctypes.CDLL, publisher: LivePublisher) -> None:
-    feed = ctypes.create_string_buffer(library.mdp_shm_size())
+    feed = ctypes.create_string_buffer(library.mdp_shm_subscriber_size())
     event = ctypes.create_string_buffer(EVENT_BYTES)
     subscriber = Subscriber(publisher.segment, from_oldest=True)
     assert library.mdp_shm_open(feed, publisher.segment.encode()) == OK
@@ -140,7 +140,7 @@ def test_bound_library_reads_the_same_events(library: ctypes.CDLL, publisher: Li
 
 
 def test_bound_library_joins_late_without_gap_or_duplicate(library: ctypes.CDLL) -> None:
-    feed = ctypes.create_string_buffer(library.mdp_shm_size())
+    feed = ctypes.create_string_buffer(library.mdp_shm_subscriber_size())
     event = ctypes.create_string_buffer(EVENT_BYTES)
     entry = ctypes.create_string_buffer(64)
     bids, asks = (ctypes.create_string_buffer(20 * LEVEL_DTYPE.itemsize) for _ in range(2))
@@ -178,14 +178,14 @@ def test_bound_library_joins_late_without_gap_or_duplicate(library: ctypes.CDLL)
 
 
 def test_bound_library_finds_a_publisher_that_was_started_again(library: ctypes.CDLL) -> None:
-    feed = ctypes.create_string_buffer(library.mdp_shm_size())
+    feed = ctypes.create_string_buffer(library.mdp_shm_subscriber_size())
     event = ctypes.create_string_buffer(EVENT_BYTES)
     with LivePublisher() as first:
         assert library.mdp_shm_open(feed, first.segment.encode()) == OK
         assert library.mdp_shm_check_publisher(feed, ctypes.c_int64(60_000_000_000)) == EMPTY
         assert library.mdp_shm_reattach(feed) != OK, "it is still the same"
     assert library.mdp_shm_check_publisher(feed, ctypes.c_int64(60_000_000_000)) == STOPPED
-    assert b"no such segment" in library.mdp_shm_attach_text(library.mdp_shm_reattach(feed))
+    assert b"no such segment" in library.mdp_shm_attach_status_text(library.mdp_shm_reattach(feed))
     with LivePublisher(first.segment) as second:
         second.fill(10)
         assert library.mdp_shm_reattach(feed) == OK
@@ -195,7 +195,7 @@ def test_bound_library_finds_a_publisher_that_was_started_again(library: ctypes.
 
 
 def test_bound_library_waits_follows_and_judges(library: ctypes.CDLL, publisher: LivePublisher) -> None:
-    feed = ctypes.create_string_buffer(library.mdp_shm_size())
+    feed = ctypes.create_string_buffer(library.mdp_shm_subscriber_size())
     event = ctypes.create_string_buffer(EVENT_BYTES)
     entry = ctypes.create_string_buffer(64)
     bids, asks = (ctypes.create_string_buffer(20 * LEVEL_DTYPE.itemsize) for _ in range(2))
@@ -225,6 +225,6 @@ def test_bound_library_waits_follows_and_judges(library: ctypes.CDLL, publisher:
     while library.mdp_shm_poll(feed, event) == OK:
         pass
     status = library.mdp_shm_wait(feed, event, SLEEP, HOUR_NS, ctypes.c_int64(1_000_000))
-    assert status == DEAD, library.mdp_shm_read_text(status)
+    assert status == DEAD, library.mdp_shm_read_status_text(status)
     assert library.mdp_shm_heartbeat_age_ns(feed) > 0
     library.mdp_shm_close(feed)

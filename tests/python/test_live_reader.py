@@ -48,7 +48,7 @@ def filled() -> Iterator[tuple[LivePublisher, EventBatch]]:
         yield live, Subscriber(live.segment, from_oldest=True).poll(100_000)
 
 
-@pytest.mark.parametrize("name", ["EVENT_DTYPE", "LEVEL_DTYPE", "BBO_DTYPE", "TRADE_DTYPE"])
+@pytest.mark.parametrize("name", sorted(core.record_layouts()))
 def test_dtype_has_sizes_and_offsets_of_the_cpp_struct(name: str) -> None:
     dtype = getattr(mdp_dtypes, name)
     size, offsets = core.record_layouts()[name]

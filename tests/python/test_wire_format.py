@@ -6,6 +6,7 @@ from python.wire_format_reader import LappedError, Segment
 from support.live import LivePublisher
 
 BOOK_DELTA = 1
+BOOK_STATE = 5
 
 
 def follow(segment: Segment, symbol_id: int, deltas: int) -> int:
@@ -27,6 +28,15 @@ def follow(segment: Segment, symbol_id: int, deltas: int) -> int:
             if followed == deltas:
                 break
     return sequence - book.next_sequence
+
+
+def test_reader_by_the_document_finds_the_state_of_each_book() -> None:
+    with LivePublisher() as publisher:
+        publisher.fill(10)
+        segment = Segment(publisher.segment)
+        states = {event.symbol_id: event.state() for event in segment.events(0) if event.type == BOOK_STATE}
+        segment.close()
+    assert states == dict.fromkeys(range(4), "LIVE")
 
 
 def test_reader_by_the_document_joins_a_working_publisher() -> None:

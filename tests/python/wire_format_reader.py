@@ -77,6 +77,10 @@ class Event:
         found = [Level(*struct.unpack_from("<qq", self.body, 16 * i)) for i in range(total)]
         return found[: self.bid_count], found[self.bid_count :]
 
+    def state(self) -> str:
+        """Give the state of a book state."""
+        return STATES[self.body[16]]
+
 
 @dataclass(frozen=True)
 class Instrument:

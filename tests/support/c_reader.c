@@ -1,6 +1,7 @@
 /* c_reader SEGMENT RUNS: follows a segment through so many publishers with mdp_shm.h, in strict C99, and says
  * of each what it read:
- *   run EVENTS LAPS LOST_EVENTS STATUS       STATUS as mdp_shm_read_text() says it: how the publisher ended
+ *   run EVENTS LAPS LOST_EVENTS STATUS    STATUS: how the publisher ended, as mdp_shm_read_status_text() says
+ *   it
  * Reads everything, from each publisher's oldest event on, and waits in the three ways in turn. Exit code 1
  * with a message: something was not as mdp_shm.h promises. tests/windows/reader.cpp and test_c_header.py
  * start it.
@@ -18,7 +19,7 @@ static int fail(const char* what, const char* why) {
 }
 
 /* The first publisher by open, later ones by reattach; a minute is waited for each. */
-static int attach(struct mdp_shm* feed, const char* name, int first) {
+static int attach(struct mdp_shm_subscriber* feed, const char* name, int first) {
   const int64_t began = mdp_shm_os_steady_clock_ns();
   for (;;) {
     const int status = first ? mdp_shm_open(feed, name) : mdp_shm_reattach(feed);
@@ -32,7 +33,7 @@ static int attach(struct mdp_shm* feed, const char* name, int first) {
 }
 
 int main(int argc, char** argv) {
-  struct mdp_shm feed;
+  struct mdp_shm_subscriber feed;
   struct mdp_shm_event event;
   int run, runs;
   if (argc != 3) return 2;
@@ -40,7 +41,7 @@ int main(int argc, char** argv) {
   for (run = 0; run < runs; ++run) {
     uint64_t events = 0, first = 0; /* the ring may have gone round before this reader came */
     int status = attach(&feed, argv[1], run == 0);
-    if (status != MDP_SHM_ATTACH_OK) return fail(argv[1], mdp_shm_attach_text(status));
+    if (status != MDP_SHM_ATTACH_OK) return fail(argv[1], mdp_shm_attach_status_text(status));
     printf("attached %lu\n", (unsigned long)feed.info.publisher_pid);
     fflush(stdout);
     for (;;) {
@@ -53,7 +54,7 @@ int main(int argc, char** argv) {
       if (status != MDP_SHM_READ_OK && status != MDP_SHM_READ_LAPPED) break;
     }
     printf("run %lu %lu %lu %s\n", (unsigned long)events, (unsigned long)feed.laps,
-           (unsigned long)feed.total_lost_events, mdp_shm_read_text(status));
+           (unsigned long)feed.total_lost_events, mdp_shm_read_status_text(status));
     fflush(stdout);
   }
   mdp_shm_close(&feed);

@@ -22,6 +22,7 @@
 #include <thread>
 
 #include "mdp/core/error.hpp"
+#include "mdp/core/sinks.hpp"
 #include "mdp/publish/ipc_publisher.hpp"
 #include "publish/test_segment.hpp"
 
@@ -74,7 +75,7 @@ class Market {
     change(book, random);
     publisher_.publish(event_);
     begin(shm::EventType::BookSnapshot, id);
-    event_.header.flags |= shm::kFlagTop | shm::kFlagTableOnly;
+    event_.header.flags |= shm::kFlagTop | mdp::core::kFlagTableOnly;
     event_.header.bid_count = best(book, true, event_.levels);
     event_.header.ask_count = best(book, false, event_.levels + event_.header.bid_count);
     const shm::PriceLevel nobody{0, 0};
@@ -113,8 +114,7 @@ class Market {
   }
   void publish_state(std::uint32_t id) {
     begin(shm::EventType::BookState, id);
-    event_.header.bid_count = static_cast<std::uint16_t>(shm::BookState::Live);
-    event_.header.ask_count = static_cast<std::uint16_t>(shm::StateReason::Synced);
+    event_.book_state = {shm::kAllBids, shm::kAllAsks, shm::BookState::Live, shm::StateReason::Synced, {}};
     publisher_.publish(event_);
   }
   // Sets or removes one or two levels a side.

@@ -116,7 +116,6 @@ _ENDED_FROM_OUTSIDE = {
     StateReason.REJECTED,
     StateReason.REQUESTED,
     StateReason.UNSUBSCRIBED,
-    StateReason.STOPPED,
     StateReason.DEPTH_EXHAUSTED,
     StateReason.SEQUENCE_RESET,
 }

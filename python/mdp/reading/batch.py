@@ -15,6 +15,7 @@ from mdp._core import FUNDING_RATE_EXPONENT, Batch, Event, InstrumentEntry, Read
 from mdp.reading.dtypes import (
     BBO_DTYPE,
     BOOK_STATE_DTYPE,
+    CONNECTION_STATUS_DTYPE,
     EVENT_DTYPE,
     LEVEL_DTYPE,
     LIQUIDATION_DTYPE,
@@ -101,7 +102,7 @@ class EventBatch(Sequence[Event]):
 
     @cached_property
     def book_states(self) -> Array:
-        """Bodies of the BOOK_STATE events: array of `BOOK_STATE_DTYPE`; the state itself is in `headers`."""
+        """Bodies of the BOOK_STATE events: array of `BOOK_STATE_DTYPE`."""
         return self._batch.book_states.view(BOOK_STATE_DTYPE)
 
     @cached_property
@@ -112,12 +113,12 @@ class EventBatch(Sequence[Event]):
     @cached_property
     def bbo(self) -> Array:
         """Bodies of the BBO events: array of `BBO_DTYPE`; `bbo_rows` tells the event of each."""
-        return self._batch.quotes.view(BBO_DTYPE)
+        return self._batch.bbo.view(BBO_DTYPE)
 
     @cached_property
     def bbo_rows(self) -> npt.NDArray[np.int64]:
         """Index into `headers` of each entry of `bbo`: int64."""
-        return self._batch.quote_rows.view(np.int64)
+        return self._batch.bbo_rows.view(np.int64)
 
     @cached_property
     def trades(self) -> Array:
@@ -128,6 +129,16 @@ class EventBatch(Sequence[Event]):
     def trade_rows(self) -> npt.NDArray[np.int64]:
         """Index into `headers` of each entry of `trades`: int64."""
         return self._batch.trade_rows.view(np.int64)
+
+    @cached_property
+    def connection_statuses(self) -> Array:
+        """Bodies of the CONNECTION_STATUS events: array of `CONNECTION_STATUS_DTYPE`."""
+        return self._batch.connection_statuses.view(CONNECTION_STATUS_DTYPE)
+
+    @cached_property
+    def connection_status_rows(self) -> npt.NDArray[np.int64]:
+        """Index into `headers` of each entry of `connection_statuses`: int64."""
+        return self._batch.connection_status_rows.view(np.int64)
 
     @cached_property
     def mark_prices(self) -> Array:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-# One event: EventHeader. `type` is an EventType, `flags` are EventFlag bits. BOOK_STATE: bid_count is the
-# BookState, ask_count the StateReason. CONNECTION_STATUS: bid_count is the LineState, ask_count the line.
+# One event: EventHeader. `type` is an EventType, `flags` are EventFlag bits. bid_count and ask_count are the
+# levels of a BOOK_DELTA or BOOK_SNAPSHOT, and 0 for others.
 EVENT_DTYPE = np.dtype(
     [
         ("size_bytes", "<u4"),
@@ -34,9 +34,21 @@ EVENT_DTYPE = np.dtype(
 # One level of a book, or one change of it: the quantity is absolute, zero removes the level.
 LEVEL_DTYPE = np.dtype([("price", "<i8"), ("quantity", "<i8")])
 
-# How far a book is known: all bids at known_bid or above it, all asks at known_ask or below it. The least and
-# the greatest int64: the whole side.
-BOOK_STATE_DTYPE = np.dtype([("known_bid", "<i8"), ("known_ask", "<i8")])
+# Whether a book may be used: `state` is a BookState, `reason` a StateReason. How far it is known: all bids at
+# known_bid or above it, all asks at known_ask or below it. The least and the greatest int64: the whole side.
+BOOK_STATE_DTYPE = np.dtype(
+    {
+        "names": ["known_bid", "known_ask", "state", "reason"],
+        "formats": ["<i8", "<i8", "u1", "u1"],
+        "offsets": [0, 8, 16, 17],
+        "itemsize": 24,
+    }
+)
+
+# A connection to the venue: its number, and a LineState.
+CONNECTION_STATUS_DTYPE = np.dtype(
+    {"names": ["line", "state"], "formats": ["<u2", "u1"], "offsets": [0, 2], "itemsize": 8}
+)
 
 # Best bid and offer; a zero quantity is an empty side.
 BBO_DTYPE = np.dtype(

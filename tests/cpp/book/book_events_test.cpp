@@ -119,14 +119,14 @@ TEST_F(Manager, TableGetsLevelsOnlyWhenTheTopMoved) {
   make_live();
   delta(11, 11, ladder(98, -1, 50));
   const auto last_table = [&] { return sink.events.back().header; };
-  EXPECT_NE(last_table().flags & shm::kFlagTableOnly, 0);
-  EXPECT_EQ(last_table().flags & shm::kFlagSameLevels, 0);
+  EXPECT_NE(last_table().flags & core::kFlagTableOnly, 0);
+  EXPECT_EQ(last_table().flags & core::kFlagSameLevels, 0);
   EXPECT_EQ(last_table().bid_count, 20u);
   delta(12, 12, {{60, 4}});  // below the best twenty
-  EXPECT_NE(last_table().flags & shm::kFlagSameLevels, 0);
+  EXPECT_NE(last_table().flags & core::kFlagSameLevels, 0);
   EXPECT_EQ(last_table().update_id, 12u);
   delta(13, 13, {{81, 4}});  // the twentieth
-  EXPECT_EQ(last_table().flags & shm::kFlagSameLevels, 0);
+  EXPECT_EQ(last_table().flags & core::kFlagSameLevels, 0);
 }
 
 class TopSnapshots : public ManagerTest {

@@ -233,7 +233,7 @@ TEST_F(Shallow, TheUpdateThatBringsTheBookToTheSnapshotComesFirst) {
   delta(11, 11, {{100, 2}});
   std::vector<EventType> order;
   for (const Event& event : sink.events) {
-    if ((event.header.flags & shm::kFlagTableOnly) == 0) order.push_back(event.header.type);
+    if ((event.header.flags & core::kFlagTableOnly) == 0) order.push_back(event.header.type);
   }
   EXPECT_EQ(order, (std::vector{EventType::BookDelta, EventType::Bbo, EventType::BookSnapshot,
                                 EventType::BookState}));

@@ -55,7 +55,7 @@ class EventKeeper final : public core::EventSink {
   std::vector<Event> of(EventType type, core::SymbolId symbol = 0) const {
     std::vector<Event> out;
     for (const Event& event : events) {
-      const bool table = (event.header.flags & shm::kFlagTableOnly) != 0;
+      const bool table = (event.header.flags & core::kFlagTableOnly) != 0;
       if (event.header.type == type && event.header.symbol_id == symbol && !table) out.push_back(event);
     }
     return out;
@@ -215,8 +215,8 @@ class ManagerTest : public testing::Test {
       const Event& event = sink.events[seen];
       if (event.header.type != EventType::BookState || event.header.symbol_id != symbol) continue;
       static const char* const kNames[] = {"STALE", "SYNCING", "LIVE"};
-      out.push_back(std::string(kNames[static_cast<int>(event.state())]) + " " +
-                    std::to_string(static_cast<int>(event.reason())));
+      out.push_back(std::string(kNames[static_cast<int>(event.book_state.state)]) + " " +
+                    std::to_string(static_cast<int>(event.book_state.reason)));
     }
     return out;
   }
@@ -264,15 +264,15 @@ class RebuiltBooks {
     const shm::EventHeader& header = event.header;
     if ((header.flags & shm::kFlagVenueQuote) != 0 || header.symbol_id == shm::kNoSymbol) return;
     Book& book = books[header.symbol_id];
-    if ((header.flags & shm::kFlagTableOnly) != 0) {
-      if ((header.flags & shm::kFlagSameLevels) != 0) return;
-      book.table_bids.assign(event.bids(), event.bids() + header.bid_count);
-      book.table_asks.assign(event.asks(), event.asks() + header.ask_count);
+    if ((header.flags & core::kFlagTableOnly) != 0) {
+      if ((header.flags & core::kFlagSameLevels) != 0) return;
+      book.table_bids.assign(event.bids().begin(), event.bids().end());
+      book.table_asks.assign(event.asks().begin(), event.asks().end());
       return;
     }
     switch (header.type) {
       case EventType::BookState:
-        book.state = event.state();
+        book.state = event.book_state.state;
         book.known_bid = event.book_state.known_bid;
         book.known_ask = event.book_state.known_ask;
         break;
@@ -295,8 +295,8 @@ class RebuiltBooks {
       bids_.clear();
       asks_.clear();
     }
-    bids_.insert(bids_.end(), event.bids(), event.bids() + event.header.bid_count);
-    asks_.insert(asks_.end(), event.asks(), event.asks() + event.header.ask_count);
+    bids_.insert(bids_.end(), event.bids().begin(), event.bids().end());
+    asks_.insert(asks_.end(), event.asks().begin(), event.asks().end());
     if ((event.header.flags & shm::kFlagLast) == 0) return;
     if (event.header.type == EventType::BookSnapshot) {
       book.levels.replace(bids_, asks_);

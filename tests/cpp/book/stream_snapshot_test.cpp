@@ -203,8 +203,8 @@ TEST_F(Chain, AKeepAliveMovesTheTimesAlone) {
   EXPECT_EQ(id(), 10u);
   ASSERT_EQ(sink.events.size(), 1u);
   const shm::EventHeader& event = sink.events[0].header;
-  EXPECT_EQ(event.flags & (shm::kFlagTableOnly | shm::kFlagSameLevels),
-            shm::kFlagTableOnly | shm::kFlagSameLevels);
+  EXPECT_EQ(event.flags & (core::kFlagTableOnly | core::kFlagSameLevels),
+            core::kFlagTableOnly | core::kFlagSameLevels);
   EXPECT_EQ(event.recv_ts_ns, now_ns);
   EXPECT_EQ(event.update_id, 10u);
   EXPECT_EQ(manager.counters().updates.get(), 0u);

@@ -54,9 +54,8 @@ TEST_F(Windowed, IsCutAfterEachUpdateAndTheCutIsToldWithIt) {
   const std::vector<Event> deltas = sink.of(EventType::BookDelta);
   ASSERT_EQ(deltas.size(), before + 1);
   const Event& told = deltas.back();
-  EXPECT_EQ(Levels(told.bids(), told.bids() + told.header.bid_count),
-            (Levels{{101, 1}, {102, 1}, {98, 0}, {99, 0}}));
-  EXPECT_EQ(Levels(told.asks(), told.asks() + told.header.ask_count), (Levels{{109, 1}, {112, 0}}));
+  EXPECT_EQ(Levels(told.bids().begin(), told.bids().end()), (Levels{{101, 1}, {102, 1}, {98, 0}, {99, 0}}));
+  EXPECT_EQ(Levels(told.asks().begin(), told.asks().end()), (Levels{{109, 1}, {112, 0}}));
 }
 
 TEST_F(Windowed, WhatWasCutIsGone) {

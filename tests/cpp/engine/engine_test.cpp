@@ -110,7 +110,7 @@ TEST_P(EngineRoad, UnreadableFrameResyncsItsSymbolAlone) {
   ASSERT_TRUE(road.live(btc));
   for (const auto& event : road.events) {
     EXPECT_FALSE(event.header.symbol_id == eth && event.header.type == shm::EventType::BookState &&
-                 event.reason() == shm::StateReason::ParseError);
+                 event.book_state.reason == shm::StateReason::ParseError);
   }
   ASSERT_TRUE(road.until([&] {
     return std::any_of(road.told.begin(), road.told.end(),
@@ -153,7 +153,7 @@ TEST_P(EngineRoad, ANumberThatCannotBeHeldCostsItsSymbolAloneAndIsNamed) {
   EXPECT_EQ(road.engine.symbol_health(eth).state, shm::BookState::Live);
   for (const auto& event : road.events) {
     EXPECT_FALSE(event.header.symbol_id == eth && event.header.type == shm::EventType::BookState &&
-                 event.reason() == shm::StateReason::ParseError);
+                 event.book_state.reason == shm::StateReason::ParseError);
   }
 }
 

@@ -203,7 +203,7 @@ class Road {
     return until([&] {
       for (const auto& event : events) {
         if (event.header.type == shm::EventType::BookState && event.header.symbol_id == id &&
-            event.state() == shm::BookState::Stale && event.reason() == reason) {
+            event.book_state.state == shm::BookState::Stale && event.book_state.reason == reason) {
           return true;
         }
       }

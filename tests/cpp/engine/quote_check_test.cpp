@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "mdp/core/sinks.hpp"
+
 namespace mdp::engine {
 namespace {
 
@@ -23,7 +25,7 @@ void update(QuoteCheck& check, EventType type, std::uint64_t first_id, std::uint
   top.bbo = bbo;
   check.on_event(top);
   check.on_event(
-      event_of(EventType::BookSnapshot, shm::kFlagTableOnly | shm::kFlagTop | shm::kFlagSameLevels, 0, id));
+      event_of(EventType::BookSnapshot, core::kFlagTableOnly | shm::kFlagTop | core::kFlagSameLevels, 0, id));
 }
 
 void quote(QuoteCheck& check, std::uint64_t id, shm::BboBody bbo) {
@@ -74,7 +76,7 @@ TEST(QuoteCheck, StaleBookForgetsItsTops) {
   QuoteCheck check(1);
   update(check, EventType::BookDelta, 5, 6, kTop);
   shm::Event state = event_of(EventType::BookState, 0, 0, 6);
-  state.header.bid_count = static_cast<std::uint16_t>(shm::BookState::Stale);
+  state.book_state.state = shm::BookState::Stale;
   check.on_event(state);
   quote(check, 6, kOther);
   EXPECT_EQ(check.checked(), 0u);

@@ -18,9 +18,9 @@ namespace {
   static_assert(offsetof(c, field) == offsetof(shm::cpp, field) && \
                 sizeof(c::field) == sizeof(shm::cpp::field))
 
-SAME_SIZE(mdp_shm_level, PriceLevel);
-SAME(mdp_shm_level, PriceLevel, price);
-SAME(mdp_shm_level, PriceLevel, quantity);
+SAME_SIZE(mdp_shm_price_level, PriceLevel);
+SAME(mdp_shm_price_level, PriceLevel, price);
+SAME(mdp_shm_price_level, PriceLevel, quantity);
 
 SAME_SIZE(mdp_shm_event_header, EventHeader);
 SAME(mdp_shm_event_header, EventHeader, size_bytes);
@@ -37,18 +37,23 @@ SAME(mdp_shm_event_header, EventHeader, exch_ts_ns);
 SAME(mdp_shm_event_header, EventHeader, recv_ts_ns);
 SAME(mdp_shm_event_header, EventHeader, pub_ts_ns);
 
-SAME_SIZE(mdp_shm_known, BookStateBody);
-SAME(mdp_shm_known, BookStateBody, known_bid);
-SAME(mdp_shm_known, BookStateBody, known_ask);
+SAME_SIZE(mdp_shm_book_state_body, BookStateBody);
+SAME(mdp_shm_book_state_body, BookStateBody, known_bid);
+SAME(mdp_shm_book_state_body, BookStateBody, known_ask);
+SAME(mdp_shm_book_state_body, BookStateBody, state);
+SAME(mdp_shm_book_state_body, BookStateBody, reason);
+SAME_SIZE(mdp_shm_connection_status_body, ConnectionStatusBody);
+SAME(mdp_shm_connection_status_body, ConnectionStatusBody, line);
+SAME(mdp_shm_connection_status_body, ConnectionStatusBody, state);
 static_assert(MDP_SHM_ALL_BIDS == shm::kAllBids && MDP_SHM_ALL_ASKS == shm::kAllAsks);
-SAME_SIZE(mdp_shm_bbo, BboBody);
-SAME(mdp_shm_bbo, BboBody, bid);
-SAME(mdp_shm_bbo, BboBody, ask);
-SAME_SIZE(mdp_shm_trade, TradeBody);
-SAME(mdp_shm_trade, TradeBody, price);
-SAME(mdp_shm_trade, TradeBody, quantity);
-SAME(mdp_shm_trade, TradeBody, trade_id);
-SAME(mdp_shm_trade, TradeBody, side);
+SAME_SIZE(mdp_shm_bbo_body, BboBody);
+SAME(mdp_shm_bbo_body, BboBody, bid);
+SAME(mdp_shm_bbo_body, BboBody, ask);
+SAME_SIZE(mdp_shm_trade_body, TradeBody);
+SAME(mdp_shm_trade_body, TradeBody, price);
+SAME(mdp_shm_trade_body, TradeBody, quantity);
+SAME(mdp_shm_trade_body, TradeBody, trade_id);
+SAME(mdp_shm_trade_body, TradeBody, side);
 SAME_SIZE(mdp_shm_event, Event);
 SAME(mdp_shm_event, Event, header);
 static_assert(offsetof(mdp_shm_event, body) == offsetof(shm::Event, levels));
@@ -57,61 +62,61 @@ static_assert(sizeof(mdp_shm_event::body) == sizeof(shm::Event::levels));
 SAME_SIZE(mdp_shm_section, Section);
 SAME(mdp_shm_section, Section, offset);
 SAME(mdp_shm_section, Section, size_bytes);
-SAME_SIZE(mdp_shm_info, SegmentInfo);
-SAME(mdp_shm_info, SegmentInfo, magic);
-SAME(mdp_shm_info, SegmentInfo, layout_version);
-SAME(mdp_shm_info, SegmentInfo, header_size);
-SAME(mdp_shm_info, SegmentInfo, total_size);
-SAME(mdp_shm_info, SegmentInfo, generation);
-SAME(mdp_shm_info, SegmentInfo, start_ts_ns);
-SAME(mdp_shm_info, SegmentInfo, publisher_pid);
-SAME(mdp_shm_info, SegmentInfo, venues);
-SAME(mdp_shm_info, SegmentInfo, instruments);
-SAME(mdp_shm_info, SegmentInfo, table);
-SAME(mdp_shm_info, SegmentInfo, ring);
-SAME(mdp_shm_info, SegmentInfo, venue_stride);
-SAME(mdp_shm_info, SegmentInfo, venue_capacity);
-SAME(mdp_shm_info, SegmentInfo, instrument_stride);
-SAME(mdp_shm_info, SegmentInfo, instrument_capacity);
-SAME(mdp_shm_info, SegmentInfo, table_stride);
-SAME(mdp_shm_info, SegmentInfo, levels_per_side);
-SAME(mdp_shm_info, SegmentInfo, checkpoint_count);
-SAME(mdp_shm_info, SegmentInfo, max_record_bytes);
-SAME_SIZE(mdp_shm_header, SegmentHeader);
-SAME(mdp_shm_header, SegmentHeader, info);
-SAME(mdp_shm_header, SegmentHeader, state);
-SAME(mdp_shm_header, SegmentHeader, venue_count);
-SAME(mdp_shm_header, SegmentHeader, instrument_count);
-SAME(mdp_shm_header, SegmentHeader, heartbeat_ns);
-SAME(mdp_shm_header, SegmentHeader, reserve);
-SAME(mdp_shm_header, SegmentHeader, next_sequence);
-SAME(mdp_shm_header, SegmentHeader, cursor);
-SAME(mdp_shm_header, SegmentHeader, event_count);
-SAME(mdp_shm_header, SegmentHeader, checkpoints);
+SAME_SIZE(mdp_shm_segment_info, SegmentInfo);
+SAME(mdp_shm_segment_info, SegmentInfo, magic);
+SAME(mdp_shm_segment_info, SegmentInfo, layout_version);
+SAME(mdp_shm_segment_info, SegmentInfo, header_size);
+SAME(mdp_shm_segment_info, SegmentInfo, total_size);
+SAME(mdp_shm_segment_info, SegmentInfo, generation);
+SAME(mdp_shm_segment_info, SegmentInfo, start_ts_ns);
+SAME(mdp_shm_segment_info, SegmentInfo, publisher_pid);
+SAME(mdp_shm_segment_info, SegmentInfo, venues);
+SAME(mdp_shm_segment_info, SegmentInfo, instruments);
+SAME(mdp_shm_segment_info, SegmentInfo, table);
+SAME(mdp_shm_segment_info, SegmentInfo, ring);
+SAME(mdp_shm_segment_info, SegmentInfo, venue_stride);
+SAME(mdp_shm_segment_info, SegmentInfo, venue_capacity);
+SAME(mdp_shm_segment_info, SegmentInfo, instrument_stride);
+SAME(mdp_shm_segment_info, SegmentInfo, instrument_capacity);
+SAME(mdp_shm_segment_info, SegmentInfo, table_stride);
+SAME(mdp_shm_segment_info, SegmentInfo, levels_per_side);
+SAME(mdp_shm_segment_info, SegmentInfo, checkpoint_count);
+SAME(mdp_shm_segment_info, SegmentInfo, max_record_bytes);
+SAME_SIZE(mdp_shm_segment_header, SegmentHeader);
+SAME(mdp_shm_segment_header, SegmentHeader, info);
+SAME(mdp_shm_segment_header, SegmentHeader, state);
+SAME(mdp_shm_segment_header, SegmentHeader, venue_count);
+SAME(mdp_shm_segment_header, SegmentHeader, instrument_count);
+SAME(mdp_shm_segment_header, SegmentHeader, heartbeat_ns);
+SAME(mdp_shm_segment_header, SegmentHeader, reserve);
+SAME(mdp_shm_segment_header, SegmentHeader, next_sequence);
+SAME(mdp_shm_segment_header, SegmentHeader, cursor);
+SAME(mdp_shm_segment_header, SegmentHeader, event_count);
+SAME(mdp_shm_segment_header, SegmentHeader, checkpoints);
 
-SAME_SIZE(mdp_shm_venue, VenueEntry);
-SAME(mdp_shm_venue, VenueEntry, seq);
-SAME(mdp_shm_venue, VenueEntry, exchange_id);
-SAME(mdp_shm_venue, VenueEntry, name);
-SAME_SIZE(mdp_shm_instrument, InstrumentEntry);
-SAME(mdp_shm_instrument, InstrumentEntry, seq);
-SAME(mdp_shm_instrument, InstrumentEntry, symbol_id);
-SAME(mdp_shm_instrument, InstrumentEntry, exchange_id);
-SAME(mdp_shm_instrument, InstrumentEntry, price_exponent);
-SAME(mdp_shm_instrument, InstrumentEntry, quantity_exponent);
-SAME(mdp_shm_instrument, InstrumentEntry, tick_size);
-SAME(mdp_shm_instrument, InstrumentEntry, lot_size);
-SAME(mdp_shm_instrument, InstrumentEntry, status);
-SAME(mdp_shm_instrument, InstrumentEntry, kind);
-SAME(mdp_shm_instrument, InstrumentEntry, contract_exponent);
-SAME(mdp_shm_instrument, InstrumentEntry, contract_size);
-SAME(mdp_shm_instrument, InstrumentEntry, expiry_ns);
-SAME(mdp_shm_instrument, InstrumentEntry, venue_symbol);
-SAME(mdp_shm_instrument, InstrumentEntry, base);
-SAME(mdp_shm_instrument, InstrumentEntry, canonical_symbol);
-SAME(mdp_shm_instrument, InstrumentEntry, quote);
-SAME(mdp_shm_instrument, InstrumentEntry, settle);
-SAME(mdp_shm_instrument, InstrumentEntry, venue_status);
+SAME_SIZE(mdp_shm_venue_entry, VenueEntry);
+SAME(mdp_shm_venue_entry, VenueEntry, seq);
+SAME(mdp_shm_venue_entry, VenueEntry, exchange_id);
+SAME(mdp_shm_venue_entry, VenueEntry, name);
+SAME_SIZE(mdp_shm_instrument_entry, InstrumentEntry);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, seq);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, symbol_id);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, exchange_id);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, price_exponent);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, quantity_exponent);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, tick_size);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, lot_size);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, status);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, kind);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, contract_exponent);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, contract_size);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, expiry_ns);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, venue_symbol);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, base);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, canonical_symbol);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, quote);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, settle);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, venue_status);
 SAME_SIZE(mdp_shm_book_entry, BookEntry);
 SAME(mdp_shm_book_entry, BookEntry, seq);
 SAME(mdp_shm_book_entry, BookEntry, state);
@@ -125,20 +130,21 @@ SAME(mdp_shm_book_entry, BookEntry, pub_ts_ns);
 SAME(mdp_shm_book_entry, BookEntry, ring_position);
 SAME(mdp_shm_book_entry, BookEntry, next_sequence);
 
-static_assert(sizeof(mdp_shm_header) == MDP_SHM_HEADER_BYTES);
+static_assert(sizeof(mdp_shm_segment_header) == MDP_SHM_HEADER_BYTES);
 static_assert(MDP_SHM_MAGIC == shm::kMagic && MDP_SHM_LAYOUT_VERSION == shm::kLayoutVersion &&
-              MDP_SHM_CHECKPOINTS == shm::kCheckpointCount &&
+              MDP_SHM_CHECKPOINT_COUNT == shm::kCheckpointCount &&
               MDP_SHM_MAX_EVENT_LEVELS == shm::kMaxEventLevels &&
               MDP_SHM_MAX_RECORD_BYTES == shm::kMaxRecordBytes &&
               MDP_SHM_MAX_LEVELS_PER_SIDE == shm::kMaxLevelsPerSide &&
               MDP_SHM_MIN_RING_BYTES == shm::kMinRingBytes && MDP_SHM_MAX_RING_BYTES == shm::kMaxRingBytes &&
-              MDP_SHM_NO_SYMBOL == shm::kNoSymbol && MDP_SHM_MAX_NAME == shm::kMaxSegmentNameLength);
+              MDP_SHM_NO_SYMBOL == shm::kNoSymbol &&
+              MDP_SHM_MAX_SEGMENT_NAME_LENGTH == shm::kMaxSegmentNameLength);
 
 template <class Enum>
 constexpr bool same(int c, Enum cpp) {
   return c == static_cast<int>(cpp);
 }
-static_assert(same(MDP_SHM_PADDING, shm::EventType::None) &&
+static_assert(same(MDP_SHM_PADDING, shm::EventType::Padding) &&
               same(MDP_SHM_BOOK_DELTA, shm::EventType::BookDelta) &&
               same(MDP_SHM_BOOK_SNAPSHOT, shm::EventType::BookSnapshot) &&
               same(MDP_SHM_BBO, shm::EventType::Bbo) && same(MDP_SHM_TRADE, shm::EventType::Trade) &&
@@ -178,6 +184,39 @@ static_assert(same(MDP_SHM_BOOK_OK, shm::BookStatus::Ok) &&
 static_assert(same(MDP_SHM_SPIN, shm::Wait::Spin) && same(MDP_SHM_YIELD, shm::Wait::Yield) &&
               same(MDP_SHM_SLEEP, shm::Wait::Sleep));
 
+static_assert(same(MDP_SHM_MARK_PRICE, shm::EventType::MarkPrice) &&
+              same(MDP_SHM_LIQUIDATION, shm::EventType::Liquidation) &&
+              same(MDP_SHM_REASON_PARSE_ERROR, shm::StateReason::ParseError) &&
+              same(MDP_SHM_REASON_REJECTED, shm::StateReason::Rejected) &&
+              same(MDP_SHM_REASON_SEQUENCE_RESET, shm::StateReason::SequenceReset) &&
+              same(MDP_SHM_LINE_UP, shm::LineState::Up) &&
+              same(MDP_SHM_UNUSED, shm::InstrumentStatus::Unused) &&
+              same(MDP_SHM_STARTING, shm::SegmentState::Starting) &&
+              same(MDP_SHM_FUTURE, shm::InstrumentKind::Future) && same(MDP_SHM_SIDE_NONE, shm::Side::None));
+
+// Numbers beyond the last enumerator, and the negative ones that only C can ask for, included.
+template <class Enum>
+void expect_same_texts(const char* (*c_text)(int)) {
+  for (int i = 0; i < 32; ++i) EXPECT_STREQ(c_text(i), to_string(static_cast<Enum>(i))) << i;
+  EXPECT_STREQ(c_text(-1), "unknown");
+}
+
+TEST(CText, SaysWhatToStringSays) {
+  expect_same_texts<shm::AttachStatus>(mdp_shm_attach_status_text);
+  expect_same_texts<shm::ReadStatus>(mdp_shm_read_status_text);
+  expect_same_texts<shm::BookStatus>(mdp_shm_book_status_text);
+  expect_same_texts<shm::EventType>(mdp_shm_event_type_text);
+  expect_same_texts<shm::BookState>(mdp_shm_book_state_text);
+  expect_same_texts<shm::StateReason>(mdp_shm_state_reason_text);
+  expect_same_texts<shm::LineState>(mdp_shm_line_state_text);
+  expect_same_texts<shm::Side>(mdp_shm_side_text);
+  expect_same_texts<shm::InstrumentKind>(mdp_shm_instrument_kind_text);
+  expect_same_texts<shm::InstrumentStatus>(mdp_shm_instrument_status_text);
+  expect_same_texts<shm::SegmentState>(mdp_shm_segment_state_text);
+  for (int i = -1; i < 32; ++i)
+    EXPECT_EQ(mdp_shm_ended(i) != 0, i >= 0 && shm::ended(static_cast<shm::ReadStatus>(i)));
+}
+
 class CReader : public testing::Test {
  protected:
   void SetUp() override {
@@ -205,7 +244,7 @@ class CReader : public testing::Test {
   }
 
   test::MemorySegment segment;
-  mdp_shm feed;
+  mdp_shm_subscriber feed;
   std::uint64_t events = 0;
 };
 
@@ -253,7 +292,7 @@ TEST_F(CReader, JoinsFromABook) {
   publisher.publish(event);
   event.header = {};
   event.header.type = shm::EventType::BookSnapshot;
-  event.header.flags = shm::kFlagTableOnly;
+  event.header.flags = core::kFlagTableOnly;
   event.header.symbol_id = 2;
   event.header.update_id = 2;
   event.header.bid_count = 2;
@@ -265,15 +304,15 @@ TEST_F(CReader, JoinsFromABook) {
   test::fill_event(event, 18, 8);
   publisher.publish(event);
 
-  mdp_shm_instrument found;
+  mdp_shm_instrument_entry found;
   EXPECT_EQ(mdp_shm_find(&feed, "NOSUCH", &found), 0);
   ASSERT_EQ(mdp_shm_find(&feed, "test:BTC-USDT", &found), 1);
   ASSERT_EQ(mdp_shm_find(&feed, "BTCUSDT", &found), 1);
   EXPECT_EQ(found.symbol_id, 2U);
   EXPECT_EQ(found.price_exponent, -2);
   mdp_shm_book_entry entry;
-  mdp_shm_level bids[8];
-  mdp_shm_level asks[8];
+  mdp_shm_price_level bids[8];
+  mdp_shm_price_level asks[8];
   ASSERT_EQ(mdp_shm_join(&feed, 2, &entry, bids, asks, 8), MDP_SHM_BOOK_OK);
   EXPECT_EQ(entry.update_id, 2U);
   ASSERT_EQ(entry.bid_count, 2);
@@ -290,7 +329,7 @@ TEST_F(CReader, JoinsFromABook) {
 }
 
 TEST_F(CReader, SaysWhatIsWrongWithASegment) {
-  mdp_shm other{};
+  mdp_shm_subscriber other{};
   EXPECT_EQ(mdp_shm_open(&other, "no/such"), MDP_SHM_ATTACH_BAD_NAME);
   EXPECT_EQ(mdp_shm_open(&other, ".hidden"), MDP_SHM_ATTACH_BAD_NAME);
   EXPECT_EQ(mdp_shm_open(&other, ""), MDP_SHM_ATTACH_BAD_NAME);

@@ -68,11 +68,11 @@ class CSubscriber : public testing::Test {
 
   const std::string name = test::unique_name();
   std::optional<Publisher> publisher;
-  mdp_shm feed{};
+  mdp_shm_subscriber feed{};
   mdp_shm_event event;
   mdp_shm_book_entry entry;
-  mdp_shm_level bids[8];
-  mdp_shm_level asks[8];
+  mdp_shm_price_level bids[8];
+  mdp_shm_price_level asks[8];
 };
 
 TEST_F(CSubscriber, WaitGivesWhatIsThereAtOnce) {
@@ -111,7 +111,7 @@ TEST_F(CSubscriber, EveryStrategySeesEveryEventAndTheEnd) {
   }
   read = kEvents;
   writer.join();
-  EXPECT_EQ(status, MDP_SHM_READ_STOPPED) << mdp_shm_read_text(status);
+  EXPECT_EQ(status, MDP_SHM_READ_STOPPED) << mdp_shm_read_status_text(status);
   EXPECT_EQ(seen, kEvents);
 }
 
@@ -137,7 +137,7 @@ TEST_F(CSubscriber, AnyHeartbeatIsJudged) {
     publisher->segment().heartbeat(beat);
     const int status = mdp_shm_check_publisher(&feed, 1'000'000'000);
     EXPECT_TRUE(status == MDP_SHM_READ_EMPTY || status == MDP_SHM_READ_PUBLISHER_STALE)
-        << mdp_shm_read_text(status);
+        << mdp_shm_read_status_text(status);
   }
 }
 
@@ -241,7 +241,7 @@ TEST(CMapping, IsAlsoForReadersOfTheirOwn) {
   ASSERT_EQ(mdp_shm_os_find(name.c_str(), &device, &inode), MDP_SHM_ATTACH_OK);
   EXPECT_EQ(device, mapping.device);
   EXPECT_EQ(inode, mapping.inode);
-  mdp_shm feed;
+  mdp_shm_subscriber feed;
   ASSERT_EQ(mdp_shm_attach(&feed, mapping.base, mapping.size_bytes), MDP_SHM_ATTACH_OK);
   EXPECT_EQ(mdp_shm_reattach(&feed), MDP_SHM_ATTACH_NOT_FOUND) << "it knows no name";
   EXPECT_EQ(feed.info.publisher_pid, sys::process_id());
@@ -253,10 +253,10 @@ TEST(CMapping, IsAlsoForReadersOfTheirOwn) {
 
 TEST(CTexts, EveryStatusHasItsText) {
   for (int status = 0; status <= MDP_SHM_READ_PUBLISHER_STALE; ++status) {
-    EXPECT_STREQ(mdp_shm_read_text(status), to_string(static_cast<shm::ReadStatus>(status)));
+    EXPECT_STREQ(mdp_shm_read_status_text(status), to_string(static_cast<shm::ReadStatus>(status)));
   }
-  EXPECT_STREQ(mdp_shm_read_text(8), "unknown");
-  EXPECT_STREQ(mdp_shm_read_text(-1), "unknown");
+  EXPECT_STREQ(mdp_shm_read_status_text(8), "unknown");
+  EXPECT_STREQ(mdp_shm_read_status_text(-1), "unknown");
 }
 
 }  // namespace

@@ -60,7 +60,7 @@ Event table_only(std::uint32_t symbol_id, std::uint64_t update_id, std::vector<P
                  std::vector<PriceLevel> asks, std::uint8_t more_flags = 0) {
   Event event = book_delta(symbol_id, update_id, std::move(bids), std::move(asks));
   event.header.type = EventType::BookSnapshot;
-  event.header.flags = static_cast<std::uint8_t>(shm::kFlagTableOnly | more_flags);
+  event.header.flags = static_cast<std::uint8_t>(core::kFlagTableOnly | more_flags);
   return event;
 }
 
@@ -68,8 +68,7 @@ Event book_state(std::uint32_t symbol_id, BookState state, StateReason reason) {
   Event event{};
   event.header.type = EventType::BookState;
   event.header.symbol_id = symbol_id;
-  event.header.bid_count = static_cast<std::uint16_t>(state);
-  event.header.ask_count = static_cast<std::uint16_t>(reason);
+  event.book_state = {shm::kAllBids, shm::kAllAsks, state, reason, {}};
   return event;
 }
 
@@ -157,7 +156,7 @@ TEST_F(IPCPublisherTest, TableOnlyGoesToTheTableAlone) {
 TEST_F(IPCPublisherTest, SameLevelsMovesOnlyIdsAndTimes) {
   publisher.publish(table_only(1, 5, {{99, 1}}, {{101, 3}}));
   test_now_ns += 5;
-  publisher.publish(table_only(1, 6, {}, {}, shm::kFlagSameLevels));
+  publisher.publish(table_only(1, 6, {}, {}, core::kFlagSameLevels));
   const Book now = book(1);
   EXPECT_EQ(now.entry.update_id, 6U);
   EXPECT_EQ(now.entry.pub_ts_ns, test_now_ns);
@@ -191,8 +190,8 @@ TEST_F(IPCPublisherTest, StateGoesToRingAndTable) {
   EXPECT_EQ(book(1).entry.reason, StateReason::Starting);
   publisher.publish(book_state(1, BookState::Syncing, StateReason::Subscribed));
   ASSERT_EQ(reader.poll(event), ReadStatus::Ok);
-  EXPECT_EQ(event.state(), BookState::Syncing);
-  EXPECT_EQ(event.reason(), StateReason::Subscribed);
+  EXPECT_EQ(event.book_state.state, BookState::Syncing);
+  EXPECT_EQ(event.book_state.reason, StateReason::Subscribed);
   EXPECT_EQ(book(1).entry.state, BookState::Syncing);
   EXPECT_EQ(book(1).entry.reason, StateReason::Subscribed);
 }

@@ -24,7 +24,7 @@ inline void fill_segment(SegmentWriter& segment) {
     fill_event(event, n);
     publisher.publish(event);
     event.header.type = shm::EventType::BookSnapshot;
-    event.header.flags = shm::kFlagTableOnly;
+    event.header.flags = core::kFlagTableOnly;
     publisher.publish(event);
   }
 }
@@ -120,14 +120,14 @@ inline Seen read_everything(shm::Subscriber& subscriber) {
 
 // Attaches the reader in C to the same memory and does the same with it; returns the attach status.
 inline int read_everything_in_c(const void* base, std::size_t size, Seen& seen) {
-  mdp_shm feed;
+  mdp_shm_subscriber feed;
   const int attached = mdp_shm_attach(&feed, base, size);
   if (attached != MDP_SHM_ATTACH_OK) return attached;
-  mdp_shm_venue venue;
-  mdp_shm_instrument entry;
+  mdp_shm_venue_entry venue;
+  mdp_shm_instrument_entry entry;
   for (std::uint32_t i = 0; i < 64; ++i) {
-    if (mdp_shm_get_venue(&feed, i, &venue) != 0) seen.sum += venue.exchange_id;
-    if (mdp_shm_get_instrument(&feed, i, &entry) == 0) continue;
+    if (mdp_shm_venue(&feed, i, &venue) != 0) seen.sum += venue.exchange_id;
+    if (mdp_shm_instrument(&feed, i, &entry) == 0) continue;
     char price[MDP_SHM_DECIMAL_SIZE];
     seen.sum += std::strlen(mdp_shm_decimal(price, entry.tick_size, entry.price_exponent));
     ++seen.instruments;
@@ -148,8 +148,8 @@ inline int read_everything_in_c(const void* base, std::size_t size, Seen& seen) 
     }
   };
   mdp_shm_book_entry book;
-  mdp_shm_level bids[MDP_SHM_MAX_LEVELS_PER_SIDE];
-  mdp_shm_level asks[MDP_SHM_MAX_LEVELS_PER_SIDE];
+  mdp_shm_price_level bids[MDP_SHM_MAX_LEVELS_PER_SIDE];
+  mdp_shm_price_level asks[MDP_SHM_MAX_LEVELS_PER_SIDE];
   for (std::uint32_t i = 0; i < 20; ++i) {
     // Not mdp_shm_join(), which would wait for a publisher inside the entry.
     if (mdp_shm_read_book(&feed, i, &book, bids, asks, MDP_SHM_MAX_LEVELS_PER_SIDE) != MDP_SHM_BOOK_OK)

@@ -82,7 +82,7 @@ void publish_until(const SegmentConfig& config, Stop&& stop) {
     test::fill_event(event, n, kCrashLevels);
     publisher.publish(event);
     event.header.type = shm::EventType::BookSnapshot;
-    event.header.flags = shm::kFlagTableOnly;
+    event.header.flags = core::kFlagTableOnly;
     event.header.symbol_id = 0;
     event.header.bid_count = event.header.ask_count = 8;
     for (int i = 0; i < 16; ++i)

@@ -209,7 +209,7 @@ TEST(Subscriber, JoinContinuesFromTheBook) {
   segment.directory().set_instrument(btc(0));
   Event event{};
   event.header.type = shm::EventType::BookSnapshot;
-  event.header.flags = shm::kFlagTableOnly;
+  event.header.flags = core::kFlagTableOnly;
   event.header.bid_count = 1;
   event.levels[0] = {100, 5};
   publisher.publish(event);

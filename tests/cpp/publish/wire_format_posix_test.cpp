@@ -49,7 +49,7 @@ TEST(WireFormat, ReaderWrittenFromTheDocumentReadsTheSame) {
   }
   event.header = {};
   event.header.type = shm::EventType::BookSnapshot;
-  event.header.flags = shm::kFlagTableOnly;
+  event.header.flags = core::kFlagTableOnly;
   event.header.symbol_id = 1;
   event.header.update_id = 77;
   event.header.bid_count = 2;

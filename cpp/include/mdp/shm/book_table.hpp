@@ -10,8 +10,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "mdp/shm/mdp_shm.h"
 #include "mdp/shm/segment_view.hpp"
-#include "mdp/shm/seqlock.hpp"
 
 namespace mdp::shm {
 
@@ -58,7 +58,7 @@ enum class BookStatus : std::uint8_t {
   Corrupt = 3,       // the entry counts more levels than it has room for
 };
 
-inline const char* to_string(BookStatus status) noexcept {
+constexpr const char* to_string(BookStatus status) noexcept {
   switch (status) {
     case BookStatus::Ok:
       return "ok";
@@ -112,21 +112,8 @@ inline BookStatus BookTable::read(std::uint32_t symbol_id, BookEntry& entry, Pri
                                   PriceLevel* asks, std::uint32_t max_levels) const noexcept {
   if (!view_.attached() || symbol_id >= view_.info().instrument_capacity) return BookStatus::NoInstrument;
   const auto* from = static_cast<const unsigned char*>(view_.book(symbol_id));
-  const std::uint32_t capacity = view_.info().levels_per_side;
-  const std::uint32_t limit = max_levels < capacity ? max_levels : capacity;
-  const auto clip = [limit](std::uint16_t count) { return count < limit ? count : limit; };
-  const SeqlockStatus status = seqlock_read(word_at(from), [&]() noexcept {
-    load_words(&entry, from, sizeof(entry));
-    // Counts may be torn here, so they bound nothing yet; clip() does.
-    load_words(bids, from + sizeof(entry), sizeof(PriceLevel) * clip(entry.bid_count));
-    load_words(asks, from + sizeof(entry) + sizeof(PriceLevel) * std::size_t{capacity},
-               sizeof(PriceLevel) * clip(entry.ask_count));
-  });
-  if (status != SeqlockStatus::Ok) return BookStatus::Busy;
-  if (entry.bid_count > capacity || entry.ask_count > capacity) return BookStatus::Corrupt;
-  entry.bid_count = static_cast<std::uint16_t>(clip(entry.bid_count));
-  entry.ask_count = static_cast<std::uint16_t>(clip(entry.ask_count));
-  return BookStatus::Ok;
+  return static_cast<BookStatus>(
+      mdp_shm_copy_book(from, view_.info().levels_per_side, max_levels, &entry, bids, asks));
 }
 
 }  // namespace mdp::shm

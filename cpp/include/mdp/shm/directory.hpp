@@ -10,9 +10,10 @@
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
+#include "mdp/shm/mdp_shm.h"
 #include "mdp/shm/segment_view.hpp"
-#include "mdp/shm/seqlock.hpp"
 
 namespace mdp::shm {
 
@@ -36,7 +37,7 @@ static_assert(sizeof(VenueEntry) == 64 && std::is_trivially_copyable_v<VenueEntr
 static_assert(offsetof(VenueEntry, exchange_id) == 8 && offsetof(VenueEntry, name) == 16);
 
 enum class InstrumentStatus : std::uint8_t {
-  None = 0,  // the entry is not in use
+  Unused = 0,  // nothing is in the entry
   Active = 1,
   Removed = 2,  // no longer published; the id is not given to another
 };
@@ -93,7 +94,7 @@ class Directory {
   std::uint32_t venue_count() const noexcept {
     return view_.attached() ? count(view_.header().venue_count, view_.info().venue_capacity) : 0;
   }
-  // One more than the highest symbol_id in use; entries in between may be InstrumentStatus::None.
+  // One more than the highest symbol_id in use; entries in between may be InstrumentStatus::Unused.
   std::uint32_t instrument_count() const noexcept {
     return view_.attached() ? count(view_.header().instrument_count, view_.info().instrument_capacity) : 0;
   }
@@ -104,7 +105,7 @@ class Directory {
   }
   [[nodiscard]] bool instrument(std::uint32_t symbol_id, InstrumentEntry& out) const noexcept {
     return symbol_id < instrument_count() && read(view_.instrument(symbol_id), out) &&
-           out.status != InstrumentStatus::None;
+           out.status != InstrumentStatus::Unused;
   }
 
   // Finds the active instrument whose canonical symbol is `symbol`, else the first whose venue symbol is.
@@ -126,6 +127,16 @@ class Directory {
     return by_venue_symbol;
   }
 
+  // All active instruments, by symbol_id. Allocates.
+  std::vector<InstrumentEntry> active_instruments() const {
+    std::vector<InstrumentEntry> found;
+    InstrumentEntry entry;
+    for (std::uint32_t id = 0, end = instrument_count(); id < end; ++id) {
+      if (instrument(id, entry) && entry.status == InstrumentStatus::Active) found.push_back(entry);
+    }
+    return found;
+  }
+
  private:
   // A count is the publisher's word; the capacity is what was checked.
   static std::uint32_t count(const Word& word, std::uint32_t capacity) noexcept {
@@ -135,8 +146,7 @@ class Directory {
   }
   template <class Entry>
   static bool read(const void* from, Entry& out) noexcept {
-    return seqlock_read(word_at(from), [&]() noexcept { load_words(&out, from, sizeof(Entry)); }) ==
-           SeqlockStatus::Ok;
+    return mdp_shm_copy_entry(from, &out, sizeof(Entry)) != 0;
   }
 
   SegmentView view_;

@@ -2,7 +2,7 @@
 // stored.
 //
 // Included by both sides: the publisher (publish/segment_writer.hpp) writes what is described here, readers
-// of any process (segment_view.hpp, ring_reader.hpp) follow it. docs/wire-format.md draws the same, byte by
+// of any process (mdp_shm.h, segment_view.hpp) follow it. docs/wire-format.md draws the same, byte by
 // byte.
 //
 //   0        header_size      venues.offset  instruments.offset  table.offset   ring.offset      total_size
@@ -51,18 +51,6 @@ static_assert(sizeof(Word) == 8 && alignof(Word) == 8 && std::is_standard_layout
 inline const Word& word_at(const void* address) noexcept { return *static_cast<const Word*>(address); }
 inline Word& word_at(void* address) noexcept { return *static_cast<Word*>(address); }
 
-// Copies `bytes` (a multiple of 8) out of shared memory.
-inline void load_words(void* to, const void* from, std::size_t bytes) noexcept {
-  auto* out = static_cast<unsigned char*>(to);
-  const auto* in = static_cast<const unsigned char*>(from);
-  for (std::size_t i = 0; i < bytes; i += sizeof(Word)) {
-    // acquire: if this word is newer than what the reader expects, its next load of the guarding word (the
-    // ring's `reserve`, a seqlock's `seq`) shows that; pairs with the release store in store_words().
-    const std::uint64_t value = word_at(in + i).load(std::memory_order_acquire);
-    std::memcpy(out + i, &value, sizeof(value));
-  }
-}
-
 // Copies `bytes` (a multiple of 8) into shared memory.
 inline void store_words(void* to, const void* from, std::size_t bytes) noexcept {
   auto* out = static_cast<unsigned char*>(to);
@@ -71,7 +59,7 @@ inline void store_words(void* to, const void* from, std::size_t bytes) noexcept 
     std::uint64_t value;
     std::memcpy(&value, in + i, sizeof(value));
     // release: the guarding word was stored before, so who sees this word sees that one too; pairs with the
-    // acquire load in load_words().
+    // acquire load in mdp_shm_load_words().
     word_at(out + i).store(value, std::memory_order_release);
   }
 }

@@ -1,21 +1,22 @@
-/* mdp_shm.h: a reader of segments in plain C, for C programs and for languages that bind C.
+/* mdp_shm.h: a reader of segments in plain C, for C programs and for languages that bind C. The C++ reader of
+ * the ring (ring_reader.hpp) is built on it, so how a record is read safely is written here, once.
  *
  * C99 (and C++), nothing but the C library and the operating system (POSIX or Windows: mdp_shm_os.h);
- * docs/wire-format.md is what it follows, and mdp_shm_layout.h has its structs. One thread per `mdp_shm`.
- * Nothing here allocates. What waits, attaches or judges the publisher calls the operating system;
- * mdp_shm_poll() and all that reads does not.
+ * docs/wire-format.md is what it follows, and mdp_shm_layout.h has its structs. One thread per
+ * struct mdp_shm_subscriber. Nothing here allocates. What waits, attaches or judges the publisher calls the
+ * operating system; mdp_shm_poll() and all that reads does not.
  *
- *   struct mdp_shm feed;
+ *   struct mdp_shm_subscriber feed;
  *   if (mdp_shm_open(&feed, "mdp") != MDP_SHM_ATTACH_OK) ...
- *   while ((status = mdp_shm_wait(&feed, &event, MDP_SHM_SLEEP, MDP_SHM_FOR_EVER, 1000000000)) <=
- *          MDP_SHM_READ_LAPPED) ...
+ *   while (!mdp_shm_ended(status = mdp_shm_wait(&feed, &event, MDP_SHM_SLEEP, MDP_SHM_FOR_EVER, 1000000000)))
+ *     if (status == MDP_SHM_READ_OK && event.header.type == MDP_SHM_TRADE) ... event.body.trade ...
  *   mdp_shm_close(&feed);
  *
  * Include it first, or define _POSIX_C_SOURCE as 200809L or more: strict C99 hides shm_open() otherwise.
  *
- * Functions are `static inline`. To make a library of them for another language, define MDP_SHM_API as what
+ * Functions are inline. To make a library of them for another language, define MDP_SHM_API as what
  * its functions are to be declared with (empty is fine), include this in one source file, and build that as a
- * shared library; mdp_shm_size() tells the other language how much room a struct mdp_shm takes.
+ * shared library; mdp_shm_subscriber_size() tells the other language how much room a reader takes.
  */
 #pragma once
 
@@ -23,16 +24,13 @@
 #include "mdp/shm/mdp_shm_os.h"
 /* clang-format on */
 #include "mdp/shm/mdp_shm_layout.h"
-
-#if !defined(MDP_SHM_API)
-#define MDP_SHM_API static inline
-#endif
+#include "mdp/shm/mdp_shm_text.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* ---- what the functions say */
+/* ---- what the functions say and take */
 
 enum mdp_shm_read_status {
   MDP_SHM_READ_OK = 0,
@@ -52,6 +50,13 @@ enum mdp_shm_book_status {
   MDP_SHM_BOOK_CORRUPT = 3
 };
 
+/* Whether this ends a loop around mdp_shm_wait(): the publisher stopped or died, the ring is corrupt, or
+ * there is none. After EMPTY (its timeout passed), LAPPED and PUBLISHER_STALE it may go on. */
+MDP_SHM_API int mdp_shm_ended(int read_status) {
+  return read_status == MDP_SHM_READ_STOPPED || read_status == MDP_SHM_READ_PUBLISHER_DEAD ||
+         read_status == MDP_SHM_READ_CORRUPT || read_status == MDP_SHM_READ_NOT_ATTACHED;
+}
+
 enum mdp_shm_wait_strategy {
   MDP_SHM_SPIN = 0,  /* looks again at once: the least latency, a core of its own */
   MDP_SHM_YIELD = 1, /* lets other threads of the core run */
@@ -60,13 +65,13 @@ enum mdp_shm_wait_strategy {
 #define MDP_SHM_FOR_EVER INT64_MAX
 
 /* A reader. Fields up to `laps` may be read, none may be written. */
-struct mdp_shm {
-  const unsigned char* base; /* NULL: closed */
-  size_t size_bytes;         /* of the mapping; 0: the memory is the caller's (mdp_shm_attach) */
-  struct mdp_shm_info info;  /* the checked copy */
-  uint64_t position;         /* where the next poll reads */
-  uint64_t next_sequence;    /* of the event there */
-  uint64_t lost_events;      /* of the last lap */
+struct mdp_shm_subscriber {
+  const unsigned char* base;        /* NULL: closed */
+  size_t size_bytes;                /* of the mapping; 0: the memory is the caller's (mdp_shm_attach) */
+  struct mdp_shm_segment_info info; /* the checked copy */
+  uint64_t position;                /* where the next poll reads */
+  uint64_t next_sequence;           /* of the event there */
+  uint64_t lost_events;             /* of the last lap */
   uint64_t lost_bytes;
   uint64_t total_lost_events;
   uint64_t laps;
@@ -75,13 +80,15 @@ struct mdp_shm {
   uint32_t followed; /* symbol_id, or MDP_SHM_NO_SYMBOL */
   uint64_t device;   /* with inode: see struct mdp_shm_mapping */
   uint64_t inode;
-  char name[MDP_SHM_MAX_NAME + 1];
+  char name[MDP_SHM_MAX_SEGMENT_NAME_LENGTH + 1];
 };
 
 /* ---- shared words */
 
-/* Copies `bytes`, a multiple of 8. */
-static inline void mdp_shm_load_words(void* to, const void* from, size_t bytes) {
+/* Copies `bytes`, a multiple of 8, out of shared memory. acquire, each: if a word is newer than what the
+ * reader expects, its next load of the guarding word (the ring's `reserve`, a seqlock's `seq`) shows that;
+ * pairs with the release store in store_words(). */
+MDP_SHM_INLINE void mdp_shm_load_words(void* to, const void* from, size_t bytes) {
   size_t i;
   for (i = 0; i < bytes; i += 8) {
     const uint64_t value = mdp_shm_load((const unsigned char*)from + i);
@@ -89,59 +96,67 @@ static inline void mdp_shm_load_words(void* to, const void* from, size_t bytes) 
   }
 }
 
-static inline const struct mdp_shm_header* mdp_shm_mapped_header(const struct mdp_shm* shm) {
-  return (const struct mdp_shm_header*)(const void*)shm->base;
+MDP_SHM_INLINE const struct mdp_shm_segment_header* mdp_shm_mapped_header(
+    const struct mdp_shm_subscriber* shm) {
+  return (const struct mdp_shm_segment_header*)(const void*)shm->base;
 }
-static inline uint64_t mdp_shm_cursor(const struct mdp_shm* shm) {
+/* acquire: records up to the cursor are complete; pairs with the release store in RingWriter::commit(). */
+MDP_SHM_INLINE uint64_t mdp_shm_cursor(const struct mdp_shm_subscriber* shm) {
   return mdp_shm_load(&mdp_shm_mapped_header(shm)->cursor);
 }
-static inline const unsigned char* mdp_shm_at(const struct mdp_shm* shm, uint64_t position) {
+MDP_SHM_INLINE const unsigned char* mdp_shm_at(const struct mdp_shm_subscriber* shm, uint64_t position) {
   return shm->base + shm->info.ring.offset + (position & (shm->info.ring.size_bytes - 1));
 }
-/* Whether the publisher may have overwritten what lies at `position`. Call after copying from there. */
-static inline int mdp_shm_overwritten(const struct mdp_shm* shm, uint64_t position) {
+/* Whether the publisher may have overwritten what lies at `position`. Call after copying from there.
+ * acquire: keeps this load among the loads around it; the acquire loads before it (mdp_shm_load_words()) make
+ * it see the reserve of any newer word they saw; pairs with the store in RingWriter::reserve(). */
+MDP_SHM_INLINE int mdp_shm_overwritten(const struct mdp_shm_subscriber* shm, uint64_t position) {
   return mdp_shm_load(&mdp_shm_mapped_header(shm)->reserve) - position > shm->info.ring.size_bytes;
 }
 /* Whether `a` is at or behind `b`; positions may wrap around 2^64. */
-static inline int mdp_shm_reached(uint64_t a, uint64_t b) { return a - b < (UINT64_C(1) << 63); }
+MDP_SHM_INLINE int mdp_shm_reached(uint64_t a, uint64_t b) { return (int64_t)(a - b) >= 0; }
 
 /* ---- opening */
 
-/* Room for a struct mdp_shm, for languages that cannot include this. */
-MDP_SHM_API size_t mdp_shm_size(void) { return sizeof(struct mdp_shm); }
+/* Room for a struct mdp_shm_subscriber, for languages that cannot include this. */
+MDP_SHM_API size_t mdp_shm_subscriber_size(void) { return sizeof(struct mdp_shm_subscriber); }
 
-static inline int mdp_shm_section_fits(const struct mdp_shm_info* info, const struct mdp_shm_section* section,
-                                       uint32_t stride, uint32_t capacity) {
+MDP_SHM_INLINE int mdp_shm_section_fits(const struct mdp_shm_segment_info* info,
+                                        const struct mdp_shm_section* section, uint32_t stride,
+                                        uint32_t capacity) {
   /* Compared with what is left behind the offset, so that nothing can overflow. */
   return section->offset % 64 == 0 && section->offset >= info->header_size &&
          section->offset <= info->total_size && section->size_bytes <= info->total_size - section->offset &&
          (uint64_t)stride * capacity <= section->size_bytes;
 }
 
-static inline int mdp_shm_info_valid(const struct mdp_shm_info* info, uint64_t size_bytes) {
+MDP_SHM_INLINE int mdp_shm_info_valid(const struct mdp_shm_segment_info* info, uint64_t size_bytes) {
   const uint64_t ring = info->ring.size_bytes;
-  return info->total_size <= size_bytes && info->header_size >= sizeof(struct mdp_shm_header) &&
+  return info->total_size <= size_bytes && info->header_size >= sizeof(struct mdp_shm_segment_header) &&
          info->header_size <= info->total_size &&
          mdp_shm_section_fits(info, &info->venues, info->venue_stride, info->venue_capacity) &&
          mdp_shm_section_fits(info, &info->instruments, info->instrument_stride, info->instrument_capacity) &&
          mdp_shm_section_fits(info, &info->table, info->table_stride, info->instrument_capacity) &&
          mdp_shm_section_fits(info, &info->ring, 0, 0) && info->venue_stride % 64 == 0 &&
-         info->venue_stride >= sizeof(struct mdp_shm_venue) && info->instrument_stride % 64 == 0 &&
-         info->instrument_stride >= sizeof(struct mdp_shm_instrument) && info->levels_per_side >= 1 &&
+         info->venue_stride >= sizeof(struct mdp_shm_venue_entry) && info->instrument_stride % 64 == 0 &&
+         info->instrument_stride >= sizeof(struct mdp_shm_instrument_entry) && info->levels_per_side >= 1 &&
          info->levels_per_side <= MDP_SHM_MAX_LEVELS_PER_SIDE && info->table_stride % 64 == 0 &&
          info->table_stride >= 64 + 32 * (uint64_t)info->levels_per_side && (ring & (ring - 1)) == 0 &&
          ring >= MDP_SHM_MIN_RING_BYTES && ring <= MDP_SHM_MAX_RING_BYTES &&
-         info->checkpoint_count == MDP_SHM_CHECKPOINTS &&
+         info->checkpoint_count == MDP_SHM_CHECKPOINT_COUNT &&
          info->max_record_bytes >= sizeof(struct mdp_shm_event_header) &&
          info->max_record_bytes <= MDP_SHM_MAX_RECORD_BYTES;
 }
 
 /* Begins behind the last event, and learns its number if the two words are caught belonging together. */
-MDP_SHM_API void mdp_shm_start_newest(struct mdp_shm* shm) {
-  const struct mdp_shm_header* header = mdp_shm_mapped_header(shm);
+MDP_SHM_API void mdp_shm_start_newest(struct mdp_shm_subscriber* shm) {
+  const struct mdp_shm_segment_header* header = mdp_shm_mapped_header(shm);
   int attempt;
   if (shm->base == NULL) return;
   for (attempt = 0; attempt < 1000; ++attempt) {
+    /* acquire: the cursor below is at least the one of this count; pairs with the store behind the cursor's
+     * in RingWriter::commit(). next_sequence is stored before the cursor, so if the cursor was newer than
+     * `count`, this is too, and shows it. */
     const uint64_t count = mdp_shm_load(&header->event_count);
     shm->position = mdp_shm_cursor(shm);
     shm->next_sequence = mdp_shm_load(&header->next_sequence);
@@ -151,7 +166,8 @@ MDP_SHM_API void mdp_shm_start_newest(struct mdp_shm* shm) {
 }
 
 /* Begins at the event number `next_sequence` at `ring_position`, both from a book entry. */
-MDP_SHM_API void mdp_shm_start_at(struct mdp_shm* shm, uint64_t ring_position, uint64_t next_sequence) {
+MDP_SHM_API void mdp_shm_start_at(struct mdp_shm_subscriber* shm, uint64_t ring_position,
+                                  uint64_t next_sequence) {
   shm->position = ring_position;
   shm->next_sequence = next_sequence;
   shm->sequence_known = 1;
@@ -159,18 +175,21 @@ MDP_SHM_API void mdp_shm_start_at(struct mdp_shm* shm, uint64_t ring_position, u
 
 /* The first of `count` checkpoints, from segment `first` on, whose record is whole and not within `margin`
  * bytes of being overwritten. */
-static inline int mdp_shm_checkpoint_from(const struct mdp_shm* shm, uint64_t first, uint32_t count,
-                                          uint64_t margin, uint64_t* position, uint64_t* sequence) {
+MDP_SHM_INLINE int mdp_shm_checkpoint_from(const struct mdp_shm_subscriber* shm, uint64_t first,
+                                           uint32_t count, uint64_t margin, uint64_t* position,
+                                           uint64_t* sequence) {
   const uint64_t ring = shm->info.ring.size_bytes;
   uint32_t i;
   for (i = 0; i < count; ++i) {
-    const uint64_t index = (first + i) % MDP_SHM_CHECKPOINTS;
+    const uint64_t index = (first + i) % MDP_SHM_CHECKPOINT_COUNT;
+    /* acquire: keeps the cursor's load behind; pairs with the store in RingWriter::begin_record(). A record
+     * that is not committed yet shows as one beyond the cursor. */
     const uint64_t candidate = mdp_shm_load(&mdp_shm_mapped_header(shm)->checkpoints[index]);
     const uint64_t end = mdp_shm_cursor(shm);
     struct mdp_shm_event_header header;
     if (candidate % 64 != 0 || candidate == end || end - candidate > ring ||
-        (candidate & (ring - 1)) / (ring / MDP_SHM_CHECKPOINTS) != index) {
-      continue; /* stale, not written yet, or nonsense */
+        (candidate & (ring - 1)) / (ring / MDP_SHM_CHECKPOINT_COUNT) != index) {
+      continue; /* stale, not written yet, or nonsense: not in the last lap, or not in this segment */
     }
     mdp_shm_load_words(&header, mdp_shm_at(shm, candidate), sizeof(header));
     if (mdp_shm_overwritten(shm, candidate - margin)) continue;
@@ -181,37 +200,50 @@ static inline int mdp_shm_checkpoint_from(const struct mdp_shm* shm, uint64_t fi
   return 0;
 }
 
-/* Begins at the oldest event that is not about to be overwritten. */
-MDP_SHM_API void mdp_shm_start_oldest(struct mdp_shm* shm) {
+/* Begins at the oldest event that is not about to be overwritten. The segment after the cursor's is the next
+ * to be overwritten, so the oldest records start there; a margin of two segments (the publisher reserves one
+ * ahead) gives the reader time to begin. */
+MDP_SHM_API void mdp_shm_start_oldest(struct mdp_shm_subscriber* shm) {
   uint64_t segment, position, sequence;
   mdp_shm_start_newest(shm);
   if (shm->base == NULL) return;
-  segment = shm->info.ring.size_bytes / MDP_SHM_CHECKPOINTS;
+  segment = shm->info.ring.size_bytes / MDP_SHM_CHECKPOINT_COUNT;
   if (mdp_shm_checkpoint_from(shm, (shm->position & (shm->info.ring.size_bytes - 1)) / segment + 1,
-                              MDP_SHM_CHECKPOINTS, 2 * segment, &position, &sequence)) {
+                              MDP_SHM_CHECKPOINT_COUNT, 2 * segment, &position, &sequence)) {
     mdp_shm_start_at(shm, position, sequence);
   }
 }
 
-/* Checks the segment in [base, base + size_bytes), which is aligned to 64 and outlives the reader, and begins
- * to read behind its last event. On any status but OK the reader is closed. */
-MDP_SHM_API int mdp_shm_attach(struct mdp_shm* shm, const void* base, size_t size_bytes) {
+/* Copies the fixed part of a segment's header and checks every offset and size of it against the memory there
+ * is: OK, NOT_READY, NOT_A_SEGMENT, WRONG_VERSION, CORRUPT. */
+MDP_SHM_INLINE int mdp_shm_check_segment(const void* base, size_t size_bytes,
+                                         struct mdp_shm_segment_info* info) {
   uint64_t magic;
-  memset(shm, 0, sizeof(*shm));
-  if (base == NULL || size_bytes < sizeof(struct mdp_shm_header)) return MDP_SHM_ATTACH_NOT_READY;
+  /* The publisher creates the file before it gives it a size, and stores the magic after everything else. */
+  if (base == NULL || size_bytes < sizeof(struct mdp_shm_segment_header)) return MDP_SHM_ATTACH_NOT_READY;
+  /* acquire: the header is complete once the magic is there; pairs with the store in SegmentWriter. */
   magic = mdp_shm_load(base);
   if (magic == 0) return MDP_SHM_ATTACH_NOT_READY;
   if (magic != MDP_SHM_MAGIC) return MDP_SHM_ATTACH_NOT_A_SEGMENT;
-  mdp_shm_load_words(&shm->info, base, sizeof(shm->info));
-  if (shm->info.layout_version != MDP_SHM_LAYOUT_VERSION) return MDP_SHM_ATTACH_WRONG_VERSION;
-  if (!mdp_shm_info_valid(&shm->info, size_bytes)) return MDP_SHM_ATTACH_CORRUPT;
+  mdp_shm_load_words(info, base, sizeof(*info));
+  if (info->layout_version != MDP_SHM_LAYOUT_VERSION) return MDP_SHM_ATTACH_WRONG_VERSION;
+  return mdp_shm_info_valid(info, size_bytes) ? MDP_SHM_ATTACH_OK : MDP_SHM_ATTACH_CORRUPT;
+}
+
+/* Checks the segment in [base, base + size_bytes), which is aligned to 64 and outlives the reader, and begins
+ * to read behind its last event. On any status but OK the reader is closed. */
+MDP_SHM_API int mdp_shm_attach(struct mdp_shm_subscriber* shm, const void* base, size_t size_bytes) {
+  int status;
+  memset(shm, 0, sizeof(*shm));
+  status = mdp_shm_check_segment(base, size_bytes, &shm->info);
+  if (status != MDP_SHM_ATTACH_OK) return status;
   shm->base = (const unsigned char*)base;
   shm->followed = MDP_SHM_NO_SYMBOL;
   mdp_shm_start_newest(shm);
   return MDP_SHM_ATTACH_OK;
 }
 
-MDP_SHM_API void mdp_shm_close(struct mdp_shm* shm) {
+MDP_SHM_API void mdp_shm_close(struct mdp_shm_subscriber* shm) {
   if (shm->base != NULL && shm->size_bytes != 0) mdp_shm_os_unmap(shm->base, shm->size_bytes);
   shm->base = NULL;
   shm->size_bytes = 0;
@@ -220,7 +252,7 @@ MDP_SHM_API void mdp_shm_close(struct mdp_shm* shm) {
 /* Maps the segment `name` and begins to read behind its last event (mdp_shm_start_oldest() and mdp_shm_join()
  * go elsewhere). On any status but OK the reader is closed. `shm` need not be initialized; one that is open
  * has to be closed first. */
-MDP_SHM_API int mdp_shm_open(struct mdp_shm* shm, const char* name) {
+MDP_SHM_API int mdp_shm_open(struct mdp_shm_subscriber* shm, const char* name) {
   struct mdp_shm_mapping mapping;
   int status = mdp_shm_os_map(name, &mapping);
   if (status != MDP_SHM_ATTACH_OK) {
@@ -243,8 +275,8 @@ MDP_SHM_API int mdp_shm_open(struct mdp_shm* shm, const char* name) {
 /* After STOPPED or PUBLISHER_DEAD: if the publisher was started again under the same name, maps its new
  * segment and begins at its oldest event. OK: done, look symbol_ids up again; none is followed, and what was
  * lost is counted anew. Anything else: the new one is not there yet, and the old mapping stays. */
-MDP_SHM_API int mdp_shm_reattach(struct mdp_shm* shm) {
-  struct mdp_shm fresh;
+MDP_SHM_API int mdp_shm_reattach(struct mdp_shm_subscriber* shm) {
+  struct mdp_shm_subscriber fresh;
   uint64_t device, inode;
   int status;
   if (shm->base == NULL || shm->size_bytes == 0) return MDP_SHM_ATTACH_NOT_FOUND;
@@ -261,7 +293,7 @@ MDP_SHM_API int mdp_shm_reattach(struct mdp_shm* shm) {
 }
 
 /* How long the publisher has given no sign of life, ns; its reader is open. */
-MDP_SHM_API int64_t mdp_shm_heartbeat_age_ns(const struct mdp_shm* shm) {
+MDP_SHM_API int64_t mdp_shm_heartbeat_age_ns(const struct mdp_shm_subscriber* shm) {
   /* Unsigned: a corrupt heartbeat may be any number, and must not overflow. */
   return (int64_t)((uint64_t)mdp_shm_os_wall_clock_ns() -
                    mdp_shm_load(&mdp_shm_mapped_header(shm)->heartbeat_ns));
@@ -269,7 +301,7 @@ MDP_SHM_API int64_t mdp_shm_heartbeat_age_ns(const struct mdp_shm* shm) {
 
 /* For when a poll is EMPTY: EMPTY (the publisher is alive, or left events to read), STOPPED, PUBLISHER_DEAD,
  * PUBLISHER_STALE (no heartbeat for longer than the limit, but its process exists), NOT_ATTACHED. */
-MDP_SHM_API int mdp_shm_check_publisher(const struct mdp_shm* shm, int64_t heartbeat_limit_ns) {
+MDP_SHM_API int mdp_shm_check_publisher(const struct mdp_shm_subscriber* shm, int64_t heartbeat_limit_ns) {
   int status = MDP_SHM_READ_EMPTY;
   if (shm->base == NULL) return MDP_SHM_READ_NOT_ATTACHED;
   if (mdp_shm_load(&mdp_shm_mapped_header(shm)->state) == MDP_SHM_STOPPED) {
@@ -284,66 +316,83 @@ MDP_SHM_API int mdp_shm_check_publisher(const struct mdp_shm* shm, int64_t heart
 
 /* ---- directory and book table */
 
+/* Entries of the directory and the book table are seqlocked: their first word is even at rest and odd while the
+ * publisher is inside. Readers never wait: after so many attempts they give up, because a publisher that died
+ * inside leaves the word odd for ever. */
 #define MDP_SHM_SEQLOCK_ATTEMPTS 4096
 
+/* Whether an entry can be copied now; `before` is then for mdp_shm_seqlock_unchanged().
+ * acquire: the words copied next are at least as new as this sequence; pairs with ~SeqlockWrite(). */
+MDP_SHM_INLINE int mdp_shm_seqlock_at_rest(const void* entry, uint64_t* before) {
+  *before = mdp_shm_load(entry);
+  return (*before & 1) == 0;
+}
+/* Whether what was copied since is whole. The acquire loads of the copy keep this load behind them, and if one of
+ * them saw a word of a later write it saw that write's odd sequence too; pairs with the store in SeqlockWrite(). */
+MDP_SHM_INLINE int mdp_shm_seqlock_unchanged(const void* entry, uint64_t before) {
+  return mdp_shm_load(entry) == before;
+}
+
 /* Copies an entry of `bytes`. 0: the publisher was inside at every attempt. */
-static inline int mdp_shm_read_entry(const unsigned char* from, void* to, size_t bytes) {
+MDP_SHM_INLINE int mdp_shm_copy_entry(const void* from, void* to, size_t bytes) {
+  uint64_t before;
   int i;
   for (i = 0; i < MDP_SHM_SEQLOCK_ATTEMPTS; ++i) {
-    const uint64_t before = mdp_shm_load(from);
-    if (before & 1) continue;
+    if (!mdp_shm_seqlock_at_rest(from, &before)) continue;
     mdp_shm_load_words(to, from, bytes);
-    if (mdp_shm_load(from) == before) return 1;
+    if (mdp_shm_seqlock_unchanged(from, before)) return 1;
   }
   return 0;
 }
 
-static inline uint32_t mdp_shm_count(const uint64_t* word, uint32_t capacity) {
+MDP_SHM_INLINE uint32_t mdp_shm_count(const uint64_t* word, uint32_t capacity) {
   const uint64_t count = mdp_shm_load(word); /* the publisher's word; the capacity is what was checked */
   return count < capacity ? (uint32_t)count : capacity;
 }
 
 /* One more than the highest symbol_id in use. */
-MDP_SHM_API uint32_t mdp_shm_instrument_count(const struct mdp_shm* shm) {
+MDP_SHM_API uint32_t mdp_shm_instrument_count(const struct mdp_shm_subscriber* shm) {
   if (shm->base == NULL) return 0;
   return mdp_shm_count(&mdp_shm_mapped_header(shm)->instrument_count, shm->info.instrument_capacity);
 }
 
-MDP_SHM_API uint32_t mdp_shm_venue_count(const struct mdp_shm* shm) {
+MDP_SHM_API uint32_t mdp_shm_venue_count(const struct mdp_shm_subscriber* shm) {
   if (shm->base == NULL) return 0;
   return mdp_shm_count(&mdp_shm_mapped_header(shm)->venue_count, shm->info.venue_capacity);
 }
 
 /* Copies one entry. 0: there is none at that index. */
-MDP_SHM_API int mdp_shm_get_venue(const struct mdp_shm* shm, uint32_t index, struct mdp_shm_venue* out) {
+MDP_SHM_API int mdp_shm_venue(const struct mdp_shm_subscriber* shm, uint32_t index,
+                              struct mdp_shm_venue_entry* out) {
   return index < mdp_shm_venue_count(shm) &&
-         mdp_shm_read_entry(shm->base + shm->info.venues.offset + (uint64_t)shm->info.venue_stride * index,
+         mdp_shm_copy_entry(shm->base + shm->info.venues.offset + (uint64_t)shm->info.venue_stride * index,
                             out, sizeof(*out));
 }
 
-MDP_SHM_API int mdp_shm_get_instrument(const struct mdp_shm* shm, uint32_t symbol_id,
-                                       struct mdp_shm_instrument* out) {
+MDP_SHM_API int mdp_shm_instrument(const struct mdp_shm_subscriber* shm, uint32_t symbol_id,
+                                   struct mdp_shm_instrument_entry* out) {
   return symbol_id < mdp_shm_instrument_count(shm) &&
-         mdp_shm_read_entry(
+         mdp_shm_copy_entry(
              shm->base + shm->info.instruments.offset + (uint64_t)shm->info.instrument_stride * symbol_id,
              out, sizeof(*out)) &&
          out->status != MDP_SHM_UNUSED;
 }
 
-static inline int mdp_shm_text_is(const char* field, size_t size, const char* text) {
+MDP_SHM_INLINE int mdp_shm_text_is(const char* field, size_t size, const char* text) {
   const size_t length = strlen(text);
   return length <= size && memcmp(field, text, length) == 0 && (length == size || field[length] == '\0');
 }
 
 /* Finds the active instrument whose canonical symbol is `symbol`, else the first whose venue symbol is. 0:
  * none. Walks the directory: look up once and keep the symbol_id. */
-MDP_SHM_API int mdp_shm_find(const struct mdp_shm* shm, const char* symbol, struct mdp_shm_instrument* out) {
+MDP_SHM_API int mdp_shm_find(const struct mdp_shm_subscriber* shm, const char* symbol,
+                             struct mdp_shm_instrument_entry* out) {
   const uint32_t count = mdp_shm_instrument_count(shm);
-  struct mdp_shm_instrument entry;
+  struct mdp_shm_instrument_entry entry;
   int by_venue_symbol = 0;
   uint32_t id;
   for (id = 0; id < count; ++id) {
-    if (!mdp_shm_get_instrument(shm, id, &entry) || entry.status != MDP_SHM_ACTIVE) continue;
+    if (!mdp_shm_instrument(shm, id, &entry) || entry.status != MDP_SHM_ACTIVE) continue;
     if (mdp_shm_text_is(entry.canonical_symbol, sizeof(entry.canonical_symbol), symbol)) {
       *out = entry;
       return 1;
@@ -356,28 +405,25 @@ MDP_SHM_API int mdp_shm_find(const struct mdp_shm* shm, const char* symbol, stru
   return by_venue_symbol;
 }
 
-/* Copies the entry, and the best `max_levels` of each side to arrays of at least that many, best first. The
- * entry's bid_count and ask_count are then what was copied. */
-MDP_SHM_API int mdp_shm_read_book(const struct mdp_shm* shm, uint32_t symbol_id,
-                                  struct mdp_shm_book_entry* entry, struct mdp_shm_level* bids,
-                                  struct mdp_shm_level* asks, uint32_t max_levels) {
-  const unsigned char* from;
-  uint32_t capacity, limit, bid_count, ask_count;
+/* Copies a book entry whose sides have room for `capacity` levels to a struct mdp_shm_book_entry, and the best
+ * `max_levels` of each side to arrays of that many, best first: OK, BUSY, CORRUPT. */
+MDP_SHM_INLINE int mdp_shm_copy_book(const unsigned char* from, uint32_t capacity, uint32_t max_levels,
+                                     void* entry_out, void* bids, void* asks) {
+  struct mdp_shm_book_entry* const entry = (struct mdp_shm_book_entry*)entry_out;
+  const size_t level = sizeof(struct mdp_shm_price_level);
+  const uint32_t limit = max_levels < capacity ? max_levels : capacity;
+  uint32_t bid_count, ask_count;
+  uint64_t before;
   int i;
-  if (shm->base == NULL || symbol_id >= shm->info.instrument_capacity) return MDP_SHM_BOOK_NO_INSTRUMENT;
-  from = shm->base + shm->info.table.offset + (uint64_t)shm->info.table_stride * symbol_id;
-  capacity = shm->info.levels_per_side;
-  limit = max_levels < capacity ? max_levels : capacity;
   for (i = 0; i < MDP_SHM_SEQLOCK_ATTEMPTS; ++i) {
-    const uint64_t before = mdp_shm_load(from);
-    if (before & 1) continue;
+    if (!mdp_shm_seqlock_at_rest(from, &before)) continue;
     mdp_shm_load_words(entry, from, sizeof(*entry));
     /* Counts may be torn here: they are bounded before they are followed. */
     bid_count = entry->bid_count < limit ? entry->bid_count : limit;
     ask_count = entry->ask_count < limit ? entry->ask_count : limit;
-    mdp_shm_load_words(bids, from + sizeof(*entry), sizeof(*bids) * bid_count);
-    mdp_shm_load_words(asks, from + sizeof(*entry) + sizeof(*asks) * capacity, sizeof(*asks) * ask_count);
-    if (mdp_shm_load(from) != before) continue;
+    mdp_shm_load_words(bids, from + sizeof(*entry), level * bid_count);
+    mdp_shm_load_words(asks, from + sizeof(*entry) + level * capacity, level * ask_count);
+    if (!mdp_shm_seqlock_unchanged(from, before)) continue;
     if (entry->bid_count > capacity || entry->ask_count > capacity) return MDP_SHM_BOOK_CORRUPT;
     entry->bid_count = (uint16_t)bid_count;
     entry->ask_count = (uint16_t)ask_count;
@@ -386,11 +432,21 @@ MDP_SHM_API int mdp_shm_read_book(const struct mdp_shm* shm, uint32_t symbol_id,
   return MDP_SHM_BOOK_BUSY;
 }
 
+/* Copies the entry, and the best `max_levels` of each side to arrays of at least that many, best first. The
+ * entry's bid_count and ask_count are then what was copied. */
+MDP_SHM_API int mdp_shm_read_book(const struct mdp_shm_subscriber* shm, uint32_t symbol_id,
+                                  struct mdp_shm_book_entry* entry, struct mdp_shm_price_level* bids,
+                                  struct mdp_shm_price_level* asks, uint32_t max_levels) {
+  if (shm->base == NULL || symbol_id >= shm->info.instrument_capacity) return MDP_SHM_BOOK_NO_INSTRUMENT;
+  return mdp_shm_copy_book(shm->base + shm->info.table.offset + (uint64_t)shm->info.table_stride * symbol_id,
+                           shm->info.levels_per_side, max_levels, entry, bids, asks);
+}
+
 #define MDP_SHM_IDLES_PER_CHECK 64
 #define MDP_SHM_IDLES_PER_BOOK 10000 /* most of them sleeps */
 
 /* What to do at the `idles`th look in a row that found nothing. */
-static inline void mdp_shm_idle(int how, uint64_t idles) {
+MDP_SHM_INLINE void mdp_shm_idle(int how, uint64_t idles) {
   if (how == MDP_SHM_SPIN || (how == MDP_SHM_SLEEP && idles <= 256)) {
     mdp_shm_os_relax();
   } else if (how == MDP_SHM_YIELD || idles <= 256 + 64) {
@@ -402,9 +458,9 @@ static inline void mdp_shm_idle(int how, uint64_t idles) {
 
 /* mdp_shm_read_book(), but waits while the publisher is inside, for about a second: BUSY means that it died
  * there. */
-MDP_SHM_API int mdp_shm_wait_for_book(const struct mdp_shm* shm, uint32_t symbol_id,
-                                      struct mdp_shm_book_entry* entry, struct mdp_shm_level* bids,
-                                      struct mdp_shm_level* asks, uint32_t max_levels) {
+MDP_SHM_API int mdp_shm_wait_for_book(const struct mdp_shm_subscriber* shm, uint32_t symbol_id,
+                                      struct mdp_shm_book_entry* entry, struct mdp_shm_price_level* bids,
+                                      struct mdp_shm_price_level* asks, uint32_t max_levels) {
   uint64_t idles = 0;
   for (;;) {
     const int status = mdp_shm_read_book(shm, symbol_id, entry, bids, asks, max_levels);
@@ -418,8 +474,9 @@ MDP_SHM_API int mdp_shm_wait_for_book(const struct mdp_shm* shm, uint32_t symbol
 }
 
 /* Late join: mdp_shm_wait_for_book(), and the next events of this instrument are exactly those not in it. */
-MDP_SHM_API int mdp_shm_join(struct mdp_shm* shm, uint32_t symbol_id, struct mdp_shm_book_entry* entry,
-                             struct mdp_shm_level* bids, struct mdp_shm_level* asks, uint32_t max_levels) {
+MDP_SHM_API int mdp_shm_join(struct mdp_shm_subscriber* shm, uint32_t symbol_id,
+                             struct mdp_shm_book_entry* entry, struct mdp_shm_price_level* bids,
+                             struct mdp_shm_price_level* asks, uint32_t max_levels) {
   const int status = mdp_shm_wait_for_book(shm, symbol_id, entry, bids, asks, max_levels);
   if (status == MDP_SHM_BOOK_OK) mdp_shm_start_at(shm, entry->ring_position, entry->next_sequence);
   return status;
@@ -427,33 +484,37 @@ MDP_SHM_API int mdp_shm_join(struct mdp_shm* shm, uint32_t symbol_id, struct mdp
 
 /* mdp_shm_join(), and from then on mdp_shm_poll() and mdp_shm_wait() pass over the other instruments' events.
  * After LAPPED: again. */
-MDP_SHM_API int mdp_shm_follow(struct mdp_shm* shm, uint32_t symbol_id, struct mdp_shm_book_entry* entry,
-                               struct mdp_shm_level* bids, struct mdp_shm_level* asks, uint32_t max_levels) {
+MDP_SHM_API int mdp_shm_follow(struct mdp_shm_subscriber* shm, uint32_t symbol_id,
+                               struct mdp_shm_book_entry* entry, struct mdp_shm_price_level* bids,
+                               struct mdp_shm_price_level* asks, uint32_t max_levels) {
   const int status = mdp_shm_join(shm, symbol_id, entry, bids, asks, max_levels);
   if (status == MDP_SHM_BOOK_OK) shm->followed = symbol_id;
   return status;
 }
 /* Ends that: all events again. */
-MDP_SHM_API void mdp_shm_follow_all(struct mdp_shm* shm) { shm->followed = MDP_SHM_NO_SYMBOL; }
+MDP_SHM_API void mdp_shm_follow_all(struct mdp_shm_subscriber* shm) { shm->followed = MDP_SHM_NO_SYMBOL; }
 
 /* ---- ring */
 
 /* Bytes published and not yet read. */
-MDP_SHM_API uint64_t mdp_shm_lag_bytes(const struct mdp_shm* shm) {
+MDP_SHM_API uint64_t mdp_shm_lag_bytes(const struct mdp_shm_subscriber* shm) {
   return shm->base == NULL ? 0 : mdp_shm_cursor(shm) - shm->position;
 }
 
-/* Lapped: goes on about half a ring behind the cursor. Nothing found there: the next poll tries again. */
-static inline int mdp_shm_resume(struct mdp_shm* shm) {
+/* Lapped: goes on about half a ring behind the cursor, which leaves the reader as much room as it can use.
+ * Nothing found there (the publisher wrote half a ring meanwhile, or the checkpoints are nonsense): the next
+ * poll tries again. */
+MDP_SHM_INLINE int mdp_shm_resume(struct mdp_shm_subscriber* shm) {
   const uint64_t ring = shm->info.ring.size_bytes;
   const uint64_t half_back = (mdp_shm_cursor(shm) - ring / 2) & (ring - 1);
   uint64_t position, sequence;
   shm->lost_events = 0;
   shm->lost_bytes = 0;
-  if (!mdp_shm_checkpoint_from(shm, half_back / (ring / MDP_SHM_CHECKPOINTS), MDP_SHM_CHECKPOINTS / 2, 0,
-                               &position, &sequence)) {
+  if (!mdp_shm_checkpoint_from(shm, half_back / (ring / MDP_SHM_CHECKPOINT_COUNT),
+                               MDP_SHM_CHECKPOINT_COUNT / 2, 0, &position, &sequence)) {
     return MDP_SHM_READ_LAPPED;
   }
+  /* A lap only ever leads forward. If it does not, positions and sequences contradict each other. */
   if (!mdp_shm_reached(position, shm->position) || !mdp_shm_reached(sequence, shm->next_sequence)) {
     return MDP_SHM_READ_CORRUPT;
   }
@@ -465,38 +526,51 @@ static inline int mdp_shm_resume(struct mdp_shm* shm) {
   return MDP_SHM_READ_LAPPED;
 }
 
-static inline int mdp_shm_body_fits(const struct mdp_shm_event_header* header) {
-  const size_t body = header->size_bytes - sizeof(*header);
+/* Bytes of body that an event's type and counts call for; 0 for a type this version does not know. */
+MDP_SHM_INLINE size_t mdp_shm_body_bytes(const struct mdp_shm_event_header* header) {
   switch (header->type) {
     case MDP_SHM_BOOK_DELTA:
     case MDP_SHM_BOOK_SNAPSHOT:
-      return ((size_t)header->bid_count + header->ask_count) * sizeof(struct mdp_shm_level) <= body;
+      return ((size_t)header->bid_count + header->ask_count) * sizeof(struct mdp_shm_price_level);
     case MDP_SHM_BOOK_STATE:
-      return sizeof(struct mdp_shm_known) <= body;
+      return sizeof(struct mdp_shm_book_state_body);
     case MDP_SHM_BBO:
-      return sizeof(struct mdp_shm_bbo) <= body;
+      return sizeof(struct mdp_shm_bbo_body);
     case MDP_SHM_TRADE:
-      return sizeof(struct mdp_shm_trade) <= body;
+      return sizeof(struct mdp_shm_trade_body);
+    case MDP_SHM_CONNECTION_STATUS:
+      return sizeof(struct mdp_shm_connection_status_body);
     case MDP_SHM_MARK_PRICE:
-      return sizeof(struct mdp_shm_mark_price) <= body;
+      return sizeof(struct mdp_shm_mark_price_body);
     case MDP_SHM_LIQUIDATION:
-      return sizeof(struct mdp_shm_liquidation) <= body;
+      return sizeof(struct mdp_shm_liquidation_body);
     default:
-      return 1;
+      return 0;
   }
 }
 
-/* mdp_shm_poll() of all instruments' events, followed or not. */
-static inline int mdp_shm_poll_any(struct mdp_shm* shm, struct mdp_shm_event* out) {
+/* mdp_shm_poll() of all instruments' events, followed or not, into two places of the caller's: a struct
+ * mdp_shm_event_header, and room for MDP_SHM_MAX_RECORD_BYTES - 64 bytes of body. Both are aligned to 8, and
+ * may have been written to whatever the status.
+ *
+ * How a record is read safely while its place may be overwritten:
+ *   publisher                                        reader at position p
+ *   1 reserve = new end       (before any word)      1 c = cursor (acquire); c == p: nothing new
+ *   2 record words            (release each)         2 copy the record's words (acquire each)
+ *   3 cursor = new end        (release)              3 reserve - p > ring size: the copy may be torn,
+ *                                                      drop it: lapped
+ */
+MDP_SHM_API int mdp_shm_poll_into(struct mdp_shm_subscriber* shm, void* header_out, void* body_out) {
   const uint64_t ring = shm->info.ring.size_bytes;
-  struct mdp_shm_event_header* header = &out->header;
+  struct mdp_shm_event_header* const header = (struct mdp_shm_event_header*)header_out;
   int records;
   if (shm->base == NULL) return MDP_SHM_READ_NOT_ATTACHED;
   /* Twice at most: a padding record fills the end of the ring, and a record follows it. */
   for (records = 0; records < 2; ++records) {
     const uint64_t end = mdp_shm_cursor(shm);
-    const uint64_t to_end = ring - (shm->position & (ring - 1));
     if (end == shm->position) {
+      /* acquire: once Stopped is seen the cursor is final, but it may have moved since it was read above;
+       * pairs with SegmentWriter::set_state(). */
       if (mdp_shm_load(&mdp_shm_mapped_header(shm)->state) != MDP_SHM_STOPPED) return MDP_SHM_READ_EMPTY;
       return mdp_shm_cursor(shm) == shm->position ? MDP_SHM_READ_STOPPED : MDP_SHM_READ_EMPTY;
     }
@@ -505,20 +579,22 @@ static inline int mdp_shm_poll_any(struct mdp_shm* shm, struct mdp_shm_event* ou
 
     mdp_shm_load_words(header, mdp_shm_at(shm, shm->position), sizeof(*header));
     if (header->size_bytes < sizeof(*header) || header->size_bytes % 64 != 0 ||
-        header->size_bytes > MDP_SHM_MAX_RECORD_BYTES || header->size_bytes > to_end ||
+        header->size_bytes > MDP_SHM_MAX_RECORD_BYTES ||
+        header->size_bytes > ring - (shm->position & (ring - 1)) ||
         header->size_bytes > end - shm->position) {
       return mdp_shm_overwritten(shm, shm->position) ? mdp_shm_resume(shm) : MDP_SHM_READ_CORRUPT;
     }
     if (header->type != MDP_SHM_PADDING) {
-      mdp_shm_load_words(&out->body, mdp_shm_at(shm, shm->position) + sizeof(*header),
+      mdp_shm_load_words(body_out, mdp_shm_at(shm, shm->position) + sizeof(*header),
                          header->size_bytes - sizeof(*header));
     }
     if (mdp_shm_overwritten(shm, shm->position)) return mdp_shm_resume(shm);
 
     if (shm->sequence_known && header->sequence != shm->next_sequence) return MDP_SHM_READ_CORRUPT;
-    if (header->type != MDP_SHM_PADDING && !mdp_shm_body_fits(header)) return MDP_SHM_READ_CORRUPT;
+    if (header->type != MDP_SHM_PADDING && mdp_shm_body_bytes(header) > header->size_bytes - sizeof(*header))
+      return MDP_SHM_READ_CORRUPT;
     shm->sequence_known = 1;
-    shm->next_sequence = header->sequence;
+    shm->next_sequence = header->sequence; /* a padding record carries that of the event behind it */
     shm->position += header->size_bytes;
     if (header->type != MDP_SHM_PADDING) {
       ++shm->next_sequence;
@@ -528,10 +604,14 @@ static inline int mdp_shm_poll_any(struct mdp_shm* shm, struct mdp_shm_event* ou
   return MDP_SHM_READ_CORRUPT;
 }
 
+MDP_SHM_INLINE int mdp_shm_poll_any(struct mdp_shm_subscriber* shm, struct mdp_shm_event* out) {
+  return mdp_shm_poll_into(shm, &out->header, &out->body);
+}
+
 /* Copies the next event, its used bytes only: OK, EMPTY, LAPPED, STOPPED, CORRUPT, NOT_ATTACHED. `out` is
  * valid with OK and has then been checked: its level counts fit its size. Types of later versions are
  * delivered too. After mdp_shm_follow(), the next of the followed instrument. */
-MDP_SHM_API int mdp_shm_poll(struct mdp_shm* shm, struct mdp_shm_event* out) {
+MDP_SHM_API int mdp_shm_poll(struct mdp_shm_subscriber* shm, struct mdp_shm_event* out) {
   for (;;) {
     const int status = mdp_shm_poll_any(shm, out);
     if (status != MDP_SHM_READ_OK || shm->followed == MDP_SHM_NO_SYMBOL) return status;
@@ -542,7 +622,7 @@ MDP_SHM_API int mdp_shm_poll(struct mdp_shm* shm, struct mdp_shm_event* out) {
 /* Hands up to `max` events of all instruments to `on_event`, with `context`; the event is valid during the
  * call. Returns what ended it (OK: the maximum was reached), and in `events` how many were handed over before
  * that: with LAPPED they are older than the hole. */
-MDP_SHM_API int mdp_shm_poll_batch(struct mdp_shm* shm, size_t max, size_t* events,
+MDP_SHM_API int mdp_shm_poll_batch(struct mdp_shm_subscriber* shm, size_t max, size_t* events,
                                    void (*on_event)(const struct mdp_shm_event* event, void* context),
                                    void* context) {
   struct mdp_shm_event event;
@@ -558,8 +638,8 @@ MDP_SHM_API int mdp_shm_poll_batch(struct mdp_shm* shm, size_t max, size_t* even
  * something else to say, the publisher stopped, died or gave no heartbeat for `heartbeat_limit_ns` (see
  * mdp_shm_check_publisher()), or `timeout_ns` has passed, which is EMPTY. PUBLISHER_STALE is said once: the
  * next mdp_shm_wait() goes on until it is over. */
-MDP_SHM_API int mdp_shm_wait(struct mdp_shm* shm, struct mdp_shm_event* out, int how, int64_t timeout_ns,
-                             int64_t heartbeat_limit_ns) {
+MDP_SHM_API int mdp_shm_wait(struct mdp_shm_subscriber* shm, struct mdp_shm_event* out, int how,
+                             int64_t timeout_ns, int64_t heartbeat_limit_ns) {
   int64_t began = 0, now;
   uint64_t idles;
   for (idles = 0;; mdp_shm_idle(how, ++idles)) {
@@ -578,66 +658,6 @@ MDP_SHM_API int mdp_shm_wait(struct mdp_shm* shm, struct mdp_shm_event* out, int
     if (idles == 0) began = now;
     if (now - began >= timeout_ns) return MDP_SHM_READ_EMPTY;
   }
-}
-
-/* ---- texts */
-
-#define MDP_SHM_DECIMAL_SIZE 160
-
-/* Writes mantissa * 10^exponent (an instrument's: -128 to 127) as exact decimal text without trailing zeros,
- * and returns `out`. */
-MDP_SHM_API const char* mdp_shm_decimal(char out[MDP_SHM_DECIMAL_SIZE], int64_t mantissa, int8_t exponent) {
-  uint64_t left = mantissa < 0 ? ~(uint64_t)mantissa + 1 : (uint64_t)mantissa;
-  int point = exponent;
-  char digits[20];
-  int count = 0;
-  char* to = out;
-  if (left == 0) return (const char*)memcpy(out, "0", 2);
-  while (point < 0 && left % 10 == 0) { /* what these zeros say, the exponent can say */
-    left /= 10;
-    ++point;
-  }
-  for (; left != 0; left /= 10) digits[count++] = (char)('0' + left % 10);
-  if (mantissa < 0) *to++ = '-';
-  if (count + point <= 0) {
-    *to++ = '0';
-    *to++ = '.';
-    for (; count + point < 0; ++point) *to++ = '0';
-    while (count > 0) *to++ = digits[--count];
-  } else {
-    for (; count > 0; --count) {
-      if (count + point == 0) *to++ = '.';
-      *to++ = digits[count - 1];
-    }
-    for (; point > 0; --point) *to++ = '0';
-  }
-  *to = '\0';
-  return out;
-}
-
-MDP_SHM_API const char* mdp_shm_attach_text(int status) {
-  static const char* const texts[] = {"ok",
-                                      "bad segment name",
-                                      "no such segment: is the publisher running?",
-                                      "no permission to read the segment: join its group",
-                                      "the segment is not ready: its publisher is starting",
-                                      "not a market data segment: no magic",
-                                      "the segment has another layout version than this reader",
-                                      "the segment's header is corrupt",
-                                      "the operating system refused to map the segment"};
-  return status >= 0 && status <= MDP_SHM_ATTACH_SYSTEM_ERROR ? texts[status] : "unknown";
-}
-
-MDP_SHM_API const char* mdp_shm_read_text(int status) {
-  static const char* const texts[] = {"ok",
-                                      "nothing new",
-                                      "lapped: events were lost",
-                                      "the publisher stopped",
-                                      "the publisher died",
-                                      "the ring is corrupt",
-                                      "not attached to a segment",
-                                      "the publisher gives no sign of life"};
-  return status >= 0 && status <= MDP_SHM_READ_PUBLISHER_STALE ? texts[status] : "unknown";
 }
 
 #ifdef __cplusplus

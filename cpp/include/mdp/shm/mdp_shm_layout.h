@@ -1,11 +1,32 @@
 /* mdp_shm_layout.h: what lies in a segment, layout v1, and the records of its ring, as C structs.
  *
  * Included by mdp_shm.h. C99 (and C++), no functions. docs/wire-format.md draws it byte by byte, and a test
- * compares every struct here with the C++ one.
+ * compares every struct here with the C++ one. Names are those of C++ spelled in C: TradeBody is
+ * struct mdp_shm_trade_body, EventType::Trade is MDP_SHM_TRADE.
  */
 #pragma once
 
 #include <stdint.h>
+
+/* Of a struct that is read into the caller's own of another name (EventHeader of event.hpp): a compiler that
+ * goes by types is told so. */
+#if defined(__GNUC__) || defined(__clang__)
+#define MDP_SHM_MAY_ALIAS __attribute__((may_alias))
+#else
+#define MDP_SHM_MAY_ALIAS
+#endif
+
+/* How functions of these headers are declared: in C each file has its own, in C++ the program has one, which
+ * the inline functions of the C++ headers may then call. MDP_SHM_API is of those that a shared library would
+ * export. */
+#ifdef __cplusplus
+#define MDP_SHM_INLINE inline
+#else
+#define MDP_SHM_INLINE static inline
+#endif
+#if !defined(MDP_SHM_API)
+#define MDP_SHM_API MDP_SHM_INLINE
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -13,7 +34,7 @@ extern "C" {
 
 #define MDP_SHM_MAGIC UINT64_C(0x004D48532D50444D) /* the bytes "MDP-SHM\0" */
 #define MDP_SHM_LAYOUT_VERSION 1
-#define MDP_SHM_CHECKPOINTS 64
+#define MDP_SHM_CHECKPOINT_COUNT 64
 #define MDP_SHM_MAX_EVENT_LEVELS 256
 #define MDP_SHM_MAX_RECORD_BYTES 4160
 #define MDP_SHM_MAX_LEVELS_PER_SIDE 128
@@ -21,80 +42,123 @@ extern "C" {
 #define MDP_SHM_MAX_RING_BYTES (UINT64_C(1) << 40)
 #define MDP_SHM_NO_SYMBOL UINT32_C(0xFFFFFFFF)
 
+/* What an event is, and which member of its body is there. */
 enum mdp_shm_event_type {
-  MDP_SHM_PADDING = 0,
-  MDP_SHM_BOOK_DELTA = 1, /* levels: bid_count bids, then ask_count asks; absolute quantities, zero removes */
-  MDP_SHM_BOOK_SNAPSHOT = 2, /* levels: the whole book (or its top), each side best first */
-  MDP_SHM_BBO = 3,
-  MDP_SHM_TRADE = 4,
-  MDP_SHM_BOOK_STATE = 5, /* bid_count is the state, ask_count the reason; known */
-  MDP_SHM_INSTRUMENT = 6, /* the directory entry of symbol_id was added or changed */
-  MDP_SHM_CONNECTION_STATUS = 7,
-  MDP_SHM_MARK_PRICE = 8,
-  MDP_SHM_LIQUIDATION = 9
+  MDP_SHM_PADDING = 0,           /* fills the end of the ring; mdp_shm_poll() does not deliver it */
+  MDP_SHM_BOOK_DELTA = 1,        /* levels: the changed ones, bid_count bids, then ask_count asks */
+  MDP_SHM_BOOK_SNAPSHOT = 2,     /* levels: the whole book (or its top), each side best first */
+  MDP_SHM_BBO = 3,               /* bbo */
+  MDP_SHM_TRADE = 4,             /* trade */
+  MDP_SHM_BOOK_STATE = 5,        /* book_state */
+  MDP_SHM_INSTRUMENT = 6,        /* none: the directory entry of symbol_id was added or changed */
+  MDP_SHM_CONNECTION_STATUS = 7, /* connection_status; symbol_id is MDP_SHM_NO_SYMBOL */
+  MDP_SHM_MARK_PRICE = 8,        /* mark_price */
+  MDP_SHM_LIQUIDATION = 9        /* liquidation */
 };
 
-/* Bits of an event's flags. */
-enum mdp_shm_flag {
+/* Bits of an event's flags. A book update larger than one record is split: apply it when LAST is there. */
+enum mdp_shm_event_flag {
   MDP_SHM_FLAG_FIRST = 1,
   MDP_SHM_FLAG_LAST = 2,
-  MDP_SHM_FLAG_TOP = 4,
-  MDP_SHM_FLAG_VENUE_QUOTE = 8,
-  MDP_SHM_FLAG_AGGREGATE = 64
+  MDP_SHM_FLAG_TOP = 4,         /* BOOK_SNAPSHOT: the best levels only, no news to who follows the deltas */
+  MDP_SHM_FLAG_VENUE_QUOTE = 8, /* BBO: the venue's own, not that of the book */
+  MDP_SHM_FLAG_AGGREGATE = 64   /* TRADE: several fills of one order */
 };
 
+/* STALE and SYNCING: not usable. LIVE: right, up to update_id. */
 enum mdp_shm_book_state { MDP_SHM_STALE = 0, MDP_SHM_SYNCING = 1, MDP_SHM_LIVE = 2 };
+
+/* Why a book is in its state; event.hpp says more of each. */
+enum mdp_shm_state_reason {
+  MDP_SHM_REASON_NONE = 0,
+  MDP_SHM_REASON_STARTING = 1,
+  MDP_SHM_REASON_SUBSCRIBED = 2,
+  MDP_SHM_REASON_SYNCED = 3,
+  MDP_SHM_REASON_GAP = 4,
+  MDP_SHM_REASON_DISCONNECTED = 5,
+  MDP_SHM_REASON_PARSE_ERROR = 6,
+  MDP_SHM_REASON_CROSSED = 7,
+  MDP_SHM_REASON_BUFFER_OVERFLOW = 8,
+  MDP_SHM_REASON_SNAPSHOT_TOO_OLD = 9,
+  MDP_SHM_REASON_SNAPSHOT_FAILED = 10,
+  MDP_SHM_REASON_REQUESTED = 11,
+  MDP_SHM_REASON_UNSUBSCRIBED = 12,
+  MDP_SHM_REASON_CHECKSUM_MISMATCH = 13,
+  MDP_SHM_REASON_AUDIT_MISMATCH = 14,
+  MDP_SHM_REASON_REJECTED = 16,
+  MDP_SHM_REASON_SILENT = 17,
+  MDP_SHM_REASON_DEPTH_EXHAUSTED = 18,
+  MDP_SHM_REASON_DEPTH_CHANGED = 19,
+  MDP_SHM_REASON_SEQUENCE_RESET = 20
+};
+
+enum mdp_shm_line_state { MDP_SHM_LINE_DOWN = 0, MDP_SHM_LINE_CONNECTING = 1, MDP_SHM_LINE_UP = 2 };
 enum mdp_shm_side { MDP_SHM_SIDE_NONE = 0, MDP_SHM_BUY = 1, MDP_SHM_SELL = 2 };
 enum mdp_shm_segment_state { MDP_SHM_STARTING = 0, MDP_SHM_RUNNING = 1, MDP_SHM_STOPPED = 2 };
+enum mdp_shm_instrument_kind { MDP_SHM_SPOT = 0, MDP_SHM_PERPETUAL = 1, MDP_SHM_FUTURE = 2 };
 enum mdp_shm_instrument_status { MDP_SHM_UNUSED = 0, MDP_SHM_ACTIVE = 1, MDP_SHM_REMOVED = 2 };
 
-struct mdp_shm_level {
-  int64_t price; /* mantissas: value = mantissa * 10^exponent, with the exponents of the instrument */
+/* Mantissas: value = mantissa * 10^exponent, with the exponents of the instrument. A quantity is absolute; in
+ * a BOOK_DELTA zero removes the level. */
+struct mdp_shm_price_level {
+  int64_t price;
   int64_t quantity;
 };
 
-struct mdp_shm_event_header {
-  uint32_t size_bytes;
-  uint8_t type;  /* enum mdp_shm_event_type */
-  uint8_t flags; /* enum mdp_shm_flag */
+/* Times (_ts_ns) are nanoseconds since the Unix epoch. */
+struct MDP_SHM_MAY_ALIAS mdp_shm_event_header {
+  uint32_t size_bytes; /* of the whole record in the ring, a multiple of 64 */
+  uint8_t type;        /* enum mdp_shm_event_type */
+  uint8_t flags;       /* enum mdp_shm_event_flag */
   uint16_t exchange_id;
-  uint32_t symbol_id; /* index of the instrument in the directory */
-  uint16_t bid_count;
+  uint32_t symbol_id; /* index of the instrument in the directory; MDP_SHM_NO_SYMBOL: of none */
+  uint16_t bid_count; /* BOOK_DELTA, BOOK_SNAPSHOT: levels of each side; else 0 */
   uint16_t ask_count;
-  uint64_t sequence;
-  uint64_t update_id;
-  uint64_t first_update_id;
-  int64_t exch_ts_ns;
-  int64_t recv_ts_ns;
-  int64_t pub_ts_ns;
+  uint64_t sequence;        /* number of this event, without holes */
+  uint64_t update_id;       /* the venue's, of the book after this event; 0 where it has none */
+  uint64_t first_update_id; /* first id the update covers: at most 1 above the update_id it follows */
+  int64_t exch_ts_ns;       /* clock of the venue; 0: it sends none */
+  int64_t recv_ts_ns;       /* at the socket */
+  int64_t pub_ts_ns;        /* at the ring commit */
 };
 
-/* All bids at known_bid or above it are published, and all asks at known_ask or below it; what is beyond is unknown.
-   MDP_SHM_ALL_BIDS, MDP_SHM_ALL_ASKS: the side has no more. */
+/* known_bid and known_ask of a side of which every level was published. */
 #define MDP_SHM_ALL_BIDS INT64_MIN
 #define MDP_SHM_ALL_ASKS INT64_MAX
 
-struct mdp_shm_known {
+/* All bids at known_bid or above it were published, and all asks at known_ask or below it. What lies beyond
+ * is unknown, which is not the same as empty. */
+struct mdp_shm_book_state_body {
   int64_t known_bid;
   int64_t known_ask;
+  uint8_t state;  /* enum mdp_shm_book_state */
+  uint8_t reason; /* enum mdp_shm_state_reason */
+  uint8_t reserved[6];
 };
 
-struct mdp_shm_bbo {
-  struct mdp_shm_level bid;
-  struct mdp_shm_level ask;
+/* A quantity of 0 is an empty side. */
+struct mdp_shm_bbo_body {
+  struct mdp_shm_price_level bid;
+  struct mdp_shm_price_level ask;
 };
 
-struct mdp_shm_trade {
+struct mdp_shm_trade_body {
   int64_t price;
   int64_t quantity;
   uint64_t trade_id;
-  uint8_t side; /* enum mdp_shm_side */
+  uint8_t side; /* enum mdp_shm_side, the aggressor's */
   uint8_t reserved[7];
+};
+
+struct mdp_shm_connection_status_body {
+  uint16_t line; /* number of the connection */
+  uint8_t state; /* enum mdp_shm_line_state */
+  uint8_t reserved[5];
 };
 
 #define MDP_SHM_FUNDING_RATE_EXPONENT (-12)
 
-struct mdp_shm_mark_price {
+struct mdp_shm_mark_price_body {
   int64_t mark_price; /* prices: mantissas; 0: not sent */
   int64_t index_price;
   int64_t settle_price;
@@ -102,7 +166,7 @@ struct mdp_shm_mark_price {
   int64_t next_funding_ts_ns; /* 0: no funding, and funding_rate says nothing */
 };
 
-struct mdp_shm_liquidation {
+struct mdp_shm_liquidation_body {
   int64_t price;
   int64_t average_price; /* of what was filled; 0: not sent */
   int64_t quantity;
@@ -114,12 +178,13 @@ struct mdp_shm_liquidation {
 struct mdp_shm_event {
   struct mdp_shm_event_header header;
   union {
-    struct mdp_shm_level levels[MDP_SHM_MAX_EVENT_LEVELS];
-    struct mdp_shm_known known;
-    struct mdp_shm_bbo bbo;
-    struct mdp_shm_trade trade;
-    struct mdp_shm_mark_price mark_price;
-    struct mdp_shm_liquidation liquidation;
+    struct mdp_shm_price_level levels[MDP_SHM_MAX_EVENT_LEVELS];
+    struct mdp_shm_book_state_body book_state;
+    struct mdp_shm_bbo_body bbo;
+    struct mdp_shm_trade_body trade;
+    struct mdp_shm_connection_status_body connection_status;
+    struct mdp_shm_mark_price_body mark_price;
+    struct mdp_shm_liquidation_body liquidation;
   } body;
 };
 
@@ -128,7 +193,7 @@ struct mdp_shm_section {
   uint64_t size_bytes;
 };
 
-struct mdp_shm_info {
+struct mdp_shm_segment_info {
   uint64_t magic;
   uint32_t layout_version;
   uint32_t header_size;
@@ -153,8 +218,8 @@ struct mdp_shm_info {
   uint64_t reserved2[4];
 };
 
-struct mdp_shm_header { /* as it lies in the segment: words, each loaded whole */
-  struct mdp_shm_info info;
+struct mdp_shm_segment_header { /* as it lies in the segment: words, each loaded whole */
+  struct mdp_shm_segment_info info;
   uint64_t state;
   uint64_t venue_count;
   uint64_t instrument_count;
@@ -167,10 +232,10 @@ struct mdp_shm_header { /* as it lies in the segment: words, each loaded whole *
   uint64_t cursor;
   uint64_t event_count;
   uint64_t reserved3[13];
-  uint64_t checkpoints[MDP_SHM_CHECKPOINTS];
+  uint64_t checkpoints[MDP_SHM_CHECKPOINT_COUNT];
 };
 
-struct mdp_shm_venue {
+struct mdp_shm_venue_entry {
   uint64_t seq;
   uint16_t exchange_id;
   uint16_t reserved0;
@@ -178,7 +243,7 @@ struct mdp_shm_venue {
   char name[48];
 };
 
-struct mdp_shm_instrument {
+struct mdp_shm_instrument_entry {
   uint64_t seq;
   uint32_t symbol_id;
   uint16_t exchange_id;
@@ -187,7 +252,7 @@ struct mdp_shm_instrument {
   int64_t tick_size;
   int64_t lot_size;
   uint8_t status; /* enum mdp_shm_instrument_status */
-  uint8_t kind;   /* 0 spot, 1 perpetual, 2 future, 3 option */
+  uint8_t kind;   /* enum mdp_shm_instrument_kind */
   int8_t contract_exponent;
   uint8_t reserved0[5];
   int64_t contract_size;
@@ -203,10 +268,10 @@ struct mdp_shm_instrument {
   uint64_t reserved2[2];
 };
 
-struct mdp_shm_book_entry {
+struct MDP_SHM_MAY_ALIAS mdp_shm_book_entry {
   uint64_t seq;
   uint8_t state;  /* enum mdp_shm_book_state */
-  uint8_t reason; /* of the state, see docs/wire-format.md */
+  uint8_t reason; /* enum mdp_shm_state_reason */
   uint16_t reserved;
   uint16_t bid_count;
   uint16_t ask_count;

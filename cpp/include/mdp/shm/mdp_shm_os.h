@@ -29,11 +29,13 @@
 #include <intrin.h>
 #endif
 
+#include "mdp/shm/mdp_shm_layout.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define MDP_SHM_MAX_NAME 200
+#define MDP_SHM_MAX_SEGMENT_NAME_LENGTH 200
 #define MDP_SHM_HEADER_BYTES 1024 /* of a segment; what is shorter is still being made */
 
 enum mdp_shm_attach_status {
@@ -58,7 +60,7 @@ struct mdp_shm_mapping {
 };
 
 /* acquire: no later load is moved before this one. Pairs with the publisher's release stores. */
-static inline uint64_t mdp_shm_load(const void* address) {
+MDP_SHM_INLINE uint64_t mdp_shm_load(const void* address) {
 #if defined(_MSC_VER) && !defined(__clang__)
   /* An aligned 64-bit load is atomic on x64 and ordered by the processor; the barrier is for the compiler. */
   const uint64_t value = *(const volatile uint64_t*)address;
@@ -70,20 +72,21 @@ static inline uint64_t mdp_shm_load(const void* address) {
 }
 
 /* Length of a segment's name: 1 to 200 of A-Z a-z 0-9 . _ - and no leading dot. 0: it is none. */
-static inline size_t mdp_shm_name_length(const char* name) {
+MDP_SHM_INLINE size_t mdp_shm_name_length(const char* name) {
   size_t i;
   if (name == NULL || name[0] == '.') return 0;
   for (i = 0; name[i] != '\0'; ++i) {
     const char c = name[i];
     const int letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
     const int digit = c >= '0' && c <= '9';
-    if (i == MDP_SHM_MAX_NAME || !(letter || digit || c == '.' || c == '_' || c == '-')) return 0;
+    if (i == MDP_SHM_MAX_SEGMENT_NAME_LENGTH || !(letter || digit || c == '.' || c == '_' || c == '-'))
+      return 0;
   }
   return i;
 }
 
 /* For a spin: leaves the core to its other hardware thread, and the spin ends without a pipeline flush. */
-static inline void mdp_shm_os_relax(void) {
+MDP_SHM_INLINE void mdp_shm_os_relax(void) {
 #if defined(_MSC_VER) && !defined(__clang__)
 #if defined(_M_X64) || defined(_M_IX86)
   _mm_pause();
@@ -95,14 +98,14 @@ static inline void mdp_shm_os_relax(void) {
 
 #if !defined(_WIN32)
 
-static inline int mdp_shm_status_of_errno(void) {
+MDP_SHM_INLINE int mdp_shm_status_of_errno(void) {
   if (errno == ENOENT) return MDP_SHM_ATTACH_NOT_FOUND;
   return errno == EACCES || errno == EPERM ? MDP_SHM_ATTACH_NO_PERMISSION : MDP_SHM_ATTACH_SYSTEM_ERROR;
 }
 
 /* Opens `name` for reading and looks at it; `fd` is the caller's to close. */
-static inline int mdp_shm_os_open(const char* name, int* fd, struct stat* info) {
-  char path[MDP_SHM_MAX_NAME + 2];
+MDP_SHM_INLINE int mdp_shm_os_open(const char* name, int* fd, struct stat* info) {
+  char path[MDP_SHM_MAX_SEGMENT_NAME_LENGTH + 2];
   const size_t length = mdp_shm_name_length(name);
   int status;
   if (length == 0) return MDP_SHM_ATTACH_BAD_NAME;
@@ -117,7 +120,7 @@ static inline int mdp_shm_os_open(const char* name, int* fd, struct stat* info) 
 }
 
 /* Maps the segment `name` for reading: OK, BAD_NAME, NOT_FOUND, NO_PERMISSION, NOT_READY, SYSTEM_ERROR. */
-static inline int mdp_shm_os_map(const char* name, struct mdp_shm_mapping* out) {
+MDP_SHM_INLINE int mdp_shm_os_map(const char* name, struct mdp_shm_mapping* out) {
   struct stat info;
   void* base = MAP_FAILED;
   int fd;
@@ -139,7 +142,7 @@ static inline int mdp_shm_os_map(const char* name, struct mdp_shm_mapping* out) 
 }
 
 /* The two numbers of the segment that bears `name` now, without mapping it. */
-static inline int mdp_shm_os_find(const char* name, uint64_t* device, uint64_t* inode) {
+MDP_SHM_INLINE int mdp_shm_os_find(const char* name, uint64_t* device, uint64_t* inode) {
   struct stat info;
   int fd;
   const int status = mdp_shm_os_open(name, &fd, &info);
@@ -150,29 +153,29 @@ static inline int mdp_shm_os_find(const char* name, uint64_t* device, uint64_t* 
   return MDP_SHM_ATTACH_OK;
 }
 
-static inline void mdp_shm_os_unmap(const void* base, size_t size_bytes) {
+MDP_SHM_INLINE void mdp_shm_os_unmap(const void* base, size_t size_bytes) {
   /* munmap() takes a pointer to mutable memory although it changes none. */
   munmap((void*)(uintptr_t)base, size_bytes);
 }
 
 /* Whether there is a process `pid`. */
-static inline int mdp_shm_os_process_exists(uint32_t pid) {
+MDP_SHM_INLINE int mdp_shm_os_process_exists(uint32_t pid) {
   return kill((pid_t)pid, 0) == 0 || errno == EPERM;
 }
 
-static inline int64_t mdp_shm_os_clock_ns(clockid_t clock) {
+MDP_SHM_INLINE int64_t mdp_shm_os_clock_ns(clockid_t clock) {
   struct timespec now;
   clock_gettime(clock, &now);
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 /* Since the Unix epoch: the publisher's heartbeat is of this clock. */
-static inline int64_t mdp_shm_os_wall_clock_ns(void) { return mdp_shm_os_clock_ns(CLOCK_REALTIME); }
+MDP_SHM_INLINE int64_t mdp_shm_os_wall_clock_ns(void) { return mdp_shm_os_clock_ns(CLOCK_REALTIME); }
 /* Never set back: for timeouts. */
-static inline int64_t mdp_shm_os_steady_clock_ns(void) { return mdp_shm_os_clock_ns(CLOCK_MONOTONIC); }
+MDP_SHM_INLINE int64_t mdp_shm_os_steady_clock_ns(void) { return mdp_shm_os_clock_ns(CLOCK_MONOTONIC); }
 
-static inline void mdp_shm_os_yield(void) { sched_yield(); }
+MDP_SHM_INLINE void mdp_shm_os_yield(void) { sched_yield(); }
 /* The shortest sleep that is one: 50 us, on Windows 1 ms; the system makes both longer. */
-static inline void mdp_shm_os_sleep(void) {
+MDP_SHM_INLINE void mdp_shm_os_sleep(void) {
   struct timespec pause;
   pause.tv_sec = 0;
   pause.tv_nsec = 50000;
@@ -207,10 +210,10 @@ __declspec(dllimport) void __stdcall Sleep(unsigned long milliseconds);
 #define MDP_SHM_WIN_ACCESS_DENIED 5UL
 #define MDP_SHM_WIN_LOCATOR_BYTES 4096
 /* "Local\mdp-" NAME "~" and up to 20 digits. */
-#define MDP_SHM_WIN_NAME_BYTES (10 + MDP_SHM_MAX_NAME + 1 + 20 + 1)
+#define MDP_SHM_WIN_NAME_BYTES (10 + MDP_SHM_MAX_SEGMENT_NAME_LENGTH + 1 + 20 + 1)
 
 /* The locator's name, or with a `number` that of the block. */
-static inline void mdp_shm_win_name(char* to, const char* segment, uint64_t number) {
+MDP_SHM_INLINE void mdp_shm_win_name(char* to, const char* segment, uint64_t number) {
   char digits[20];
   int count = 0;
   const size_t length = strlen(segment);
@@ -224,7 +227,7 @@ static inline void mdp_shm_win_name(char* to, const char* segment, uint64_t numb
 }
 
 /* Maps `size_bytes` of an object for reading; fails if it is shorter. */
-static inline int mdp_shm_win_map(const char* object_name, size_t size_bytes, const void** base) {
+MDP_SHM_INLINE int mdp_shm_win_map(const char* object_name, size_t size_bytes, const void** base) {
   void* handle = OpenFileMappingA(MDP_SHM_WIN_FILE_MAP_READ, 0, object_name);
   if (handle == NULL) {
     const unsigned long error = GetLastError();
@@ -238,7 +241,7 @@ static inline int mdp_shm_win_map(const char* object_name, size_t size_bytes, co
 }
 
 /* Number and size of the block that bears `name` now. */
-static inline int mdp_shm_win_locate(const char* name, uint64_t* number, uint64_t* size_bytes) {
+MDP_SHM_INLINE int mdp_shm_win_locate(const char* name, uint64_t* number, uint64_t* size_bytes) {
   char object_name[MDP_SHM_WIN_NAME_BYTES];
   const void* locator;
   int status;
@@ -253,7 +256,7 @@ static inline int mdp_shm_win_locate(const char* name, uint64_t* number, uint64_
   return *number != 0 ? MDP_SHM_ATTACH_OK : MDP_SHM_ATTACH_NOT_READY;
 }
 
-static inline int mdp_shm_os_map(const char* name, struct mdp_shm_mapping* out) {
+MDP_SHM_INLINE int mdp_shm_os_map(const char* name, struct mdp_shm_mapping* out) {
   char object_name[MDP_SHM_WIN_NAME_BYTES];
   uint64_t size_bytes;
   int status = mdp_shm_win_locate(name, &out->inode, &size_bytes);
@@ -265,18 +268,18 @@ static inline int mdp_shm_os_map(const char* name, struct mdp_shm_mapping* out) 
   return mdp_shm_win_map(object_name, out->size_bytes, &out->base);
 }
 
-static inline int mdp_shm_os_find(const char* name, uint64_t* device, uint64_t* inode) {
+MDP_SHM_INLINE int mdp_shm_os_find(const char* name, uint64_t* device, uint64_t* inode) {
   uint64_t size_bytes;
   *device = 0;
   return mdp_shm_win_locate(name, inode, &size_bytes);
 }
 
-static inline void mdp_shm_os_unmap(const void* base, size_t size_bytes) {
+MDP_SHM_INLINE void mdp_shm_os_unmap(const void* base, size_t size_bytes) {
   (void)size_bytes;
   UnmapViewOfFile(base);
 }
 
-static inline int mdp_shm_os_process_exists(uint32_t pid) {
+MDP_SHM_INLINE int mdp_shm_os_process_exists(uint32_t pid) {
   void* process = OpenProcess(MDP_SHM_WIN_SYNCHRONIZE, 0, pid);
   int runs;
   if (process == NULL) return GetLastError() == MDP_SHM_WIN_ACCESS_DENIED;
@@ -286,20 +289,20 @@ static inline int mdp_shm_os_process_exists(uint32_t pid) {
   return runs;
 }
 
-static inline int64_t mdp_shm_os_wall_clock_ns(void) {
+MDP_SHM_INLINE int64_t mdp_shm_os_wall_clock_ns(void) {
   uint32_t time[2]; /* low, high: units of 100 ns since 1601 */
   GetSystemTimeAsFileTime((struct _FILETIME*)(void*)time);
   return ((int64_t)(((uint64_t)time[1] << 32) | time[0]) - INT64_C(116444736000000000)) * 100;
 }
-static inline int64_t mdp_shm_os_steady_clock_ns(void) {
+MDP_SHM_INLINE int64_t mdp_shm_os_steady_clock_ns(void) {
   int64_t count = 0, per_second = 1;
   QueryPerformanceCounter((union _LARGE_INTEGER*)(void*)&count);
   QueryPerformanceFrequency((union _LARGE_INTEGER*)(void*)&per_second);
   return count / per_second * 1000000000 + count % per_second * 1000000000 / per_second;
 }
 
-static inline void mdp_shm_os_yield(void) { SwitchToThread(); }
-static inline void mdp_shm_os_sleep(void) { Sleep(1); }
+MDP_SHM_INLINE void mdp_shm_os_yield(void) { SwitchToThread(); }
+MDP_SHM_INLINE void mdp_shm_os_sleep(void) { Sleep(1); }
 
 #endif /* _WIN32 */
 

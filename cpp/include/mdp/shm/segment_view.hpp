@@ -8,8 +8,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "mdp/shm/layout.hpp"
+#include "mdp/shm/mdp_shm.h"
 
 namespace mdp::shm {
 
@@ -25,7 +27,7 @@ enum class AttachStatus : std::uint8_t {
   SystemError = 8,   // the operating system refused; errno says why
 };
 
-inline const char* to_string(AttachStatus status) noexcept {
+constexpr const char* to_string(AttachStatus status) noexcept {
   switch (status) {
     case AttachStatus::Ok:
       return "ok";
@@ -98,49 +100,19 @@ class SegmentView {
   const void* entry(const Section& section, std::uint32_t stride, std::uint32_t index) const noexcept {
     return at(section.offset + std::uint64_t{stride} * index);
   }
-  static bool valid(const SegmentInfo& info, std::uint64_t size_bytes) noexcept;
 
   const unsigned char* base_ = nullptr;
   SegmentInfo info_{};
 };
 
 inline AttachStatus SegmentView::attach(const void* base, std::size_t size_bytes, SegmentView& out) noexcept {
-  // The publisher creates the file before it gives it a size, and stores the magic after everything else.
-  if (base == nullptr || size_bytes < sizeof(SegmentHeader)) return AttachStatus::NotReady;
-  // acquire: the header is complete once the magic is there; pairs with the release store in SegmentWriter.
-  const std::uint64_t magic = word_at(base).load(std::memory_order_acquire);
-  if (magic == 0) return AttachStatus::NotReady;
-  if (magic != kMagic) return AttachStatus::NotASegment;
-  SegmentInfo info;
-  load_words(&info, base, sizeof(info));
-  if (info.layout_version != kLayoutVersion) return AttachStatus::WrongVersion;
-  if (!valid(info, size_bytes)) return AttachStatus::Corrupt;
+  mdp_shm_segment_info checked;
+  const auto status = static_cast<AttachStatus>(mdp_shm_check_segment(base, size_bytes, &checked));
+  if (status != AttachStatus::Ok) return status;
   out.base_ = static_cast<const unsigned char*>(base);
-  out.info_ = info;
-  return AttachStatus::Ok;
-}
-
-inline bool SegmentView::valid(const SegmentInfo& info, std::uint64_t size_bytes) noexcept {
-  const auto aligned = [](std::uint64_t value) { return value % kCacheLineSize == 0; };
-  // Written so that nothing can overflow: sizes are compared with what is left behind the offset.
-  const auto inside = [&](const Section& section, std::uint32_t stride, std::uint32_t capacity) {
-    return aligned(section.offset) && section.offset >= info.header_size &&
-           section.offset <= info.total_size && section.size_bytes <= info.total_size - section.offset &&
-           std::uint64_t{stride} * capacity <= section.size_bytes;
-  };
-  const std::uint64_t ring_bytes = info.ring.size_bytes;
-  return info.total_size <= size_bytes && info.header_size >= kHeaderBytes &&
-         info.header_size <= info.total_size && inside(info.venues, info.venue_stride, info.venue_capacity) &&
-         inside(info.instruments, info.instrument_stride, info.instrument_capacity) &&
-         inside(info.table, info.table_stride, info.instrument_capacity) && inside(info.ring, 0, 0) &&
-         aligned(info.venue_stride) && info.venue_stride >= 64 &&             // sizeof(VenueEntry)
-         aligned(info.instrument_stride) && info.instrument_stride >= 256 &&  // sizeof(InstrumentEntry)
-         info.levels_per_side >= 1 && info.levels_per_side <= kMaxLevelsPerSide &&
-         aligned(info.table_stride) &&
-         info.table_stride >= 64 + 2 * sizeof(PriceLevel) * std::uint64_t{info.levels_per_side} &&
-         (ring_bytes & (ring_bytes - 1)) == 0 && ring_bytes >= kMinRingBytes && ring_bytes <= kMaxRingBytes &&
-         info.checkpoint_count == kCheckpointCount && info.max_record_bytes >= sizeof(EventHeader) &&
-         info.max_record_bytes <= kMaxRecordBytes;
+  static_assert(sizeof(out.info_) == sizeof(checked));
+  std::memcpy(&out.info_, &checked, sizeof(checked));
+  return status;
 }
 
 }  // namespace mdp::shm

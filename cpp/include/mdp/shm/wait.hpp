@@ -19,6 +19,18 @@ enum class Wait : std::uint8_t {
   Sleep = 2,  // spins a little, yields a little, then sleeps: idle time costs next to nothing
 };
 
+constexpr const char* to_string(Wait how) noexcept {
+  switch (how) {
+    case Wait::Spin:
+      return "spin";
+    case Wait::Yield:
+      return "yield";
+    case Wait::Sleep:
+      return "sleep";
+  }
+  return "unknown";
+}
+
 class IdleWait {
  public:
   explicit IdleWait(Wait how) noexcept : how_(how) {}

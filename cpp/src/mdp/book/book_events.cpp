@@ -10,7 +10,7 @@ using shm::EventType;
 
 namespace {
 
-constexpr std::uint8_t kTableFlags = shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop | shm::kFlagTableOnly;
+constexpr std::uint8_t kTableFlags = shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop | core::kFlagTableOnly;
 
 // Where ids skip, because the venue shares them among its symbols, an update covers all from its predecessor on:
 // whoever reads the events can then check every venue's in one way.
@@ -21,7 +21,7 @@ std::uint64_t first_covered(const core::BookRule& rule, const MessageHeader& hea
 
 }  // namespace
 
-shm::EventHeader& BookEvents::begin(const BookEntry& entry, EventType type, std::uint8_t flags) noexcept {
+shm::EventHeader& BookEvents::begin(const SymbolEntry& entry, EventType type, std::uint8_t flags) noexcept {
   shm::EventHeader& event = sink_.slot().header;
   event.size_bytes = 0;  // size, sequence and pub_ts_ns are the publisher's
   event.type = type;
@@ -39,23 +39,21 @@ shm::EventHeader& BookEvents::begin(const BookEntry& entry, EventType type, std:
   return event;
 }
 
-void BookEvents::emit_instrument(const BookEntry& entry) noexcept {
+void BookEvents::emit_instrument(const SymbolEntry& entry) noexcept {
   begin(entry, EventType::Instrument, shm::kFlagFirst | shm::kFlagLast);
   sink_.commit();
 }
 
-void BookEvents::emit_state(const BookEntry& entry, shm::StateReason reason) noexcept {
-  shm::EventHeader& event = begin(entry, EventType::BookState, shm::kFlagFirst | shm::kFlagLast);
-  event.bid_count = static_cast<std::uint16_t>(entry.state);
-  event.ask_count = static_cast<std::uint16_t>(reason);
-  sink_.slot().book_state = {entry.known_bid(), entry.known_ask()};
+void BookEvents::emit_state(const SymbolEntry& entry, shm::StateReason reason) noexcept {
+  begin(entry, EventType::BookState, shm::kFlagFirst | shm::kFlagLast);
+  sink_.slot().book_state = {entry.known_bid(), entry.known_ask(), entry.state, reason, {}};
   sink_.commit();
 }
 
 // ---- of the book's levels ---------------------------------------------------------------------------------
 
 // One record, or several where the update is larger than one; bids before asks.
-void BookEvents::emit_levels(const BookEntry& entry, EventType type, std::span<const PriceLevel> bids,
+void BookEvents::emit_levels(const SymbolEntry& entry, EventType type, std::span<const PriceLevel> bids,
                              std::span<const PriceLevel> asks) noexcept {
   std::uint8_t flags = shm::kFlagFirst;
   for (;;) {
@@ -77,7 +75,7 @@ void BookEvents::emit_levels(const BookEntry& entry, EventType type, std::span<c
   }
 }
 
-void BookEvents::emit_bbo_if_changed(BookEntry& entry) noexcept {
+void BookEvents::emit_bbo_if_changed(SymbolEntry& entry) noexcept {
   const Bbo bbo = entry.book.bbo();
   if (bbo == entry.published_bbo) return;
   entry.published_bbo = bbo;
@@ -86,7 +84,7 @@ void BookEvents::emit_bbo_if_changed(BookEntry& entry) noexcept {
   sink_.commit();
 }
 
-void BookEvents::emit_book(const BookEntry& entry) noexcept {
+void BookEvents::emit_book(const SymbolEntry& entry) noexcept {
   const std::size_t bid_count = entry.book.bid_count();
   scratch_.resize(bid_count + entry.book.ask_count());
   entry.book.copy_bids(scratch_.data(), bid_count);
@@ -96,7 +94,7 @@ void BookEvents::emit_book(const BookEntry& entry) noexcept {
 }
 
 // What the depth cap cut goes with the update that made it: a reader's book is cut as this one is.
-void BookEvents::emit_delta(const BookEntry& entry, const BookUpdate& delta) noexcept {
+void BookEvents::emit_delta(const SymbolEntry& entry, const BookUpdate& delta) noexcept {
   const OrderBook& book = entry.book;
   if (!book.passed_over() && !book.was_cut()) {
     return emit_levels(entry, EventType::BookDelta, delta.bids, delta.asks);
@@ -117,7 +115,7 @@ void BookEvents::emit_delta(const BookEntry& entry, const BookUpdate& delta) noe
   emit_levels(entry, EventType::BookDelta, all.first(bid_count), all.subspan(bid_count));
 }
 
-[[gnu::always_inline]] inline void BookEvents::emit_best(const BookEntry& entry,
+[[gnu::always_inline]] inline void BookEvents::emit_best(const SymbolEntry& entry,
                                                          std::uint8_t flags) noexcept {
   shm::EventHeader& event = begin(entry, EventType::BookSnapshot, flags);
   PriceLevel* const levels = sink_.slot().levels;
@@ -127,26 +125,26 @@ void BookEvents::emit_delta(const BookEntry& entry, const BookUpdate& delta) noe
   sink_.commit();
 }
 
-void BookEvents::emit_table(const BookEntry& entry, bool same_levels) noexcept {
+void BookEvents::emit_table(const SymbolEntry& entry, bool same_levels) noexcept {
   if (!same_levels) return emit_best(entry, kTableFlags);
-  begin(entry, EventType::BookSnapshot, kTableFlags | shm::kFlagSameLevels);
+  begin(entry, EventType::BookSnapshot, kTableFlags | core::kFlagSameLevels);
   sink_.commit();
 }
 
-void BookEvents::emit_top(const BookEntry& entry) noexcept {
+void BookEvents::emit_top(const SymbolEntry& entry) noexcept {
   emit_best(entry, shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop);
 }
 
-void BookEvents::emit_whole_table(const BookEntry& entry) noexcept { emit_best(entry, kTableFlags); }
+void BookEvents::emit_whole_table(const SymbolEntry& entry) noexcept { emit_best(entry, kTableFlags); }
 
-void BookEvents::emit_same_table(const BookEntry& entry) noexcept {
-  begin(entry, EventType::BookSnapshot, kTableFlags | shm::kFlagSameLevels);
+void BookEvents::emit_same_table(const SymbolEntry& entry) noexcept {
+  begin(entry, EventType::BookSnapshot, kTableFlags | core::kFlagSameLevels);
   sink_.commit();
 }
 
 // ---- of messages that are no part of the book -------------------------------------------------------------
 
-void BookEvents::begin_market(const BookEntry& entry, EventType type, std::uint8_t flags,
+void BookEvents::begin_market(const SymbolEntry& entry, EventType type, std::uint8_t flags,
                               const MessageHeader& header) noexcept {
   shm::EventHeader& event = begin(entry, type, shm::kFlagFirst | shm::kFlagLast | flags);
   event.update_id = header.last_update_id;
@@ -155,7 +153,7 @@ void BookEvents::begin_market(const BookEntry& entry, EventType type, std::uint8
   event.recv_ts_ns = header.recv_ts_ns;
 }
 
-void BookEvents::emit_trade(const BookEntry& entry, const NormalizedMessage& message) noexcept {
+void BookEvents::emit_trade(const SymbolEntry& entry, const NormalizedMessage& message) noexcept {
   const std::uint8_t flags = message.has(core::kAggregate) ? shm::kFlagAggregate : 0;
   begin_market(entry, EventType::Trade, flags, message.header);
   sink_.slot().trade = {
@@ -163,19 +161,19 @@ void BookEvents::emit_trade(const BookEntry& entry, const NormalizedMessage& mes
   sink_.commit();
 }
 
-void BookEvents::emit_quote(const BookEntry& entry, const NormalizedMessage& message) noexcept {
+void BookEvents::emit_quote(const SymbolEntry& entry, const NormalizedMessage& message) noexcept {
   begin_market(entry, EventType::Bbo, shm::kFlagVenueQuote, message.header);
   sink_.slot().bbo = {message.levels[0], message.levels[1]};
   sink_.commit();
 }
 
-void BookEvents::emit_mark_price(const BookEntry& entry, const NormalizedMessage& message) noexcept {
+void BookEvents::emit_mark_price(const SymbolEntry& entry, const NormalizedMessage& message) noexcept {
   begin_market(entry, EventType::MarkPrice, 0, message.header);
   sink_.slot().mark_price = message.mark_price;
   sink_.commit();
 }
 
-void BookEvents::emit_liquidation(const BookEntry& entry, const NormalizedMessage& message) noexcept {
+void BookEvents::emit_liquidation(const SymbolEntry& entry, const NormalizedMessage& message) noexcept {
   begin_market(entry, EventType::Liquidation, 0, message.header);
   sink_.slot().liquidation = message.liquidation;
   sink_.commit();
@@ -188,9 +186,8 @@ void BookEvents::emit_line(const MessageHeader& line) noexcept {
   event.flags = shm::kFlagFirst | shm::kFlagLast;
   event.exchange_id = line.exchange_id;
   event.symbol_id = shm::kNoSymbol;
-  event.bid_count = line.reason;
-  event.ask_count = line.line_id;
   event.recv_ts_ns = line.recv_ts_ns;
+  sink_.slot().connection_status = {line.line_id, static_cast<shm::LineState>(line.reason), {}};
   sink_.commit();
 }
 

@@ -48,27 +48,27 @@ const BookSync::Action BookSync::kTransitions[kStates][kInputs] = {
 
 // ---- actions of the table --------------------------------------------------------------------------------
 
-void BookSync::ignore(BookEntry&, const BookUpdate&) noexcept {}
+void BookSync::ignore(SymbolEntry&, const BookUpdate&) noexcept {}
 
-void BookSync::start_buffering(BookEntry& entry, const BookUpdate& delta) noexcept {
+void BookSync::start_buffering(SymbolEntry& entry, const BookUpdate& delta) noexcept {
   if (entry.rule->restarts(*delta.header)) return join(entry, delta);
   if (entry.rule->snapshot_source == core::SnapshotSource::EveryFrame) return;
   begin_syncing(entry, StateReason::Subscribed);
   buffer(entry, delta);
 }
 
-void BookSync::start_empty(BookEntry& entry, const BookUpdate&) noexcept {
+void BookSync::start_empty(SymbolEntry& entry, const BookUpdate&) noexcept {
   if (snapshot_would_help(entry)) begin_syncing(entry, StateReason::Subscribed);
 }
 
 // Whether a snapshot can be asked for, and would be followed by updates.
-bool BookSync::snapshot_would_help(const BookEntry& entry) const noexcept {
+bool BookSync::snapshot_would_help(const SymbolEntry& entry) const noexcept {
   if (entry.silent || entry.rule->snapshot_source == core::SnapshotSource::EveryFrame) return false;
   return std::any_of(entry.lines.begin(), entry.lines.end(),
                      [this](const EntryLine& line) { return lines_[line.id].up && !line.rejected; });
 }
 
-void BookSync::buffer(BookEntry& entry, const BookUpdate& delta) noexcept {
+void BookSync::buffer(SymbolEntry& entry, const BookUpdate& delta) noexcept {
   if (entry.rule->restarts(*delta.header)) return join(entry, delta);
   const std::size_t levels = entry.buffer.level_count() + delta.bids.size() + delta.asks.size();
   if (entry.buffer.delta_count() == options_.max_buffered_deltas || levels > options_.max_buffered_levels) {
@@ -79,7 +79,7 @@ void BookSync::buffer(BookEntry& entry, const BookUpdate& delta) noexcept {
   entry.buffer.push(*delta.header, delta.bids, delta.asks);
 }
 
-void BookSync::apply_live(BookEntry& entry, const BookUpdate& delta) noexcept {
+void BookSync::apply_live(SymbolEntry& entry, const BookUpdate& delta) noexcept {
   entry.book.prefetch_top();
   const SequenceVerdict verdict = check(entry, *delta.header);
   if (verdict != SequenceVerdict::Apply) [[unlikely]]
@@ -89,7 +89,7 @@ void BookSync::apply_live(BookEntry& entry, const BookUpdate& delta) noexcept {
 }
 
 // A delta that is no next one of a LIVE book.
-void BookSync::apply_none(BookEntry& entry, const BookUpdate& delta, SequenceVerdict verdict) noexcept {
+void BookSync::apply_none(SymbolEntry& entry, const BookUpdate& delta, SequenceVerdict verdict) noexcept {
   switch (verdict) {
     case SequenceVerdict::Old:
       counters_.duplicates.add();
@@ -108,7 +108,7 @@ void BookSync::apply_none(BookEntry& entry, const BookUpdate& delta, SequenceVer
 }
 
 // The venue says that the book is as it was: readers of the book table see that by the times.
-void BookSync::keep_alive(BookEntry& entry) noexcept {
+void BookSync::keep_alive(SymbolEntry& entry) noexcept {
   const MessageHeader& at = entry.last_header;
   if ((at.flags & core::kHasChecksum) != 0 && checksum_differs(entry, at.checksum, entry.book)) return;
   entry.watch.on_keep_alive();
@@ -118,7 +118,7 @@ void BookSync::keep_alive(BookEntry& entry) noexcept {
 // Whether something contradicts `book`, which stands where the message `at` has brought it; then the entry is STALE.
 // Asked before anything of it is emitted, of a LIVE book and of one that is about to be, after a window was cut. A message
 // without a checksum proves nothing, and is no failure: venues leave it out now and then.
-bool BookSync::refuted(BookEntry& entry, const MessageHeader& at, const OrderBook& book) noexcept {
+bool BookSync::refuted(SymbolEntry& entry, const MessageHeader& at, const OrderBook& book) noexcept {
   if (entry.rule->crossed == core::CrossedPolicy::Resync && book.crossed()) {
     counters_.crossed.add();
     go_stale(entry, StateReason::Crossed);
@@ -132,7 +132,7 @@ bool BookSync::refuted(BookEntry& entry, const MessageHeader& at, const OrderBoo
 }
 
 // True: the entry is STALE now.
-bool BookSync::checksum_differs(BookEntry& entry, std::uint32_t checksum, const OrderBook& book) noexcept {
+bool BookSync::checksum_differs(SymbolEntry& entry, std::uint32_t checksum, const OrderBook& book) noexcept {
   const core::ChecksumRule& rule = entry.rule->checksum;
   if (rule.of == nullptr) return false;
   PriceLevel bids[core::ChecksumRule::kMaxLevels], asks[core::ChecksumRule::kMaxLevels];
@@ -147,7 +147,7 @@ bool BookSync::checksum_differs(BookEntry& entry, std::uint32_t checksum, const 
 }
 
 // Where several lines are up it has to say which id it is of, for the one that brings it may be behind the book.
-void BookSync::on_checksum(BookEntry& entry, const MessageHeader& header) noexcept {
+void BookSync::on_checksum(SymbolEntry& entry, const MessageHeader& header) noexcept {
   const bool of_this_book =
       header.last_update_id != 0 ? header.last_update_id == entry.last_id : entry.lines_up < 2;
   if (entry.state != BookState::Live || !of_this_book) return;
@@ -156,7 +156,7 @@ void BookSync::on_checksum(BookEntry& entry, const MessageHeader& header) noexce
 }
 
 // False: the book is not LIVE any more.
-bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
+bool BookSync::apply_next(SymbolEntry& entry, const BookUpdate& delta) noexcept {
   const std::size_t reached = entry.book.apply_update(delta.bids, delta.asks, options_.table_levels);
   if (entry.windowed) [[unlikely]]
     cut_to_window(entry, entry.book, entry.window.levels());
@@ -191,12 +191,12 @@ bool BookSync::apply_next(BookEntry& entry, const BookUpdate& delta) noexcept {
   return true;
 }
 
-void BookSync::cut_to_window(const BookEntry& entry, OrderBook& book, std::size_t levels) noexcept {
+void BookSync::cut_to_window(const SymbolEntry& entry, OrderBook& book, std::size_t levels) noexcept {
   if (levels != 0 && entry.rule->window == core::Window::Cut) book.cut_to_window(levels);
 }
 
 // The known part of a side got short. False: it does not hold what the segment publishes, and the book is STALE.
-bool BookSync::depth_suffices(BookEntry& entry) noexcept {
+bool BookSync::depth_suffices(SymbolEntry& entry) noexcept {
   if (!entry.depth.exhausted(entry.book)) {
     // A snapshot beside the LIVE book can be had over REST alone.
     if (entry.rule->snapshot_source == core::SnapshotSource::Rest) {
@@ -209,7 +209,7 @@ bool BookSync::depth_suffices(BookEntry& entry) noexcept {
   return false;
 }
 
-void BookSync::note_depth_need(BookEntry& entry, DepthNeed need) noexcept {
+void BookSync::note_depth_need(SymbolEntry& entry, DepthNeed need) noexcept {
   if (entry.depth_need == need) return;
   entry.depth_need = need;
   listener_.on_depth_need(entry.symbol, need);
@@ -220,7 +220,7 @@ void BookSync::note_depth_need(BookEntry& entry, DepthNeed need) noexcept {
 // What tells that ids have begun anew, the strongest first: the venue says so (kReset, a snapshot of a smaller id, a
 // restart_id); the chain says that it is no new sequence (the delta names the one before, so the book follows it to a
 // smaller id); the times and distances of id_order.hpp.
-bool BookSync::in_sequence(BookEntry& entry, EntryLine& line, const MessageHeader& update) noexcept {
+bool BookSync::in_sequence(SymbolEntry& entry, EntryLine& line, const MessageHeader& update) noexcept {
   if (!entry.rule->numbered()) return true;
   const std::uint64_t id = update.last_update_id;
   const bool had_ended = line.order.ended();
@@ -259,7 +259,7 @@ bool BookSync::in_sequence(BookEntry& entry, EntryLine& line, const MessageHeade
 }
 
 // The venue itself goes on from a smaller id, and the book with it: what is known by larger ids is of the past.
-void BookSync::step_back(BookEntry& entry, EntryLine& first) noexcept {
+void BookSync::step_back(SymbolEntry& entry, EntryLine& first) noexcept {
   end_others(entry.lines, first.order);
   for (EntryLine& line : entry.lines) line.proven = line.proven && !line.order.ended();
   entry.ended = EndedSequence(first.order.ended_at());
@@ -270,14 +270,14 @@ void BookSync::step_back(BookEntry& entry, EntryLine& first) noexcept {
 
 // The update is the first of a sequence that has nothing to do with the book or with what is buffered. It begins the
 // next sync.
-void BookSync::begin_anew(BookEntry& entry, EntryLine& first, const MessageHeader& delta) noexcept {
+void BookSync::begin_anew(SymbolEntry& entry, EntryLine& first, const MessageHeader& delta) noexcept {
   end_others(entry.lines, first.order);
   for (EntryLine& line : entry.lines) line.proven = line.proven && !line.order.ended();
   entry.last_header = delta;
   leave_sequence(entry, first.order.ended_at());
 }
 
-void BookSync::leave_sequence(BookEntry& entry, std::uint64_t ended_at) noexcept {
+void BookSync::leave_sequence(SymbolEntry& entry, std::uint64_t ended_at) noexcept {
   entry.ended = EndedSequence(ended_at);
   entry.anew = true;
   if (entry.state != BookState::Stale) go_stale(entry, StateReason::SequenceReset);
@@ -285,7 +285,7 @@ void BookSync::leave_sequence(BookEntry& entry, std::uint64_t ended_at) noexcept
 
 // The LIVE book is a snapshot, which is ahead of the updates, as it may be for a moment. Where they do not get there it
 // is of another sequence, and would be frozen for ever.
-void BookSync::on_update_below(BookEntry& entry, const BookUpdate& delta) noexcept {
+void BookSync::on_update_below(SymbolEntry& entry, const BookUpdate& delta) noexcept {
   const bool far = IdOrder::far_below(delta.header->last_update_id, entry.last_id);
   const StreamWatch::Finding found =
       entry.watch.on_update_below(entry.last_id, delta.header->recv_ts_ns, delta.header->exch_ts_ns);
@@ -294,7 +294,7 @@ void BookSync::on_update_below(BookEntry& entry, const BookUpdate& delta) noexce
   handle(entry, Input::Delta, delta);
 }
 
-void BookSync::on_quotes_anew(BookEntry& entry, std::uint64_t ended_at) noexcept {
+void BookSync::on_quotes_anew(SymbolEntry& entry, std::uint64_t ended_at) noexcept {
   entry.quotes_ended = EndedSequence(ended_at);
   if (entry.audit != nullptr) entry.audit->forget_quotes();
 }
@@ -306,7 +306,7 @@ LineStatus& BookSync::line(core::LineId line) {
   return lines_[line];
 }
 
-void BookSync::on_line_down(BookEntry& entry, EntryLine& lost, const MessageHeader& cause) noexcept {
+void BookSync::on_line_down(SymbolEntry& entry, EntryLine& lost, const MessageHeader& cause) noexcept {
   lost.proven = lost.unreadable = false;
   lost.chunks.active = false;  // the rest of a chunked update will not come
   const bool covered = other_line_covers(entry, cause);
@@ -333,7 +333,7 @@ bool BookSync::covers(const EntryLine& line, std::int64_t now_ns) const noexcept
          (line.proven || now_ns - status.up_since_ns >= options_.line_settle_ns);
 }
 
-bool BookSync::other_line_covers(const BookEntry& entry, const MessageHeader& cause) const noexcept {
+bool BookSync::other_line_covers(const SymbolEntry& entry, const MessageHeader& cause) const noexcept {
   return std::any_of(entry.lines.begin(), entry.lines.end(), [&](const EntryLine& line) {
     return line.id != cause.line_id && covers(line, cause.recv_ts_ns);
   });
@@ -341,7 +341,7 @@ bool BookSync::other_line_covers(const BookEntry& entry, const MessageHeader& ca
 
 // Whether a line is up that has not shown yet that it goes on behind the hole. Each line brings its updates in
 // order, so one that has a delta waiting can't bring what is before it any more.
-bool BookSync::hole_may_be_filled(const BookEntry& entry) const noexcept {
+bool BookSync::hole_may_be_filled(const SymbolEntry& entry) const noexcept {
   const std::span<const DeltaBuffer::Delta> waiting = entry.buffer.deltas();
   if (waiting.empty()) return true;
   return std::any_of(entry.lines.begin(), entry.lines.end(), [&](const EntryLine& line) {
@@ -352,7 +352,7 @@ bool BookSync::hole_may_be_filled(const BookEntry& entry) const noexcept {
   });
 }
 
-void BookSync::wait_behind_hole(BookEntry& entry, const BookUpdate& delta) noexcept {
+void BookSync::wait_behind_hole(SymbolEntry& entry, const BookUpdate& delta) noexcept {
   entry.buffer.push(*delta.header, delta.bids, delta.asks);
   const std::int64_t oldest_ns = entry.buffer.deltas().front().header.recv_ts_ns;
   if (entry.lines_up < 2 || !hole_may_be_filled(entry) ||
@@ -364,7 +364,7 @@ void BookSync::wait_behind_hole(BookEntry& entry, const BookUpdate& delta) noexc
 }
 
 // The hole before what waits was filled, or a part of it. Not the usual path.
-void BookSync::apply_waiting(BookEntry& entry) noexcept {
+void BookSync::apply_waiting(SymbolEntry& entry) noexcept {
   entry.buffer.sort();
   bool more = false;
   for (std::size_t i = 0; i < entry.buffer.delta_count(); ++i) {
@@ -386,7 +386,7 @@ void BookSync::apply_waiting(BookEntry& entry) noexcept {
 }
 
 // Something is missing and no line will bring it. What waits behind the hole begins the next sync.
-void BookSync::gap(BookEntry& entry) noexcept {
+void BookSync::gap(SymbolEntry& entry) noexcept {
   counters_.gaps.add();
   counters_.resyncs.add();
   entry.joined = false;
@@ -397,7 +397,7 @@ void BookSync::gap(BookEntry& entry) noexcept {
 }
 
 // A delta of one of several lines that are up: the first copy, or a late one.
-void BookSync::count_copy(BookEntry& entry, const MessageHeader& delta, bool first) noexcept {
+void BookSync::count_copy(SymbolEntry& entry, const MessageHeader& delta, bool first) noexcept {
   if (LineCounters* counters = lines_[delta.line_id].counters) {
     core::Counter& counter = first ? counters->wins : counters->late;
     counter.add();
@@ -410,7 +410,7 @@ void BookSync::count_copy(BookEntry& entry, const MessageHeader& delta, bool fir
 }
 
 // Builds the new book beside the old one: snapshot, then every buffered delta that follows it.
-void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
+void BookSync::join(SymbolEntry& entry, const BookUpdate& snapshot) noexcept {
   // First whether they join at all: the numbers say so without building anything. Lines bring copies of one
   // sequence, each in order, not all in one.
   if (entry.lines_up > 1 && entry.rule->numbered()) entry.buffer.sort();
@@ -491,13 +491,13 @@ void BookSync::join(BookEntry& entry, const BookUpdate& snapshot) noexcept {
   install(entry, snapshot);
 }
 
-void BookSync::stale_snapshot(BookEntry& entry, const BookUpdate& snapshot) noexcept {
+void BookSync::stale_snapshot(SymbolEntry& entry, const BookUpdate& snapshot) noexcept {
   if (entry.rule->snapshot_source == core::SnapshotSource::Rest) return counters_.snapshots_unused.add();
   join(entry, snapshot);
 }
 
 // What an audit waits for, a late answer to an old request, or an in-stream venue that starts anew.
-void BookSync::live_snapshot(BookEntry& entry, const BookUpdate& snapshot) noexcept {
+void BookSync::live_snapshot(SymbolEntry& entry, const BookUpdate& snapshot) noexcept {
   if (entry.rest_audit != nullptr) {
     entry.rest_audit->on_snapshot(*snapshot.header, snapshot.bids, snapshot.asks, entry.next);
     if (rest_audit(entry) == RestAudit::Verdict::Equal) widen(entry);
@@ -515,7 +515,7 @@ void BookSync::live_snapshot(BookEntry& entry, const BookUpdate& snapshot) noexc
 
 // Whether the snapshot of a line is of what is applied already, for another line has brought it. One of a smaller id
 // than the line itself has brought is none: the other lines have ended then.
-bool BookSync::is_copy(const BookEntry& entry, const MessageHeader& snapshot) const noexcept {
+bool BookSync::is_copy(const SymbolEntry& entry, const MessageHeader& snapshot) const noexcept {
   if (entry.lines_up < 2 || (snapshot.flags & core::kReset) != 0 || snapshot.last_update_id > entry.last_id) {
     return false;
   }
@@ -526,7 +526,7 @@ bool BookSync::is_copy(const BookEntry& entry, const MessageHeader& snapshot) co
 }
 
 // The whole book once more, and the book stays LIVE.
-void BookSync::next_frame(BookEntry& entry, const BookUpdate& frame) noexcept {
+void BookSync::next_frame(SymbolEntry& entry, const BookUpdate& frame) noexcept {
   const std::uint64_t id = frame.header->last_update_id;
   if (entry.rule->numbered() && id <= entry.last_id) {
     if (id < entry.last_id) return counters_.duplicates.add();
@@ -545,17 +545,17 @@ void BookSync::next_frame(BookEntry& entry, const BookUpdate& frame) noexcept {
   events_.emit_whole_table(entry);
 }
 
-void BookSync::want_another(BookEntry& entry, const BookUpdate&) noexcept {
+void BookSync::want_another(SymbolEntry& entry, const BookUpdate&) noexcept {
   listener_.on_snapshot_wanted(entry.symbol, StateReason::SnapshotFailed);
 }
 
 // A part of an answer nobody waits for says nothing about the book; a part of the stream does.
-void BookSync::live_broken_snapshot(BookEntry& entry, const BookUpdate& snapshot) noexcept {
+void BookSync::live_broken_snapshot(SymbolEntry& entry, const BookUpdate& snapshot) noexcept {
   if (entry.rest_audit != nullptr) return drop_rest_audit(entry);
   if (entry.rule->snapshot_source != core::SnapshotSource::Rest) distrust(entry, snapshot);
 }
 
-void BookSync::distrust(BookEntry& entry, const BookUpdate& cause) noexcept {
+void BookSync::distrust(SymbolEntry& entry, const BookUpdate& cause) noexcept {
   if (cause.header->update_type ==
       core::UpdateType::Invalidate) {  // in place of the chunks that are still out
     entry.rest_chunks.active = false;
@@ -565,18 +565,18 @@ void BookSync::distrust(BookEntry& entry, const BookUpdate& cause) noexcept {
   go_stale(entry, reason);
 }
 
-void BookSync::remove(BookEntry& entry, const BookUpdate&) noexcept {
+void BookSync::remove(SymbolEntry& entry, const BookUpdate&) noexcept {
   enter(entry, BookState::Stale, StateReason::Unsubscribed);
 }
 
 // ---- state -----------------------------------------------------------------------------------------------
 
-void BookSync::start(BookEntry& entry) noexcept {
+void BookSync::start(SymbolEntry& entry) noexcept {
   for (const EntryLine& ridden : entry.lines) entry.lines_up += line(ridden.id).up ? 1 : 0;
   enter(entry, BookState::Stale, StateReason::Starting);
 }
 
-void BookSync::enter(BookEntry& entry, BookState state, StateReason reason) noexcept {
+void BookSync::enter(SymbolEntry& entry, BookState state, StateReason reason) noexcept {
   if (entry.rest_audit != nullptr && state != BookState::Live) drop_rest_audit(entry);
   entry.state = state;
   entry.reason = reason;
@@ -585,7 +585,7 @@ void BookSync::enter(BookEntry& entry, BookState state, StateReason reason) noex
   listener_.on_book_state(entry.symbol, state, reason, entry.book.update_id());
 }
 
-void BookSync::go_stale(BookEntry& entry, StateReason reason) noexcept {
+void BookSync::go_stale(SymbolEntry& entry, StateReason reason) noexcept {
   if (entry.state == BookState::Live) counters_.resyncs.add();
   entry.buffer.clear();
   entry.joined = false;
@@ -596,14 +596,14 @@ void BookSync::go_stale(BookEntry& entry, StateReason reason) noexcept {
   }
 }
 
-void BookSync::begin_syncing(BookEntry& entry, StateReason reason) noexcept {
+void BookSync::begin_syncing(SymbolEntry& entry, StateReason reason) noexcept {
   entry.buffer.clear();
   enter(entry, BookState::Syncing, reason);
   listener_.on_snapshot_wanted(entry.symbol, reason);
 }
 
 // The book in `next` is right: it replaces the old one, readers get it whole, then hear that it is LIVE.
-void BookSync::install(BookEntry& entry, const BookUpdate& snapshot) noexcept {
+void BookSync::install(SymbolEntry& entry, const BookUpdate& snapshot) noexcept {
   std::swap(entry.book, entry.next);
   entry.next.clear();  // its blocks serve other books meanwhile
   entry.book.set_update_id(entry.last_id);

@@ -6,7 +6,7 @@
 
 namespace mdp::book {
 
-void BookSync::on_quote(BookEntry& entry, const MessageHeader& header, const Bbo& quote,
+void BookSync::on_quote(SymbolEntry& entry, const MessageHeader& header, const Bbo& quote,
                         std::int64_t step_ns) noexcept {
   // Quotes run ahead of the batch that holds their id, also those that have begun anew before the updates have.
   const std::uint64_t id = header.last_update_id;
@@ -25,14 +25,14 @@ void BookSync::on_quote(BookEntry& entry, const MessageHeader& header, const Bbo
 
 // The venue said yes to the subscription and sends nothing: the book is not right any more, and would not be for
 // long with another snapshot. Until a line brings an update it is STALE; control has its lines made anew.
-void BookSync::silent(BookEntry& entry, const MessageHeader& cause) noexcept {
+void BookSync::silent(SymbolEntry& entry, const MessageHeader& cause) noexcept {
   entry.silent = true;
   for (EntryLine& line : entry.lines) line.proven = false;
   entry.last_header = cause;
   go_stale(entry, StateReason::Silent);
 }
 
-void BookSync::weigh_trade(BookEntry& entry, const MessageHeader& header, std::int64_t price) noexcept {
+void BookSync::weigh_trade(SymbolEntry& entry, const MessageHeader& header, std::int64_t price) noexcept {
   // One that was made before the book's last update, or with it, says nothing of what comes after: it is in there.
   const std::int64_t book_ts_ns = entry.reached_ts_ns();
   if (header.exch_ts_ns != 0 && header.exch_ts_ns <= book_ts_ns) return;
@@ -47,18 +47,18 @@ void BookSync::weigh_trade(BookEntry& entry, const MessageHeader& header, std::i
 }
 
 // Whether a snapshot over REST can be compared with the book, now that it is LIVE.
-bool BookSync::auditable(const BookEntry& entry) noexcept {
+bool BookSync::auditable(const SymbolEntry& entry) noexcept {
   return entry.state == BookState::Live && entry.rule->snapshot_source == core::SnapshotSource::Rest &&
          entry.rule->shows_gaps();
 }
 
-void BookSync::suspect(BookEntry& entry) noexcept {
+void BookSync::suspect(SymbolEntry& entry) noexcept {
   if (!auditable(entry)) return;
   counters_.suspicions.add();
   listener_.on_suspect(entry.symbol);
 }
 
-void BookSync::look(BookEntry& entry, std::int64_t now_ns) noexcept {
+void BookSync::look(SymbolEntry& entry, std::int64_t now_ns) noexcept {
   if (entry.state != BookState::Live) return;
   constexpr std::int64_t kLately = 2'000'000'000;  // two looks at every book
   const bool others_move = std::any_of(entry.lines.begin(), entry.lines.end(), [&](const EntryLine& of) {
@@ -77,7 +77,7 @@ void BookSync::look(BookEntry& entry, std::int64_t now_ns) noexcept {
 }
 
 // True: the book is STALE now.
-bool BookSync::audit_differs(BookEntry& entry, const QuoteAudit::Result& result,
+bool BookSync::audit_differs(SymbolEntry& entry, const QuoteAudit::Result& result,
                              std::uint64_t update_id) noexcept {
   if (result.verdict == QuoteAudit::Verdict::Unknown) return false;
   counters_.audits.add();
@@ -88,7 +88,7 @@ bool BookSync::audit_differs(BookEntry& entry, const QuoteAudit::Result& result,
   return true;
 }
 
-void BookSync::begin_rest_audit(BookEntry& entry) noexcept {
+void BookSync::begin_rest_audit(SymbolEntry& entry) noexcept {
   if (!auditable(entry)) return;
   if (entry.rest_audit != nullptr) {
     if (entry.watch.snapshot_is_ahead(entry.last_id)) return;  // look() will tell
@@ -100,13 +100,13 @@ void BookSync::begin_rest_audit(BookEntry& entry) noexcept {
       std::make_unique<RestAudit>(*entry.rule, options_.max_buffered_deltas, options_.max_buffered_levels);
 }
 
-void BookSync::begin_widening(BookEntry& entry) noexcept {
+void BookSync::begin_widening(SymbolEntry& entry) noexcept {
   begin_rest_audit(entry);
   entry.widening = entry.rest_audit != nullptr;
 }
 
 // Different: the book was wrong, and is STALE now. Equal: entry.next is the book at the same id; widen() goes on.
-RestAudit::Verdict BookSync::rest_audit(BookEntry& entry) noexcept {
+RestAudit::Verdict BookSync::rest_audit(SymbolEntry& entry) noexcept {
   const RestAudit::Result result = entry.rest_audit->compare(entry.book, entry.next);
   if (result.verdict == RestAudit::Verdict::Open) return result.verdict;
   if (result.verdict == RestAudit::Verdict::Unknown) {
@@ -132,7 +132,7 @@ RestAudit::Verdict BookSync::rest_audit(BookEntry& entry) noexcept {
 }
 
 // A snapshot agreed with the book at its id, and is in entry.next: where it is known further it is the better one.
-void BookSync::widen(BookEntry& entry) noexcept {
+void BookSync::widen(SymbolEntry& entry) noexcept {
   const bool wider = entry.book.take_wider_sides(entry.next);
   entry.next.clear();  // its blocks serve other books meanwhile
   note_depth_need(entry, DepthNeed::None);
@@ -146,7 +146,7 @@ void BookSync::widen(BookEntry& entry) noexcept {
 
 // A snapshot has stood ahead of the book for so long, and no update came. Where ids are shared by all symbols that
 // may be so of a quiet one: then the levels are equal.
-void BookSync::settle_overdue_audit(BookEntry& entry) noexcept {
+void BookSync::settle_overdue_audit(SymbolEntry& entry) noexcept {
   const RestAudit::Result result = RestAudit::compare_levels(entry.book, entry.next);
   if (result.verdict == RestAudit::Verdict::Unknown) return drop_rest_audit(entry);
   counters_.rest_audits.add();
@@ -155,7 +155,7 @@ void BookSync::settle_overdue_audit(BookEntry& entry) noexcept {
   if (result.verdict == RestAudit::Verdict::Different) silent(entry, {});
 }
 
-void BookSync::drop_rest_audit(BookEntry& entry) noexcept {
+void BookSync::drop_rest_audit(SymbolEntry& entry) noexcept {
   counters_.rest_audits_dropped.add();
   entry.rest_audit.reset();
   entry.next.clear();  // its blocks serve other books meanwhile

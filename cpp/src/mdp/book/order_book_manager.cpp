@@ -29,17 +29,17 @@ void OrderBookManager::add_symbol(core::SymbolId symbol, core::ExchangeId exchan
                                   std::span<const core::LineId> lines, const core::BookRule& rule,
                                   const core::Instrument& instrument) {
   if (route(symbol) != nullptr) return;
-  auto entry = std::make_unique<BookEntry>(symbol, exchange, lines, rule, instrument, options_, pool_);
+  auto entry = std::make_unique<SymbolEntry>(symbol, exchange, lines, rule, instrument, options_, pool_);
   if (symbol >= routes_.size()) routes_.resize(symbol + std::size_t{1}, nullptr);
   routes_[symbol] = entry.get();
-  BookEntry& added = *entry;
+  SymbolEntry& added = *entry;
   books_.emplace(symbol, std::move(entry));
   events_.emit_instrument(added);
   sync_.start(added);
 }
 
 void OrderBookManager::remove_symbol(core::SymbolId symbol) noexcept {
-  BookEntry* entry = route(symbol);
+  SymbolEntry* entry = route(symbol);
   if (entry == nullptr) return;
   sync_.handle(*entry, BookSync::Input::Remove, {nullptr, {}, {}});
   routes_[symbol] = nullptr;
@@ -47,12 +47,12 @@ void OrderBookManager::remove_symbol(core::SymbolId symbol) noexcept {
 }
 
 const OrderBook* OrderBookManager::book(core::SymbolId symbol) const noexcept {
-  const BookEntry* const entry = route(symbol);
+  const SymbolEntry* const entry = route(symbol);
   return entry != nullptr ? &entry->book : nullptr;
 }
 
 BookState OrderBookManager::state(core::SymbolId symbol) const noexcept {
-  const BookEntry* const entry = route(symbol);
+  const SymbolEntry* const entry = route(symbol);
   return entry != nullptr ? entry->state : BookState::Stale;
 }
 
@@ -65,7 +65,7 @@ void OrderBookManager::set_line_counters(core::LineId line, LineCounters& counte
 void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
   const MessageHeader& header = message.header;
   if (header.update_type == UpdateType::Line) return on_line(header);
-  BookEntry* const entry = route(header.symbol_id);
+  SymbolEntry* const entry = route(header.symbol_id);
   if (entry == nullptr) return counters_.unroutable.add();
   entry->prefetch();
   switch (header.update_type) {
@@ -95,13 +95,13 @@ void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
   }
 }
 
-void OrderBookManager::on_checksum(BookEntry& entry, const MessageHeader& header) noexcept {
+void OrderBookManager::on_checksum(SymbolEntry& entry, const MessageHeader& header) noexcept {
   if (entry.line(header.line_id) == nullptr) return counters_.unroutable.add();
   sync_.on_checksum(entry, header);
 }
 
 // A whole update goes on as it is; a chunk waits for the rest. No part of an update is ever applied.
-void OrderBookManager::on_book_chunk(BookEntry& entry, const NormalizedMessage& chunk) noexcept {
+void OrderBookManager::on_book_chunk(SymbolEntry& entry, const NormalizedMessage& chunk) noexcept {
   const MessageHeader& header = chunk.header;
   const bool delta = header.update_type == UpdateType::Delta;
   const BookSync::Input input = delta ? BookSync::Input::Delta : BookSync::Input::Snapshot;
@@ -132,7 +132,8 @@ void OrderBookManager::on_book_chunk(BookEntry& entry, const NormalizedMessage& 
 }
 
 // Puts a chunk of an update to those before it. True: it was the last, and all are there.
-bool OrderBookManager::assemble(BookEntry& entry, ChunkAssembly& assembly, const BookUpdate& chunk) noexcept {
+bool OrderBookManager::assemble(SymbolEntry& entry, ChunkAssembly& assembly,
+                                const BookUpdate& chunk) noexcept {
   const MessageHeader& header = *chunk.header;
   if ((header.flags & core::kFirst) != 0) {
     assembly.skipping = false;
@@ -161,7 +162,7 @@ bool OrderBookManager::assemble(BookEntry& entry, ChunkAssembly& assembly, const
 }
 
 // A chunk is missing: something between the parser and here was lost.
-void OrderBookManager::on_broken(BookEntry& entry, const MessageHeader& chunk) noexcept {
+void OrderBookManager::on_broken(SymbolEntry& entry, const MessageHeader& chunk) noexcept {
   counters_.lost_chunks.add();
   MessageHeader cause = chunk;
   cause.reason = static_cast<std::uint8_t>(StateReason::Gap);
@@ -179,7 +180,7 @@ void OrderBookManager::on_line(const MessageHeader& line) noexcept {
   status.up_since_ns = line.recv_ts_ns;
   MessageHeader cause = line;
   cause.reason = static_cast<std::uint8_t>(StateReason::Disconnected);
-  for (BookEntry* entry : routes_) {  // by symbol: the same order every time
+  for (SymbolEntry* entry : routes_) {  // by symbol: the same order every time
     EntryLine* const ridden = entry != nullptr ? entry->line(line.line_id) : nullptr;
     if (entry != nullptr && !up) entry->forget_line(line.line_id);
     if (ridden == nullptr) continue;
@@ -190,7 +191,7 @@ void OrderBookManager::on_line(const MessageHeader& line) noexcept {
 }
 
 void OrderBookManager::request_resync(core::SymbolId symbol) noexcept {
-  BookEntry* entry = route(symbol);
+  SymbolEntry* entry = route(symbol);
   if (entry == nullptr) return;
   MessageHeader cause{};
   cause.reason = static_cast<std::uint8_t>(StateReason::Requested);
@@ -199,27 +200,28 @@ void OrderBookManager::request_resync(core::SymbolId symbol) noexcept {
 }
 
 void OrderBookManager::begin_sync(core::SymbolId symbol) noexcept {
-  if (BookEntry* entry = route(symbol)) sync_.handle(*entry, BookSync::Input::SyncRequest, {nullptr, {}, {}});
+  if (SymbolEntry* entry = route(symbol))
+    sync_.handle(*entry, BookSync::Input::SyncRequest, {nullptr, {}, {}});
 }
 
 void OrderBookManager::begin_rest_audit(core::SymbolId symbol) noexcept {
-  if (BookEntry* entry = route(symbol)) sync_.begin_rest_audit(*entry);
+  if (SymbolEntry* entry = route(symbol)) sync_.begin_rest_audit(*entry);
 }
 
 void OrderBookManager::begin_widening(core::SymbolId symbol) noexcept {
-  if (BookEntry* entry = route(symbol)) sync_.begin_widening(*entry);
+  if (SymbolEntry* entry = route(symbol)) sync_.begin_widening(*entry);
 }
 
 void OrderBookManager::look(std::int64_t now_ns) noexcept {
   constexpr std::size_t kLooks = 10;
   for (std::size_t symbol = look_++ % kLooks; symbol < routes_.size(); symbol += kLooks) {
-    if (BookEntry* entry = routes_[symbol]) sync_.look(*entry, now_ns);
+    if (SymbolEntry* entry = routes_[symbol]) sync_.look(*entry, now_ns);
   }
 }
 
 // ---- what is no part of the book -------------------------------------------------------------------------
 
-void OrderBookManager::on_trade(BookEntry& entry, const NormalizedMessage& message) noexcept {
+void OrderBookManager::on_trade(SymbolEntry& entry, const NormalizedMessage& message) noexcept {
   const bool aggregate = message.has(core::kAggregate);
   if (entry.rule->trade_ids_grow && !is_new_trade(aggregate ? entry.aggregates : entry.trades, message)) {
     return counters_.duplicates.add();
@@ -240,7 +242,7 @@ bool OrderBookManager::is_new_trade(TradeIds& ids, const NormalizedMessage& mess
   return ids.seen.first_time(id);
 }
 
-void OrderBookManager::on_quote(BookEntry& entry, const NormalizedMessage& message) noexcept {
+void OrderBookManager::on_quote(SymbolEntry& entry, const NormalizedMessage& message) noexcept {
   const std::uint64_t id = message.header.last_update_id;
   const Bbo quote{message.levels[0], message.levels[1]};
   if (id != 0 && !is_new_quote(entry, message.header, quote)) return counters_.duplicates.add();
@@ -252,7 +254,7 @@ void OrderBookManager::on_quote(BookEntry& entry, const NormalizedMessage& messa
   if (id != 0) sync_.on_quote(entry, message.header, quote, step_ns);
 }
 
-bool OrderBookManager::is_new_quote(BookEntry& entry, const MessageHeader& header,
+bool OrderBookManager::is_new_quote(SymbolEntry& entry, const MessageHeader& header,
                                     const Bbo& quote) noexcept {
   const std::uint64_t id = header.last_update_id;
   const std::uint64_t last = entry.last_quote.last_update_id;
@@ -265,7 +267,7 @@ bool OrderBookManager::is_new_quote(BookEntry& entry, const MessageHeader& heade
   return id > last || (id == last && quote != entry.last_quote_bbo);
 }
 
-void OrderBookManager::on_mark_price(BookEntry& entry, const NormalizedMessage& message) noexcept {
+void OrderBookManager::on_mark_price(SymbolEntry& entry, const NormalizedMessage& message) noexcept {
   if (message.header.exch_ts_ns <= entry.last_mark_ts_ns) return counters_.duplicates.add();
   entry.last_mark_ts_ns = message.header.exch_ts_ns;
   counters_.mark_prices.add();
@@ -273,7 +275,7 @@ void OrderBookManager::on_mark_price(BookEntry& entry, const NormalizedMessage& 
 }
 
 // Liquidations have no id.
-void OrderBookManager::on_liquidation(BookEntry& entry, const NormalizedMessage& message) noexcept {
+void OrderBookManager::on_liquidation(SymbolEntry& entry, const NormalizedMessage& message) noexcept {
   const bool same = message.header.exch_ts_ns == entry.last_liquidation.exch_ts_ns &&
                     message.header.line_id != entry.last_liquidation.line_id &&
                     message.liquidation == entry.last_liquidation_body;

@@ -4,7 +4,7 @@
 // Input is NormalizedMessage (deltas, snapshots, trades, quotes, line changes), output is shm::Event through
 // the EventSink and word of state changes and wanted snapshots to the BookListener.
 //
-// Here messages are routed to their symbol (BookEntry), chunks of one update are put together, and what is no
+// Here messages are routed to their symbol (SymbolEntry), chunks of one update are put together, and what is no
 // part of a book (trades, quotes, mark prices, liquidations) is told once of however many lines bring it. Book
 // updates and whatever casts doubt on a book go to BookSync, the state machine; both write through BookEvents.
 //
@@ -31,9 +31,9 @@
 #include <vector>
 
 #include "mdp/book/book_control.hpp"
-#include "mdp/book/book_entry.hpp"
 #include "mdp/book/book_events.hpp"
 #include "mdp/book/book_sync.hpp"
+#include "mdp/book/symbol_entry.hpp"
 
 namespace mdp::book {
 
@@ -86,29 +86,29 @@ class OrderBookManager {
   const BookCounters& counters() const noexcept { return counters_; }
 
  private:
-  BookEntry* route(core::SymbolId symbol) const noexcept {
+  SymbolEntry* route(core::SymbolId symbol) const noexcept {
     return symbol < routes_.size() ? routes_[symbol] : nullptr;
   }
-  void on_checksum(BookEntry& entry, const MessageHeader& header) noexcept;
-  void on_book_chunk(BookEntry& entry, const core::NormalizedMessage& chunk) noexcept;
-  bool assemble(BookEntry& entry, ChunkAssembly& assembly, const BookUpdate& chunk) noexcept;
-  void on_broken(BookEntry& entry, const MessageHeader& chunk) noexcept;
+  void on_checksum(SymbolEntry& entry, const MessageHeader& header) noexcept;
+  void on_book_chunk(SymbolEntry& entry, const core::NormalizedMessage& chunk) noexcept;
+  bool assemble(SymbolEntry& entry, ChunkAssembly& assembly, const BookUpdate& chunk) noexcept;
+  void on_broken(SymbolEntry& entry, const MessageHeader& chunk) noexcept;
   void on_line(const MessageHeader& line) noexcept;
-  void on_trade(BookEntry& entry, const core::NormalizedMessage& message) noexcept;
+  void on_trade(SymbolEntry& entry, const core::NormalizedMessage& message) noexcept;
   static bool is_new_trade(TradeIds& ids, const core::NormalizedMessage& message) noexcept;
-  void on_quote(BookEntry& entry, const core::NormalizedMessage& message) noexcept;
-  bool is_new_quote(BookEntry& entry, const MessageHeader& header, const Bbo& quote) noexcept;
-  void on_mark_price(BookEntry& entry, const core::NormalizedMessage& message) noexcept;
-  void on_liquidation(BookEntry& entry, const core::NormalizedMessage& message) noexcept;
+  void on_quote(SymbolEntry& entry, const core::NormalizedMessage& message) noexcept;
+  bool is_new_quote(SymbolEntry& entry, const MessageHeader& header, const Bbo& quote) noexcept;
+  void on_mark_price(SymbolEntry& entry, const core::NormalizedMessage& message) noexcept;
+  void on_liquidation(SymbolEntry& entry, const core::NormalizedMessage& message) noexcept;
 
   BookOptions options_;
   BookCounters counters_;
   BookEvents events_;
   BookSync sync_;
-  BlockPool pool_;                                                        // of all books: before them
-  std::unordered_map<core::SymbolId, std::unique_ptr<BookEntry>> books_;  // owns
-  std::vector<BookEntry*> routes_;                                        // by symbol_id
-  std::size_t look_ = 0;                                                  // how often control looked
+  BlockPool pool_;                                                          // of all books: before them
+  std::unordered_map<core::SymbolId, std::unique_ptr<SymbolEntry>> books_;  // owns
+  std::vector<SymbolEntry*> routes_;                                        // by symbol_id
+  std::size_t look_ = 0;                                                    // how often control looked
 };
 
 }  // namespace mdp::book

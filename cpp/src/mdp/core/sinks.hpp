@@ -7,10 +7,19 @@
 // and never fails.
 #pragma once
 
+#include <cstdint>
+
 #include "mdp/core/normalized_message.hpp"
 #include "mdp/shm/event.hpp"
 
 namespace mdp::core {
+
+// Bits of EventHeader::flags between manager and publisher. What has them never gets into the ring.
+inline constexpr std::uint8_t kFlagTableOnly = 16;  // a BookSnapshot for the book table alone
+inline constexpr std::uint8_t kFlagSameLevels =
+    32;  // with it: the table's levels stand, ids and times move on
+static_assert(((kFlagTableOnly | kFlagSameLevels) & (shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop |
+                                                     shm::kFlagVenueQuote | shm::kFlagAggregate)) == 0);
 
 template <class Slot>
 class SlotSink {

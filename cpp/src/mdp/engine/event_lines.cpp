@@ -1,82 +1,12 @@
 #include "mdp/engine/event_lines.hpp"
 
+#include "mdp/core/sinks.hpp"
 #include "mdp/core/text.hpp"
 #include "mdp/shm/decimal.hpp"
+#include "mdp/shm/names.hpp"
 
 namespace mdp::engine {
 namespace {
-
-std::string_view to_text(shm::StateReason reason) noexcept {
-  switch (reason) {
-    case shm::StateReason::None:
-      return "none";
-    case shm::StateReason::Starting:
-      return "starting";
-    case shm::StateReason::Subscribed:
-      return "subscribed";
-    case shm::StateReason::Synced:
-      return "synced";
-    case shm::StateReason::Gap:
-      return "gap";
-    case shm::StateReason::Disconnected:
-      return "disconnected";
-    case shm::StateReason::ParseError:
-      return "parse_error";
-    case shm::StateReason::Crossed:
-      return "crossed";
-    case shm::StateReason::BufferOverflow:
-      return "buffer_overflow";
-    case shm::StateReason::SnapshotTooOld:
-      return "snapshot_too_old";
-    case shm::StateReason::SnapshotFailed:
-      return "snapshot_failed";
-    case shm::StateReason::Requested:
-      return "requested";
-    case shm::StateReason::Unsubscribed:
-      return "unsubscribed";
-    case shm::StateReason::ChecksumMismatch:
-      return "checksum_mismatch";
-    case shm::StateReason::DepthExhausted:
-      return "depth_exhausted";
-    case shm::StateReason::DepthChanged:
-      return "depth_changed";
-    case shm::StateReason::AuditMismatch:
-      return "audit_mismatch";
-    case shm::StateReason::Stopped:
-      return "stopped";
-    case shm::StateReason::Rejected:
-      return "rejected";
-    case shm::StateReason::Silent:
-      return "silent";
-    case shm::StateReason::SequenceReset:
-      return "sequence_reset";
-  }
-  return "unknown";
-}
-
-std::string_view to_text(shm::LineState state) noexcept {
-  switch (state) {
-    case shm::LineState::Down:
-      return "down";
-    case shm::LineState::Connecting:
-      return "connecting";
-    case shm::LineState::Up:
-      return "up";
-  }
-  return "unknown";
-}
-
-std::string_view to_text(shm::Side side) noexcept {
-  switch (side) {
-    case shm::Side::None:
-      return "none";
-    case shm::Side::Buy:
-      return "buy";
-    case shm::Side::Sell:
-      return "sell";
-  }
-  return "unknown";
-}
 
 void append_number(std::string_view key, std::int64_t value, std::string& text) {
   text.append(",\"").append(key).append("\":").append(std::to_string(value));
@@ -103,29 +33,16 @@ void append_sides(std::string_view bids, std::string_view asks, std::string& tex
 
 }  // namespace
 
-std::string_view to_text(shm::BookState state) noexcept {
-  switch (state) {
-    case shm::BookState::Stale:
-      return "STALE";
-    case shm::BookState::Syncing:
-      return "SYNCING";
-    case shm::BookState::Live:
-      return "LIVE";
-  }
-  return "unknown";
-}
-
 void append_json_string(std::string_view words, std::string& text) {
   text += core::quoted(words, std::string::npos);  // without control characters JSON escapes these two alone
 }
 
-void append_levels(const shm::PriceLevel* levels, std::size_t count, int price_exponent,
-                   int quantity_exponent, std::string& text) {
-  for (std::size_t i = 0; i < count; ++i) {
+void append_levels(shm::LevelSpan levels, int price_exponent, int quantity_exponent, std::string& text) {
+  for (const shm::PriceLevel& level : levels) {
     text.append(text.empty() || text.back() == '[' ? "[\"" : ",[\"");
-    shm::append_decimal(text, levels[i].price, price_exponent);
+    shm::append_decimal(text, level.price, price_exponent);
     text.append("\",\"");
-    shm::append_decimal(text, levels[i].quantity, quantity_exponent);
+    shm::append_decimal(text, level.quantity, quantity_exponent);
     text.append("\"]");
   }
 }
@@ -153,11 +70,11 @@ void EventLines::append_head(std::string_view type, const std::string& names, co
 
 void EventLines::append(const shm::Event& event, std::string& text) {
   const shm::EventHeader& header = event.header;
-  if ((header.flags & (shm::kFlagTableOnly | shm::kFlagTop)) != 0) return;
+  if ((header.flags & (core::kFlagTableOnly | shm::kFlagTop)) != 0) return;
   if (header.type == shm::EventType::ConnectionStatus) {
     append_head("connection_status", no_symbol_, header, text);
-    append_number("line", header.ask_count, text);
-    append_word("state", to_text(static_cast<shm::LineState>(header.bid_count)), text);
+    append_number("line", event.connection_status.line, text);
+    append_word("state", to_string(event.connection_status.state), text);
     text.append("}\n");
     return;
   }
@@ -172,8 +89,8 @@ void EventLines::append(const shm::Event& event, std::string& text) {
         bids_.clear();
         asks_.clear();
       }
-      append_levels(event.bids(), header.bid_count, price_exponent, quantity_exponent, bids_);
-      append_levels(event.asks(), header.ask_count, price_exponent, quantity_exponent, asks_);
+      append_levels(event.bids(), price_exponent, quantity_exponent, bids_);
+      append_levels(event.asks(), price_exponent, quantity_exponent, asks_);
       if ((header.flags & shm::kFlagLast) == 0) return;
       const bool delta = header.type == shm::EventType::BookDelta;
       append_head(delta ? "book_delta" : "book_snapshot", symbol.names, header, text);
@@ -187,8 +104,8 @@ void EventLines::append(const shm::Event& event, std::string& text) {
       bids_.clear();
       asks_.clear();
       const shm::BboBody& bbo = event.bbo;  // a zero quantity is an empty side
-      append_levels(&bbo.bid, bbo.bid.quantity != 0 ? 1 : 0, price_exponent, quantity_exponent, bids_);
-      append_levels(&bbo.ask, bbo.ask.quantity != 0 ? 1 : 0, price_exponent, quantity_exponent, asks_);
+      append_levels({&bbo.bid, bbo.bid.quantity != 0 ? 1U : 0U}, price_exponent, quantity_exponent, bids_);
+      append_levels({&bbo.ask, bbo.ask.quantity != 0 ? 1U : 0U}, price_exponent, quantity_exponent, asks_);
       append_sides(bids_, asks_, text);
       break;
     }
@@ -196,7 +113,7 @@ void EventLines::append(const shm::Event& event, std::string& text) {
       append_head("trade", symbol.names, header, text);
       append_decimal("price", event.trade.price, price_exponent, text);
       append_decimal("quantity", event.trade.quantity, quantity_exponent, text);
-      append_word("side", to_text(event.trade.side), text);
+      append_word("side", to_string(event.trade.side), text);
       append_id("trade_id", event.trade.trade_id, text);
       text.append((header.flags & shm::kFlagAggregate) != 0 ? ",\"aggregate\":true" : ",\"aggregate\":false");
       break;
@@ -217,13 +134,13 @@ void EventLines::append(const shm::Event& event, std::string& text) {
       append_decimal("average_price", body.average_price, price_exponent, text);
       append_decimal("quantity", body.quantity, quantity_exponent, text);
       append_decimal("filled_quantity", body.filled_quantity, quantity_exponent, text);
-      append_word("side", to_text(body.side), text);
+      append_word("side", to_string(body.side), text);
       break;
     }
     case shm::EventType::BookState:
       append_head("book_state", symbol.names, header, text);
-      append_word("state", to_text(event.state()), text);
-      append_word("reason", to_text(event.reason()), text);
+      append_word("state", to_string(event.book_state.state), text);
+      append_word("reason", to_string(event.book_state.reason), text);
       if (event.book_state.known_bid != shm::kAllBids) {
         append_decimal("known_bid", event.book_state.known_bid, price_exponent, text);
       }
@@ -231,7 +148,7 @@ void EventLines::append(const shm::Event& event, std::string& text) {
         append_decimal("known_ask", event.book_state.known_ask, price_exponent, text);
       }
       break;
-    case shm::EventType::None:
+    case shm::EventType::Padding:
     case shm::EventType::Instrument:
     case shm::EventType::ConnectionStatus:
       return;

@@ -37,11 +37,8 @@ class EventLines {
 };
 
 // [["price","quantity"],...] without the outer brackets, behind what `text` already holds of that array.
-void append_levels(const shm::PriceLevel* levels, std::size_t count, int price_exponent,
-                   int quantity_exponent, std::string& text);
+void append_levels(shm::LevelSpan levels, int price_exponent, int quantity_exponent, std::string& text);
 // `words` as a JSON string, quotes included.
 void append_json_string(std::string_view words, std::string& text);
-
-std::string_view to_text(shm::BookState state) noexcept;  // as in Python's BookState: "LIVE"
 
 }  // namespace mdp::engine

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "mdp/core/sinks.hpp"
+
 namespace mdp::engine {
 
 void QuoteCheck::on_event(const shm::Event& event) {
@@ -21,7 +23,7 @@ void QuoteCheck::on_event(const shm::Event& event) {
       return;
     case shm::EventType::BookSnapshot:
       // The entry of the book table is the last event of every update: the Bbo, where there was one, is here.
-      if ((header.flags & shm::kFlagTableOnly) != 0) {
+      if ((header.flags & core::kFlagTableOnly) != 0) {
         on_update(header.symbol_id, header.update_id);
       } else if ((header.flags & shm::kFlagTop) == 0) {
         symbol.by_delta = header.first_update_id != header.update_id;
@@ -29,9 +31,9 @@ void QuoteCheck::on_event(const shm::Event& event) {
       return;
     case shm::EventType::BookState:
       // What was LIVE before says nothing of the book that comes.
-      if (event.state() != shm::BookState::Live) symbol.tops.clear();
+      if (event.book_state.state != shm::BookState::Live) symbol.tops.clear();
       // And a quote of the sequence that ended will meet no update.
-      if (event.reason() == shm::StateReason::SequenceReset) symbol.waiting.clear();
+      if (event.book_state.reason == shm::StateReason::SequenceReset) symbol.waiting.clear();
       return;
     default:
       return;

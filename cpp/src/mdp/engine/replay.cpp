@@ -13,6 +13,7 @@
 #include "mdp/core/text.hpp"
 #include "mdp/engine/event_lines.hpp"
 #include "mdp/engine/stages.hpp"
+#include "mdp/shm/names.hpp"
 #include "mdp/sys/thread.hpp"
 #include "mdp/venue/registry.hpp"
 
@@ -64,7 +65,7 @@ struct Replay::Road final {
     void handle(const shm::Event& event) {
       check.on_event(event);
       if (event.header.type == shm::EventType::BookState && event.header.symbol_id < with_book.size() &&
-          event.reason() != shm::StateReason::Starting) {
+          event.book_state.reason != shm::StateReason::Starting) {
         with_book[event.header.symbol_id] = true;
       }
       if (wanted_) lines_.append(event, text);
@@ -209,7 +210,7 @@ void Replay::Road::start_threads() {
         [this] {
           const shm::Event* event = event_queue->front();
           if (event == nullptr) return false;
-          const bool marker = event->header.type == shm::EventType::None;
+          const bool marker = event->header.type == shm::EventType::Padding;
           if (!marker) end.handle(*event);
           event_queue->pop();
           // release: all that came before the marker is handled; pairs with the acquire load in flush().
@@ -426,13 +427,13 @@ std::string Replay::books() {
     const book::OrderBook& book = *manager.book(instrument.symbol_id);
     if (text.size() > 1) text.append(",\n");
     append_json_string(instrument.canonical_symbol, text);
-    text.append(":{\"state\":\"").append(to_text(manager.state(instrument.symbol_id)));
+    text.append(":{\"state\":\"").append(to_string(manager.state(instrument.symbol_id)));
     text.append("\",\"update_id\":").append(std::to_string(book.update_id()));
     for (const bool bids : {true, false}) {
       levels.resize(bids ? book.bid_count() : book.ask_count());
       bids ? book.copy_bids(levels.data(), levels.size()) : book.copy_asks(levels.data(), levels.size());
       side.clear();
-      append_levels(levels.data(), levels.size(), instrument.price_exponent, instrument.quantity_exponent,
+      append_levels({levels.data(), levels.size()}, instrument.price_exponent, instrument.quantity_exponent,
                     side);
       text.append(bids ? ",\"bids\":[" : ",\"asks\":[").append(side).append("]");
     }

@@ -5,6 +5,8 @@
 
 #include "mdp/core/error.hpp"
 #include "mdp/core/text.hpp"
+#include "mdp/publish/seqlock_write.hpp"
+#include "mdp/shm/mdp_shm.h"
 
 namespace mdp::publish {
 namespace {
@@ -34,7 +36,7 @@ void set_words(char (&field)[N], std::string_view value) {
 template <class Entry>
 void store_entry(void* to, const Entry& entry) noexcept {
   const auto* from = reinterpret_cast<const unsigned char*>(&entry);
-  const shm::SeqlockWrite write(shm::word_at(to));
+  const SeqlockWrite write(shm::word_at(to));
   shm::store_words(static_cast<unsigned char*>(to) + sizeof(shm::Word), from + sizeof(shm::Word),
                    sizeof(Entry) - sizeof(shm::Word));
 }
@@ -42,7 +44,7 @@ void store_entry(void* to, const Entry& entry) noexcept {
 template <class Entry>
 Entry load_entry(const void* from) noexcept {
   Entry entry;
-  shm::load_words(&entry, from, sizeof(entry));  // the one writer reads its own
+  mdp_shm_load_words(&entry, from, sizeof(entry));  // the one writer reads its own
   return entry;
 }
 
@@ -114,7 +116,7 @@ bool DirectoryWriter::remove_instrument(core::SymbolId symbol_id) {
   // relaxed: our own count.
   if (symbol_id >= header_.instrument_count.load(std::memory_order_relaxed)) return false;
   auto entry = load_entry<shm::InstrumentEntry>(instrument(symbol_id));
-  if (entry.status == shm::InstrumentStatus::None) return false;
+  if (entry.status == shm::InstrumentStatus::Unused) return false;
   entry.status = shm::InstrumentStatus::Removed;
   store_entry(instrument(symbol_id), entry);
   return true;

@@ -72,7 +72,7 @@ void IPCPublisher::append(const shm::EventHeader& header, const shm::Event& even
 // What was appended is committed by flush(), or sooner where the table needs it.
 void IPCPublisher::write(const shm::Event& event) noexcept {
   const std::int64_t now_ns = clock_();
-  if ((event.header.flags & shm::kFlagTableOnly) != 0) {
+  if ((event.header.flags & core::kFlagTableOnly) != 0) {
     write_table(event, now_ns);
   } else {
     write_ring(event, now_ns);

@@ -1,7 +1,7 @@
 // RingWriter: the one writer of a segment's ring.
 //
 // Called by the publisher thread only. append() writes records, commit() shows them to readers; it never
-// waits for a reader and does not know that there are any. The reader's half is mdp/shm/ring_reader.hpp,
+// waits for a reader and does not know that there are any. The reader's half is mdp/shm/mdp_shm.h,
 // where the protocol is drawn.
 #pragma once
 
@@ -97,8 +97,8 @@ inline void RingWriter::append(const shm::EventHeader& event, const void* body,
 inline void RingWriter::commit() noexcept {
   if (position_ == committed_position_) return;
   // release, all four. next_sequence before cursor before event_count: a reader that finds the two counts
-  // equal holds the cursor that belongs to them; pairs with RingReader::start_newest(). The cursor publishes
-  // the records written above; pairs with RingReader::cursor().
+  // equal holds the cursor that belongs to them; pairs with mdp_shm_start_newest(). The cursor publishes
+  // the records written above; pairs with mdp_shm_cursor().
   header_.next_sequence.store(sequence_, std::memory_order_release);
   header_.cursor.store(position_, std::memory_order_release);
   header_.event_count.store(sequence_, std::memory_order_release);
@@ -111,7 +111,7 @@ inline void RingWriter::pad(std::uint64_t bytes) noexcept {
   begin_record(bytes);
   shm::EventHeader padding{};
   padding.size_bytes = static_cast<std::uint32_t>(bytes);
-  padding.type = shm::EventType::None;
+  padding.type = shm::EventType::Padding;
   padding.symbol_id = shm::kNoSymbol;
   padding.sequence = sequence_;
   shm::store_words(at(position_), &padding, sizeof(padding));
@@ -127,7 +127,7 @@ inline void RingWriter::begin_record(std::uint64_t bytes) noexcept {
   if (segment == segment_) return;
   segment_ = segment;
   // release: a reader that sees this position and then finds it behind its cursor waits for the cursor; pairs
-  // with RingReader::checkpoint_from().
+  // with mdp_shm_checkpoint_from().
   header_.checkpoints[segment].store(position_, std::memory_order_release);
 }
 
@@ -136,7 +136,7 @@ inline void RingWriter::begin_record(std::uint64_t bytes) noexcept {
 inline void RingWriter::reserve(std::uint64_t end) noexcept {
   reserved_ = end + ring_bytes_ / shm::kCheckpointCount;
   // relaxed: the release stores of the words that follow (store_words()) carry it along; pairs with
-  // RingReader::overwritten().
+  // mdp_shm_overwritten().
   header_.reserve.store(reserved_, std::memory_order_relaxed);
 }
 

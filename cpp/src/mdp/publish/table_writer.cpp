@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "mdp/core/sinks.hpp"
+#include "mdp/publish/seqlock_write.hpp"
+
 namespace mdp::publish {
 
 TableWriter::TableWriter(const shm::SegmentInfo& info, void* table, RingPosition start)
@@ -37,8 +40,8 @@ bool TableWriter::write_book(const shm::Event& event, std::int64_t pub_ts_ns,
     entry.reason = shadow.pending_reason;
     shadow.live_pending = false;
   }
-  if ((event.header.flags & shm::kFlagSameLevels) != 0) {
-    const shm::SeqlockWrite write(shm::word_at(at(symbol_id)));
+  if ((event.header.flags & core::kFlagSameLevels) != 0) {
+    const SeqlockWrite write(shm::word_at(at(symbol_id)));
     store_entry(symbol_id);
     return true;
   }
@@ -48,10 +51,10 @@ bool TableWriter::write_book(const shm::Event& event, std::int64_t pub_ts_ns,
       static_cast<std::uint16_t>(std::min<std::uint32_t>(event.header.ask_count, levels_per_side_));
   unsigned char* bids = at(symbol_id) + sizeof(shm::BookEntry);
   unsigned char* asks = bids + sizeof(shm::PriceLevel) * std::size_t{levels_per_side_};
-  const shm::SeqlockWrite write(shm::word_at(at(symbol_id)));
+  const SeqlockWrite write(shm::word_at(at(symbol_id)));
   store_entry(symbol_id);
-  shm::store_words(bids, event.bids(), sizeof(shm::PriceLevel) * entry.bid_count);
-  shm::store_words(asks, event.asks(), sizeof(shm::PriceLevel) * entry.ask_count);
+  shm::store_words(bids, event.levels, sizeof(shm::PriceLevel) * entry.bid_count);
+  shm::store_words(asks, event.levels + event.header.bid_count, sizeof(shm::PriceLevel) * entry.ask_count);
   return true;
 }
 
@@ -60,23 +63,23 @@ bool TableWriter::write_state(const shm::Event& event, std::int64_t pub_ts_ns,
   const std::uint32_t symbol_id = event.header.symbol_id;
   if (symbol_id >= capacity_) return false;
   Shadow& shadow = shadow_[symbol_id];
-  const shm::BookState state = event.state();
+  const shm::BookState state = event.book_state.state;
   shadow.live_pending = state == shm::BookState::Live && shadow.behind;
   if (shadow.live_pending) {
-    shadow.pending_reason = event.reason();
+    shadow.pending_reason = event.book_state.reason;
     return true;
   }
   // A stale book promises nothing of its levels, and a whole snapshot follows in the ring before it is Live
   // again: the records it missed don't hold its position back.
   if (state == shm::BookState::Stale) shadow.behind = false;
   shadow.entry.state = state;
-  shadow.entry.reason = event.reason();
+  shadow.entry.reason = event.book_state.reason;
   shadow.entry.pub_ts_ns = pub_ts_ns;
   if (!shadow.behind) {
     shadow.entry.ring_position = at_cursor.position;
     shadow.entry.next_sequence = at_cursor.next_sequence;
   }
-  const shm::SeqlockWrite write(shm::word_at(at(symbol_id)));
+  const SeqlockWrite write(shm::word_at(at(symbol_id)));
   store_entry(symbol_id);
   return true;
 }
@@ -91,7 +94,7 @@ void TableWriter::refresh(std::uint32_t count, std::uint32_t instrument_count,
     if (shadow.behind) continue;
     shadow.entry.ring_position = at_cursor.position;
     shadow.entry.next_sequence = at_cursor.next_sequence;
-    const shm::SeqlockWrite write(shm::word_at(at(symbol_id)));
+    const SeqlockWrite write(shm::word_at(at(symbol_id)));
     store_entry(symbol_id);
   }
 }

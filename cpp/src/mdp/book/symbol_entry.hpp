@@ -1,4 +1,4 @@
-// BookEntry: all that the book manager knows of one symbol. The manager's thread alone touches it.
+// SymbolEntry: all that the book manager knows of one symbol. The manager's thread alone touches it.
 #pragma once
 
 #include <algorithm>
@@ -62,7 +62,7 @@ struct TradeIds {
 
 // One symbol: its book, where its sync stands, and what tells copies. Owned by OrderBookManager, which routes to
 // it; BookSync alone changes its state and its book.
-struct BookEntry {
+struct SymbolEntry {
   core::SymbolId symbol;
   core::ExchangeId exchange;
   const core::BookRule* rule;
@@ -112,9 +112,9 @@ struct BookEntry {
     }
   }
 
-  BookEntry(core::SymbolId symbol_, core::ExchangeId exchange_, std::span<const core::LineId> line_ids,
-            const core::BookRule& rule_, const core::Instrument& instrument_, const BookOptions& options,
-            BlockPool& pool)
+  SymbolEntry(core::SymbolId symbol_, core::ExchangeId exchange_, std::span<const core::LineId> line_ids,
+              const core::BookRule& rule_, const core::Instrument& instrument_, const BookOptions& options,
+              BlockPool& pool)
       : symbol(symbol_),
         exchange(exchange_),
         rule(&rule_),
