@@ -9,32 +9,45 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace mdp::strict {
+
+struct Member;
 
 struct Value {
   enum class Type { Null, Bool, Number, String, Array, Object } type = Type::Null;
   bool boolean = false;
   std::string text;  // a number as it stands, a string without its escapes
   std::vector<Value> elements;
-  std::vector<std::pair<std::string, Value>> members;  // in their order, duplicates too
+  std::vector<Member> members;  // in their order, duplicates too
 
-  std::size_t count(std::string_view key) const {
-    std::size_t n = 0;
-    for (const auto& member : members) n += member.first == key;
-    return n;
-  }
+  Value();
+  std::size_t count(std::string_view key) const;
   // The value of a key that is there exactly once and has this type, else nullptr.
-  const Value* only(std::string_view key, Type wanted) const {
-    if (count(key) != 1) return nullptr;
-    for (const auto& member : members) {
-      if (member.first == key) return member.second.type == wanted ? &member.second : nullptr;
-    }
-    return nullptr;
-  }
+  const Value* only(std::string_view key, Type wanted) const;
 };
+
+struct Member {
+  std::string first;  // the key
+  Value second;
+};
+
+inline Value::Value() = default;
+
+inline std::size_t Value::count(std::string_view key) const {
+  std::size_t n = 0;
+  for (const Member& member : members) n += member.first == key;
+  return n;
+}
+
+inline const Value* Value::only(std::string_view key, Type wanted) const {
+  if (count(key) != 1) return nullptr;
+  for (const Member& member : members) {
+    if (member.first == key) return member.second.type == wanted ? &member.second : nullptr;
+  }
+  return nullptr;
+}
 
 class Reader {
  public:
@@ -238,7 +251,7 @@ inline std::optional<std::int64_t> decimal(std::string text, int exponent) {
   std::string fraction = point == std::string::npos ? "0" : text.substr(point + 1);
   if (!all_digits(whole) || !all_digits(fraction) || !all_digits(power)) return std::nullopt;
   // The point moves over the digits of the other side, and over zeros where there are none.
-  for (int places = static_cast<int>(std::min(std::stod(power), 1'000.0)); places > 0; --places) {
+  for (int places = static_cast<int>(std::min(std::strtod(power.c_str(), nullptr), 1'000.0)); places > 0; --places) {
     if (down) {
       fraction.insert(fraction.begin(), whole.empty() ? '0' : whole.back());
       if (!whole.empty()) whole.pop_back();
