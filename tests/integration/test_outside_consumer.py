@@ -20,7 +20,7 @@ SYMBOLS = ["BTCUSDT", "ETHUSDT", "1000SATSUSDT"]
 
 @pytest.fixture(scope="module")
 def consumer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build tests/consumer/top_of_book against the headers and CMake package that were installed with mdp."""
+    """Build examples against the headers and CMake package that were installed with mdp."""
     package = Path(_core.__file__).parent / "lib" / "cmake" / "mdp"
     assert package.is_dir()
     assert ROOT / "cpp" not in package.parents

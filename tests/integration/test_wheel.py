@@ -87,7 +87,7 @@ def test_c_program_builds_with_pkg_config_of_the_wheel(installed: Path, tmp_path
     except FileNotFoundError:
         pytest.skip("pkg-config is not installed")
     program = tmp_path / "top_of_book_c"
-    run(os.environ.get("CC", "cc"), "-std=c99", ROOT / "tests/consumer/top_of_book.c", "-o", program, *flags)
+    run(os.environ.get("CC", "cc"), "-std=c99", ROOT / "examples/c/top_of_book.c", "-o", program, *flags)
     done = subprocess.run([program, "mdp-no-such-segment", "X"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "no such segment" in done.stderr

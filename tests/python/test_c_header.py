@@ -41,7 +41,7 @@ def publisher() -> Iterator[LivePublisher]:
 
 @pytest.fixture(scope="module")
 def top_of_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compile_c(ROOT / "tests/consumer/top_of_book.c", tmp_path_factory.mktemp("c") / "top_of_book")
+    return compile_c(ROOT / "examples/c/top_of_book.c", tmp_path_factory.mktemp("c") / "top_of_book")
 
 
 @pytest.fixture(scope="module")

@@ -30,8 +30,8 @@ def run(*command: str | Path) -> str:
 
 
 def build_consumer(package_dir: Path, build: Path) -> Path:
-    """Build tests/consumer against the CMake package in `package_dir`; return top_of_book."""
-    run("cmake", "-S", ROOT / "tests/consumer", "-B", build, f"-Dmdp_DIR={package_dir}")
+    """Build examples/ against the CMake package in `package_dir`; return top_of_book."""
+    run("cmake", "-S", ROOT / "examples", "-B", build, f"-Dmdp_DIR={package_dir}")
     run("cmake", "--build", build)
     return build / "top_of_book"
 
@@ -90,7 +90,7 @@ def test_consumer_builds_with_pkg_config(prefix: Path, tmp_path: Path) -> None:
     run(
         compiler,
         "-std=c++17",
-        ROOT / "tests/consumer/top_of_book.cpp",
+        ROOT / "examples/cpp/top_of_book.cpp",
         "-o",
         tmp_path / "top_of_book",
         *flags.split(),

@@ -88,7 +88,7 @@ def test_compiled_program_runs(language: str, text: str, tmp_path: Path) -> None
 def test_readme_shows_the_consumer_that_is_compiled() -> None:
     block = re.search(r"^```cpp\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
     assert block
-    assert block[1] == (ROOT / "tests/consumer/follow.cpp").read_text()
+    assert block[1] == (ROOT / "examples/cpp/trades.cpp").read_text()
 
 
 def test_documents_have_programs_in_each_language() -> None:

@@ -81,6 +81,11 @@ class LocalBook:
         self._asks.replace(asks, whole=len(asks) < capacity)
         self._split.clear()
 
+    @property
+    def live(self) -> bool:
+        """Whether the book is right up to `update_id`."""
+        return self.state == BookState.LIVE
+
     def apply(self, event: Event) -> None:
         """Take in the next event of this instrument. Trades and quotes change nothing."""
         if event.type == EventType.BOOK_STATE:

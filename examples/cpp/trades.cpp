@@ -1,4 +1,4 @@
-// follow SEGMENT: prints every trade until the publisher ends. The README shows this program.
+// trades SEGMENT: prints every trade until the publisher ends. The README shows this program.
 #include <cstdio>
 #include <mdp/shm/shm.hpp>
 using namespace mdp::shm;
