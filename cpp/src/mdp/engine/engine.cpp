@@ -1,4 +1,4 @@
-// The road, wired. This file and engine/replay.cpp start every thread but mdp-resolve (net/name_lookup.cpp).
+// The road, wired. This file and replay/replay.cpp start every thread but mdp-resolve (net/name_lookup.cpp).
 //
 // | step             | code                    | thread           | hands over                                |
 // |------------------|-------------------------|------------------|-------------------------------------------|

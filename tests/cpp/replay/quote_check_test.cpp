@@ -1,8 +1,8 @@
-#include "mdp/engine/quote_check.hpp"
+#include "mdp/replay/quote_check.hpp"
 
 #include <gtest/gtest.h>
 
-namespace mdp::engine {
+namespace mdp::replay {
 namespace {
 
 using shm::EventType;
@@ -81,4 +81,4 @@ TEST(QuoteCheck, StaleBookForgetsItsTops) {
 }
 
 }  // namespace
-}  // namespace mdp::engine
+}  // namespace mdp::replay

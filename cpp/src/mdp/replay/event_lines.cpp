@@ -1,9 +1,9 @@
-#include "mdp/engine/event_lines.hpp"
+#include "mdp/replay/event_lines.hpp"
 
 #include "mdp/core/text.hpp"
 #include "mdp/shm/decimal.hpp"
 
-namespace mdp::engine {
+namespace mdp::replay {
 namespace {
 
 std::string_view to_text(shm::StateReason reason) noexcept {
@@ -239,4 +239,4 @@ void EventLines::append(const shm::Event& event, std::string& text) {
   text.append("}\n");
 }
 
-}  // namespace mdp::engine
+}  // namespace mdp::replay

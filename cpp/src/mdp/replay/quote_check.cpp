@@ -1,8 +1,8 @@
-#include "mdp/engine/quote_check.hpp"
+#include "mdp/replay/quote_check.hpp"
 
 #include <algorithm>
 
-namespace mdp::engine {
+namespace mdp::replay {
 
 void QuoteCheck::on_event(const shm::Event& event) {
   const shm::EventHeader& header = event.header;
@@ -69,4 +69,4 @@ void QuoteCheck::compare(std::uint32_t symbol_id, const shm::BboBody& book, cons
   wrong_.push_back({symbol_id, quote.update_id, book, quote.bbo});
 }
 
-}  // namespace mdp::engine
+}  // namespace mdp::replay

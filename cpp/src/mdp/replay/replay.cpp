@@ -1,5 +1,5 @@
 // Pipelined, three threads stand where the engine's are: the parser's, the manager's and the publisher's.
-#include "mdp/engine/replay.hpp"
+#include "mdp/replay/replay.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -11,12 +11,12 @@
 #include "mdp/core/error.hpp"
 #include "mdp/core/symbol_table.hpp"
 #include "mdp/core/text.hpp"
-#include "mdp/engine/event_lines.hpp"
 #include "mdp/engine/stages.hpp"
+#include "mdp/replay/event_lines.hpp"
 #include "mdp/sys/thread.hpp"
 #include "mdp/venue/registry.hpp"
 
-namespace mdp::engine {
+namespace mdp::replay {
 namespace {
 
 constexpr std::size_t kInputSlots = 256;
@@ -95,19 +95,19 @@ struct Replay::Road final {
   const std::vector<ReplaySymbol>& symbols;
   std::unique_ptr<core::Venue> venue;
   core::SymbolTable table;
-  ControlQueue control{kControlSlots};
-  std::unique_ptr<SymbolStatus[]> status;
+  engine::ControlQueue control{kControlSlots};
+  std::unique_ptr<engine::SymbolStatus[]> status;
   End end;
   const bool pipelined;
   const bool audit;
   // The queues are megabytes: only the topology that has them makes them.
-  std::unique_ptr<EventQueue> event_queue;
+  std::unique_ptr<engine::EventQueue> event_queue;
   queue::WakeSignal end_wake;
   std::unique_ptr<core::EventSink> event_queue_sink;
-  std::unique_ptr<ManagerStage> manager;
-  std::unique_ptr<MessageQueue> message_queue;
+  std::unique_ptr<engine::ManagerStage> manager;
+  std::unique_ptr<engine::MessageQueue> message_queue;
   std::unique_ptr<core::MessageSink> messages;
-  std::vector<std::unique_ptr<ParseStage>> parsers;  // by line
+  std::vector<std::unique_ptr<engine::ParseStage>> parsers;  // by line
   core::Counter frames;
   core::Counter frame_errors;
   core::Counter snapshot_errors;
@@ -126,30 +126,30 @@ Replay::Road::Road(std::string_view venue_name, const std::vector<ReplaySymbol>&
     : symbols(of),
       venue(venue::make_venue(venue_name)),
       table(instruments_of(of)),
-      status(std::make_unique<SymbolStatus[]>(std::max<std::size_t>(of.size(), 1))),
+      status(std::make_unique<engine::SymbolStatus[]>(std::max<std::size_t>(of.size(), 1))),
       end(venue_name, instruments_of(of), options.event_lines),
       pipelined(options.pipelined),
       audit(options.audit) {
   core::EventSink* events = &end;
   if (pipelined) {
-    event_queue = std::make_unique<EventQueue>(kEventSlots);
-    event_queue_sink = std::make_unique<QueueEventSink>(*event_queue, &end_wake);
+    event_queue = std::make_unique<engine::EventQueue>(kEventSlots);
+    event_queue_sink = std::make_unique<engine::QueueEventSink>(*event_queue, &end_wake);
     events = event_queue_sink.get();
   }
   book::BookOptions books;
   books.table_levels = 1;  // nobody reads the table
   books.self_audit = options.audit;
-  manager = std::make_unique<ManagerStage>(*events, books, status.get(), control);
+  manager = std::make_unique<engine::ManagerStage>(*events, books, status.get(), control);
   if (pipelined) {
-    message_queue = std::make_unique<MessageQueue>(kMessageSlots);
+    message_queue = std::make_unique<engine::MessageQueue>(kMessageSlots);
     manager->add_input(*message_queue);
-    messages =
-        std::make_unique<QueueMessageSink>(*message_queue, [this] { manager->wake_signal().notify(); });
+    messages = std::make_unique<engine::QueueMessageSink>(*message_queue,
+                                                          [this] { manager->wake_signal().notify(); });
   } else {
-    messages = std::make_unique<DirectMessageSink>(manager->manager());
+    messages = std::make_unique<engine::DirectMessageSink>(manager->manager());
   }
   for (std::size_t line = 0; line < line_count; ++line) {
-    parsers.push_back(std::make_unique<ParseStage>(*venue, table, *messages, control));
+    parsers.push_back(std::make_unique<engine::ParseStage>(*venue, table, *messages, control));
   }
   if (pipelined) start_threads();
   // As the engine does when it runs: on the manager's thread.
@@ -365,19 +365,19 @@ std::string Replay::take_event_lines() {
 
 std::vector<std::string> Replay::take_problems() {
   flush();
-  std::vector<ControlEvent> events;
+  std::vector<engine::ControlEvent> events;
   road_->control.take(events, kControlSlots);
   std::vector<std::string> problems;
   {
     const std::lock_guard lock(road_->problems_mutex);
     problems.swap(road_->problems);
   }
-  for (const ControlEvent& event : events) {
-    if (event.kind == ControlKind::AuditMismatch) {
+  for (const engine::ControlEvent& event : events) {
+    if (event.kind == engine::ControlKind::AuditMismatch) {
       problems.push_back(symbols_[event.symbol].instrument.canonical_symbol + " at " +
                          std::to_string(event.update_id) + ": the venue's quote is another");
     }
-    if (event.kind != ControlKind::ParseError) continue;
+    if (event.kind != engine::ControlKind::ParseError) continue;
     std::string number = core::describe(event.parse_status, event.failure);
     if (!number.empty())
       number.insert(0, symbols_[event.symbol].instrument.canonical_symbol + ": ").append(": ");
@@ -442,4 +442,4 @@ std::string Replay::books() {
   return text;
 }
 
-}  // namespace mdp::engine
+}  // namespace mdp::replay

@@ -16,9 +16,9 @@
 
 #include "mdp/core/instrument.hpp"
 #include "mdp/core/venue.hpp"
-#include "mdp/engine/quote_check.hpp"
+#include "mdp/replay/quote_check.hpp"
 
-namespace mdp::engine {
+namespace mdp::replay {
 
 // A symbol of a recorded session, and the lines that bring its book.
 struct ReplaySymbol {
@@ -90,4 +90,4 @@ class Replay {
   std::unique_ptr<Road> road_;
 };
 
-}  // namespace mdp::engine
+}  // namespace mdp::replay

@@ -1,6 +1,6 @@
 // EventLines: published events as JSON, one object a line, numbers as exact decimal text.
 //
-// Written by a replay (engine/replay.hpp). A book update that takes several records becomes one line.
+// Written by a replay (replay/replay.hpp). A book update that takes several records becomes one line.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 #include "mdp/core/instrument.hpp"
 #include "mdp/shm/event.hpp"
 
-namespace mdp::engine {
+namespace mdp::replay {
 
 class EventLines {
  public:
@@ -44,4 +44,4 @@ void append_json_string(std::string_view words, std::string& text);
 
 std::string_view to_text(shm::BookState state) noexcept;  // as in Python's BookState: "LIVE"
 
-}  // namespace mdp::engine
+}  // namespace mdp::replay
