@@ -30,7 +30,7 @@ constexpr std::int64_t to_ns(std::chrono::milliseconds duration) noexcept {
 
 }  // namespace
 
-Lane::Lane(const LaneContext& context, std::unique_ptr<core::MessageSink> sink, Topology topology,
+Lane::Lane(const LaneContext& context, core::MessageSink& sink, Topology topology,
            queue::IdleMode parser_idle)
     : venue_(context.venue),
       venue_config_(context.venue_config),
@@ -41,10 +41,10 @@ Lane::Lane(const LaneContext& context, std::unique_ptr<core::MessageSink> sink, 
       route_(context.route),
       lane_(context.lane),
       pool_(pool_options(context.config, topology)),
-      sink_(std::move(sink)),
-      parser_idle_(parser_idle),
+      sink_(sink),
+      parser_(parser_idle, parser_signal_),
       subscriptions_(context.venue),
-      parse_(context.venue, context.symbols, *sink_, context.control) {
+      parse_(context.venue, context.symbols, sink_, context.control) {
   for (std::size_t i = 0; i < kLinesOfALane; ++i) {
     lines_[i].lane = this;
     lines_[i].id = static_cast<core::LineId>(kLinesOfALane * lane_ + i);
@@ -378,7 +378,7 @@ void Lane::reject(const Line& line, const core::Subscription& subscription,
   if (instrument == nullptr || subscription.channel != core::Channel::Depth) return;
   // The connection that replaces this one some day will not ask for it either.
   for (const Line& each : lines_) {
-    core::MessageHeader& header = sink_->slot().header;
+    core::MessageHeader& header = sink_.slot().header;
     header = {};
     header.update_type = core::UpdateType::Invalidate;
     header.reason = static_cast<std::uint8_t>(shm::StateReason::Rejected);
@@ -386,7 +386,7 @@ void Lane::reject(const Line& line, const core::Subscription& subscription,
     header.exchange_id = venue_.exchange_id();
     header.line_id = each.id;
     header.recv_ts_ns = sys::now_ns();
-    sink_->commit();
+    sink_.commit();
   }
 }
 
@@ -396,7 +396,7 @@ void Lane::hand_on(const core::RawMessage& raw) noexcept {
   if (raw_queue_ == nullptr) return consume(raw);
   queue::FullQueueWait wait;
   while (!raw_queue_->try_push(raw)) wait.wait();
-  if (parser_idle_ == queue::IdleMode::Park) parser_wake_.notify();
+  parser_();
 }
 
 // Parser thread.
@@ -450,7 +450,7 @@ void Lane::tell_road(Line& line, shm::LineState state) noexcept {
   if (state == line.told) return;
   line.told = state;
   if (state == shm::LineState::Up) tell_control(line, state, "");
-  core::MessageHeader& header = sink_->slot().header;
+  core::MessageHeader& header = sink_.slot().header;
   header = {};
   header.update_type = core::UpdateType::Line;
   header.reason = static_cast<std::uint8_t>(state);
@@ -459,7 +459,7 @@ void Lane::tell_road(Line& line, shm::LineState state) noexcept {
   header.line_id = line.id;
   header.recv_ts_ns = sys::now_ns();
   header.flags = core::kFirst | core::kLast;
-  sink_->commit();
+  sink_.commit();
 }
 
 void Lane::tell_control(const Line& line, shm::LineState state, std::string_view detail) noexcept {
@@ -471,30 +471,12 @@ void Lane::tell_control(const Line& line, shm::LineState state, std::string_view
   });
 }
 
-void Lane::run_parser() {
-  queue::IdleStrategy idle(parser_idle_, parser_wake_);
-  for (;;) {
-    const core::RawMessage* raw = raw_queue_->front();
-    if (raw == nullptr) {
-      // acquire: what the connector pushed before the stop is seen by the next look; pairs with
-      // stop_parser().
-      if (parser_stop_.load(std::memory_order_acquire) && raw_queue_->front() == nullptr) return;
-      idle.idle([this] {
-        // acquire: as above.
-        return raw_queue_->front() != nullptr || parser_stop_.load(std::memory_order_acquire);
-      });
-      continue;
-    }
-    idle.reset();
-    consume(*raw);
-    raw_queue_->pop();
-  }
-}
-
-void Lane::stop_parser() noexcept {
-  // release: pairs with the acquire loads in run_parser().
-  parser_stop_.store(true, std::memory_order_release);
-  parser_wake_.notify();
+bool Lane::run_once() noexcept {
+  const core::RawMessage* raw = raw_queue_->front();
+  if (raw == nullptr) return false;
+  consume(*raw);
+  raw_queue_->pop();
+  return true;
 }
 
 // ---- what needs no frame to happen -----------------------------------------------------------------------

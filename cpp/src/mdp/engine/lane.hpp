@@ -1,7 +1,7 @@
 // Lane: one connection to a venue with all that belongs to it: connector, parser and the queue between them.
 //
-// Made by Engine. In the fused topology frames are parsed inline on the loop's thread; in the pipelined one
-// they pass through the raw queue to run_parser(), which the engine runs on a thread of its own.
+// Made by Placement. In the fused topology frames are parsed inline on the loop's thread; in the pipelined one
+// they pass through the raw queue to run_once(), which the road runs on a thread of its own.
 //
 // A lane has two lines, of which one is in use. Before the venue ends the connection (its age limit, its
 // shutdown notice) the lane is renewed: the other line comes up beside it, carries everything for a while,
@@ -25,6 +25,7 @@
 #include "mdp/core/venue.hpp"
 #include "mdp/engine/control.hpp"
 #include "mdp/engine/engine_config.hpp"
+#include "mdp/engine/health.hpp"
 #include "mdp/engine/stages.hpp"
 #include "mdp/engine/subscriptions.hpp"
 #include "mdp/net/exchange_connector.hpp"
@@ -48,34 +49,11 @@ struct LaneContext {
   std::size_t lane;   // its number: the lines are 2 * lane and 2 * lane + 1
 };
 
-struct LineHealth {
-  core::LineId line = 0;
-  std::string venue;
-  std::string path;     // what it was connected to
-  bool up = false;      // connected, and the venue has confirmed every subscription
-  bool in_use = false;  // not the one that waits for the next renewal
-  std::int64_t last_traffic_ns = 0;
-  std::int64_t up_since_ns = 0;  // 0: not up
-  std::size_t streams = 0;
-  std::size_t raw_queue_depth = 0;
-  std::uint64_t frames = 0;
-  std::uint64_t bytes = 0;
-  std::uint64_t pings = 0;
-  std::uint64_t reconnects = 0;
-  std::uint64_t pool_waits = 0;
-  std::uint64_t parse_errors = 0;
-  std::uint64_t wins = 0;  // see book::LineCounters
-  std::uint64_t late = 0;
-  std::uint64_t lead_p50_ns = 0;
-  std::uint64_t lead_p99_ns = 0;
-};
-
 class Lane final {
  public:
   // Fused: `sink` is the next stage, called on the loop's thread. Pipelined: `sink` is called on the parser
   // thread, which waits by `parser_idle`.
-  Lane(const LaneContext& context, std::unique_ptr<core::MessageSink> sink, Topology topology,
-       queue::IdleMode parser_idle);
+  Lane(const LaneContext& context, core::MessageSink& sink, Topology topology, queue::IdleMode parser_idle);
   ~Lane();
 
   // Any thread. Starts, and keeps the lane connected until begin_stop().
@@ -101,9 +79,10 @@ class Lane final {
   // The engine's housekeeping, some times a second: renewals.
   void tend();
 
-  // Pipelined: runs until stop_parser(), then handles what is left in the queue.
-  void run_parser();
-  void stop_parser() noexcept;
+  // Pipelined: a stage, which a StageThread runs.
+  bool run_once() noexcept;
+  bool has_work() noexcept { return raw_queue_->front() != nullptr; }
+  queue::WakeSignal& wake_signal() noexcept { return parser_signal_; }
 
   // Any thread. Disconnects for good. From now on a line that goes down is intended: books keep their state.
   void begin_stop();
@@ -199,13 +178,12 @@ class Lane final {
   const std::size_t route_;
   const std::size_t lane_;
   const net::FramePoolOptions pool_;
-  std::unique_ptr<core::MessageSink> sink_;
+  core::MessageSink& sink_;
   // Pipelined only. Connector thread writes, parser thread reads. Frames can't fill it: it has a slot for
   // every buffer of both pools and some for line changes.
   std::unique_ptr<queue::SpscQueue<core::RawMessage>> raw_queue_;
-  queue::WakeSignal parser_wake_;
-  queue::IdleMode parser_idle_;
-  std::atomic<bool> parser_stop_{false};
+  queue::WakeSignal parser_signal_;
+  const Wake parser_;
   std::atomic<bool> stopping_{false};
 
   mutable std::mutex subscriptions_mutex_;

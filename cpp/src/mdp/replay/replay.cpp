@@ -1,31 +1,43 @@
-// Pipelined, three threads stand where the engine's are: the parser's, the manager's and the publisher's.
 #include "mdp/replay/replay.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
-#include <future>
-#include <mutex>
-#include <thread>
+#include <utility>
 
 #include "mdp/core/error.hpp"
 #include "mdp/core/symbol_table.hpp"
 #include "mdp/core/text.hpp"
-#include "mdp/engine/stages.hpp"
 #include "mdp/replay/event_lines.hpp"
-#include "mdp/sys/thread.hpp"
 #include "mdp/venue/registry.hpp"
 
 namespace mdp::replay {
 namespace {
 
 constexpr std::size_t kInputSlots = 256;
-constexpr std::size_t kMessageSlots = 1024;
-constexpr std::size_t kEventSlots = 1024;
-constexpr std::size_t kControlSlots = 1024;
+
+std::vector<core::Instrument> instruments_of(const std::vector<ReplaySymbol>& symbols) {
+  std::vector<core::Instrument> instruments;
+  for (const ReplaySymbol& symbol : symbols) instruments.push_back(symbol.instrument);
+  return instruments;
+}
+
+// The symbols with their ids, which are given anew.
+std::vector<ReplaySymbol> numbered(std::vector<ReplaySymbol> symbols, std::size_t line_count) {
+  for (std::size_t i = 0; i < symbols.size(); ++i) {
+    symbols[i].instrument.symbol_id = static_cast<core::SymbolId>(i);
+    for (const core::LineId line : symbols[i].lines) {
+      if (line < line_count) continue;
+      throw ConfigError(symbols[i].instrument.canonical_symbol + " rides line " + std::to_string(line) +
+                        ", and there are " + std::to_string(line_count));
+    }
+  }
+  return symbols;
+}
+
+}  // namespace
 
 // One thing put in: a frame or a line's state (`raw`), or a REST answer for `snapshot_of`.
-struct Input {
+struct Replay::Input {
   core::RawMessage raw{};
   const core::Instrument* snapshot_of = nullptr;
   std::uint16_t depth_limit = 0;  // of that answer
@@ -40,338 +52,226 @@ struct Input {
   }
 };
 
-std::vector<core::Instrument> instruments_of(const std::vector<ReplaySymbol>& symbols) {
-  std::vector<core::Instrument> instruments;
-  for (const ReplaySymbol& symbol : symbols) instruments.push_back(symbol.instrument);
-  return instruments;
-}
-
-}  // namespace
-
-// The stages and what joins them; in the order of the road.
-struct Replay::Road final {
-  // The last stage: where the publisher stands in the engine.
-  class End final : public core::EventSink {
-   public:
-    End(std::string_view venue, const std::vector<core::Instrument>& instruments, bool lines)
-        : check(instruments.size()),
-          with_book(instruments.size(), false),
-          lines_(venue, instruments),
-          wanted_(lines) {
-      slot_ = scratch_.get();
+// What stands at the end of the road, in the publisher's place.
+class Replay::End final : public engine::RoadEnd, public core::EventSink {
+ public:
+  End(std::string_view venue, const std::vector<core::Instrument>& instruments, bool lines)
+      : check(instruments.size()),
+        with_book(instruments.size(), false),
+        lines_(venue, instruments),
+        wanted_(lines) {
+    slot_ = scratch_.get();
+  }
+  void commit() noexcept override { handle(*slot_); }
+  core::EventSink& sink() noexcept override { return *this; }
+  std::size_t drain(engine::EventQueue& queue, std::size_t max) noexcept override {
+    std::size_t count = 0;
+    for (; count < max; ++count) {
+      const shm::Event* event = queue.front();
+      if (event == nullptr) break;
+      handle(*event);
+      queue.pop();
     }
-    void commit() noexcept override { handle(*slot_); }
-    void handle(const shm::Event& event) {
-      check.on_event(event);
-      if (event.header.type == shm::EventType::BookState && event.header.symbol_id < with_book.size() &&
-          event.reason() != shm::StateReason::Starting) {
-        with_book[event.header.symbol_id] = true;
-      }
-      if (wanted_) lines_.append(event, text);
+    return count;
+  }
+
+  QuoteCheck check;
+  std::vector<bool> with_book;  // by symbol: whether its book ever had news
+  std::string text;
+
+ private:
+  void handle(const shm::Event& event) noexcept {
+    check.on_event(event);
+    if (event.header.type == shm::EventType::BookState && event.header.symbol_id < with_book.size() &&
+        event.reason() != shm::StateReason::Starting) {
+      with_book[event.header.symbol_id] = true;
     }
+    if (wanted_) lines_.append(event, text);
+  }
 
-    QuoteCheck check;
-    std::vector<bool> with_book;  // by symbol: whether its book ever had news
-    std::string text;
+  EventLines lines_;
+  bool wanted_;
+  std::unique_ptr<shm::Event> scratch_ = std::make_unique<shm::Event>();
+};
 
-   private:
-    EventLines lines_;
-    bool wanted_;
-    std::unique_ptr<shm::Event> scratch_ = std::make_unique<shm::Event>();
-  };
+// What stands at the beginning: the parsers of all lines and of REST answers, behind one queue, in the connectors'
+// place. A stage of the road.
+class Replay::Intake final {
+ public:
+  Intake(const core::Venue& venue, const core::SymbolTable& table, std::size_t line_count,
+         core::MessageSink& messages, engine::ControlQueue& control, bool has_thread)
+      : venue_(venue), messages_(messages), has_thread_(has_thread) {
+    for (std::size_t line = 0; line < line_count; ++line) {
+      parsers_.push_back(std::make_unique<engine::ParseStage>(venue, table, messages, control));
+    }
+  }
 
-  Road(std::string_view venue_name, const std::vector<ReplaySymbol>& of, std::size_t line_count,
-       const ReplayOptions& options);
-  ~Road();
-
-  void start_threads();
+  std::size_t line_count() const noexcept { return parsers_.size(); }
+  // The next input, to be filled and put in.
+  Input& claim() noexcept {
+    Input& input = *queue_.claim();
+    input.raw = {};
+    input.snapshot_of = nullptr;
+    return input;
+  }
   void put_in();
-  void handle(Input& input);
-  void hand_on_line(const core::RawMessage& raw);
-  void flush();
-  template <class HasWork, class Round>
-  void run(queue::WakeSignal& wake, HasWork has_work, Round round);
+  void wait_until_empty() const {
+    queue::FullQueueWait wait;
+    while (queue_.size() != 0) wait.wait();
+  }
 
-  const std::vector<ReplaySymbol>& symbols;
-  std::unique_ptr<core::Venue> venue;
-  core::SymbolTable table;
-  engine::ControlQueue control{kControlSlots};
-  std::unique_ptr<engine::SymbolStatus[]> status;
-  End end;
-  const bool pipelined;
-  const bool audit;
-  // The queues are megabytes: only the topology that has them makes them.
-  std::unique_ptr<engine::EventQueue> event_queue;
-  queue::WakeSignal end_wake;
-  std::unique_ptr<core::EventSink> event_queue_sink;
-  std::unique_ptr<engine::ManagerStage> manager;
-  std::unique_ptr<engine::MessageQueue> message_queue;
-  std::unique_ptr<core::MessageSink> messages;
-  std::vector<std::unique_ptr<engine::ParseStage>> parsers;  // by line
+  bool run_once() noexcept {
+    Input* const input = queue_.front();
+    if (input == nullptr) return false;
+    handle(*input);
+    queue_.pop();
+    return true;
+  }
+  bool has_work() noexcept { return queue_.front() != nullptr; }
+  queue::WakeSignal& wake_signal() noexcept { return signal_; }
+
   core::Counter frames;
   core::Counter frame_errors;
   core::Counter snapshot_errors;
-  std::mutex problems_mutex;
-  std::vector<std::string> problems;  // of snapshots
-  queue::SpscSlotQueue<Input> input_queue{kInputSlots};
-  queue::WakeSignal parser_wake;
-  std::uint64_t markers_in = 0;
-  std::atomic<std::uint64_t> markers_out{0};
-  std::atomic<bool> stop{false};
-  std::vector<std::thread> threads;
+  std::vector<std::string> snapshot_problems;  // the parser thread's; anybody's after wait_until_empty()
+
+ private:
+  void handle(const Input& input);
+  void hand_on_line(const core::RawMessage& raw);
+
+  const core::Venue& venue_;
+  core::MessageSink& messages_;
+  const bool has_thread_;
+  std::vector<std::unique_ptr<engine::ParseStage>> parsers_;  // by line
+  queue::SpscSlotQueue<Input> queue_{kInputSlots};
+  queue::WakeSignal signal_;
 };
 
-Replay::Road::Road(std::string_view venue_name, const std::vector<ReplaySymbol>& of, std::size_t line_count,
-                   const ReplayOptions& options)
-    : symbols(of),
-      venue(venue::make_venue(venue_name)),
-      table(instruments_of(of)),
-      status(std::make_unique<engine::SymbolStatus[]>(std::max<std::size_t>(of.size(), 1))),
-      end(venue_name, instruments_of(of), options.event_lines),
-      pipelined(options.pipelined),
-      audit(options.audit) {
-  core::EventSink* events = &end;
-  if (pipelined) {
-    event_queue = std::make_unique<engine::EventQueue>(kEventSlots);
-    event_queue_sink = std::make_unique<engine::QueueEventSink>(*event_queue, &end_wake);
-    events = event_queue_sink.get();
-  }
-  book::BookOptions books;
-  books.table_levels = 1;  // nobody reads the table
-  books.self_audit = options.audit;
-  manager = std::make_unique<engine::ManagerStage>(*events, books, status.get(), control);
-  if (pipelined) {
-    message_queue = std::make_unique<engine::MessageQueue>(kMessageSlots);
-    manager->add_input(*message_queue);
-    messages = std::make_unique<engine::QueueMessageSink>(*message_queue,
-                                                          [this] { manager->wake_signal().notify(); });
-  } else {
-    messages = std::make_unique<engine::DirectMessageSink>(manager->manager());
-  }
-  for (std::size_t line = 0; line < line_count; ++line) {
-    parsers.push_back(std::make_unique<engine::ParseStage>(*venue, table, *messages, control));
-  }
-  if (pipelined) start_threads();
-  // As the engine does when it runs: on the manager's thread.
-  std::promise<void> added;
-  manager->post([this, &added](book::OrderBookManager& books_of) {
-    for (const ReplaySymbol& symbol : symbols) {
-      books_of.add_symbol(symbol.instrument.symbol_id, venue->exchange_id(), symbol.lines, venue->book_rule(),
-                          symbol.instrument);
-    }
-    added.set_value();
-  });
-  if (!pipelined) manager->run_once();
-  added.get_future().wait();
-}
-
-// A stage's thread: rounds until there is nothing left and stop is set.
-template <class HasWork, class Round>
-void Replay::Road::run(queue::WakeSignal& wake, HasWork has_work, Round round) {
-  queue::IdleStrategy idle(queue::IdleMode::Park, wake);
-  for (;;) {
-    if (round()) {
-      idle.reset();
-      continue;
-    }
-    // acquire: pairs with the release store in ~Road().
-    if (stop.load(std::memory_order_acquire) && !has_work()) return;
-    idle.idle([&] {
-      // acquire: as above.
-      return has_work() || stop.load(std::memory_order_acquire);
-    });
-  }
-}
-
-void Replay::Road::start_threads() {
-  threads.emplace_back([this] {
-    sys::set_thread_name("mdp-parse-0");
-    run(
-        parser_wake, [this] { return input_queue.front() != nullptr; },
-        [this] {
-          Input* input = input_queue.front();
-          if (input == nullptr) return false;
-          handle(*input);
-          input_queue.pop();
-          return true;
-        });
-  });
-  threads.emplace_back([this] {
-    sys::set_thread_name("mdp-book-0");
-    run(
-        manager->wake_signal(), [this] { return manager->has_work(); },
-        [this] { return manager->run_once(); });
-  });
-  threads.emplace_back([this] {
-    sys::set_thread_name("mdp-publish");
-    run(
-        end_wake, [this] { return event_queue->front() != nullptr; },
-        [this] {
-          const shm::Event* event = event_queue->front();
-          if (event == nullptr) return false;
-          const bool marker = event->header.type == shm::EventType::None;
-          if (!marker) end.handle(*event);
-          event_queue->pop();
-          // release: all that came before the marker is handled; pairs with the acquire load in flush().
-          if (marker) markers_out.fetch_add(1, std::memory_order_release);
-          return true;
-        });
-  });
-}
-
-Replay::Road::~Road() {
-  flush();
-  // release: everything was put in before; pairs with the acquire loads in run().
-  stop.store(true, std::memory_order_release);
-  parser_wake.notify();
-  manager->wake_signal().notify();
-  end_wake.notify();
-  for (std::thread& thread : threads) thread.join();
-}
-
 // Hands on the claimed input.
-void Replay::Road::put_in() {
-  if (!pipelined) return handle(*input_queue.claim());
+void Replay::Intake::put_in() {
+  if (!has_thread_) return handle(*queue_.claim());
   queue::FullQueueWait wait;
-  while (!input_queue.try_commit()) wait.wait();
-  parser_wake.notify();
+  while (!queue_.try_commit()) wait.wait();
+  signal_.notify();
 }
 
 // Parser thread, or inline.
-void Replay::Road::handle(Input& input) {
+void Replay::Intake::handle(const Input& input) {
   if (input.raw.kind == core::RawKind::Line) return hand_on_line(input.raw);
   if (input.snapshot_of == nullptr) {
     frames.add();
-    if (core::is_error(parsers[input.raw.line_id]->handle(input.raw))) frame_errors.add();
+    if (core::is_error(parsers_[input.raw.line_id]->handle(input.raw))) frame_errors.add();
     return;
   }
   core::ParseFailure failure;
-  const core::ParseStatus read = venue->parse_snapshot(
-      input.raw.text(), *input.snapshot_of, input.depth_limit, input.raw.recv_ts_ns, *messages, failure);
+  const core::ParseStatus read = venue_.parse_snapshot(
+      input.raw.text(), *input.snapshot_of, input.depth_limit, input.raw.recv_ts_ns, messages_, failure);
   if (!core::is_error(read)) return;
   snapshot_errors.add();
   const std::string number = core::describe(read, failure);
-  const std::lock_guard lock(problems_mutex);
-  problems.push_back("unreadable snapshot of " + input.snapshot_of->canonical_symbol + " (" +
-                     core::to_string(read) +
-                     "): " + (number.empty() ? core::page_words(input.raw.text()) : number));
+  snapshot_problems.push_back("unreadable snapshot of " + input.snapshot_of->canonical_symbol + " (" +
+                              core::to_string(read) +
+                              "): " + (number.empty() ? core::page_words(input.raw.text()) : number));
 }
 
 // As a lane does it.
-void Replay::Road::hand_on_line(const core::RawMessage& raw) {
-  core::MessageHeader& header = messages->slot().header;
+void Replay::Intake::hand_on_line(const core::RawMessage& raw) {
+  core::MessageHeader& header = messages_.slot().header;
   header = {};
   header.update_type = core::UpdateType::Line;
   header.reason = static_cast<std::uint8_t>(raw.line_state);
   header.symbol_id = core::kNoSymbol;
-  header.exchange_id = venue->exchange_id();
+  header.exchange_id = venue_.exchange_id();
   header.line_id = raw.line_id;
   header.recv_ts_ns = raw.recv_ts_ns;
   header.flags = core::kFirst | core::kLast;
-  messages->commit();
+  messages_.commit();
 }
 
-// Every stage is done with an element only when what came of it is in the next queue, so the queues are
-// looked at down the road. A marker then follows the manager's last event to the end.
-void Replay::Road::flush() {
-  if (!pipelined) return;
-  const auto wait_for_end_of = [](auto& queue) {
-    queue::FullQueueWait wait;
-    while (queue.size() != 0) wait.wait();
-  };
-  wait_for_end_of(input_queue);
-  wait_for_end_of(*message_queue);
-  queue::FullQueueWait wait;
-  shm::Event* marker = nullptr;
-  while ((marker = event_queue->try_claim()) == nullptr) wait.wait();
-  marker->header = {};
-  event_queue->commit(marker);
-  end_wake.notify();
-  ++markers_in;
-  // acquire: pairs with the release in the last thread.
-  while (markers_out.load(std::memory_order_acquire) != markers_in) wait.wait();
-}
-
-Replay::Replay(std::string_view venue, const std::vector<ReplaySymbol>& symbols, std::size_t line_count,
+Replay::Replay(std::string_view venue_name, const std::vector<ReplaySymbol>& symbols, std::size_t line_count,
                const ReplayOptions& options)
-    : symbols_(symbols) {
-  for (std::size_t i = 0; i < symbols_.size(); ++i) {
-    symbols_[i].instrument.symbol_id = static_cast<core::SymbolId>(i);
-    for (const core::LineId line : symbols_[i].lines) {
-      if (line < line_count) continue;
-      throw ConfigError(symbols_[i].instrument.canonical_symbol + " rides line " + std::to_string(line) +
-                        ", and there are " + std::to_string(line_count));
+    : symbols_(numbered(symbols, line_count)),
+      audit_(options.audit),
+      venue_(venue::make_venue(venue_name)),
+      table_(instruments_of(symbols_)),
+      status_(std::make_unique<engine::SymbolStatus[]>(std::max<std::size_t>(symbols_.size(), 1))) {
+  auto end = std::make_unique<End>(venue_name, instruments_of(symbols_), options.event_lines);
+  end_ = end.get();
+  engine::RoadOptions road;
+  road.threads =
+      options.pipelined ? engine::RoadOptions::Threads::Each : engine::RoadOptions::Threads::Caller;
+  road.books.table_levels = 1;  // nobody reads the table
+  road.books.self_audit = options.audit;
+  road_ = std::make_unique<engine::Road>(road, std::move(end), status_.get(), control_);
+  intake_ = std::make_unique<Intake>(*venue_, table_, line_count, manager().add_parser(), control_,
+                                     options.pipelined);
+  road_->start_parser(0, intake_->wake_signal(), *intake_);
+  manager().call([this](book::OrderBookManager& books) {
+    for (const ReplaySymbol& symbol : symbols_) {
+      books.add_symbol(symbol.instrument.symbol_id, venue_->exchange_id(), symbol.lines, venue_->book_rule(),
+                       symbol.instrument);
     }
-  }
-  road_ = std::make_unique<Road>(venue, symbols_, line_count, options);
+  });
 }
 
-Replay::~Replay() = default;
+// The road drains before what puts in and what it tells are gone.
+Replay::~Replay() { road_->stop(); }
+
+Replay::Input& Replay::claim(core::LineId line) {
+  if (line >= intake_->line_count()) throw ConfigError("no line " + std::to_string(line));
+  Input& input = intake_->claim();
+  input.raw.line_id = line;
+  return input;
+}
 
 void Replay::line_state(core::LineId line, shm::LineState state, std::int64_t recv_ts_ns) {
-  if (line >= road_->parsers.size()) throw ConfigError("no line " + std::to_string(line));
-  Input& input = *road_->input_queue.claim();
-  input.raw = {};
-  input.snapshot_of = nullptr;
+  Input& input = claim(line);
   input.raw.kind = core::RawKind::Line;
   input.raw.line_state = state;
-  input.raw.line_id = line;
   input.raw.recv_ts_ns = recv_ts_ns;
-  road_->put_in();
+  intake_->put_in();
 }
 
 void Replay::frame(core::LineId line, std::int64_t recv_ts_ns, std::string_view bytes, bool binary) {
-  if (line >= road_->parsers.size()) throw ConfigError("no line " + std::to_string(line));
-  Input& input = *road_->input_queue.claim();
-  input.raw = {};
-  input.snapshot_of = nullptr;
+  Input& input = claim(line);
   input.set_bytes(bytes);
   input.raw.kind = binary ? core::RawKind::Binary : core::RawKind::Text;
-  input.raw.line_id = line;
   input.raw.recv_ts_ns = recv_ts_ns;
-  road_->put_in();
+  intake_->put_in();
 }
 
 bool Replay::snapshot(std::string_view venue_symbol, std::int64_t recv_ts_ns, std::string_view body,
                       std::string_view target) {
-  const core::Instrument* const instrument = road_->table.find(venue_symbol);
+  const core::Instrument* const instrument = table_.find(venue_symbol);
   if (instrument == nullptr) return false;
   flush();
-  std::promise<void> begun;
-  road_->manager->post([instrument, &begun](book::OrderBookManager& manager) {
-    manager.begin_sync(instrument->symbol_id);
-    begun.set_value();
-  });
-  if (!road_->pipelined) road_->manager->run_once();
-  begun.get_future().wait();
-  Input& input = *road_->input_queue.claim();
-  input.raw = {};
+  manager().call([instrument](book::OrderBookManager& books) { books.begin_sync(instrument->symbol_id); });
+  Input& input = intake_->claim();
   input.snapshot_of = instrument;
-  input.depth_limit = road_->venue->depth_limit_of(target);
+  input.depth_limit = venue_->depth_limit_of(target);
   input.set_bytes(body);
   input.raw.recv_ts_ns = recv_ts_ns;
-  road_->put_in();
+  intake_->put_in();
   return true;
 }
 
-void Replay::flush() { road_->flush(); }
+void Replay::flush() {
+  intake_->wait_until_empty();
+  road_->flush();
+}
 
 std::string Replay::take_event_lines() {
   flush();
   std::string taken;
-  taken.swap(road_->end.text);
+  taken.swap(end_->text);
   return taken;
 }
 
 std::vector<std::string> Replay::take_problems() {
   flush();
   std::vector<engine::ControlEvent> events;
-  road_->control.take(events, kControlSlots);
-  std::vector<std::string> problems;
-  {
-    const std::lock_guard lock(road_->problems_mutex);
-    problems.swap(road_->problems);
-  }
+  control_.take(events, kControlSlots);
+  std::vector<std::string> problems = std::exchange(intake_->snapshot_problems, {});
   for (const engine::ControlEvent& event : events) {
     if (event.kind == engine::ControlKind::AuditMismatch) {
       problems.push_back(symbols_[event.symbol].instrument.canonical_symbol + " at " +
@@ -390,43 +290,43 @@ std::vector<std::string> Replay::take_problems() {
 ReplaySummary Replay::summary() {
   flush();
   ReplaySummary summary{};
-  summary.frames = road_->frames.get();
-  summary.parse_errors = road_->frame_errors.get() + road_->snapshot_errors.get();
-  const book::OrderBookManager& manager = road_->manager->manager();
-  const book::BookCounters& counters = manager.counters();
+  summary.frames = intake_->frames.get();
+  summary.parse_errors = intake_->frame_errors.get() + intake_->snapshot_errors.get();
+  const book::OrderBookManager& books = manager().books();
+  const book::BookCounters& counters = books.counters();
   summary.gaps = counters.gaps.get();
   summary.resyncs = counters.resyncs.get();
   summary.book_updates = counters.updates.get() + counters.updates_joined.get();
   summary.trades = counters.trades.get();
   summary.crossed = counters.crossed.get();
   summary.suspicions = counters.suspicions.get();
-  summary.quotes_checked = road_->audit ? counters.audits.get() : road_->end.check.checked();
-  summary.quotes_wrong = road_->audit ? counters.audit_mismatches.get() : road_->end.check.wrong().size();
+  summary.quotes_checked = audit_ ? counters.audits.get() : end_->check.checked();
+  summary.quotes_wrong = audit_ ? counters.audit_mismatches.get() : end_->check.wrong().size();
   for (const ReplaySymbol& symbol : symbols_) {
-    if (!road_->end.with_book[symbol.instrument.symbol_id]) continue;
+    if (!end_->with_book[symbol.instrument.symbol_id]) continue;
     ++summary.books;
-    if (manager.state(symbol.instrument.symbol_id) == shm::BookState::Live) ++summary.books_live;
+    if (books.state(symbol.instrument.symbol_id) == shm::BookState::Live) ++summary.books_live;
   }
   return summary;
 }
 
 const std::vector<WrongQuote>& Replay::wrong_quotes() {
   flush();
-  return road_->end.check.wrong();
+  return end_->check.wrong();
 }
 
 std::string Replay::books() {
   flush();
-  const book::OrderBookManager& manager = road_->manager->manager();
+  const book::OrderBookManager& books = manager().books();
   std::string text("{");
   std::string side;
   std::vector<shm::PriceLevel> levels;
   for (const ReplaySymbol& symbol : symbols_) {
     const core::Instrument& instrument = symbol.instrument;
-    const book::OrderBook& book = *manager.book(instrument.symbol_id);
+    const book::OrderBook& book = *books.book(instrument.symbol_id);
     if (text.size() > 1) text.append(",\n");
     append_json_string(instrument.canonical_symbol, text);
-    text.append(":{\"state\":\"").append(to_text(manager.state(instrument.symbol_id)));
+    text.append(":{\"state\":\"").append(to_text(books.state(instrument.symbol_id)));
     text.append("\",\"update_id\":").append(std::to_string(book.update_id()));
     for (const bool bids : {true, false}) {
       levels.resize(bids ? book.bid_count() : book.ask_count());
