@@ -299,7 +299,7 @@ void bind_engine(nb::module_& module) {
       .def(
           "rest_limits",
           [](const Engine& self, std::size_t venue) {
-            const Engine::RestLimits limits = self.rest_limits(venue);
+            const engine::RestLimits limits = self.rest_limits(venue);
             return nb::make_tuple(limits.pool, limits.weight_per_minute, limits.snapshot_weight,
                                   limits.instruments_weight);
           },

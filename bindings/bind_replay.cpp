@@ -1,4 +1,4 @@
-// Replays of recorded sessions (engine/replay.hpp). Blocking calls release the GIL.
+// Replays of recorded sessions (replay/replay.hpp). Blocking calls release the GIL.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/vector.h>
 
@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "bindings.hpp"
-#include "mdp/engine/replay_survey.hpp"
+#include "mdp/replay/replay_survey.hpp"
 #include "mdp/shm/decimal.hpp"
 #include "text.hpp"
 
@@ -16,10 +16,10 @@ using namespace nb::literals;
 namespace mdp::bindings {
 namespace {
 
-using engine::Replay;
-using engine::ReplaySummary;
-using engine::ReplaySurvey;
-using engine::ReplaySymbol;
+using replay::Replay;
+using replay::ReplaySummary;
+using replay::ReplaySurvey;
+using replay::ReplaySymbol;
 
 std::string_view view(const nb::bytes& bytes) { return {bytes.c_str(), bytes.size()}; }
 
@@ -36,7 +36,7 @@ nb::tuple top_of(const shm::BboBody& bbo, const core::Instrument& instrument) {
 
 nb::list wrong_quotes(Replay& replay) {
   nb::list out;
-  for (const engine::WrongQuote& wrong : replay.wrong_quotes()) {
+  for (const replay::WrongQuote& wrong : replay.wrong_quotes()) {
     const core::Instrument& instrument = replay.symbols()[wrong.symbol_id].instrument;
     out.append(nb::make_tuple(instrument.canonical_symbol, wrong.update_id, top_of(wrong.book, instrument),
                               top_of(wrong.venue, instrument)));
@@ -49,7 +49,7 @@ void bind_survey(nb::module_& module) {
       .def_ro("instrument", &ReplaySymbol::instrument)
       .def_ro("lines", &ReplaySymbol::lines, "Those that bring its book.");
   nb::class_<ReplaySurvey>(module, "ReplaySurvey",
-                           "The first look at a recorded session (engine/replay_survey.hpp).")
+                           "The first look at a recorded session (replay/replay_survey.hpp).")
       .def(nb::init<std::string_view>(), "venue"_a)
       .def("snapshot_target", &ReplaySurvey::snapshot_target, "venue_symbol"_a,
            "Return path and query of the venue's REST call for a snapshot.")
@@ -95,7 +95,7 @@ void bind_replay(nb::module_& module) {
       .def_ro("books", &ReplaySummary::books, "Symbols with book updates.")
       .def_ro("books_live", &ReplaySummary::books_live, "Of those, LIVE now.");
   nb::class_<Replay>(module, "Replay",
-                     "Recorded frames down the road of the engine (engine/replay.hpp). One thread calls it.")
+                     "Recorded frames down the road of the engine (replay/replay.hpp). One thread calls it.")
       .def(
           "__init__",
           [](Replay* self, std::string_view venue, const std::vector<ReplaySymbol>& symbols,

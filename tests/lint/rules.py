@@ -77,7 +77,7 @@ def include_direction(root: Path) -> list[str]:
     homes = [(path, path.name) for path in sorted((root / "cpp/src/mdp").iterdir()) if path.is_dir()]
     if (root / "bindings").is_dir():
         homes.append((root / "bindings", "bindings"))
-        lists["bindings"] = ({"engine", "shm"}, {"nanobind"})
+        lists["bindings"] = ({"engine", "replay", "shm"}, {"nanobind"})
     for folder, name in homes:
         if name not in lists:
             faults.append(f"{folder.relative_to(root)}: has no mdp_library() line in cpp/CMakeLists.txt")

@@ -86,6 +86,7 @@ def test_faultless_tree_passes(tree: Path, rule) -> None:
     [
         (INCLUDES, SRC + "book/a.hpp", '#include "mdp/net/socket.hpp"\n', "no arrow leads to net"),
         (INCLUDES, SRC + "core/a.hpp", "#include <mdp/engine/engine.hpp>\n", "no arrow leads to engine"),
+        (INCLUDES, SRC + "engine/b.hpp", '#include "mdp/replay/replay.hpp"\n', "no arrow leads to replay"),
         (INCLUDES, SRC + "queue/a.hpp", '#include "mdp/core/ids.hpp"\n', "no arrow leads to core"),
         (INCLUDES, SRC + "venue/kraken/a.cpp", "#include <boost/json.hpp>\n", "home of Boost"),
         (INCLUDES, SRC + "engine/a.cpp", "  # include <openssl/ssl.h>\n", "home of OpenSSL"),

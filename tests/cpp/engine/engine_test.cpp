@@ -187,6 +187,19 @@ TEST_P(EngineRoad, QuietSymbolIsSyncedWithoutADelta) {
   ASSERT_TRUE(road.applied(id, 10));
 }
 
+TEST_P(EngineRoad, AStoppedEngineHasNoLinesToAskOrToRenew) {
+  FakeVenue venue;
+  Road road(venue, GetParam());
+  const core::SymbolId id = road.engine.add_symbol(0, road.listed[0]);
+  road.engine.start();
+  ASSERT_TRUE(road.until([&] { return road.engine.up_for_ns(id) >= 0; }));
+  road.engine.stop();
+  EXPECT_EQ(road.engine.up_for_ns(id), -1);
+  road.engine.renew_lines_of(id);  // the lanes are gone
+  EXPECT_THROW(road.engine.renew(0), ConfigError);
+  EXPECT_THROW(road.engine.request_snapshot(id), ConfigError);
+}
+
 TEST_P(EngineRoad, SymbolsComeAndGoWhileRunning) {
   FakeVenue venue;
   Road road(venue, GetParam());

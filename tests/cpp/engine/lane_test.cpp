@@ -10,6 +10,7 @@
 
 #include "engine/gzipped.hpp"
 #include "engine/toy_venue.hpp"
+#include "mdp/engine/stage_thread.hpp"
 #include "mdp/net/io_loop.hpp"
 #include "net/fake_server.hpp"
 
@@ -24,9 +25,9 @@ using std::chrono::milliseconds;
 using Texts = std::vector<std::string>;
 
 // The road behind the lane, as far as a test needs it: data by symbol and line, and what was said of lines.
-class Road final : public core::MessageSink {
+class BehindTheLane final : public core::MessageSink {
  public:
-  explicit Road() { slot_ = message_.get(); }
+  BehindTheLane() { slot_ = message_.get(); }
   void commit() noexcept override {
     const core::MessageHeader& header = message_->header;
     const std::lock_guard lock(mutex_);
@@ -132,8 +133,7 @@ class LaneOf : public testing::TestWithParam<Topology> {
     }
     loop_.stop();
     if (loop_thread_.joinable()) loop_thread_.join();
-    if (lane_) lane_->stop_parser();
-    if (parser_thread_.joinable()) parser_thread_.join();
+    if (parser_thread_) parser_thread_->stop();
   }
 
   void start() {
@@ -151,12 +151,13 @@ class LaneOf : public testing::TestWithParam<Topology> {
     config_.channels = {Channel::Depth, Channel::Trade};
     const net::RestOptions rest_options;  // a default argument makes g++ 12 warn of what is initialized
     rest_ = std::make_unique<net::RestClient>(loop_, config_.rest_url, rest_options);
-    auto road = std::make_unique<Road>();
-    road_ = road.get();
     const LaneContext context{venue_, config_, engine_config_, symbols_, control_, loop_, *rest_, 0, 0};
-    lane_ = std::make_unique<Lane>(context, std::move(road), GetParam(), queue::IdleMode::Park);
+    lane_ = std::make_unique<Lane>(context, *road_, GetParam(), queue::IdleMode::Park);
     loop_thread_ = std::thread([this] { loop_.run(queue::IdleMode::Park); });
-    if (GetParam() == Topology::Pipelined) parser_thread_ = std::thread([this] { lane_->run_parser(); });
+    if (GetParam() == Topology::Pipelined) {
+      parser_thread_ =
+          std::make_unique<StageThread>("parser", -1, queue::IdleMode::Park, lane_->wake_signal(), *lane_);
+    }
     lane_->add_symbols({"BTC", "ETH"});
     lane_->connect();
   }
@@ -198,10 +199,10 @@ class LaneOf : public testing::TestWithParam<Topology> {
   ControlQueue control_{256};
   net::IoLoop loop_;
   std::unique_ptr<net::RestClient> rest_;
-  Road* road_ = nullptr;
+  const std::unique_ptr<BehindTheLane> road_ = std::make_unique<BehindTheLane>();
   std::unique_ptr<Lane> lane_;
   std::thread loop_thread_;
-  std::thread parser_thread_;
+  std::unique_ptr<StageThread> parser_thread_;
   int beats_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// Engine: builds the road from its stages, starts and stops its threads, and gives control its handles.
+// Engine: venues, symbols, lanes and the road between them and a segment, with the handles that control needs.
 //
 // Used by the Python Provider through the bindings, and by C++ tests. One thread makes the engine and calls all
 // its methods, the control thread; a debug build asserts it. Nothing of the engine's own waits for that thread:
@@ -7,27 +7,24 @@
 
 #include <atomic>
 #include <cassert>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "mdp/core/instrument.hpp"
-#include "mdp/core/symbol_table.hpp"
 #include "mdp/engine/control.hpp"
 #include "mdp/engine/engine_config.hpp"
 #include "mdp/engine/health.hpp"
-#include "mdp/engine/lane.hpp"
+#include "mdp/engine/housekeeping.hpp"
+#include "mdp/engine/placement.hpp"
 #include "mdp/engine/rest_answers.hpp"
-#include "mdp/engine/stages.hpp"
+#include "mdp/engine/road.hpp"
+#include "mdp/engine/venue_client.hpp"
 #include "mdp/net/io_loop.hpp"
-#include "mdp/net/rest_client.hpp"
 #include "mdp/publish/ipc_publisher.hpp"
 
 namespace mdp::engine {
@@ -58,13 +55,6 @@ class Engine {
     return lists_.take();
   }
 
-  // The venue's REST budget a minute (0: none), and what a snapshot and a list of instruments take of it.
-  struct RestLimits {
-    std::string pool;  // venues of the same pool share one budget
-    std::size_t weight_per_minute;
-    std::uint32_t snapshot_weight;
-    std::uint32_t instruments_weight;
-  };
   RestLimits rest_limits(std::size_t venue) const;
 
   // Gives the symbol its id, its directory entry, its book and a line. Before start() or while running; then
@@ -123,72 +113,39 @@ class Engine {
   bool running() const noexcept { return running_; }
 
  private:
-  struct VenueRuntime;
-  struct Bundle;
-  struct SymbolRuntime;
-  struct LoopThread;
-  struct ManagerThread;
-  struct SnapshotRequest;
+  struct Symbol;
+  class Publisher;
 
-  static std::unique_ptr<VenueRuntime> make_venue(net::IoLoop& rest_loop, VenueConfig config,
-                                                  std::unique_ptr<core::Venue> venue, std::size_t levels);
-  void resolve_modes();
-  void make_managers();
-  void place(SymbolRuntime& symbol);
-  Bundle& bundle_for(VenueRuntime& venue, std::size_t route, ManagerThread* manager);
-  Lane& make_lane(VenueRuntime& venue, std::size_t route, ManagerThread& manager);
+  void place(Symbol& symbol);
+  void command(const Symbol& symbol, ManagerStage::Command command);
+  void fetch(const Symbol& symbol, ControlKind outcome);
   Lane& lane_of(core::LineId line);
-  void start_lane(Lane& lane, LoopThread& loop);
-  void start_thread(std::vector<std::thread>& threads, const std::string& name, int core,
-                    std::function<void()> body);
-  void stop_threads(std::vector<std::thread>& threads) noexcept;
-  void run_publisher() noexcept;
-  void run_manager(ManagerThread& manager) noexcept;
-  void run_housekeeping() noexcept;
-  void command(ManagerThread& manager, ManagerStage::Command command);
-  void post(ManagerThread& manager, ManagerStage::Command command);
-  SymbolRuntime& fetchable_symbol_at(core::SymbolId symbol) const;
-  void fetch(SymbolRuntime& symbol, ControlKind outcome);
-  void on_snapshot(const SnapshotRequest& request, const net::RestResponse& response) noexcept;
-  SymbolRuntime& symbol_at(core::SymbolId symbol) const;
+  Symbol& symbol_at(core::SymbolId symbol) const;
+  Symbol& placed_symbol_at(core::SymbolId symbol) const;
+  Symbol& fetchable_symbol_at(core::SymbolId symbol) const;
   // In every public method that touches what only the control thread may.
   void assert_control_thread() const noexcept { assert(std::this_thread::get_id() == control_thread_); }
   std::vector<core::SymbolId> take_marks(std::atomic<bool> SymbolStatus::* mark);
 
   const std::thread::id control_thread_ = std::this_thread::get_id();
   EngineConfig config_;
-  Topology topology_;
-  queue::IdleMode idle_;
+  const Topology topology_;
+  const queue::IdleMode idle_;
   bool running_ = false;
   bool stopped_ = false;
   ControlQueue control_;
   std::unique_ptr<SymbolStatus[]> symbol_status_;
   InstrumentLists lists_;
   std::unique_ptr<publish::SegmentWriter> segment_;
-  std::unique_ptr<publish::IPCPublisher> publisher_;
-  std::unique_ptr<EventQueue> event_queue_;  // pipelined
-  queue::WakeSignal publisher_wake_;
-  std::vector<std::unique_ptr<ManagerThread>> managers_;
   net::IoLoop rest_loop_;
-  std::vector<std::unique_ptr<VenueRuntime>> venues_;
-  std::vector<std::unique_ptr<SymbolRuntime>> symbols_;
-  std::vector<std::unique_ptr<LoopThread>> loops_;  // one a lane, or one for all
-  std::vector<std::unique_ptr<Lane>> lanes_;        // by number; grown under housekeeping_mutex_
-
-  std::atomic<bool> stop_managers_{false};
-  std::atomic<bool> stop_publisher_{false};
-  std::mutex housekeeping_mutex_;
-  std::condition_variable housekeeping_stop_;
-  bool stop_housekeeping_ = false;
-  std::function<void()> beat_;   // under housekeeping_mutex_: makes the publisher's thread come round
-  bool managers_made_ = false;   // under housekeeping_mutex_
-  EngineHealth final_health_{};  // what health() says after stop()
-  std::vector<std::thread> rest_thread_;
-  std::vector<std::thread> publisher_thread_;
-  std::vector<std::thread> manager_threads_;
-  std::vector<std::thread> parser_threads_;
-  std::vector<std::thread> loop_threads_;
-  std::vector<std::thread> housekeeping_thread_;
+  std::vector<std::unique_ptr<VenueClient>> venues_;
+  std::vector<std::unique_ptr<Symbol>> symbols_;  // by id
+  std::unique_ptr<Road> road_;                    // from start() on, as all below
+  publish::IPCPublisher* publisher_ = nullptr;    // the end of the road
+  std::unique_ptr<Placement> placement_;
+  std::unique_ptr<Housekeeping> housekeeping_;  // from the beginning
+  std::thread rest_thread_;                     // likewise
+  EngineHealth final_health_{};                 // what health() says after stop()
 };
 
 }  // namespace mdp::engine

@@ -16,6 +16,8 @@
 
 namespace mdp::engine {
 
+class Road;
+
 // Of one line. Written by the parser's thread, read by any.
 struct ParseCounters {
 #define MDP_PARSE_COUNTER(name, help) core::Counter name;
@@ -54,6 +56,11 @@ struct EngineHealth {
 #include "mdp/core/counters.def"
   // Socket receive to ring commit.
   std::uint64_t latency_count = 0, p50_ns = 0, p90_ns = 0, p99_ns = 0, p999_ns = 0, max_ns = 0;
+
+  // What the road and the publisher have counted.
+  void add(const Road& road);
+  void add(const publish::IPCPublisher& publisher);
+
   std::vector<LineHealth> lines;
   std::vector<SymbolHealth> symbols;  // by symbol id, those that were removed included
 };

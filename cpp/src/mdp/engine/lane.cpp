@@ -28,9 +28,21 @@ constexpr std::int64_t to_ns(std::chrono::milliseconds duration) noexcept {
   return std::chrono::nanoseconds(duration).count();
 }
 
+Renewal::Plan plan_of(const LaneContext& context) {
+  Renewal::Plan plan;
+  plan.max_age_ns = context.venue_config.max_connection_age_s.count() != 0
+                        ? to_ns(context.venue_config.max_connection_age_s)
+                        : context.venue.endpoint().max_connection_age_ms * 1'000'000;
+  // Lanes that came up together do not leave together.
+  plan.percent_early = static_cast<std::int64_t>(5 + context.lane % 8);
+  plan.overlap_ns = to_ns(context.venue_config.overlap_ms);
+  plan.is_side_by_side = context.venue.book_rule().lines_share_ids;
+  return plan;
+}
+
 }  // namespace
 
-Lane::Lane(const LaneContext& context, std::unique_ptr<core::MessageSink> sink, Topology topology,
+Lane::Lane(const LaneContext& context, core::MessageSink& sink, Topology topology,
            queue::IdleMode parser_idle)
     : venue_(context.venue),
       venue_config_(context.venue_config),
@@ -41,10 +53,11 @@ Lane::Lane(const LaneContext& context, std::unique_ptr<core::MessageSink> sink, 
       route_(context.route),
       lane_(context.lane),
       pool_(pool_options(context.config, topology)),
-      sink_(std::move(sink)),
-      parser_idle_(parser_idle),
+      sink_(sink),
+      parser_(parser_idle, parser_signal_),
       subscriptions_(context.venue),
-      parse_(context.venue, context.symbols, *sink_, context.control) {
+      renewal_(plan_of(context)),
+      parse_(context.venue, context.symbols, sink_, context.control) {
   for (std::size_t i = 0; i < kLinesOfALane; ++i) {
     lines_[i].lane = this;
     lines_[i].id = static_cast<core::LineId>(kLinesOfALane * lane_ + i);
@@ -105,19 +118,19 @@ void Lane::prepare(std::function<void(net::Prepared)> done) {
 
 void Lane::connect() {
   const std::lock_guard lock(lines_mutex_);
-  make_connector(active());
-  active().connector->connect();
+  make_connector(in_use());
+  in_use().connector->connect();
 }
 
 void Lane::reconnect(std::string reason) {
   const std::lock_guard lock(lines_mutex_);
-  if (active().connector != nullptr) active().connector->reconnect(std::move(reason));
+  if (in_use().connector != nullptr) in_use().connector->reconnect(std::move(reason));
 }
 
 // relaxed: tend() looks again soon.
 void Lane::renew() noexcept {
   const std::lock_guard lock(lines_mutex_);
-  active().leaving.store(true, std::memory_order_relaxed);
+  in_use().is_leaving.store(true, std::memory_order_relaxed);
 }
 
 void Lane::begin_stop() {
@@ -139,8 +152,8 @@ std::int64_t Lane::up_for_ns() const noexcept {
   std::int64_t longest = -1;
   const std::int64_t now_ns = sys::monotonic_ns();
   for (const Line& line : lines_) {
-    // acquire: pairs with the release store in mark_up(). relaxed: a time.
-    if (!line.up.load(std::memory_order_acquire)) continue;
+    if (!line.is_up()) continue;
+    // relaxed: a time.
     longest = std::max(longest, now_ns - line.up_since_ns.load(std::memory_order_relaxed));
   }
   return longest;
@@ -154,9 +167,8 @@ void Lane::append_health(std::vector<LineHealth>& health) const {
     entry.line = line.id;
     entry.venue = venue_.name();
     entry.path = venue_.endpoint().ws_paths[route_];
-    // acquire: pairs with the release store in mark_up().
-    entry.up = line.up.load(std::memory_order_acquire);
-    entry.in_use = &line == &lines_[active_];
+    entry.up = line.is_up();
+    entry.in_use = &line == &lines_[renewal_.in_use()];
     entry.last_traffic_ns = line.connector->last_traffic_ns();
     // relaxed: a time.
     entry.up_since_ns = entry.up ? line.up_since_ns.load(std::memory_order_relaxed) : 0;
@@ -200,7 +212,7 @@ void Lane::subscribe_again(const core::Subscription& refused) {
 void Lane::add(const std::vector<core::Subscription>& added) {
   subscriptions_.add(added);
   for (Line& line : lines_) {
-    if (line.connected) line.connector->subscribe(subscriptions_.ask(line.id, added));
+    if (line.takes_requests()) line.connector->subscribe(subscriptions_.ask(line.id, added));
   }
 }
 
@@ -209,7 +221,7 @@ void Lane::remove_symbol(const std::string& venue_symbol) {
   const std::lock_guard lock(subscriptions_mutex_);
   subscriptions_.remove(venue_symbol);
   for (Line& line : lines_) {
-    if (line.connected) line.connector->subscribe(subscriptions_.leave(left));
+    if (line.takes_requests()) line.connector->subscribe(subscriptions_.leave(left));
   }
 }
 
@@ -218,7 +230,7 @@ void Lane::resubscribe(const std::string& venue_symbol) {
   const std::lock_guard lock(subscriptions_mutex_);
   if (!subscriptions_.has(depth.front())) return;
   for (Line& line : lines_) {
-    if (!line.connected) continue;
+    if (!line.takes_requests()) continue;
     line.connector->subscribe(subscriptions_.leave(depth));
     line.connector->subscribe(subscriptions_.ask(line.id, depth));
   }
@@ -237,8 +249,11 @@ net::Requests Lane::on_connected(Line& line, core::ConnectionId connection) {
     const std::lock_guard lock(subscriptions_mutex_);
     line.connection = connection;
     // relaxed: the notice was for the connection before this one.
-    line.leaving.store(false, std::memory_order_relaxed);
-    if (venue_.endpoint().ready == core::Ready::AfterWelcome) return {{}, net::kWelcome};
+    line.is_leaving.store(false, std::memory_order_relaxed);
+    if (venue_.endpoint().ready == core::Ready::AfterWelcome) {
+      enter(line, Phase::Greeting);
+      return {{}, net::kWelcome};
+    }
     requests = begin(line, came_up);
   }
   if (came_up) hand_on_state(line, shm::LineState::Up);
@@ -247,20 +262,26 @@ net::Requests Lane::on_connected(Line& line, core::ConnectionId connection) {
 
 // Under subscriptions_mutex_. The connection takes requests: those for everything there is.
 net::Requests Lane::begin(Line& line, bool& came_up) {
-  line.connected = true;
+  enter(line, Phase::Asking);
   net::Requests requests = subscriptions_.begin(line.id);
   const bool data_will_tell = venue_.endpoint().answers == core::Answers::None && subscriptions_.count() != 0;
-  came_up = subscriptions_.is_confirmed(line.id) && !data_will_tell;
-  if (came_up) mark_up(line);
+  came_up = !data_will_tell && come_up_if_confirmed(line);
   return requests;
 }
 
-// Under subscriptions_mutex_: on_line_state() takes it before it calls the line down.
-void Lane::mark_up(Line& line) noexcept {
+void Lane::enter(Line& line, Phase phase) noexcept {
+  if (phase == Phase::Down) line.connection = core::kNoConnection;
   // relaxed: a time.
-  line.up_since_ns.store(sys::monotonic_ns(), std::memory_order_relaxed);
-  // release: pairs with the acquire loads in append_health(), up_for_ns() and tend_renewal().
-  line.up.store(true, std::memory_order_release);
+  if (phase == Phase::Up) line.up_since_ns.store(sys::monotonic_ns(), std::memory_order_relaxed);
+  // release: pairs with the acquire loads in Line::is_up() and Line::takes_requests().
+  line.phase.store(phase, std::memory_order_release);
+}
+
+// Whether it came up just now.
+bool Lane::come_up_if_confirmed(Line& line) noexcept {
+  if (line.is_up() || !subscriptions_.is_confirmed(line.id)) return false;
+  enter(line, Phase::Up);
+  return true;
 }
 
 // Loop thread. The request may have been too long for the venue: the connection is blamed only when a single
@@ -271,10 +292,8 @@ net::Requests Lane::on_unanswered(Line& line, std::int64_t request_id) {
   {
     const std::lock_guard lock(subscriptions_mutex_);
     instead = subscriptions_.unanswered(line.id, request_id);
-    // What the venue passes over nobody waits for: it may have been the last. relaxed: as in on_reply().
-    came_up = !instead.frames.empty() && subscriptions_.is_confirmed(line.id) &&
-              !line.up.load(std::memory_order_relaxed);
-    if (came_up) mark_up(line);
+    // What the venue passes over nobody waits for: it may have been the last.
+    came_up = !instead.frames.empty() && come_up_if_confirmed(line);
   }
   if (came_up) hand_on_state(line, shm::LineState::Up);
   if (!instead.frames.empty()) {
@@ -297,7 +316,7 @@ void Lane::on_no_data(Line& line, const core::RawMessage& raw, core::ParseStatus
       return line.connector->respond(raw.connection_id, parse_.response());
     case core::ParseStatus::Shutdown:
       // relaxed: tend() looks again soon.
-      return line.leaving.store(true, std::memory_order_relaxed);
+      return line.is_leaving.store(true, std::memory_order_relaxed);
     default:
       return line.parsing.parse_errors.add();
   }
@@ -307,9 +326,8 @@ void Lane::on_no_data(Line& line, const core::RawMessage& raw, core::ParseStatus
 void Lane::on_first_data(Line& line, const core::RawMessage& raw) noexcept {
   {
     const std::lock_guard lock(subscriptions_mutex_);
-    if (!line.connected || raw.connection_id != line.connection) return;
-    // relaxed: only this thread and, under the lock, on_connected() and on_line_state() write it.
-    if (!line.up.load(std::memory_order_relaxed)) mark_up(line);
+    if (!line.takes_requests() || raw.connection_id != line.connection) return;
+    if (!line.is_up()) enter(line, Phase::Up);
   }
   tell_road(line, shm::LineState::Up);
 }
@@ -319,9 +337,7 @@ void Lane::on_welcome(Line& line, const core::RawMessage& raw) noexcept {
   bool came_up = false;
   {
     const std::lock_guard lock(subscriptions_mutex_);
-    if (raw.connection_id != line.connection || line.connected || line.connection == core::kNoConnection) {
-      return;
-    }
+    if (raw.connection_id != line.connection || line.takes_requests()) return;
     line.connector->acknowledged(net::kWelcome);
     line.connector->subscribe(begin(line, came_up));
   }
@@ -346,9 +362,7 @@ void Lane::on_reply(Line& line, const core::RawMessage& raw, bool is_refused) no
     if (by_name && answer.completed != 0) line.connector->acknowledged(answer.completed);
     if (answer.given_up) reject(line, *answer.given_up, reply);
     if (!answer.again.frames.empty()) line.connector->subscribe(std::move(answer.again));
-    // relaxed: only this thread and, under the lock, on_connected() and on_line_state() write it.
-    came_up = subscriptions_.is_confirmed(line.id) && !line.up.load(std::memory_order_relaxed);
-    if (came_up) mark_up(line);
+    came_up = come_up_if_confirmed(line);
   }
   if (came_up) tell_road(line, shm::LineState::Up);
 }
@@ -368,7 +382,7 @@ void Lane::reject(const Line& line, const core::Subscription& subscription,
   if (instrument == nullptr || subscription.channel != core::Channel::Depth) return;
   // The connection that replaces this one some day will not ask for it either.
   for (const Line& each : lines_) {
-    core::MessageHeader& header = sink_->slot().header;
+    core::MessageHeader& header = sink_.slot().header;
     header = {};
     header.update_type = core::UpdateType::Invalidate;
     header.reason = static_cast<std::uint8_t>(shm::StateReason::Rejected);
@@ -376,7 +390,7 @@ void Lane::reject(const Line& line, const core::Subscription& subscription,
     header.exchange_id = venue_.exchange_id();
     header.line_id = each.id;
     header.recv_ts_ns = sys::now_ns();
-    sink_->commit();
+    sink_.commit();
   }
 }
 
@@ -386,7 +400,7 @@ void Lane::hand_on(const core::RawMessage& raw) noexcept {
   if (raw_queue_ == nullptr) return consume(raw);
   queue::FullQueueWait wait;
   while (!raw_queue_->try_push(raw)) wait.wait();
-  if (parser_idle_ == queue::IdleMode::Park) parser_wake_.notify();
+  parser_();
 }
 
 // Parser thread.
@@ -422,11 +436,8 @@ void Lane::on_line_state(Line& line, shm::LineState state, net::LineReason reaso
   if (state == shm::LineState::Up) return;
   {
     const std::lock_guard lock(subscriptions_mutex_);
-    line.connected = false;
-    line.connection = core::kNoConnection;
+    enter(line, Phase::Down);
     subscriptions_.end(line.id);
-    // release: pairs with the acquire loads in append_health(), up_for_ns() and tend_renewal().
-    line.up.store(false, std::memory_order_release);
   }
   tell_control(line, state, detail.empty() ? net::to_string(reason) : detail);
   // relaxed: a line that goes down while the flag is being set may still be told.
@@ -440,7 +451,7 @@ void Lane::tell_road(Line& line, shm::LineState state) noexcept {
   if (state == line.told) return;
   line.told = state;
   if (state == shm::LineState::Up) tell_control(line, state, "");
-  core::MessageHeader& header = sink_->slot().header;
+  core::MessageHeader& header = sink_.slot().header;
   header = {};
   header.update_type = core::UpdateType::Line;
   header.reason = static_cast<std::uint8_t>(state);
@@ -449,7 +460,7 @@ void Lane::tell_road(Line& line, shm::LineState state) noexcept {
   header.line_id = line.id;
   header.recv_ts_ns = sys::now_ns();
   header.flags = core::kFirst | core::kLast;
-  sink_->commit();
+  sink_.commit();
 }
 
 void Lane::tell_control(const Line& line, shm::LineState state, std::string_view detail) noexcept {
@@ -461,30 +472,12 @@ void Lane::tell_control(const Line& line, shm::LineState state, std::string_view
   });
 }
 
-void Lane::run_parser() {
-  queue::IdleStrategy idle(parser_idle_, parser_wake_);
-  for (;;) {
-    const core::RawMessage* raw = raw_queue_->front();
-    if (raw == nullptr) {
-      // acquire: what the connector pushed before the stop is seen by the next look; pairs with
-      // stop_parser().
-      if (parser_stop_.load(std::memory_order_acquire) && raw_queue_->front() == nullptr) return;
-      idle.idle([this] {
-        // acquire: as above.
-        return raw_queue_->front() != nullptr || parser_stop_.load(std::memory_order_acquire);
-      });
-      continue;
-    }
-    idle.reset();
-    consume(*raw);
-    raw_queue_->pop();
-  }
-}
-
-void Lane::stop_parser() noexcept {
-  // release: pairs with the acquire loads in run_parser().
-  parser_stop_.store(true, std::memory_order_release);
-  parser_wake_.notify();
+bool Lane::run_once() noexcept {
+  const core::RawMessage* raw = raw_queue_->front();
+  if (raw == nullptr) return false;
+  consume(*raw);
+  raw_queue_->pop();
+  return true;
 }
 
 // ---- what needs no frame to happen -----------------------------------------------------------------------
@@ -492,78 +485,33 @@ void Lane::stop_parser() noexcept {
 void Lane::tend() {
   // relaxed: a moment later is soon enough.
   if (stopping_.load(std::memory_order_relaxed)) return;
-  const std::int64_t now_ns = sys::monotonic_ns();
   const std::lock_guard lock(lines_mutex_);
-  tend_renewal(now_ns);
-}
-
-// The venue said so, or the connection grows old. Lanes that came up together don't leave together.
-bool Lane::renewal_is_due(const Line& line, std::int64_t now_ns) const {
-  // relaxed: see on_no_data(). acquire: pairs with the release stores in mark_up().
-  if (line.leaving.load(std::memory_order_relaxed)) return true;
-  if (!line.up.load(std::memory_order_acquire)) return false;
-  const std::int64_t limit_ns = venue_config_.max_connection_age_s.count() != 0
-                                    ? to_ns(venue_config_.max_connection_age_s)
-                                    : venue_.endpoint().max_connection_age_ms * 1'000'000;
-  if (limit_ns == 0) return false;
-  const auto early = static_cast<std::int64_t>(5 + lane_ % 8);  // percent
-  // relaxed: a time.
-  return now_ns - line.up_since_ns.load(std::memory_order_relaxed) > limit_ns / 100 * (100 - early);
-}
-
-void Lane::tend_renewal(std::int64_t now_ns) {
-  // acquire, all: pair with the release stores in mark_up() and on_line_state().
-  switch (renewal_) {
-    case Renewal::None:
-      if (!renewal_is_due(active(), now_ns)) return;
-      if (!venue_.book_rule().lines_share_ids) return reopen(now_ns);
-      core::log(core::LogLevel::Info, "line.renew line=" + std::to_string(active().id) +
-                                          " new_line=" + std::to_string(standby().id));
-      make_connector(standby());
-      standby().connector->connect();
-      renewal_ = Renewal::Opening;
+  const Renewal::View lines[] = {view_of(lines_[0]), view_of(lines_[1])};
+  switch (renewal_.next(lines, sys::monotonic_ns())) {
+    case Renewal::Action::Nothing:
       return;
-    case Renewal::Opening:
-      if (standby().up.load(std::memory_order_acquire)) {
-        overlap_until_ns_ = now_ns + to_ns(venue_config_.overlap_ms);
-        renewal_ = Renewal::Overlap;
-      } else if (!active().up.load(std::memory_order_acquire)) {
-        close_old();  // it is lost already: the new one goes on trying alone
-      }
-      return;
-    case Renewal::Overlap:
-      if (!standby().up.load(std::memory_order_acquire)) {
-        renewal_ = Renewal::Opening;
-      } else if (now_ns >= overlap_until_ns_) {
-        close_old();
-      }
-      return;
-    case Renewal::Closing:
-      if (standby().connector->stopped()) renewal_ = Renewal::None;
-      return;
-    case Renewal::Reopening:
-      // relaxed: a time.
-      if (active().up.load(std::memory_order_acquire) &&
-          active().up_since_ns.load(std::memory_order_relaxed) > reopened_ns_) {
-        renewal_ = Renewal::None;
-      }
-      return;
+    case Renewal::Action::Open: {
+      Line& other = lines_[renewal_.other()];
+      core::log(core::LogLevel::Info,
+                "line.renew line=" + std::to_string(in_use().id) + " new_line=" + std::to_string(other.id));
+      make_connector(other);
+      return other.connector->connect();
+    }
+    case Renewal::Action::CloseOld:
+      return lines_[renewal_.other()].connector->disconnect();
+    case Renewal::Action::Reopen:
+      // relaxed: the notice is obeyed.
+      in_use().is_leaving.store(false, std::memory_order_relaxed);
+      return in_use().connector->reconnect("renewed before the venue ends it");
   }
 }
 
-// Nobody could tell the copies of two connections apart.
-void Lane::reopen(std::int64_t now_ns) {
-  // relaxed: the notice is obeyed.
-  active().leaving.store(false, std::memory_order_relaxed);
-  active().connector->reconnect("renewed before the venue ends it");
-  reopened_ns_ = now_ns;
-  renewal_ = Renewal::Reopening;
-}
-
-void Lane::close_old() {
-  active().connector->disconnect();
-  active_ = 1 - active_;
-  renewal_ = Renewal::Closing;
+Renewal::View Lane::view_of(const Line& line) const noexcept {
+  // relaxed, both: a notice, a time.
+  return {.is_up = line.is_up(),
+          .is_leaving = line.is_leaving.load(std::memory_order_relaxed),
+          .is_stopped = line.connector == nullptr || line.connector->stopped(),
+          .up_since_ns = line.up_since_ns.load(std::memory_order_relaxed)};
 }
 
 }  // namespace mdp::engine

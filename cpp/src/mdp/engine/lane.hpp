@@ -1,14 +1,29 @@
 // Lane: one connection to a venue with all that belongs to it: connector, parser and the queue between them.
 //
-// Made by Engine. In the fused topology frames are parsed inline on the loop's thread; in the pipelined one
-// they pass through the raw queue to run_parser(), which the engine runs on a thread of its own.
+// Made by Placement. In the fused topology frames are parsed inline on the loop's thread; in the pipelined one
+// they pass through the raw queue to run_once(), which the road runs on a thread of its own.
 //
 // A lane has two lines, of which one is in use. Before the venue ends the connection (its age limit, its
-// shutdown notice) the lane is renewed: the other line comes up beside it, carries everything for a while,
-// and only then the old one is closed. Frames of both pass the one parser; the book manager arbitrates
+// shutdown notice) the lane is renewed (renewal.hpp): the other line comes up beside it, carries everything for a
+// while, and only then the old one is closed. Frames of both pass the one parser; the book manager arbitrates
 // between them as between any two lines, so no book notices. It can where an update has the same
 // ids on every line (BookRule::lines_share_ids). Where it has not, the old connection is dropped first, and books
 // sync anew.
+//
+// A line has one state, Lane::Phase, which enter() alone sets. What else says something like "up", and why it is not
+// that state:
+//
+// | what                            | whose                    | why besides the phase                                  |
+// |---------------------------------|--------------------------|--------------------------------------------------------|
+// | connector made, stopped()       | net::ExchangeConnector   | it lives from the first need of the line to the lane's |
+// |                                 |                          | end, through all reconnects                            |
+// | Line::connection                | the connection's number  | answers that still come from the connection before it  |
+// |                                 |                          | count for nothing                                      |
+// | Subscriptions::is_confirmed()   | requests and answers     | the phase Up follows from it; data alone may do, too   |
+// | Line::told                      | the parser's thread      | what books were told comes in order with the frames,   |
+// |                                 |                          | later than the phase                                   |
+// | Line::is_leaving                | a wish                   | a line that will be replaced is up until then          |
+// | Renewal::in_use()               | the lane                 | both lines may be up; which one stays                  |
 #pragma once
 
 #include <array>
@@ -26,6 +41,7 @@
 #include "mdp/engine/control.hpp"
 #include "mdp/engine/engine_config.hpp"
 #include "mdp/engine/health.hpp"
+#include "mdp/engine/renewal.hpp"
 #include "mdp/engine/stages.hpp"
 #include "mdp/engine/subscriptions.hpp"
 #include "mdp/net/exchange_connector.hpp"
@@ -53,8 +69,7 @@ class Lane final {
  public:
   // Fused: `sink` is the next stage, called on the loop's thread. Pipelined: `sink` is called on the parser
   // thread, which waits by `parser_idle`.
-  Lane(const LaneContext& context, std::unique_ptr<core::MessageSink> sink, Topology topology,
-       queue::IdleMode parser_idle);
+  Lane(const LaneContext& context, core::MessageSink& sink, Topology topology, queue::IdleMode parser_idle);
   ~Lane();
 
   // Any thread. Starts, and keeps the lane connected until begin_stop().
@@ -80,9 +95,10 @@ class Lane final {
   // The engine's housekeeping, some times a second: renewals.
   void tend();
 
-  // Pipelined: runs until stop_parser(), then handles what is left in the queue.
-  void run_parser();
-  void stop_parser() noexcept;
+  // Pipelined: a stage, which a StageThread runs.
+  bool run_once() noexcept;
+  bool has_work() noexcept { return raw_queue_->front() != nullptr; }
+  queue::WakeSignal& wake_signal() noexcept { return parser_signal_; }
 
   // Any thread. Disconnects for good. From now on a line that goes down is intended: books keep their state.
   void begin_stop();
@@ -97,24 +113,34 @@ class Lane final {
   void append_health(std::vector<LineHealth>& health) const;
 
  private:
+  // What a line is, by its connection.
+  enum class Phase : std::uint8_t {
+    Down,      // no connection
+    Greeting,  // connected; the venue has yet to say welcome (core::Ready::AfterWelcome)
+    Asking,    // requests go out; some have no answer yet, or no data has shown that they were taken
+    Up,        // every subscription is confirmed
+  };
   // One of the two connections.
   struct Line final : net::LineHandler {
     Lane* lane = nullptr;
     core::LineId id = 0;
     std::unique_ptr<net::ExchangeConnector> connector;  // made when first needed, under lines_mutex_
-    bool connected = false;  // under lane->subscriptions_mutex_: subscriptions go out at once
-    // Of the last time it connected; under lane->subscriptions_mutex_. What a connection before it has brought says
-    // nothing of its requests.
+    // Of the last time it connected, kNoConnection while Down; under lane->subscriptions_mutex_. What a connection
+    // before it has brought says nothing of its requests.
     core::ConnectionId connection = core::kNoConnection;
-    // Connected and confirmed. release where it is set, acquire where it is read: who sees it sees the line's
-    // subscriptions go on.
-    std::atomic<bool> up{false};
+    // Set by enter() alone, under lane->subscriptions_mutex_. release where it is set, acquire where it is read: who
+    // sees Up sees the line's subscriptions go on.
+    std::atomic<Phase> phase{Phase::Down};
     std::atomic<std::int64_t> up_since_ns{0};  // monotonic; relaxed: a time
-    std::atomic<bool> leaving{false};          // the venue will end it; relaxed: tend() looks again soon
+    std::atomic<bool> is_leaving{false};       // to be renewed; relaxed: tend() looks again soon
     // What the road was last told, by the parser's thread.
     shm::LineState told = shm::LineState::Connecting;
     book::LineCounters arbitration;
     ParseCounters parsing;
+
+    // acquire, both: pair with the release store in enter().
+    bool is_up() const noexcept { return phase.load(std::memory_order_acquire) == Phase::Up; }
+    bool takes_requests() const noexcept { return phase.load(std::memory_order_acquire) >= Phase::Asking; }
 
     void on_frame(const core::RawMessage& frame) noexcept override { lane->hand_on(frame); }
     void on_line_state(shm::LineState state, net::LineReason reason,
@@ -126,14 +152,6 @@ class Lane final {
       return lane->on_unanswered(*this, request_id);
     }
   };
-  enum class Renewal : std::uint8_t {
-    None,
-    Opening,    // the other line connects and subscribes
-    Overlap,    // both carry everything
-    Closing,    // the old line is being closed
-    Reopening,  // without an overlap: the line in use was dropped, and connects anew
-  };
-
   // Loop thread.
   void on_line_state(Line& line, shm::LineState state, net::LineReason reason,
                      std::string_view detail) noexcept;
@@ -157,17 +175,16 @@ class Lane final {
   Line& line_of(core::LineId id) noexcept { return lines_[id % kLinesOfALane]; }
   std::vector<core::Subscription> subscriptions_of(const std::string& venue_symbol) const;
   void add(const std::vector<core::Subscription>& added);
-  void mark_up(Line& line) noexcept;
+
+  // Under subscriptions_mutex_.
+  void enter(Line& line, Phase phase) noexcept;
+  bool come_up_if_confirmed(Line& line) noexcept;
 
   // Under lines_mutex_.
-  Line& active() noexcept { return lines_[active_]; }
-  Line& standby() noexcept { return lines_[1 - active_]; }
+  Line& in_use() noexcept { return lines_[renewal_.in_use()]; }
   void make_connector(Line& line);
   void prepare(std::function<void(net::Prepared)> done);
-  bool renewal_is_due(const Line& line, std::int64_t now_ns) const;
-  void tend_renewal(std::int64_t now_ns);
-  void close_old();
-  void reopen(std::int64_t now_ns);
+  Renewal::View view_of(const Line& line) const noexcept;
 
   const core::Venue& venue_;
   const VenueConfig& venue_config_;
@@ -178,24 +195,20 @@ class Lane final {
   const std::size_t route_;
   const std::size_t lane_;
   const net::FramePoolOptions pool_;
-  std::unique_ptr<core::MessageSink> sink_;
+  core::MessageSink& sink_;
   // Pipelined only. Connector thread writes, parser thread reads. Frames can't fill it: it has a slot for
   // every buffer of both pools and some for line changes.
   std::unique_ptr<queue::SpscQueue<core::RawMessage>> raw_queue_;
-  queue::WakeSignal parser_wake_;
-  queue::IdleMode parser_idle_;
-  std::atomic<bool> parser_stop_{false};
+  queue::WakeSignal parser_signal_;
+  const Wake parser_;
   std::atomic<bool> stopping_{false};
 
   mutable std::mutex subscriptions_mutex_;
   Subscriptions subscriptions_;  // of both lines, by their ids
 
-  mutable std::mutex lines_mutex_;  // connectors being made, active_, renewal_; control path only
+  mutable std::mutex lines_mutex_;  // connectors being made, renewal_; control path only
   std::array<Line, kLinesOfALane> lines_;
-  std::size_t active_ = 0;
-  Renewal renewal_ = Renewal::None;
-  std::int64_t overlap_until_ns_ = 0;
-  std::int64_t reopened_ns_ = 0;
+  Renewal renewal_;
   ParseStage parse_;
 };
 

@@ -17,7 +17,7 @@ void QueueEventSink::commit() noexcept {
   const auto body = static_cast<std::size_t>(shm::body_bytes(slot_->header));
   std::memcpy(static_cast<void*>(to), slot_, sizeof(shm::EventHeader) + body);
   queue_.commit(to);
-  if (consumer_ != nullptr) consumer_->notify();
+  end_();
 }
 
 // Where a packed frame is unpacked: one after another in the same memory. What is never used of it stays the
@@ -93,7 +93,7 @@ void ManagerStage::post(Command command) {
   }
   // release: the command is in the list; pairs with the acquire load in run_commands().
   has_commands_.store(true, std::memory_order_release);
-  wake_.notify();
+  wake_();
 }
 
 bool ManagerStage::run_commands() noexcept {

@@ -21,6 +21,7 @@
 #include "mdp/core/sinks.hpp"
 #include "mdp/core/venue.hpp"
 #include "mdp/engine/control.hpp"
+#include "mdp/engine/stage_thread.hpp"
 #include "mdp/queue/idle_strategy.hpp"
 #include "mdp/queue/mpsc_queue.hpp"
 #include "mdp/queue/spsc_slot_queue.hpp"
@@ -33,9 +34,7 @@ using EventQueue = queue::MpscQueue<shm::Event>;
 // Parser (or REST thread) to manager through a queue. Full: waits for the manager, counted.
 class QueueMessageSink final : public core::MessageSink {
  public:
-  // `after_commit` wakes whoever drains the queue; may be empty where the manager spins.
-  QueueMessageSink(MessageQueue& queue, std::function<void()> after_commit)
-      : queue_(queue), after_commit_(std::move(after_commit)) {
+  QueueMessageSink(MessageQueue& queue, Wake manager) : queue_(queue), manager_(std::move(manager)) {
     slot_ = queue_.claim();
   }
   void commit() noexcept override {
@@ -43,13 +42,13 @@ class QueueMessageSink final : public core::MessageSink {
     while (!queue_.try_commit()) wait.wait();
     if (wait.waited()) waits_.add();
     slot_ = queue_.claim();
-    if (after_commit_) after_commit_();
+    manager_();
   }
   std::uint64_t waits() const noexcept { return waits_.get(); }
 
  private:
   MessageQueue& queue_;
-  std::function<void()> after_commit_;
+  Wake manager_;
   core::Counter waits_;
 };
 
@@ -72,8 +71,8 @@ class DirectMessageSink final : public core::MessageSink {
 // counted.
 class QueueEventSink final : public core::EventSink {
  public:
-  QueueEventSink(EventQueue& queue, queue::WakeSignal* consumer)
-      : queue_(queue), consumer_(consumer), scratch_(std::make_unique<shm::Event>()) {
+  QueueEventSink(EventQueue& queue, Wake end)
+      : queue_(queue), end_(std::move(end)), scratch_(std::make_unique<shm::Event>()) {
     slot_ = scratch_.get();
   }
   void commit() noexcept override;
@@ -81,7 +80,7 @@ class QueueEventSink final : public core::EventSink {
 
  private:
   EventQueue& queue_;
-  queue::WakeSignal* consumer_;  // nullptr: the publisher spins
+  Wake end_;
   std::unique_ptr<shm::Event> scratch_;
   core::Counter waits_;
 };
@@ -128,9 +127,10 @@ class ManagerStage final : public book::BookListener {
  public:
   using Command = std::function<void(book::OrderBookManager&)>;
 
+  // `wake` makes run_once() run: on the stage's thread, or where that is not running at all by the caller of post().
   ManagerStage(core::EventSink& events, const book::BookOptions& options, SymbolStatus* symbols,
-               ControlQueue& control)
-      : manager_(events, *this, options), symbols_(symbols), control_(control) {}
+               ControlQueue& control, Wake wake = {})
+      : manager_(events, *this, options), symbols_(symbols), control_(control), wake_(std::move(wake)) {}
 
   // Set-up, or on the manager's thread.
   void add_input(MessageQueue& queue) { inputs_.push_back(&queue); }
@@ -144,7 +144,9 @@ class ManagerStage final : public book::BookListener {
   bool has_work() noexcept;
 
   book::OrderBookManager& manager() noexcept { return manager_; }
-  queue::WakeSignal& wake_signal() noexcept { return wake_; }
+  const book::OrderBookManager& manager() const noexcept { return manager_; }
+  // For whoever puts something into one of the queues.
+  const Wake& wake() const noexcept { return wake_; }
 
  private:
   bool run_commands() noexcept;
@@ -160,7 +162,7 @@ class ManagerStage final : public book::BookListener {
   SymbolStatus* symbols_;
   ControlQueue& control_;
   std::vector<MessageQueue*> inputs_;
-  queue::WakeSignal wake_;
+  Wake wake_;
   std::mutex commands_mutex_;
   std::vector<Command> commands_;
   std::atomic<bool> has_commands_{false};

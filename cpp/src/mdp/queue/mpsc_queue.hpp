@@ -68,14 +68,16 @@ class MpscQueue {
   void pop() noexcept {
     // release: the slot may be written again one lap later; pairs with the acquire load in try_claim().
     slots_[tail_ & (slot_count_ - 1)].turn.store(tail_ + slot_count_, std::memory_order_release);
-    // relaxed: tail_ is the consumer's; the store is atomic for size() alone.
-    tail_shown_.store(++tail_, std::memory_order_relaxed);
+    // release: whoever sees the slot gone sees what the consumer did with it; pairs with the acquire load in size().
+    tail_shown_.store(++tail_, std::memory_order_release);
   }
 
-  // Any thread; a moment's value.
+  // Any thread; a moment's value. Where it is 0, what the consumer did with all that this thread knows to be committed
+  // is visible.
   std::size_t size() const noexcept {
-    // relaxed, both: a statistic.
-    const std::uint64_t tail = tail_shown_.load(std::memory_order_relaxed);
+    // acquire: pairs with the release store in pop().
+    const std::uint64_t tail = tail_shown_.load(std::memory_order_acquire);
+    // relaxed: positions alone.
     const std::uint64_t head = head_.load(std::memory_order_relaxed);
     return head > tail ? static_cast<std::size_t>(head - tail) : 0;
   }

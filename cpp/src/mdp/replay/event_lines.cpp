@@ -1,11 +1,11 @@
-#include "mdp/engine/event_lines.hpp"
+#include "mdp/replay/event_lines.hpp"
 
 #include "mdp/core/sinks.hpp"
 #include "mdp/core/text.hpp"
 #include "mdp/shm/decimal.hpp"
 #include "mdp/shm/names.hpp"
 
-namespace mdp::engine {
+namespace mdp::replay {
 namespace {
 
 void append_number(std::string_view key, std::int64_t value, std::string& text) {
@@ -156,4 +156,4 @@ void EventLines::append(const shm::Event& event, std::string& text) {
   text.append("}\n");
 }
 
-}  // namespace mdp::engine
+}  // namespace mdp::replay

@@ -11,7 +11,7 @@
 
 #include "mdp/shm/event.hpp"
 
-namespace mdp::engine {
+namespace mdp::replay {
 
 struct WrongQuote {
   std::uint32_t symbol_id;
@@ -53,4 +53,4 @@ class QuoteCheck {
   std::uint64_t checked_ = 0;
 };
 
-}  // namespace mdp::engine
+}  // namespace mdp::replay

@@ -1,4 +1,4 @@
-#include "mdp/engine/replay_survey.hpp"
+#include "mdp/replay/replay_survey.hpp"
 
 #include <algorithm>
 
@@ -6,7 +6,7 @@
 #include "mdp/core/fixed_point.hpp"
 #include "mdp/venue/registry.hpp"
 
-namespace mdp::engine {
+namespace mdp::replay {
 
 using core::ParseStatus;
 
@@ -169,4 +169,4 @@ std::vector<ReplaySymbol> ReplaySurvey::found() const {
   return symbols;
 }
 
-}  // namespace mdp::engine
+}  // namespace mdp::replay

@@ -1,10 +1,10 @@
-#include "mdp/engine/quote_check.hpp"
+#include "mdp/replay/quote_check.hpp"
 
 #include <algorithm>
 
 #include "mdp/core/sinks.hpp"
 
-namespace mdp::engine {
+namespace mdp::replay {
 
 void QuoteCheck::on_event(const shm::Event& event) {
   const shm::EventHeader& header = event.header;
@@ -71,4 +71,4 @@ void QuoteCheck::compare(std::uint32_t symbol_id, const shm::BboBody& book, cons
   wrong_.push_back({symbol_id, quote.update_id, book, quote.bbo});
 }
 
-}  // namespace mdp::engine
+}  // namespace mdp::replay

@@ -1,6 +1,6 @@
 // Replay: recorded frames down the road of the engine, as fast as it goes.
 //
-// The stages are those of engine/stages.hpp, in both topologies; in the connector's place stands whoever
+// The road is the engine's (engine/road.hpp), in both topologies; in the connector's place stands whoever
 // calls frame(), in the publisher's the lines of text and the checks at the end. The events are the same
 // every time and in both topologies, for what is put in keeps its order: pipelined, all lines share one
 // parser thread, and REST answers pass through it too.
@@ -15,10 +15,12 @@
 #include <vector>
 
 #include "mdp/core/instrument.hpp"
+#include "mdp/core/symbol_table.hpp"
 #include "mdp/core/venue.hpp"
-#include "mdp/engine/quote_check.hpp"
+#include "mdp/engine/road.hpp"
+#include "mdp/replay/quote_check.hpp"
 
-namespace mdp::engine {
+namespace mdp::replay {
 
 // A symbol of a recorded session, and the lines that bring its book.
 struct ReplaySymbol {
@@ -84,10 +86,23 @@ class Replay {
   std::string books();
 
  private:
-  struct Road;
+  struct Input;
+  class Intake;
+  class End;
+  static constexpr std::size_t kControlSlots = 1024;
 
-  std::vector<ReplaySymbol> symbols_;
-  std::unique_ptr<Road> road_;
+  Input& claim(core::LineId line);
+  engine::RoadManager& manager() noexcept { return road_->manager(0); }
+
+  const std::vector<ReplaySymbol> symbols_;
+  const bool audit_;
+  const std::unique_ptr<core::Venue> venue_;
+  const core::SymbolTable table_;
+  engine::ControlQueue control_{kControlSlots};
+  const std::unique_ptr<engine::SymbolStatus[]> status_;
+  End* end_ = nullptr;  // the road's
+  std::unique_ptr<engine::Road> road_;
+  std::unique_ptr<Intake> intake_;
 };
 
-}  // namespace mdp::engine
+}  // namespace mdp::replay

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "mdp/core/symbol_table.hpp"
-#include "mdp/engine/replay.hpp"
+#include "mdp/replay/replay.hpp"
 
-namespace mdp::engine {
+namespace mdp::replay {
 
 class ReplaySurvey {
  public:
@@ -58,4 +58,4 @@ class ReplaySurvey {
   std::string padded_;
 };
 
-}  // namespace mdp::engine
+}  // namespace mdp::replay

@@ -1,13 +1,13 @@
-#include "mdp/engine/replay.hpp"
+#include "mdp/replay/replay.hpp"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
 #include "mdp/core/error.hpp"
-#include "mdp/engine/replay_survey.hpp"
+#include "mdp/replay/replay_survey.hpp"
 
-namespace mdp::engine {
+namespace mdp::replay {
 namespace {
 
 constexpr int kDeltas = 2000;
@@ -109,4 +109,4 @@ TEST(Replay, UnreadableInputIsTold) {
 }
 
 }  // namespace
-}  // namespace mdp::engine
+}  // namespace mdp::replay

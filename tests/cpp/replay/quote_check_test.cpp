@@ -1,10 +1,10 @@
-#include "mdp/engine/quote_check.hpp"
+#include "mdp/replay/quote_check.hpp"
 
 #include <gtest/gtest.h>
 
 #include "mdp/core/sinks.hpp"
 
-namespace mdp::engine {
+namespace mdp::replay {
 namespace {
 
 using shm::EventType;
@@ -83,4 +83,4 @@ TEST(QuoteCheck, StaleBookForgetsItsTops) {
 }
 
 }  // namespace
-}  // namespace mdp::engine
+}  // namespace mdp::replay

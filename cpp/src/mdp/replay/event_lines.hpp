@@ -1,6 +1,6 @@
 // EventLines: published events as JSON, one object a line, numbers as exact decimal text.
 //
-// Written by a replay (engine/replay.hpp). A book update that takes several records becomes one line.
+// Written by a replay (replay/replay.hpp). A book update that takes several records becomes one line.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 #include "mdp/core/instrument.hpp"
 #include "mdp/shm/event.hpp"
 
-namespace mdp::engine {
+namespace mdp::replay {
 
 class EventLines {
  public:
@@ -41,4 +41,4 @@ void append_levels(shm::LevelSpan levels, int price_exponent, int quantity_expon
 // `words` as a JSON string, quotes included.
 void append_json_string(std::string_view words, std::string& text);
 
-}  // namespace mdp::engine
+}  // namespace mdp::replay

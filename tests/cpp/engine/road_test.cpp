@@ -1,0 +1,139 @@
+// The road by itself, wherever its stages run: what is put in comes out at its end, and all of it before stop() ends.
+#include "mdp/engine/road.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "engine/toy_venue.hpp"
+#include "mdp/core/error.hpp"
+#include "net/fake_server.hpp"
+
+namespace mdp::engine {
+namespace {
+
+using Threads = RoadOptions::Threads;
+
+class Counting final : public RoadEnd, public core::EventSink {
+ public:
+  explicit Counting(std::atomic<int>& events, std::atomic<int>& rests) : events_(events), rests_(rests) {
+    slot_ = scratch_.get();
+  }
+  void commit() noexcept override { ++events_; }
+  core::EventSink& sink() noexcept override { return *this; }
+  std::size_t drain(EventQueue& queue, std::size_t max) noexcept override {
+    std::size_t count = 0;
+    for (; count < max && queue.front() != nullptr; ++count) {
+      queue.pop();
+      ++events_;
+    }
+    return count;
+  }
+  void idle() noexcept override { ++rests_; }
+
+ private:
+  std::atomic<int>& events_;
+  std::atomic<int>& rests_;
+  std::unique_ptr<shm::Event> scratch_ = std::make_unique<shm::Event>();
+};
+
+class RoadOn : public testing::TestWithParam<Threads> {
+ protected:
+  static constexpr int kMessages = 5'000;  // several times what the queues hold
+
+  void SetUp() override {
+    RoadOptions options;
+    options.threads = GetParam();
+    options.message_queue_slots = 8;
+    options.event_queue_slots = 8;
+    road_ = std::make_unique<Road>(options, std::make_unique<Counting>(events_, rests_), status_, control_);
+  }
+  // Each makes one event, whatever state the book is in.
+  void put_trades(core::MessageSink& into) {
+    for (int i = 0; i < kMessages; ++i) {
+      core::NormalizedMessage& message = into.slot();
+      message.header = {};
+      message.header.update_type = core::UpdateType::Trade;
+      message.header.last_update_id = ++id_;
+      message.header.flags = core::kFirst | core::kLast;
+      message.trade = {};
+      into.commit();
+    }
+  }
+  void add_symbol() {
+    core::Instrument instrument;
+    instrument.symbol_id = 0;
+    constexpr core::LineId kLines[] = {0};
+    road_->manager(0).call([&](book::OrderBookManager& books) {
+      books.add_symbol(0, 1, kLines, venue_.book_rule(), instrument);
+    });
+    road_->flush();
+    before_ = events_;
+  }
+
+  ToyVenue venue_;
+  SymbolStatus status_[1];
+  ControlQueue control_{64};
+  std::atomic<int> events_{0};
+  std::atomic<int> rests_{0};
+  int before_ = 0;
+  std::uint64_t id_ = 0;
+  std::unique_ptr<Road> road_;
+};
+
+TEST_P(RoadOn, WhatIsPutInHasComeOutAfterAFlush) {
+  if (GetParam() == Threads::Loop) GTEST_SKIP() << "only the loop's thread may put in";
+  add_symbol();
+  core::MessageSink& parser = road_->manager(0).add_parser();
+  put_trades(parser);
+  road_->flush();
+  EXPECT_EQ(events_ - before_, kMessages);
+}
+
+TEST_P(RoadOn, StopDrainsWhatIsOnTheWay) {
+  if (GetParam() == Threads::Loop) GTEST_SKIP() << "only the loop's thread may put in";
+  add_symbol();
+  put_trades(road_->manager(0).add_parser());
+  road_->stop();
+  EXPECT_EQ(events_ - before_, kMessages);
+  road_->stop();  // again: nothing
+}
+
+TEST_P(RoadOn, AnswersOverRestComeFromAThreadOfTheirOwn) {
+  if (GetParam() == Threads::Caller) GTEST_SKIP() << "there is one thread";
+  add_symbol();
+  core::MessageSink& rest = road_->manager(0).rest_input();
+  std::thread([&] { put_trades(rest); }).join();
+  EXPECT_TRUE(net::test::eventually([&] { return events_ - before_ == kMessages; }));
+  EXPECT_EQ(&road_->manager(0).rest_input(), &rest) << "there is one";
+}
+
+TEST_P(RoadOn, ATickGivesTheEndARound) {
+  if (GetParam() == Threads::Caller) GTEST_SKIP() << "nobody ticks";
+  const int before = rests_;
+  EXPECT_TRUE(net::test::eventually([&] {
+    road_->tick(1);
+    return rests_ > before + 3;
+  }));
+}
+
+std::string name_of(const testing::TestParamInfo<Threads>& info) {
+  if (info.param == Threads::Each) return "Each";
+  return info.param == Threads::Loop ? "Loop" : "Caller";
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, RoadOn, testing::Values(Threads::Each, Threads::Loop, Threads::Caller),
+                         name_of);
+
+TEST(Road, ACoreThatDoesNotExistIsAnError) {
+  SymbolStatus status[1];
+  ControlQueue control(64);
+  std::atomic<int> events{0};
+  RoadOptions options;
+  options.threads = Threads::Each;
+  options.cores.managers = {1'000'000};
+  EXPECT_THROW(Road(options, std::make_unique<Counting>(events, events), status, control), ConfigError);
+}
+
+}  // namespace
+}  // namespace mdp::engine
