@@ -6,7 +6,8 @@
 // predictor its digits.
 //
 // Beside them BM_Recorded_*: the frames of recorded sessions, as bench/prepare_frames.py wrote them to
-// $MDP_BENCH_DATA (default: build/bench-data), with the time of single frames at the 50th and 99th percentile.
+// $MDP_BENCH_DATA (default: build/bench-data), with the time of single frames at the 50th and 99th
+// percentile.
 #include <benchmark/benchmark.h>
 #include <simdjson.h>
 

@@ -1,5 +1,6 @@
-// What readers cost the writer of the ring: its own time for a record with 1, 2, 4 and 8 readers, as a multiple
-// of the same without any. CPU time at full speed, and the median commit at 1.6 million records a second.
+// What readers cost the writer of the ring: its own time for a record with 1, 2, 4 and 8 readers, as a
+// multiple of the same without any. CPU time at full speed, and the median commit at 1.6 million records a
+// second.
 //
 //   bench_ring_readers [REPEATS]                 the table (default 15); each number of readers once a repeat
 //   bench_ring_readers --count KIND READERS      writes 200,000 records of 64 bytes, for a tool that counts

@@ -1,6 +1,7 @@
-// std::string and std::string_view between C++ and Python, in place of nanobind's own casters (nanobind/stl/string.h
-// and string_view.h; tests/lint refuses those here). nanobind decodes strictly, so that one byte of a venue that is
-// no UTF-8 raises UnicodeDecodeError wherever a string crosses. Here no text can fail to cross:
+// std::string and std::string_view between C++ and Python, in place of nanobind's own casters
+// (nanobind/stl/string.h and string_view.h; tests/lint refuses those here). nanobind decodes strictly, so
+// that one byte of a venue that is no UTF-8 raises UnicodeDecodeError wherever a string crosses. Here no text
+// can fail to cross:
 //   to Python    bytes that are no UTF-8 become U+FFFD
 //   from Python  half a surrogate pair, which is no character, becomes "?"
 #pragma once

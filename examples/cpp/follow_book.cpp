@@ -1,6 +1,7 @@
-// follow_book SEGMENT SYMBOL: prints the best bid and ask of one instrument as they change, for as long as somebody
-// publishes it. It survives what a program that runs for weeks meets: laps, books that are not LIVE, and a publisher that
-// is started again. It waits for a minute for the next publisher; then it ends with exit code 1.
+// follow_book SEGMENT SYMBOL: prints the best bid and ask of one instrument as they change, for as long as
+// somebody publishes it. It survives what a program that runs for weeks meets: laps, books that are not LIVE,
+// and a publisher that is started again. It waits for a minute for the next publisher; then it ends with exit
+// code 1.
 #include <chrono>
 #include <cstdio>
 #include <mdp/shm/shm.hpp>

@@ -1,5 +1,5 @@
-// Compressed bytes of a server, whatever they are: no harm, never more than the limit, and both ways to unpack
-// them agree.
+// Compressed bytes of a server, whatever they are: no harm, never more than the limit, and both ways to
+// unpack them agree.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// Levels of books in every shape, held against a reader that makes a tree of JSON values first. The first byte chooses
-// the shape.
+// Levels of books in every shape, held against a reader that makes a tree of JSON values first. The first
+// byte chooses the shape.
 #include <optional>
 
 #include "core/collecting_sink.hpp"
@@ -69,7 +69,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   MDP_FUZZ_CHECK(status == core::ParseStatus::Ok || core::is_error(status));
   if (status != core::ParseStatus::Ok) return 0;
   writer.finish();
-  // The tree has an opinion where all of the text is good; what strings that are passed over hold is nobody's business.
+  // The tree has an opinion where all of the text is good; what strings that are passed over hold is nobody's
+  // business.
   if (const auto wanted = by_tree(array, shape)) {
     MDP_FUZZ_CHECK(core::join_chunks(sink.messages).bids == *wanted);
   }

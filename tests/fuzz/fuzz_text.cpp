@@ -1,4 +1,5 @@
-// Foreign text, whatever its bytes: what people are shown of it is printable, short enough, and changes no more.
+// Foreign text, whatever its bytes: what people are shown of it is printable, short enough, and changes no
+// more.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

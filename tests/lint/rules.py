@@ -291,16 +291,20 @@ def documents_name_files(root: Path) -> list[str]:
 
 
 COLUMNS = 110
+# What is not text to be wrapped may be a little longer: a table, a list or a picture in a comment, and a
+# message as a venue sends it.
+DRAWN_COLUMNS = 124
+DRAWN = re.compile(r"^\s*(?://|\*).*(?:\S  +\S|   |\|)|[{\[]\"|\w\":|R\"\(")
 
 
 def columns(root: Path) -> list[str]:
-    """No line of C, C++ or Python is longer than 110 columns, comments included."""
+    """No line of C or C++ is longer than 110 columns, comments included (ruff looks at Python)."""
     faults = []
     for path in tracked_files(root):
-        if path.suffix not in SOURCE_SUFFIXES | {".c", ".py", ".def"}:
+        if path.suffix not in SOURCE_SUFFIXES | {".c", ".def"}:
             continue
         for number, line in enumerate(path.read_text().splitlines(), 1):
-            if len(line) > COLUMNS:
+            if len(line) > (DRAWN_COLUMNS if DRAWN.search(line) else COLUMNS):
                 faults.append(
                     f"{path.relative_to(root)}:{number}: {len(line)} columns; the limit is {COLUMNS}"
                 )

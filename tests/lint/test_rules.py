@@ -37,6 +37,7 @@ RULES = [
     rules.machine_independence,
     rules.large_files,
     rules.documents_name_files,
+    rules.columns,
 ]
 
 

@@ -1,8 +1,8 @@
-/* Preloaded in place of the system's resolver: a name has the addresses that the file MDP_TEST_HOSTS gives it, in
- * their order, as lines of "NAME ADDRESS". The file is read at every question, so a name may begin and cease to
- * resolve while a program runs; "silence" for an address is a name server that does not answer until the file says
- * something else. No other name resolves, and nobody outside is asked. glibc only: results are chained,
- * which its freeaddrinfo() allows.
+/* Preloaded in place of the system's resolver: a name has the addresses that the file MDP_TEST_HOSTS gives
+ * it, in their order, as lines of "NAME ADDRESS". The file is read at every question, so a name may begin
+ * and cease to resolve while a program runs; "silence" for an address is a name server that does not
+ * answer until the file says something else. No other name resolves, and nobody outside is asked. glibc
+ * only: results are chained, which its freeaddrinfo() allows.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -12,7 +12,8 @@
 #include "mdp/publish/segment_writer.hpp"
 #include "mdp/shm/shm.hpp"
 #include "publish/test_segment.hpp"
-// clang-format off: after ours here, before ours in writer.cpp; the public headers declare some of its functions.
+// clang-format off: after ours here, before ours in writer.cpp; the public headers declare some of its
+// functions.
 #include <windows.h>
 // clang-format on
 

@@ -1,6 +1,6 @@
-// A venue's checksum of the book: with each message, with some, or in a message of its own. What it refutes is not
-// published. The numbers of the venues' own frames are those of the captures that the comments name; nobody here has
-// computed their checksums.
+// A venue's checksum of the book: with each message, with some, or in a message of its own. What it refutes
+// is not published. The numbers of the venues' own frames are those of the captures that the comments name;
+// nobody here has computed their checksums.
 #include <gtest/gtest.h>
 
 #include "book/manager_fixture.hpp"
@@ -97,8 +97,8 @@ TEST_F(Kraken, AMessageWithoutAChecksumIsUnverifiedAndNoFailure) {
 }
 TEST_F(Kraken, IsTakenAfterTheWindowWasCut) {
   send(UpdateType::Snapshot, 1'406'471'562, kBids, kAsks);
-  // A better bid pushes the worst out. The checksum of the eleven would be of the same ten: so ask for what is left
-  // when the better one goes again, which is nine bids.
+  // A better bid pushes the worst out. The checksum of the eleven would be of the same ten: so ask for what
+  // is left when the better one goes again, which is nine bids.
   delta(0, 0, {{788714, 1}, {788715, 1266503}});
   delta(0, 0, {{788714, 0}});
   ASSERT_EQ(bids().size(), 9u);

@@ -1,5 +1,5 @@
-// Ids that begin anew on a line: books that would be LIVE and frozen for ever. And all that looks like it and must not
-// end LIVE: copies, late frames, lines that lag, connections that are replaced.
+// Ids that begin anew on a line: books that would be LIVE and frozen for ever. And all that looks like it and
+// must not end LIVE: copies, late frames, lines that lag, connections that are replaced.
 #include <gtest/gtest.h>
 
 #include "book/manager_fixture.hpp"

@@ -1,4 +1,5 @@
-// What a book knows: down to where a snapshot ended or a cap cut, and how a LIVE book is kept known deep enough.
+// What a book knows: down to where a snapshot ended or a cap cut, and how a LIVE book is kept known deep
+// enough.
 #include <gtest/gtest.h>
 
 #include "manager_fixture.hpp"

@@ -1,7 +1,7 @@
-// Whole streams with faults against the truth: whenever a book is LIVE it is the venue's book at that update id, as
-// far as it says that it is known, and that is at least as far as the book table shows it; the events alone rebuild
-// it, from the sink and from a segment's ring, and no audit against REST objects. The truth is the venue's whole
-// book: it knows nothing of snapshots that end somewhere, of caps and of what a book knows.
+// Whole streams with faults against the truth: whenever a book is LIVE it is the venue's book at that update
+// id, as far as it says that it is known, and that is at least as far as the book table shows it; the events
+// alone rebuild it, from the sink and from a segment's ring, and no audit against REST objects. The truth is
+// the venue's whole book: it knows nothing of snapshots that end somewhere, of caps and of what a book knows.
 #include <gtest/gtest.h>
 
 #include <deque>
@@ -42,8 +42,8 @@ struct Update {
   std::uint16_t depth_limit = 0;  // of a snapshot
 };
 
-// A venue's book and the updates that make it. Never crossed: bids below the middle, asks above. The market runs
-// up and down: the side it runs into is eaten, the other one grows.
+// A venue's book and the updates that make it. Never crossed: bids below the middle, asks above. The market
+// runs up and down: the side it runs into is eaten, the other one grows.
 class Venue {
  public:
   Venue(std::mt19937_64& random, bool futures) : random_(random), futures_(futures) {

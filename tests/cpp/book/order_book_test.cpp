@@ -220,7 +220,8 @@ TEST(OrderBook, DepthCapCutsASideBackWhenItIsAQuarterBeyond) {
   EXPECT_EQ(bids(book).front(), (PriceLevel{101, 1}));
   EXPECT_EQ(bids(book).back(), (PriceLevel{94, 1}));
   EXPECT_EQ(asks(book).size(), 8u);
-  // What was cut is unknown, not empty: a later change there is passed over, for it would stand behind a hole.
+  // What was cut is unknown, not empty: a later change there is passed over, for it would stand behind a
+  // hole.
   book.apply_update(Levels{{91, 5}}, {});
   EXPECT_EQ(bids(book).back(), (PriceLevel{94, 1}));
   EXPECT_EQ(book.known_bid(), 94);

@@ -53,7 +53,8 @@ TEST_F(Audit, AQuoteBeforeTheBookStopsTheWrongUpdate) {
   EXPECT_TRUE(sink.of(EventType::BookDelta).empty());  // STALE came in its place
 }
 
-// What is known is checked before anything is emitted: not one reader sees the wrong book, least of all as LIVE.
+// What is known is checked before anything is emitted: not one reader sees the wrong book, least of all as
+// LIVE.
 class DisprovedSync : public Audit {
  protected:
   // All that came of the sync is that it was not right; `id` is where that shows.

@@ -1,9 +1,10 @@
-// A venue that is everything Binance is not, under faults, against the truth: snapshots in the stream, a strict chain
-// whose counter is set back now and then, keep-alive updates, a window that we cut, a checksum over all of it. Frames are lost,
-// come twice, change places, are altered, come with a wrong checksum or without one; chunks are lost, frames are
-// unreadable, lines go down. The truth is the venue's whole book at each id. Whenever a book is LIVE it is the window
-// of the truth at its id, a reader of the events has the same, and the known prices that it was told are true; and as
-// soon as the faults pause the book is LIVE at the venue's id.
+// A venue that is everything Binance is not, under faults, against the truth: snapshots in the stream, a
+// strict chain whose counter is set back now and then, keep-alive updates, a window that we cut, a checksum
+// over all of it. Frames are lost, come twice, change places, are altered, come with a wrong checksum or
+// without one; chunks are lost, frames are unreadable, lines go down. The truth is the venue's whole book at
+// each id. Whenever a book is LIVE it is the window of the truth at its id, a reader of the events has the
+// same, and the known prices that it was told are true; and as soon as the faults pause the book is LIVE at
+// the venue's id.
 #include <gtest/gtest.h>
 
 #include <deque>
@@ -48,8 +49,8 @@ constexpr BookRule kToy{.continuity = core::Continuity::PrevIsLast,
                         .lines_share_ids = true,
                         .checksum = {toy_checksum, kWindow}};
 
-// The same without a checksum: there the numbers alone have to be right. Nothing is altered then, for that would not
-// show.
+// The same without a checksum: there the numbers alone have to be right. Nothing is altered then, for that
+// would not show.
 constexpr BookRule kUnchecked = [] {
   BookRule rule = kToy;
   rule.checksum = {};
@@ -84,8 +85,8 @@ class ToyVenue {
     return std::uniform_int_distribution<std::uint64_t>(0, most)(random_);
   }
 
-  // The levels of a side that enter the window or change in it, and those of it that are gone; not those that are
-  // pushed out.
+  // The levels of a side that enter the window or change in it, and those of it that are gone; not those that
+  // are pushed out.
   Frame next() {
     const auto before = window();
     move();

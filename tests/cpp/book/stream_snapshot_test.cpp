@@ -1,5 +1,6 @@
-// Books of venues whose snapshots come in the stream: whatever goes wrong, another snapshot is asked for, and the one
-// that comes begins the book; counters that are set back; keep-alive updates; frames that are the whole book.
+// Books of venues whose snapshots come in the stream: whatever goes wrong, another snapshot is asked for, and
+// the one that comes begins the book; counters that are set back; keep-alive updates; frames that are the
+// whole book.
 #include <gtest/gtest.h>
 
 #include "book/manager_fixture.hpp"
@@ -43,7 +44,7 @@ TEST_F(Chain, ASnapshotBeginsTheBookAndDeltasFollowIt) {
   EXPECT_TRUE(wanted().empty());
 }
 
-// ---- every trouble asks for another snapshot ---------------------------------------------------------------
+// ---- every trouble asks for another snapshot -------------------------------------------------------------
 
 TEST_F(Chain, AGapAsksForASnapshot) {
   snapshot(10);
@@ -151,7 +152,7 @@ TEST_F(ChainOfSmallBuffer, AFullBufferAsksOnceMore) {
   EXPECT_EQ(state(), BookState::Syncing);
 }
 
-// ---- counters that are set back, and keep-alive updates ------------------------------------------------------------
+// ---- counters that are set back, and keep-alive updates --------------------------------------------------
 
 TEST_F(Chain, ACounterThatWasSetBackGoesOn) {
   snapshot(10);
@@ -238,7 +239,7 @@ TEST_F(EmptyBook, IsFollowedByWhateverComes) {
   EXPECT_EQ(state(), BookState::Syncing);
 }
 
-// ---- restarts -----------------------------------------------------------------------------------------------
+// ---- restarts --------------------------------------------------------------------------------------------
 
 class Restarting : public Chain {
  protected:
@@ -308,7 +309,7 @@ TEST_F(RestartingOnTwoLines, TheFirstLineToRestartTakesTheBookAlong) {
   EXPECT_EQ(state(), BookState::Live);
 }
 
-// ---- batches that begin with the last id of the one before --------------------------------------------------
+// ---- batches that begin with the last id of the one before -----------------------------------------------
 
 class Overlapping : public Chain {
  protected:
@@ -333,7 +334,7 @@ TEST_F(Overlapping, FollowEachOther) {
   EXPECT_EQ(states(), (Strings{stale(StateReason::Gap), syncing(StateReason::Subscribed)}));
 }
 
-// ---- two lines ----------------------------------------------------------------------------------------------
+// ---- two lines -------------------------------------------------------------------------------------------
 
 class ChainOnTwoLines : public Chain {
  protected:
@@ -367,8 +368,8 @@ TEST_F(ChainOnTwoLines, BothStepBackOneAfterTheOther) {
   EXPECT_EQ(id(), 7u);
   EXPECT_EQ(bids().front(), (PriceLevel{104, 1}));
 }
-// A steps back behind a hole that the late line B would have filled: nobody can tell the ids apart, so the book is
-// made anew. It must not stay LIVE at the old id.
+// A steps back behind a hole that the late line B would have filled: nobody can tell the ids apart, so the
+// book is made anew. It must not stay LIVE at the old id.
 TEST_F(ChainOnTwoLines, AStepBackBehindAHoleMakesTheBookAnew) {
   snapshot(10);
   link_on(kB, 10, 11);
@@ -405,7 +406,7 @@ TEST_F(ChainOnTwoLines, WhereTheOtherLineIsAheadTheSnapshotsOwnLineGoesOn) {
   EXPECT_EQ(id(), 22u);
 }
 
-// ---- every frame is the whole book --------------------------------------------------------------------------
+// ---- every frame is the whole book -----------------------------------------------------------------------
 
 class Frames : public Chain {
  protected:

@@ -41,7 +41,8 @@ inline std::string javascript_number(std::int64_t mantissa) {
   return digits;
 }
 
-// Bitfinex: "price:amount" of the best bid, the best ask, the second bid, ..., 25 a side; amounts of asks are negative.
+// Bitfinex: "price:amount" of the best bid, the best ask, the second bid, ..., 25 a side; amounts of asks are
+// negative.
 inline std::uint32_t bitfinex_checksum(std::span<const core::PriceLevel> bids,
                                        std::span<const core::PriceLevel> asks,
                                        const core::Instrument&) noexcept {

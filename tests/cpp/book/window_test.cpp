@@ -1,5 +1,5 @@
-// Books that are a window of the venue's: cut by us after each update or kept up by the venue, what is told of the cut,
-// and how far such a book says that it is known.
+// Books that are a window of the venue's: cut by us after each update or kept up by the venue, what is told
+// of the cut, and how far such a book says that it is known.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -78,7 +78,8 @@ TEST_F(Windowed, ASnapshotIsCutToo) {
   EXPECT_EQ(bids().size(), 3u);
 }
 
-// With 20 levels in the book table and three in the window: they are all that there is, and no other will come.
+// With 20 levels in the book table and three in the window: they are all that there is, and no other will
+// come.
 TEST_F(Windowed, AsksForNothingHoweverShort) {
   delta(0, 0, {{100, 0}, {99, 0}, {98, 0}}, {});
   EXPECT_EQ(state(), BookState::Live);
@@ -121,8 +122,8 @@ TEST_F(KeptUp, TheVenueDeletesWhatLeavesAndAddsBelowTheOldEnd) {
   EXPECT_EQ(bids(), (Levels{{99, 1}, {96, 1}, {95, 1}}));
 }
 
-// A market that runs up and down: what a reader was told of the known range is true after every update, and it is
-// told seldom.
+// A market that runs up and down: what a reader was told of the known range is true after every update, and
+// it is told seldom.
 TEST(WindowRange, IsTrueAfterEveryUpdateOfAWanderingMarket) {
   std::mt19937_64 random(20261126);
   constexpr std::size_t kLevels = 40;

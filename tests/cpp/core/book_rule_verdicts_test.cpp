@@ -1,5 +1,5 @@
-// The verdicts of a book rule on what venues document beside the usual step: counters that are set back, keep-alive updates,
-// ids that are missing, restarts. One test for each venue's rule.
+// The verdicts of a book rule on what venues document beside the usual step: counters that are set back,
+// keep-alive updates, ids that are missing, restarts. One test for each venue's rule.
 #include <gtest/gtest.h>
 
 #include "mdp/core/book_rule.hpp"
@@ -21,15 +21,16 @@ constexpr BookRule kChain{.continuity = Continuity::PrevIsLast,
                           .join = Join::InSequence,
                           .snapshot_source = SnapshotSource::Stream};
 
-// OKX: "seqId < prevSeqId" is a counter that was set back by maintenance; the update applies, and the next one
-// follows it.
+// OKX: "seqId < prevSeqId" is a counter that was set back by maintenance; the update applies, and the next
+// one follows it.
 TEST(BookRuleVerdict, AChainIsFollowedToASmallerId) {
   EXPECT_EQ(kChain.check_next(15, linked(15, 3)), SequenceVerdict::Apply);
   EXPECT_EQ(kChain.check_next(3, linked(3, 5)), SequenceVerdict::Apply);
   EXPECT_EQ(kChain.check_first(15, linked(15, 3)), SequenceVerdict::Apply);
 }
 
-// What came before the counter was set back is lost: the book would be LIVE and frozen if this passed for a copy.
+// What came before the counter was set back is lost: the book would be LIVE and frozen if this passed for a
+// copy.
 TEST(BookRuleVerdict, ALinkFromBeyondTheBookToASmallerIdIsAGap) {
   EXPECT_EQ(kChain.check_next(15, linked(17, 3)), SequenceVerdict::Gap);
   EXPECT_EQ(kChain.check_first(15, linked(17, 3)), SequenceVerdict::Gap);
@@ -105,7 +106,8 @@ TEST(BookRuleVerdict, ARestartIsNoOldUpdate) {
   EXPECT_EQ(rule.check_next(1000, delta(999, 999)), SequenceVerdict::Old);
 }
 
-// OKX, Bitget, Crypto.com, Deribit: an update that begins within what is applied and ends beyond it breaks the chain.
+// OKX, Bitget, Crypto.com, Deribit: an update that begins within what is applied and ends beyond it breaks
+// the chain.
 TEST(BookRuleVerdict, AStrictChainKnowsNoOverlap) {
   EXPECT_EQ(kChain.check_next(100, linked(90, 110)), SequenceVerdict::Gap);
   EXPECT_EQ(kChain.check_next(100, linked(110, 120)), SequenceVerdict::Gap);

@@ -50,8 +50,9 @@ TEST(WrittenDigits, DecimalsAreThoseOfTheExponentUnlessTheVenueSaysOthers) {
   EXPECT_EQ(quantity_decimals(instrument), 0);
 }
 
-// The worked example of Kraken's documentation: ten asks from 0.05005 on, ten bids from 0.05000 down (0.04985 is not
-// among them), each of 0.00000500. At the pair's own precision, and at exponents that hold it otherwise.
+// The worked example of Kraken's documentation: ten asks from 0.05005 on, ten bids from 0.05000 down (0.04985
+// is not among them), each of 0.00000500. At the pair's own precision, and at exponents that hold it
+// otherwise.
 TEST(WrittenDigits, MakeTheChecksumThatKrakenPublishes) {
   struct Case {
     int price_exponent, quantity_exponent;

@@ -271,8 +271,8 @@ TEST(LevelScanner, APowerOfTenIsReadExactly) {
   EXPECT_EQ(result.levels, (std::vector<PriceLevel>{{100, 0}, {2500, 15'000'000'000}, {300, 1}}));
 }
 
-// Compact levels are read many at a time where exponents are -8 or coarser; what comes of it is what each number
-// alone is read as.
+// Compact levels are read many at a time where exponents are -8 or coarser; what comes of it is what each
+// number alone is read as.
 TEST(LevelScanner, AnyExponentsReadAsNumberByNumber) {
   std::mt19937_64 random(20'261'127);
   const auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
@@ -522,8 +522,8 @@ TEST(LevelShapes, NamesTheNumberThatCannotBeHeld) {
   }
 }
 
-// A text must be read as the independent reader reads it. What stands in a string that is passed over is not looked at:
-// where only that is wrong the levels are those of the text before its change.
+// A text must be read as the independent reader reads it. What stands in a string that is passed over is not
+// looked at: where only that is wrong the levels are those of the text before its change.
 TEST(LevelShapes, AnyByteChangedInsertedOrRemovedReadsAsAnIndependentReaderReadsIt) {
   constexpr std::string_view kNasty = "\0\x01\t\n \"'\\,.:-+/019eEx[]{}\x80"sv;
   int read = 0, refused = 0;

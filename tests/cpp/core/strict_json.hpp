@@ -1,5 +1,6 @@
-// A JSON reader that takes nothing for granted, and decimal numbers by moving digits about: the independent opinion
-// that the results of scanners and parsers are compared with. Written for clarity: a tree of values, no tricks.
+// A JSON reader that takes nothing for granted, and decimal numbers by moving digits about: the independent
+// opinion that the results of scanners and parsers are compared with. Written for clarity: a tree of values,
+// no tricks.
 #pragma once
 
 #include <algorithm>
@@ -251,7 +252,8 @@ inline std::optional<std::int64_t> decimal(std::string text, int exponent) {
   std::string fraction = point == std::string::npos ? "0" : text.substr(point + 1);
   if (!all_digits(whole) || !all_digits(fraction) || !all_digits(power)) return std::nullopt;
   // The point moves over the digits of the other side, and over zeros where there are none.
-  for (int places = static_cast<int>(std::min(std::strtod(power.c_str(), nullptr), 1'000.0)); places > 0; --places) {
+  const double moves = std::min(std::strtod(power.c_str(), nullptr), 1'000.0);
+  for (int places = static_cast<int>(moves); places > 0; --places) {
     if (down) {
       fraction.insert(fraction.begin(), whole.empty() ? '0' : whole.back());
       if (!whole.empty()) whole.pop_back();

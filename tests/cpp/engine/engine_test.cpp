@@ -119,7 +119,8 @@ TEST_P(EngineRoad, UnreadableFrameResyncsItsSymbolAlone) {
   EXPECT_EQ(road.engine.health().lines.at(0).parse_errors, 1u);
 }
 
-// 92,233,720,369 is more than 10^-8 leaves room for. Who tells the user learns whose number it was, and which.
+// 92,233,720,369 is more than 10^-8 leaves room for. Who tells the user learns whose number it was, and
+// which.
 TEST_P(EngineRoad, ANumberThatCannotBeHeldCostsItsSymbolAloneAndIsNamed) {
   FakeVenue venue;
   Road road(venue, GetParam());

@@ -1,5 +1,5 @@
-// A lane and a venue that speaks in every way a venue may (core::Endpoint): what it asks for, when it is up, what it
-// answers. In both topologies.
+// A lane and a venue that speaks in every way a venue may (core::Endpoint): what it asks for, when it is up,
+// what it answers. In both topologies.
 #include "mdp/engine/lane.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// The road by itself, wherever its stages run: what is put in comes out at its end, and all of it before stop() ends.
+// The road by itself, wherever its stages run: what is put in comes out at its end, and all of it before
+// stop() ends.
 #include "mdp/engine/road.hpp"
 
 #include <gtest/gtest.h>

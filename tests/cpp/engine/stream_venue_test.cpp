@@ -54,8 +54,8 @@ TEST(StreamVenue, HasNoAuditsAgainstRest) {
   EXPECT_EQ(refusal({.rest_audit_s = 0}), "");
 }
 
-// A book that grows knows what its snapshot held, and no more comes: with fewer levels than are published it is never
-// LIVE, with hardly more it is out of them at once. It would subscribe anew each time.
+// A book that grows knows what its snapshot held, and no more comes: with fewer levels than are published it
+// is never LIVE, with hardly more it is out of them at once. It would subscribe anew each time.
 TEST(StreamVenue, PublishesHalfTheLevelsOfItsSnapshotsAtMost) {
   EXPECT_EQ(
       refusal({.snapshot_levels = 10, .segment_levels = 20}),

@@ -1,5 +1,5 @@
-// The venue seam, proved: a venue that differs from Binance in every way, on sockets, with faults at random. Whatever is
-// LIVE is what the exchange had at that id, and every book becomes LIVE again.
+// The venue seam, proved: a venue that differs from Binance in every way, on sockets, with faults at random.
+// Whatever is LIVE is what the exchange had at that id, and every book becomes LIVE again.
 #include <gtest/gtest.h>
 
 #include <array>

@@ -1,7 +1,8 @@
-// An exchange of two symbols that speaks as ToyVenue hears it, in every way that Binance does not: a URL that must be
-// asked for, a welcome, frames packed by gzip, a text ping, an answer for each subscription, snapshots in the stream, a
-// chain of ids that is set back now and then, keep-alive updates, and a checksum over a book that its clients must cut to a
-// window themselves. It knows the truth at every id, and does wrong on request.
+// An exchange of two symbols that speaks as ToyVenue hears it, in every way that Binance does not: a URL that
+// must be asked for, a welcome, frames packed by gzip, a text ping, an answer for each subscription,
+// snapshots in the stream, a chain of ids that is set back now and then, keep-alive updates, and a checksum
+// over a book that its clients must cut to a window themselves. It knows the truth at every id, and does
+// wrong on request.
 #pragma once
 
 #include <algorithm>
@@ -188,8 +189,8 @@ class ToyExchange {
     const ToyTop top = top_of(market);
     return frame_of("snap", name, 0, market.id, toy_checksum(top.bids, top.asks), top);
   }
-  // Moves the market, and says what of its best levels is another one. What left them by others that came before
-  // them is not said: clients cut it.
+  // Moves the market, and says what of its best levels is another one. What left them by others that came
+  // before them is not said: clients cut it.
   std::string next_update(Market& market, const std::string& name, std::uint32_t sum_off = 0,
                           std::uint64_t prev = 0) {
     if (prev == 0) prev = market.id;

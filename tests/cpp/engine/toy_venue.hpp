@@ -1,5 +1,5 @@
-// ToyVenue: a venue that speaks words instead of JSON, so that a test reads what is said. How it is spoken to is the
-// test's to choose: `endpoint_` and `book_rule_` are there to be changed before it is used.
+// ToyVenue: a venue that speaks words instead of JSON, so that a test reads what is said. How it is spoken to
+// is the test's to choose: `endpoint_` and `book_rule_` are there to be changed before it is used.
 //
 //   we say                              the venue says
 //   sub 1 BTC:depth BTC:trade           ack 1 | no 1        an answer by id

@@ -54,7 +54,8 @@ class Connection {
   std::string read_request();
   // So many bytes, as of a body; fewer at the end of the connection.
   std::string read_bytes(std::size_t count);
-  // Reads the upgrade request and answers 101, with `then` in the same write. The request is kept in `request`.
+  // Reads the upgrade request and answers 101, with `then` in the same write. The request is kept in
+  // `request`.
   bool accept_websocket(std::string_view then = "");
   std::string request;
 

@@ -197,8 +197,8 @@ TEST(LineLife, MassDisconnectIsNoStorm) {
   loop.stop();
   thread.join();
   lines.clear();
-  // A hundred attempts at most 20 a window take at least 4 windows: whatever the threads' pace, less time than
-  // that between the first and the last of them would be a limit not kept.
+  // A hundred attempts at most 20 a window take at least 4 windows: whatever the threads' pace, less time
+  // than that between the first and the last of them would be a limit not kept.
   const std::lock_guard lock(mutex);
   const auto [first, last] = std::minmax_element(accepted_ns.begin(), accepted_ns.end());
   EXPECT_GE(*last - *first, kWindowNs * 3);

@@ -1,8 +1,8 @@
 // The ring's protocol as a small model, tried in every interleaving of one publisher and one reader
 // (docs/wire-format.md, section 3): positions count records, a record is two words, the ring holds four.
 //
-// The model has the steps of RingWriter and RingReader, not their code: what it shows is that the order of the
-// steps is right, and that each of them is needed. That the code has this order on real memory is for
+// The model has the steps of RingWriter and RingReader, not their code: what it shows is that the order of
+// the steps is right, and that each of them is needed. That the code has this order on real memory is for
 // mutation_test.cpp, the crash tests and the thread sanitizer.
 #include <gtest/gtest.h>
 

@@ -316,9 +316,9 @@ MDP_SHM_API int mdp_shm_check_publisher(const struct mdp_shm_subscriber* shm, in
 
 /* ---- directory and book table */
 
-/* Entries of the directory and the book table are seqlocked: their first word is even at rest and odd while the
- * publisher is inside. Readers never wait: after so many attempts they give up, because a publisher that died
- * inside leaves the word odd for ever. */
+/* Entries of the directory and the book table are seqlocked: their first word is even at rest and odd while
+ * the publisher is inside. Readers never wait: after so many attempts they give up, because a publisher that
+ * died inside leaves the word odd for ever. */
 #define MDP_SHM_SEQLOCK_ATTEMPTS 4096
 
 /* Whether an entry can be copied now; `before` is then for mdp_shm_seqlock_unchanged().
@@ -327,8 +327,9 @@ MDP_SHM_INLINE int mdp_shm_seqlock_at_rest(const void* entry, uint64_t* before) 
   *before = mdp_shm_load(entry);
   return (*before & 1) == 0;
 }
-/* Whether what was copied since is whole. The acquire loads of the copy keep this load behind them, and if one of
- * them saw a word of a later write it saw that write's odd sequence too; pairs with the store in SeqlockWrite(). */
+/* Whether what was copied since is whole. The acquire loads of the copy keep this load behind them, and if
+ * one of them saw a word of a later write it saw that write's odd sequence too; pairs with the store in
+ * SeqlockWrite(). */
 MDP_SHM_INLINE int mdp_shm_seqlock_unchanged(const void* entry, uint64_t before) {
   return mdp_shm_load(entry) == before;
 }
@@ -405,8 +406,8 @@ MDP_SHM_API int mdp_shm_find(const struct mdp_shm_subscriber* shm, const char* s
   return by_venue_symbol;
 }
 
-/* Copies a book entry whose sides have room for `capacity` levels to a struct mdp_shm_book_entry, and the best
- * `max_levels` of each side to arrays of that many, best first: OK, BUSY, CORRUPT. */
+/* Copies a book entry whose sides have room for `capacity` levels to a struct mdp_shm_book_entry, and the
+ * best `max_levels` of each side to arrays of that many, best first: OK, BUSY, CORRUPT. */
 MDP_SHM_INLINE int mdp_shm_copy_book(const unsigned char* from, uint32_t capacity, uint32_t max_levels,
                                      void* entry_out, void* bids, void* asks) {
   struct mdp_shm_book_entry* const entry = (struct mdp_shm_book_entry*)entry_out;

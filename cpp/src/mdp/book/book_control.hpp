@@ -1,4 +1,5 @@
-// What control and the book manager have between them: the options, what control is told, and what is counted.
+// What control and the book manager have between them: the options, what control is told, and what is
+// counted.
 #pragma once
 
 #include <cstddef>
@@ -30,16 +31,16 @@ class BookListener {
                              std::uint64_t update_id) noexcept = 0;
   // The book is SYNCING and waits for a snapshot. Comes again when the one that came could not be used.
   virtual void on_snapshot_wanted(core::SymbolId symbol, StateReason reason) noexcept = 0;
-  // How badly the LIVE book needs a snapshot beside it (OrderBookManager::begin_widening()), when that is another
-  // than before. None: no more.
+  // How badly the LIVE book needs a snapshot beside it (OrderBookManager::begin_widening()), when that is
+  // another than before. None: no more.
   virtual void on_depth_need(core::SymbolId symbol, DepthNeed need) noexcept = 0;
   // At this id the book is not what the venue says. Quote: the tops of both. Snapshot: on each side the first
   // level that differs; {0, 0} where a side ends before, and in both where it is equal. The book goes STALE
   // after this.
   virtual void on_audit_mismatch(core::SymbolId symbol, std::uint64_t update_id, AuditSource source,
                                  const Bbo& book, const Bbo& venue) noexcept = 0;
-  // The LIVE book may have lost its updates (stream_watch.hpp), or was synced to ids that began anew. No verdict: an
-  // audit is worth its weight. Comes again while the reasons go on.
+  // The LIVE book may have lost its updates (stream_watch.hpp), or was synced to ids that began anew. No
+  // verdict: an audit is worth its weight. Comes again while the reasons go on.
   virtual void on_suspect(core::SymbolId symbol) noexcept = 0;
 
  protected:
@@ -59,24 +60,25 @@ struct BookSettings {
 };
 
 struct BookOptions : BookSettings {
-  // Best levels a side for the book table; at most kMaxEventLevels / 2. A LIVE book knows as many of each side,
-  // or the whole side.
+  // Best levels a side for the book table; at most kMaxEventLevels / 2. A LIVE book knows as many of each
+  // side, or the whole side.
   std::size_t table_levels = 20;
   std::size_t reserve_levels = 2048;  // room a side made when a symbol is added
-  // While SYNCING, a symbol; beyond: STALE, and the buffer starts anew. Also of what a REST audit keeps; beyond:
-  // it is given up.
+  // While SYNCING, a symbol; beyond: STALE, and the buffer starts anew. Also of what a REST audit keeps;
+  // beyond: it is given up.
   std::size_t max_buffered_deltas = 4096;
   std::size_t max_buffered_levels = 1 << 18;
   // The best table_levels a side into the ring, with the first update this long (by receive time) after the
   // last one; 0: never. For readers that join late or were lapped and want no more than the top.
   std::int64_t snapshot_interval_ns = 0;
-  // A delta behind a hole waits for another line this long (by receive time), and with so many others at most.
+  // A delta behind a hole waits for another line this long (by receive time), and with so many others at
+  // most.
   std::int64_t max_hole_ns = 1'000'000'000;
   std::size_t max_deltas_behind_hole = 256;
   // A line that is up for so long brings every symbol it carries, even those that have been quiet.
   std::int64_t line_settle_ns = 1'000'000'000;
-  // A LIVE book that has been without one update for so long, while other streams say that it changed, is STALE
-  // (Silent); see stream_watch.hpp for which, and how the time is counted.
+  // A LIVE book that has been without one update for so long, while other streams say that it changed, is
+  // STALE (Silent); see stream_watch.hpp for which, and how the time is counted.
   std::int64_t max_silence_ns = 5'000'000'000;
   // Where the levels of all books lie; outlives the manager. Huge pages pay from some hundred books on.
   std::pmr::memory_resource* memory = std::pmr::new_delete_resource();

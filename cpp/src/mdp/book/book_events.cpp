@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::uint8_t kTableFlags = shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop | core::kFlagTableOnly;
 
-// Where ids skip, because the venue shares them among its symbols, an update covers all from its predecessor on:
-// whoever reads the events can then check every venue's in one way.
+// Where ids skip, because the venue shares them among its symbols, an update covers all from its predecessor
+// on: whoever reads the events can then check every venue's in one way.
 std::uint64_t first_covered(const core::BookRule& rule, const MessageHeader& header) noexcept {
   const bool linked = rule.chained() && header.prev_update_id != 0;
   return linked ? header.prev_update_id + 1 : header.first_update_id;
@@ -99,7 +99,8 @@ void BookEvents::emit_delta(const SymbolEntry& entry, const BookUpdate& delta) n
   if (!book.passed_over() && !book.was_cut()) {
     return emit_levels(entry, EventType::BookDelta, delta.bids, delta.asks);
   }
-  // A removal stays after a cut: its level may have been there until now, and is not among those that were cut.
+  // A removal stays after a cut: its level may have been there until now, and is not among those that were
+  // cut.
   const bool cut = book.was_cut();
   scratch_.clear();
   std::copy_if(

@@ -1,7 +1,7 @@
 // BookEvents: writes what the manager has to say as shm::Event into the sink, a function for each kind.
 //
-// What is emitted when is told in order_book_manager.hpp. Ids and times come from entry.last_header, the message
-// being handled, unless said otherwise. The manager's thread; does not allocate once grown.
+// What is emitted when is told in order_book_manager.hpp. Ids and times come from entry.last_header, the
+// message being handled, unless said otherwise. The manager's thread; does not allocate once grown.
 #pragma once
 
 #include <cstddef>
@@ -24,14 +24,14 @@ class BookEvents {
   void emit_state(const SymbolEntry& entry) noexcept { emit_state(entry, entry.reason); }
   [[gnu::noinline]] void emit_state(const SymbolEntry& entry, shm::StateReason reason) noexcept;
 
-  // Of the book's levels. A delta takes with it what the depth cap cut at its application, and leaves out what
-  // was beyond the known part.
+  // Of the book's levels. A delta takes with it what the depth cap cut at its application, and leaves out
+  // what was beyond the known part.
   void emit_book(const SymbolEntry& entry) noexcept;
   void emit_delta(const SymbolEntry& entry, const BookUpdate& delta) noexcept;
   void emit_top_when_due(SymbolEntry& entry) noexcept;
   void emit_bbo_if_changed(SymbolEntry& entry) noexcept;
-  // For the book table. `same_levels`: the best table_levels a side are those of the last time. It has one caller,
-  // for every delta, and is inlined there; all others use the two below.
+  // For the book table. `same_levels`: the best table_levels a side are those of the last time. It has one
+  // caller, for every delta, and is inlined there; all others use the two below.
   void emit_table(const SymbolEntry& entry, bool same_levels) noexcept;
   [[gnu::noinline]] void emit_whole_table(const SymbolEntry& entry) noexcept;
   [[gnu::noinline]] void emit_same_table(const SymbolEntry& entry) noexcept;

@@ -124,8 +124,8 @@ class alignas(shm::kCacheLineSize) BookSide {
   PriceLevel best() const noexcept { return best_; }
   std::size_t level_count() const noexcept { return level_count_; }
 
-  // Starts to fetch what changes near the top and a copy of the best levels need, all at once: a book that was
-  // not looked at for long is in no cache, and one line after the other would be waited for.
+  // Starts to fetch what changes near the top and a copy of the best levels need, all at once: a book that
+  // was not looked at for long is in no cache, and one line after the other would be waited for.
   void prefetch_top() const noexcept {
     if (block_count_ < kPrefetched) return;
     __builtin_prefetch(separators_ + block_count_ - kWindow);

@@ -6,8 +6,8 @@ namespace mdp::book {
 
 using core::SequenceVerdict;
 
-// "rest", "stream" and "every frame" say where the venue's rule gets snapshots from. A message for a symbol without a
-// book is counted as unroutable.
+// "rest", "stream" and "every frame" say where the venue's rule gets snapshots from. A message for a symbol
+// without a book is counted as unroutable.
 //
 //                 STALE                          SYNCING                            LIVE
 // Delta           SYNCING, buffered, snapshot    buffered; buffer full: STALE,      Old: dropped; follows: applied;
@@ -27,13 +27,14 @@ using core::SequenceVerdict;
 //                 wanted; every frame: -
 // Remove          STALE, no book                 STALE, no book                     STALE, no book
 //
-// A book that gets STALE while a line brings its symbol needs another snapshot. Where snapshots come over REST one is
-// asked for with the first delta, for an older one could not be joined. Where they come in the stream one is asked for
-// at once (stream: SYNCING follows each STALE of the table), for what the line brings behind it follows it.
+// A book that gets STALE while a line brings its symbol needs another snapshot. Where snapshots come over
+// REST one is asked for with the first delta, for an older one could not be joined. Where they come in the
+// stream one is asked for at once (stream: SYNCING follows each STALE of the table), for what the line brings
+// behind it follows it.
 //
 // Distrust is a parser's Invalidate, a broken delta, or request_resync() of control, which goes on with a
-// SyncRequest. A delta with which the ids of the symbol begin anew comes to a STALE entry: see begin_anew(). A delta that
-// is the whole book (BookRule::restart_id) is a Snapshot.
+// SyncRequest. A delta with which the ids of the symbol begin anew comes to a STALE entry: see begin_anew().
+// A delta that is the whole book (BookRule::restart_id) is a Snapshot.
 const BookSync::Action BookSync::kTransitions[kStates][kInputs] = {
     // STALE
     {&BookSync::start_buffering, &BookSync::stale_snapshot, &BookSync::ignore, &BookSync::distrust,
@@ -115,9 +116,10 @@ void BookSync::keep_alive(SymbolEntry& entry) noexcept {
   events_.emit_same_table(entry);
 }
 
-// Whether something contradicts `book`, which stands where the message `at` has brought it; then the entry is STALE.
-// Asked before anything of it is emitted, of a LIVE book and of one that is about to be, after a window was cut. A message
-// without a checksum proves nothing, and is no failure: venues leave it out now and then.
+// Whether something contradicts `book`, which stands where the message `at` has brought it; then the entry is
+// STALE. Asked before anything of it is emitted, of a LIVE book and of one that is about to be, after a
+// window was cut. A message without a checksum proves nothing, and is no failure: venues leave it out now and
+// then.
 bool BookSync::refuted(SymbolEntry& entry, const MessageHeader& at, const OrderBook& book) noexcept {
   if (entry.rule->crossed == core::CrossedPolicy::Resync && book.crossed()) {
     counters_.crossed.add();
@@ -146,7 +148,8 @@ bool BookSync::checksum_differs(SymbolEntry& entry, std::uint32_t checksum, cons
   return true;
 }
 
-// Where several lines are up it has to say which id it is of, for the one that brings it may be behind the book.
+// Where several lines are up it has to say which id it is of, for the one that brings it may be behind the
+// book.
 void BookSync::on_checksum(SymbolEntry& entry, const MessageHeader& header) noexcept {
   const bool of_this_book =
       header.last_update_id != 0 ? header.last_update_id == entry.last_id : entry.lines_up < 2;
@@ -195,7 +198,8 @@ void BookSync::cut_to_window(const SymbolEntry& entry, OrderBook& book, std::siz
   if (levels != 0 && entry.rule->window == core::Window::Cut) book.cut_to_window(levels);
 }
 
-// The known part of a side got short. False: it does not hold what the segment publishes, and the book is STALE.
+// The known part of a side got short. False: it does not hold what the segment publishes, and the book is
+// STALE.
 bool BookSync::depth_suffices(SymbolEntry& entry) noexcept {
   if (!entry.depth.exhausted(entry.book)) {
     // A snapshot beside the LIVE book can be had over REST alone.
@@ -217,9 +221,9 @@ void BookSync::note_depth_need(SymbolEntry& entry, DepthNeed need) noexcept {
 
 // ---- ids that begin anew ---------------------------------------------------------------------------------
 
-// What tells that ids have begun anew, the strongest first: the venue says so (kReset, a snapshot of a smaller id, a
-// restart_id); the chain says that it is no new sequence (the delta names the one before, so the book follows it to a
-// smaller id); the times and distances of id_order.hpp.
+// What tells that ids have begun anew, the strongest first: the venue says so (kReset, a snapshot of a
+// smaller id, a restart_id); the chain says that it is no new sequence (the delta names the one before, so
+// the book follows it to a smaller id); the times and distances of id_order.hpp.
 bool BookSync::in_sequence(SymbolEntry& entry, EntryLine& line, const MessageHeader& update) noexcept {
   if (!entry.rule->numbered()) return true;
   const std::uint64_t id = update.last_update_id;
@@ -241,7 +245,8 @@ bool BookSync::in_sequence(SymbolEntry& entry, EntryLine& line, const MessageHea
       if (!had_ended) step_back(entry, line);
       return true;
     }
-    // The book is not where the line is: behind a hole, or not LIVE. Nothing tells its ids from the new ones then.
+    // The book is not where the line is: behind a hole, or not LIVE. Nothing tells its ids from the new ones
+    // then.
   } else {
     switch (line.order.back(entry.rule->first_new_id(update), id, update.exch_ts_ns)) {
       case IdOrder::Step::Ended:
@@ -258,7 +263,8 @@ bool BookSync::in_sequence(SymbolEntry& entry, EntryLine& line, const MessageHea
   return true;
 }
 
-// The venue itself goes on from a smaller id, and the book with it: what is known by larger ids is of the past.
+// The venue itself goes on from a smaller id, and the book with it: what is known by larger ids is of the
+// past.
 void BookSync::step_back(SymbolEntry& entry, EntryLine& first) noexcept {
   end_others(entry.lines, first.order);
   for (EntryLine& line : entry.lines) line.proven = line.proven && !line.order.ended();
@@ -268,8 +274,8 @@ void BookSync::step_back(SymbolEntry& entry, EntryLine& first) noexcept {
   if (entry.rest_audit != nullptr) drop_rest_audit(entry);
 }
 
-// The update is the first of a sequence that has nothing to do with the book or with what is buffered. It begins the
-// next sync.
+// The update is the first of a sequence that has nothing to do with the book or with what is buffered. It
+// begins the next sync.
 void BookSync::begin_anew(SymbolEntry& entry, EntryLine& first, const MessageHeader& delta) noexcept {
   end_others(entry.lines, first.order);
   for (EntryLine& line : entry.lines) line.proven = line.proven && !line.order.ended();
@@ -283,8 +289,8 @@ void BookSync::leave_sequence(SymbolEntry& entry, std::uint64_t ended_at) noexce
   if (entry.state != BookState::Stale) go_stale(entry, StateReason::SequenceReset);
 }
 
-// The LIVE book is a snapshot, which is ahead of the updates, as it may be for a moment. Where they do not get there it
-// is of another sequence, and would be frozen for ever.
+// The LIVE book is a snapshot, which is ahead of the updates, as it may be for a moment. Where they do not
+// get there it is of another sequence, and would be frozen for ever.
 void BookSync::on_update_below(SymbolEntry& entry, const BookUpdate& delta) noexcept {
   const bool far = IdOrder::far_below(delta.header->last_update_id, entry.last_id);
   const StreamWatch::Finding found =
@@ -339,8 +345,8 @@ bool BookSync::other_line_covers(const SymbolEntry& entry, const MessageHeader& 
   });
 }
 
-// Whether a line is up that has not shown yet that it goes on behind the hole. Each line brings its updates in
-// order, so one that has a delta waiting can't bring what is before it any more.
+// Whether a line is up that has not shown yet that it goes on behind the hole. Each line brings its updates
+// in order, so one that has a delta waiting can't bring what is before it any more.
 bool BookSync::hole_may_be_filled(const SymbolEntry& entry) const noexcept {
   const std::span<const DeltaBuffer::Delta> waiting = entry.buffer.deltas();
   if (waiting.empty()) return true;
@@ -438,7 +444,8 @@ void BookSync::join(SymbolEntry& entry, const BookUpdate& snapshot) noexcept {
       last_id = header.last_update_id;
       continue;
     }
-    if (!rest) {  // another line is ahead; this one brings what is missing, for it goes on behind its snapshot
+    if (!rest) {
+      // Another line is ahead. This one brings what is missing, for it goes on behind its snapshot.
       deltas = deltas.first(i);
       if (!joined) first_applied = i;
       break;
@@ -513,8 +520,8 @@ void BookSync::live_snapshot(SymbolEntry& entry, const BookUpdate& snapshot) noe
   join(entry, snapshot);
 }
 
-// Whether the snapshot of a line is of what is applied already, for another line has brought it. One of a smaller id
-// than the line itself has brought is none: the other lines have ended then.
+// Whether the snapshot of a line is of what is applied already, for another line has brought it. One of a
+// smaller id than the line itself has brought is none: the other lines have ended then.
 bool BookSync::is_copy(const SymbolEntry& entry, const MessageHeader& snapshot) const noexcept {
   if (entry.lines_up < 2 || (snapshot.flags & core::kReset) != 0 || snapshot.last_update_id > entry.last_id) {
     return false;
@@ -620,7 +627,8 @@ void BookSync::install(SymbolEntry& entry, const BookUpdate& snapshot) noexcept 
   events_.emit_bbo_if_changed(entry);
   events_.emit_whole_table(entry);
   enter(entry, BookState::Live, StateReason::Synced);
-  // Numbers tell a snapshot of before the ids began anew from one of after only roughly. Another one makes it sure.
+  // Numbers tell a snapshot of before the ids began anew from one of after only roughly. Another one makes it
+  // sure.
   if (entry.anew) suspect(entry);
   entry.anew = false;
 }

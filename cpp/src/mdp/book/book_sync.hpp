@@ -6,11 +6,11 @@
 //
 // Nothing is emitted of a book before all that is known of it was checked: see refuted().
 //
-// A symbol may ride several lines (line_arbiter.hpp). The first copy of each update counts. A delta that begins
-// beyond what is applied is no gap as long as another line may still bring what is missing: it waits, and the
-// book stays LIVE as it is. Where the venue streams its own best bid and ask, the book's top is compared with
-// it at every update id the two share (quote_audit.hpp). Where control asks for it, the whole book is compared
-// with a snapshot over REST (rest_audit.hpp).
+// A symbol may ride several lines (line_arbiter.hpp). The first copy of each update counts. A delta that
+// begins beyond what is applied is no gap as long as another line may still bring what is missing: it waits,
+// and the book stays LIVE as it is. Where the venue streams its own best bid and ask, the book's top is
+// compared with it at every update id the two share (quote_audit.hpp). Where control asks for it, the whole
+// book is compared with a snapshot over REST (rest_audit.hpp).
 //
 // Two things leave a book as it is for ever, though every update that comes is in order: ids that begin anew
 // (id_order.hpp), and a stream that dries up (stream_watch.hpp).
@@ -58,13 +58,14 @@ class BookSync {
     (this->*action)(entry, update);
   }
 
-  // The venue's best bid and ask after update `header.last_update_id`, which is not 0; `step_ns`: since the one
-  // before.
+  // The venue's best bid and ask after update `header.last_update_id`, which is not 0; `step_ns`: since the
+  // one before.
   void on_quote(SymbolEntry& entry, const MessageHeader& header, const Bbo& quote,
                 std::int64_t step_ns) noexcept;
 
-  // A whole update of `line` whose id the line has passed, or that begins anew by the venue's word. False: nothing
-  // comes of it. True: it goes on to handle(), a book that it does not follow being STALE (SequenceReset) by then.
+  // A whole update of `line` whose id the line has passed, or that begins anew by the venue's word. False:
+  // nothing comes of it. True: it goes on to handle(), a book that it does not follow being STALE
+  // (SequenceReset) by then.
   bool in_sequence(SymbolEntry& entry, EntryLine& line, const MessageHeader& update) noexcept;
   // The venue's checksum of the book as it stands, in a message of its own.
   void on_checksum(SymbolEntry& entry, const MessageHeader& header) noexcept;
@@ -88,7 +89,8 @@ class BookSync {
   LineStatus& line(core::LineId line);
   // One of the entry's lines, that of `cause`, is gone.
   void on_line_down(SymbolEntry& entry, EntryLine& lost, const MessageHeader& cause) noexcept;
-  // Whether the symbol has another line than that of `cause`, so that nothing is lost with what `cause` tells.
+  // Whether the symbol has another line than that of `cause`, so that nothing is lost with what `cause`
+  // tells.
   bool other_line_covers(const SymbolEntry& entry, const MessageHeader& cause) const noexcept;
 
  private:

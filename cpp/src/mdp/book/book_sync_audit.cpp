@@ -1,5 +1,6 @@
-// BookSync's self-audit: what a LIVE book is compared with beside its own updates, and what follows. The venue's quotes
-// and trades, control's looks, and snapshots over REST, which may make the book known deeper too.
+// BookSync's self-audit: what a LIVE book is compared with beside its own updates, and what follows. The
+// venue's quotes and trades, control's looks, and snapshots over REST, which may make the book known deeper
+// too.
 #include <algorithm>
 
 #include "mdp/book/book_sync.hpp"
@@ -8,7 +9,8 @@ namespace mdp::book {
 
 void BookSync::on_quote(SymbolEntry& entry, const MessageHeader& header, const Bbo& quote,
                         std::int64_t step_ns) noexcept {
-  // Quotes run ahead of the batch that holds their id, also those that have begun anew before the updates have.
+  // Quotes run ahead of the batch that holds their id, also those that have begun anew before the updates
+  // have.
   const std::uint64_t id = header.last_update_id;
   const bool ahead = id > entry.last_id || entry.quotes_ended.has(entry.last_id, id);
   if (entry.state == BookState::Live && ahead &&
@@ -23,8 +25,8 @@ void BookSync::on_quote(SymbolEntry& entry, const MessageHeader& header, const B
   audit_differs(entry, result, id);
 }
 
-// The venue said yes to the subscription and sends nothing: the book is not right any more, and would not be for
-// long with another snapshot. Until a line brings an update it is STALE; control has its lines made anew.
+// The venue said yes to the subscription and sends nothing: the book is not right any more, and would not be
+// for long with another snapshot. Until a line brings an update it is STALE; control has its lines made anew.
 void BookSync::silent(SymbolEntry& entry, const MessageHeader& cause) noexcept {
   entry.silent = true;
   for (EntryLine& line : entry.lines) line.proven = false;
@@ -33,7 +35,8 @@ void BookSync::silent(SymbolEntry& entry, const MessageHeader& cause) noexcept {
 }
 
 void BookSync::weigh_trade(SymbolEntry& entry, const MessageHeader& header, std::int64_t price) noexcept {
-  // One that was made before the book's last update, or with it, says nothing of what comes after: it is in there.
+  // One that was made before the book's last update, or with it, says nothing of what comes after: it is in
+  // there.
   const std::int64_t book_ts_ns = entry.reached_ts_ns();
   if (header.exch_ts_ns != 0 && header.exch_ts_ns <= book_ts_ns) return;
   switch (entry.watch.on_trade(entry.last_id, entry.book.bbo(), price, header.recv_ts_ns)) {
@@ -105,7 +108,8 @@ void BookSync::begin_widening(SymbolEntry& entry) noexcept {
   entry.widening = entry.rest_audit != nullptr;
 }
 
-// Different: the book was wrong, and is STALE now. Equal: entry.next is the book at the same id; widen() goes on.
+// Different: the book was wrong, and is STALE now. Equal: entry.next is the book at the same id; widen() goes
+// on.
 RestAudit::Verdict BookSync::rest_audit(SymbolEntry& entry) noexcept {
   const RestAudit::Result result = entry.rest_audit->compare(entry.book, entry.next);
   if (result.verdict == RestAudit::Verdict::Open) return result.verdict;
@@ -131,7 +135,8 @@ RestAudit::Verdict BookSync::rest_audit(SymbolEntry& entry) noexcept {
   return result.verdict;
 }
 
-// A snapshot agreed with the book at its id, and is in entry.next: where it is known further it is the better one.
+// A snapshot agreed with the book at its id, and is in entry.next: where it is known further it is the better
+// one.
 void BookSync::widen(SymbolEntry& entry) noexcept {
   const bool wider = entry.book.take_wider_sides(entry.next);
   entry.next.clear();  // its blocks serve other books meanwhile
@@ -144,8 +149,8 @@ void BookSync::widen(SymbolEntry& entry) noexcept {
   events_.emit_whole_table(entry);
 }
 
-// A snapshot has stood ahead of the book for so long, and no update came. Where ids are shared by all symbols that
-// may be so of a quiet one: then the levels are equal.
+// A snapshot has stood ahead of the book for so long, and no update came. Where ids are shared by all symbols
+// that may be so of a quiet one: then the levels are equal.
 void BookSync::settle_overdue_audit(SymbolEntry& entry) noexcept {
   const RestAudit::Result result = RestAudit::compare_levels(entry.book, entry.next);
   if (result.verdict == RestAudit::Verdict::Unknown) return drop_rest_audit(entry);

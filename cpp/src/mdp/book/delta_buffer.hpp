@@ -1,5 +1,5 @@
-// DeltaBuffer: the deltas of one symbol that wait for its snapshot, or are kept beside it. Flat storage, reused
-// from sync to sync.
+// DeltaBuffer: the deltas of one symbol that wait for its snapshot, or are kept beside it. Flat storage,
+// reused from sync to sync.
 #pragma once
 
 #include <algorithm>
@@ -31,7 +31,8 @@ class DeltaBuffer {
     levels_.insert(levels_.end(), bids.begin(), bids.end());
     levels_.insert(levels_.end(), asks.begin(), asks.end());
   }
-  // By last update id, copies in the order they came: several lines bring one sequence, each in order, not all.
+  // By last update id, copies in the order they came: several lines bring one sequence, each in order, not
+  // all.
   void sort() noexcept {
     std::sort(deltas_.begin(), deltas_.end(), [](const Delta& a, const Delta& b) {
       return a.header.last_update_id != b.header.last_update_id

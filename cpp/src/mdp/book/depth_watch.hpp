@@ -1,10 +1,11 @@
 // DepthWatch: tells when the known part of a book is about to run out.
 //
-// A snapshot brings so many levels a side, the depth cap leaves so many, and a market that moves towards that end
-// eats them: what is behind is unknown (OrderBook::known_bid()). While a book is LIVE, a side that is not known to
-// its end has at least the levels that the segment publishes. To keep it so another snapshot has to be here before
-// the last of them is needed. Of what a side had above that need when it was last filled, half may go before one is
-// wanted, and three quarters before it is urgent. With 1000 levels and 20 published: at 510, and at 265.
+// A snapshot brings so many levels a side, the depth cap leaves so many, and a market that moves towards that
+// end eats them: what is behind is unknown (OrderBook::known_bid()). While a book is LIVE, a side that is not
+// known to its end has at least the levels that the segment publishes. To keep it so another snapshot has to
+// be here before the last of them is needed. Of what a side had above that need when it was last filled, half
+// may go before one is wanted, and three quarters before it is urgent. With 1000 levels and 20 published: at
+// 510, and at 265.
 //
 // One for each symbol; the manager's thread.
 #pragma once

@@ -1,9 +1,9 @@
 // IdOrder: tells when the ids that a line brings begin anew.
 //
-// A venue that restarts may count from 1 again on a connection that stays up: 5,000,000,008 is followed by 1. By
-// the numbers alone every later update is older than the book, and the book would be LIVE and frozen for ever. The
-// sign is that ids go back on one line, for each line brings its own in growing order. But a frame that comes
-// twice, or late, goes back too. What tells them apart:
+// A venue that restarts may count from 1 again on a connection that stays up: 5,000,000,008 is followed by 1.
+// By the numbers alone every later update is older than the book, and the book would be LIVE and frozen for
+// ever. The sign is that ids go back on one line, for each line brings its own in growing order. But a frame
+// that comes twice, or late, goes back too. What tells them apart:
 //   - Time. A frame that comes again was made before the newest one, by the venue's own clock. One that was made
 //     later and is numbered lower belongs to another sequence. So does one that begins within what the line has
 //     brought and ends beyond it: batches of one line do not overlap.
@@ -12,9 +12,9 @@
 //   - Where neither tells, persistence: so many ids in a row on the line that grow among themselves and stay below
 //     what it had reached. Frames that come late are followed by newer ones.
 //
-// Lines do not begin anew at the same moment. One that still brings the old sequence while another has begun the
-// new one brings only copies of what came before: it has ended, until it brings what was made since. Its ids alone do
-// not tell: after a small step back they look as if they followed.
+// Lines do not begin anew at the same moment. One that still brings the old sequence while another has begun
+// the new one brings only copies of what came before: it has ended, until it brings what was made since. Its
+// ids alone do not tell: after a small step back they look as if they followed.
 //
 // One for each line and each kind of id: updates, trades, aggregates, quotes. Manager's thread.
 #pragma once
@@ -37,8 +37,8 @@ class IdOrder {
     Anew,  // the first that shows that the line's ids have begun anew; from here on it counts from this one
   };
 
-  // The usual path, alone, because every message passes it: a message of the ids `first` to `last`. False: back()
-  // says what it is, and has to be asked; also where `last` is below `first`, as behind a chain that
+  // The usual path, alone, because every message passes it: a message of the ids `first` to `last`. False:
+  // back() says what it is, and has to be asked; also where `last` is below `first`, as behind a chain that
   // goes back. `ts_ns`: the venue's time of the message, 0 where it sends none.
   bool forward(std::uint64_t first, std::uint64_t last, std::int64_t ts_ns) noexcept {
     if (first <= passed_ || last < first) return false;
@@ -73,7 +73,8 @@ class IdOrder {
   void resume() noexcept {
     if (ended()) passed_ = ended_at_;
   }
-  // The line is another connection from here on: its batches need not begin where those of the one before ended.
+  // The line is another connection from here on: its batches need not begin where those of the one before
+  // ended.
   void reopen() noexcept {
     resume();
     reopened_at_ = passed_;
@@ -156,8 +157,8 @@ inline bool IdOrder::contradicts(std::uint64_t id, std::int64_t ts_ns) noexcept 
   return run_ >= (timed ? kOldRun : kRun);
 }
 
-// A sequence of ids that was followed by one that began anew. For a while something of it may still come: snapshots that
-// were asked for before, and what lines bring that are behind.
+// A sequence of ids that was followed by one that began anew. For a while something of it may still come:
+// snapshots that were asked for before, and what lines bring that are behind.
 class EndedSequence {
  public:
   // None has ended.
@@ -165,8 +166,8 @@ class EndedSequence {
   // The largest of its ids that is known.
   explicit EndedSequence(std::uint64_t end) noexcept : end_(end) {}
 
-  // Whether `id` is of it rather than of the sequence that stands at `reached` now: the nearer one has it. Once
-  // the new one has come as far, nobody can tell.
+  // Whether `id` is of it rather than of the sequence that stands at `reached` now: the nearer one has it.
+  // Once the new one has come as far, nobody can tell.
   bool has(std::uint64_t id, std::uint64_t reached) const noexcept {
     return reached < end_ && id > reached && id - reached > (end_ - reached) / 2;
   }
@@ -175,8 +176,9 @@ class EndedSequence {
   std::uint64_t end_ = 0;
 };
 
-// `first` has begun anew: those of the other lines of the same ids, a range of something with an `order`, have ended
-// that still bring the sequence which it has left. By their ids, or by the time of what they brought last.
+// `first` has begun anew: those of the other lines of the same ids, a range of something with an `order`,
+// have ended that still bring the sequence which it has left. By their ids, or by the time of what they
+// brought last.
 template <class Lines>
 void end_others(Lines& lines, const IdOrder& first) noexcept {
   const EndedSequence left(first.ended_at());
@@ -197,9 +199,9 @@ void resume_if_all_ended(Lines& lines) noexcept {
   for (auto& line : lines) line.order.resume();
 }
 
-// The orders of one kind of id of one symbol, for lines that nobody has listed: each is known once it has brought
-// something. One that comes when all others are gone continues theirs, so that a connection made anew tells a
-// sequence that has begun anew meanwhile.
+// The orders of one kind of id of one symbol, for lines that nobody has listed: each is known once it has
+// brought something. One that comes when all others are gone continues theirs, so that a connection made anew
+// tells a sequence that has begun anew meanwhile.
 class LineOrders {
  public:
   LineOrders() : lines_(1) {}

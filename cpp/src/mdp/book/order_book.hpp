@@ -6,10 +6,10 @@
 // A side is a row of small sorted blocks with an index over it (book_side.hpp): a delta costs a search over a
 // few lines and a shift within one block, wherever in the book it falls.
 //
-// A book has no holes. A venue's snapshot ends at some price, or the depth cap cuts there, and what lies beyond
-// is unknown, not empty: known_bid() and known_ask() are the last prices of which everything is known. A change
-// beyond them is not taken, for its neighbours may be missing. So every level here is right, and each side has
-// all levels down to its known price; how many that are shrinks when the market moves that way.
+// A book has no holes. A venue's snapshot ends at some price, or the depth cap cuts there, and what lies
+// beyond is unknown, not empty: known_bid() and known_ask() are the last prices of which everything is known.
+// A change beyond them is not taken, for its neighbours may be missing. So every level here is right, and
+// each side has all levels down to its known price; how many that are shrinks when the market moves that way.
 #pragma once
 
 #include <algorithm>
@@ -53,9 +53,10 @@ class OrderBook {
   void reserve(std::size_t levels);
 
   // One whole delta: absolute quantities, zero removes; removing an unknown level is a no-op; a price named
-  // twice takes the last quantity; a price beyond what is known is passed over. Returns how deep the change reached: the smallest number of levels above a
-  // changed one, over both sides (0: the top changed; kUntouched: nothing did). Counts to `count_to` and
-  // no further: where more levels than that lie above, the answer is some number not below it.
+  // twice takes the last quantity; a price beyond what is known is passed over. Returns how deep the change
+  // reached: the smallest number of levels above a changed one, over both sides (0: the top changed;
+  // kUntouched: nothing did). Counts to `count_to` and no further: where more levels than that lie above, the
+  // answer is some number not below it.
   std::size_t apply_update(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks,
                            std::size_t count_to = kReachCounted);
 
@@ -66,13 +67,14 @@ class OrderBook {
 
   bool was_cut() const noexcept { return !cut_.empty(); }
 
-  // Cuts each side to its best `levels`, at once; for a book without a depth cap. cut_bids() and cut_asks() tell of
-  // it. What is known stays as it is: the book is a window, and its levels come and go at both ends.
+  // Cuts each side to its best `levels`, at once; for a book without a depth cap. cut_bids() and cut_asks()
+  // tell of it. What is known stays as it is: the book is a window, and its levels come and go at both ends.
   void cut_to_window(std::size_t levels);
 
   // Replaces everything. Levels come in any order (best first is fastest); zero quantities are ignored; a
-  // price named twice takes the last. `depth_limit`: the most levels a side it could hold, 0 for any number. A
-  // side with as many is known down to its worst price; one with fewer is the whole side, and known to the end.
+  // price named twice takes the last. `depth_limit`: the most levels a side it could hold, 0 for any number.
+  // A side with as many is known down to its worst price; one with fewer is the whole side, and known to the
+  // end.
   void apply_snapshot(std::span<const PriceLevel> bids, std::span<const PriceLevel> asks,
                       std::size_t depth_limit = 0);
 
@@ -99,8 +101,9 @@ class OrderBook {
   std::int64_t bid_price(std::size_t better) const noexcept { return bids_.price_at(better); }
   std::int64_t ask_price(std::size_t better) const noexcept { return asks_.price_at(better); }
 
-  // Bids at this price or above it, and asks at this one or below, are all here, and none beyond: the far ends of
-  // the last apply_snapshot(), or what the depth cap left since. kAllBids, kAllAsks: the whole side is here.
+  // Bids at this price or above it, and asks at this one or below, are all here, and none beyond: the far
+  // ends of the last apply_snapshot(), or what the depth cap left since. kAllBids, kAllAsks: the whole side
+  // is here.
   static constexpr std::int64_t kAllBids = shm::kAllBids;
   static constexpr std::int64_t kAllAsks = shm::kAllAsks;
   std::int64_t known_bid() const noexcept { return known_bid_; }

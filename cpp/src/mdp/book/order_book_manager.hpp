@@ -4,9 +4,10 @@
 // Input is NormalizedMessage (deltas, snapshots, trades, quotes, line changes), output is shm::Event through
 // the EventSink and word of state changes and wanted snapshots to the BookListener.
 //
-// Here messages are routed to their symbol (SymbolEntry), chunks of one update are put together, and what is no
-// part of a book (trades, quotes, mark prices, liquidations) is told once of however many lines bring it. Book
-// updates and whatever casts doubt on a book go to BookSync, the state machine; both write through BookEvents.
+// Here messages are routed to their symbol (SymbolEntry), chunks of one update are put together, and what is
+// no part of a book (trades, quotes, mark prices, liquidations) is told once of however many lines bring it.
+// Book updates and whatever casts doubt on a book go to BookSync, the state machine; both write through
+// BookEvents.
 //
 // What is emitted for a symbol, in this order for each update:
 //   BookSnapshot  the whole book as far as it is known, when it becomes LIVE (before the BookState that says so),
@@ -19,8 +20,8 @@
 //                 (DepthChanged) when those become others while it is LIVE
 //   Trade, Bbo with kFlagVenueQuote, MarkPrice, Liquidation, ConnectionStatus: as they come
 // Whoever takes whole snapshots and deltas in order (and leaves those with kFlagTop) has the book exactly as
-// it is here whenever it is LIVE. An update that crosses the book or fails the audit is not emitted: STALE comes
-// in its place.
+// it is here whenever it is LIVE. An update that crosses the book or fails the audit is not emitted: STALE
+// comes in its place.
 #pragma once
 
 #include <cstddef>
@@ -45,15 +46,16 @@ class OrderBookManager {
   OrderBookManager& operator=(const OrderBookManager&) = delete;
 
   // Set-up, or while running on the manager's thread. The book starts STALE (Starting). `rule` outlives the
-  // manager. `lines` are those its book updates may come on; a message of another one is unroutable. `instrument`
-  // is what the rule's checksum is given, where it has one; it is copied.
+  // manager. `lines` are those its book updates may come on; a message of another one is unroutable.
+  // `instrument` is what the rule's checksum is given, where it has one; it is copied.
   void add_symbol(core::SymbolId symbol, core::ExchangeId exchange, std::span<const core::LineId> lines,
                   const core::BookRule& rule, const core::Instrument& instrument = {});
   // STALE (Unsubscribed) is emitted and the book is gone; messages still on their way are counted as
   // unroutable. Unknown symbols are ignored.
   void remove_symbol(core::SymbolId symbol) noexcept;
 
-  // Set-up, or while running on the manager's thread. Where to count what this line wins; outlives the manager.
+  // Set-up, or while running on the manager's thread. Where to count what this line wins; outlives the
+  // manager.
   void set_line_counters(core::LineId line, LineCounters& counters);
 
   // The message path. Does not allocate once the books have grown to their size.
@@ -69,14 +71,14 @@ class OrderBookManager {
   // applied from now on, and the next snapshot that comes is compared with it. Does nothing in another state.
   void begin_rest_audit(core::SymbolId symbol) noexcept;
 
-  // Control, on the manager's thread, before it asks for a snapshot to make a LIVE book known deeper: as an audit,
-  // and where the two agree each side is the one that is known further. One snapshot that contradicts the book is
-  // dropped (venues have given old ones under a new id), a second one in a row makes it STALE.
+  // Control, on the manager's thread, before it asks for a snapshot to make a LIVE book known deeper: as an
+  // audit, and where the two agree each side is the one that is known further. One snapshot that contradicts
+  // the book is dropped (venues have given old ones under a new id), a second one in a row makes it STALE.
   void begin_widening(core::SymbolId symbol) noexcept;
 
-  // Control's clock, on the manager's thread: looks at a tenth of the books, those whose turn it is. Ten times a
-  // second then makes the look a second at every book that stream_watch.hpp counts with. `now_ns`: of the receive
-  // clock.
+  // Control's clock, on the manager's thread: looks at a tenth of the books, those whose turn it is. Ten
+  // times a second then makes the look a second at every book that stream_watch.hpp counts with. `now_ns`: of
+  // the receive clock.
   void look(std::int64_t now_ns) noexcept;
 
   // nullptr: not here.

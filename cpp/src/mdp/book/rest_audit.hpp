@@ -1,15 +1,15 @@
 // RestAudit: compares a LIVE book, level by level, with a snapshot that the venue gave over REST meanwhile.
 //
-// From the moment the snapshot is asked for, the deltas that are applied to the book are kept. Those that follow
-// the snapshot, by the same BookRule as in a sync, are applied to it in a second book, and when that stands at
-// the book's update id the two must be equal. So neither a hole that another line fills nor batches that are cut
-// differently matter here: what was applied is what is kept.
+// From the moment the snapshot is asked for, the deltas that are applied to the book are kept. Those that
+// follow the snapshot, by the same BookRule as in a sync, are applied to it in a second book, and when that
+// stands at the book's update id the two must be equal. So neither a hole that another line fills nor batches
+// that are cut differently matter here: what was applied is what is kept.
 //
-// What is compared: on each side every level, price and quantity, from the best one to the nearer end of what is
-// known to both books (OrderBook::known_bid(), known_ask()): the worst price of the snapshot that the audit
-// fetched, that of the snapshot which the book was synced from, or where the depth cap cut. Beyond it the one or
-// the other lacks levels rightly. Where they are equal, `spare` is the book at the same id, and may be known
-// further: that is how a LIVE book gets deeper (BookSync::widen()).
+// What is compared: on each side every level, price and quantity, from the best one to the nearer end of what
+// is known to both books (OrderBook::known_bid(), known_ask()): the worst price of the snapshot that the
+// audit fetched, that of the snapshot which the book was synced from, or where the depth cap cut. Beyond it
+// the one or the other lacks levels rightly. Where they are equal, `spare` is the book at the same id, and
+// may be known further: that is how a LIVE book gets deeper (BookSync::widen()).
 //
 // One for the symbol that is audited, as long as that lasts. Manager's thread.
 #pragma once
@@ -27,9 +27,10 @@ namespace mdp::book {
 class RestAudit {
  public:
   enum class Verdict : std::uint8_t {
-    Open,     // the snapshot is not here yet, or ahead of the book: a delta will tell
-    Equal,    // in all that both know
-    Unknown,  // the snapshot is older than the first delta kept, nothing can be compared, or too much was kept
+    Open,   // the snapshot is not here yet, or ahead of the book: a delta will tell
+    Equal,  // in all that both know
+    // The snapshot is older than the first delta kept, nothing can be compared, or too much was kept.
+    Unknown,
     Different,
   };
   struct Result {
@@ -49,8 +50,8 @@ class RestAudit {
                    std::span<const PriceLevel> asks, OrderBook& spare);
   // After each of the two: brings `spare` on, and compares it with the book as soon as that can be done.
   Result compare(const OrderBook& book, OrderBook& spare);
-  // Compares the two as they are, whatever their ids: for a book that did not get to the id of the snapshot, which
-  // must be here. Unknown: nothing can be compared.
+  // Compares the two as they are, whatever their ids: for a book that did not get to the id of the snapshot,
+  // which must be here. Unknown: nothing can be compared.
   static Result compare_levels(const OrderBook& book, const OrderBook& spare);
 
  private:

@@ -1,7 +1,9 @@
-// StreamWatch: tells when the updates of a LIVE book have dried up, by what else comes of its symbol and its line.
+// StreamWatch: tells when the updates of a LIVE book have dried up, by what else comes of its symbol and its
+// line.
 //
-// A stream that the venue has confirmed may fall silent on a connection that lives, and a book without updates
-// looks like one of a quiet symbol. Evidence counts from the book's last update on, and any update ends it:
+// A stream that the venue has confirmed may fall silent on a connection that lives, and a book without
+// updates looks like one of a quiet symbol. Evidence counts from the book's last update on, and any update
+// ends it:
 //   - Quotes of the venue that are ahead of the book; its own trades at a price beyond the book's top, above the
 //     best ask or below the best bid. Each changes the book, so an update has to come. Strong: after 5 s Silent.
 //   - Trades within the book. Most of them change a level, but not one against an order that the venue hides from
@@ -11,8 +13,8 @@
 //   - A snapshot over REST, fetched beside the book, that is ahead of it with other levels. Strong: after 5 s.
 // A suspicion is no verdict. Control fetches such a snapshot for it, which agrees with the book, or ends it.
 //
-// The seconds are of receive times, a pause between two messages counting a tenth of the limit at most: a line that
-// was held up brings all at once, and the update with it. One for each symbol; manager's thread.
+// The seconds are of receive times, a pause between two messages counting a tenth of the limit at most: a
+// line that was held up brings all at once, and the update with it. One for each symbol; manager's thread.
 #pragma once
 
 #include <algorithm>
@@ -34,8 +36,8 @@ class StreamWatch {
 
   explicit StreamWatch(std::int64_t max_silence_ns) noexcept : max_silence_ns_(max_silence_ns) {}
 
-  // Updates cost nothing here: evidence is of the update id at which the book stood, `book_id` everywhere, and void
-  // once it stands at another. A new book may stand at the same.
+  // Updates cost nothing here: evidence is of the update id at which the book stood, `book_id` everywhere,
+  // and void once it stands at another. A new book may stand at the same.
   void on_new_book(std::int64_t recv_ts_ns) noexcept {
     at_id_ = 0;
     new_since_ns_ = recv_ts_ns;
@@ -50,8 +52,8 @@ class StreamWatch {
     quotes_ns_ += counted(step_ns);
     return quotes_ns_ > max_silence_ns_ ? Finding::Silent : Finding::None;
   }
-  // Whether a trade is looked at: four times a second is enough, for what they prove they prove by time. On the
-  // message path.
+  // Whether a trade is looked at: four times a second is enough, for what they prove they prove by time. On
+  // the message path.
   bool looks_at_trade(std::int64_t recv_ts_ns) const noexcept {
     return static_cast<std::uint64_t>(recv_ts_ns - looked_at_trade_ns_) >=
            kTradeStepNs;  // or the clock went back
@@ -60,8 +62,9 @@ class StreamWatch {
   Finding on_trade(std::uint64_t book_id, const Bbo& top, std::int64_t price,
                    std::int64_t recv_ts_ns) noexcept;
 
-  // An update that ends before the id of the book, which is a snapshot that none has followed yet. Silent: updates
-  // have come for so long and do not get there; or one has that was made just now, for the snapshot is that old.
+  // An update that ends before the id of the book, which is a snapshot that none has followed yet. Silent:
+  // updates have come for so long and do not get there; or one has that was made just now, for the snapshot
+  // is that old.
   Finding on_update_below(std::uint64_t book_id, std::int64_t recv_ts_ns, std::int64_t exch_ts_ns) noexcept;
 
   // A snapshot that came beside the LIVE book at `recv_ts_ns` is ahead of it.
@@ -78,8 +81,8 @@ class StreamWatch {
   }
   void forget_snapshot() noexcept { ahead_since_ns_ = 0; }
 
-  // Control looks, about once a second. `others_move`: whether a line that brings the LIVE book has just brought
-  // another book's updates.
+  // Control looks, about once a second. `others_move`: whether a line that brings the LIVE book has just
+  // brought another book's updates.
   Finding on_look(std::uint64_t book_id, bool others_move) noexcept;
   // Whether the book had moved by the last look.
   bool moves() const noexcept { return still_looks_ == 0; }

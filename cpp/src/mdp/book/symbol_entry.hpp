@@ -60,8 +60,8 @@ struct TradeIds {
   SeenIds seen;
 };
 
-// One symbol: its book, where its sync stands, and what tells copies. Owned by OrderBookManager, which routes to
-// it; BookSync alone changes its state and its book.
+// One symbol: its book, where its sync stands, and what tells copies. Owned by OrderBookManager, which routes
+// to it; BookSync alone changes its state and its book.
 struct SymbolEntry {
   core::SymbolId symbol;
   core::ExchangeId exchange;

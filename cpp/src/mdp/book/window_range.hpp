@@ -1,9 +1,9 @@
 // WindowRange: how far a book is known that is a window, the best so many levels of each side.
 //
-// The window moves with the market. Its worst level is another one after most updates, and with it the last price of
-// which everything is known. Readers are told a price that stays true for longer: at first the worst of the window;
-// once the window has left that behind, the price in its middle; and again when that is no price of the side any more.
-// With 400 levels a market has to move by 200 of them before it is told anew.
+// The window moves with the market. Its worst level is another one after most updates, and with it the last
+// price of which everything is known. Readers are told a price that stays true for longer: at first the worst
+// of the window; once the window has left that behind, the price in its middle; and again when that is no
+// price of the side any more. With 400 levels a market has to move by 200 of them before it is told anew.
 //
 // One for each symbol; the manager's thread.
 #pragma once
@@ -18,7 +18,8 @@ namespace mdp::book {
 
 class WindowRange {
  public:
-  // The book is what a snapshot of at most `levels` a side says; 0: of any number, and the whole book is known.
+  // The book is what a snapshot of at most `levels` a side says; 0: of any number, and the whole book is
+  // known.
   void begin(std::size_t levels, const OrderBook& book) noexcept {
     levels_ = levels;
     const bool cut_bids = levels != 0 && book.bid_count() >= levels;

@@ -1,7 +1,7 @@
-// BookRule: what a venue says of its books: how deltas follow a snapshot and each other, where snapshots come from, how
-// deep a book is, and what proves it right. Data, not code paths: each venue's folder has one constant of this type,
-// and the book stage asks it for a verdict on each delta. ARCHITECTURE.md, "What a venue's book rule says", lists which
-// venue needs what.
+// BookRule: what a venue says of its books: how deltas follow a snapshot and each other, where snapshots come
+// from, how deep a book is, and what proves it right. Data, not code paths: each venue's folder has one
+// constant of this type, and the book stage asks it for a verdict on each delta. ARCHITECTURE.md, "What a
+// venue's book rule says", lists which venue needs what.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,9 @@ namespace mdp::core {
 
 struct Instrument;
 
-// How a delta is known to follow the last one applied. `first`, `last`, `prev` are the ids of the delta, 0 where the
-// venue sends none; `applied` is the `last` of what was applied. A delta without the id that its kind needs is a Gap.
+// How a delta is known to follow the last one applied. `first`, `last`, `prev` are the ids of the delta, 0
+// where the venue sends none; `applied` is the `last` of what was applied. A delta without the id that its
+// kind needs is a Gap.
 enum class Continuity : std::uint8_t {
   None,   // the venue sends no usable number: every delta applies
   Grows,  // last > applied: an older one is dropped, a missing one does not show. Also for venues that number
@@ -31,7 +32,7 @@ enum class Continuity : std::uint8_t {
 enum class Join : std::uint8_t {
   AfterSnapshotId,   // drop last <= S; the first has first <= S + 1 <= last, or prev <= S < last
   AroundSnapshotId,  // drop last < S; the first has first <= S <= last, or prev <= S <= last
-  InSequence,  // the snapshot is one more member of the sequence: the first delta follows it as any other does
+  InSequence,        // the snapshot is one more member of the sequence, which the first delta follows
 };
 
 enum class SnapshotSource : std::uint8_t {
@@ -44,7 +45,7 @@ enum class SnapshotSource : std::uint8_t {
 enum class Window : std::uint8_t {
   Grows,    // all that come: a snapshot that was cut is known as far as it goes, and the book no further
   ByVenue,  // the best so many of each side, which the venue keeps up: it deletes what leaves
-  Cut,  // the best so many of each side: the book is cut to them after each update, for the venue does not tell
+  Cut,      // the same, but the venue does not tell what leaves: the book is cut after each update
 };
 
 // What is done when a book is crossed after an update.
@@ -153,15 +154,15 @@ struct BookRule {
         if (last <= applied) return old(applied, delta);
         return first - 1 < applied ? SequenceVerdict::Apply : SequenceVerdict::Gap;
       case Continuity::PrevIsLast:
-        // First of all: a delta that links to the book follows it, also where its own id is smaller (the venue has
-        // set its counter back) or the same (nothing happened). Asked the other way round, each update of a counter
-        // that was set back would be old, and the book LIVE and frozen.
+        // First of all: a delta that links to the book follows it, also where its own id is smaller (the
+        // venue has set its counter back) or the same (nothing happened). Asked the other way round, each
+        // update of a counter that was set back would be old, and the book LIVE and frozen.
         if (prev == applied && prev != 0) {
           return last == applied ? SequenceVerdict::KeepAlive : SequenceVerdict::Apply;
         }
         if (prev == 0) return SequenceVerdict::Gap;
-        // A copy links to something older. Who links beyond the book shows that something is missing, though his own
-        // id may be smaller: the counter was set back, and what came before that was lost.
+        // A copy links to something older. Who links beyond the book shows that something is missing, though
+        // his own id may be smaller: the counter was set back, and what came before that was lost.
         return last <= applied && prev < applied ? old(applied, delta) : SequenceVerdict::Gap;
       case Continuity::PrevUpToLast:
         if (last <= applied) return old(applied, delta);

@@ -1,5 +1,6 @@
-// What venues' checksums of books are made of: the CRC-32 of zlib and Ethernet, and the digits of a number as the venue
-// writes it. A venue's own checksum function (BookRule::checksum) puts the levels' digits into a Crc32 in its order.
+// What venues' checksums of books are made of: the CRC-32 of zlib and Ethernet, and the digits of a number as
+// the venue writes it. A venue's own checksum function (BookRule::checksum) puts the levels' digits into a
+// Crc32 in its order.
 #pragma once
 
 #include <array>
@@ -45,10 +46,10 @@ inline int quantity_decimals(const Instrument& instrument) noexcept {
   return instrument.quantity_decimals.value_or(static_cast<std::int8_t>(-instrument.quantity_exponent));
 }
 
-// The digits of mantissa * 10^exponent, which is not negative, as a venue writes it with `decimals` digits behind the
-// point; without the point and without the zeros before the first digit. With 8 decimals 0.000051 is "5100", at each
-// exponent that holds it; zero is "". Where the exponent is -decimals, as a venue's precision gives it, the mantissa is
-// the digits. What is beyond `decimals` is cut off.
+// The digits of mantissa * 10^exponent, which is not negative, as a venue writes it with `decimals` digits
+// behind the point; without the point and without the zeros before the first digit. With 8 decimals 0.000051
+// is "5100", at each exponent that holds it; zero is "". Where the exponent is -decimals, as a venue's
+// precision gives it, the mantissa is the digits. What is beyond `decimals` is cut off.
 class WrittenDigits {
  public:
   WrittenDigits(std::int64_t mantissa, int exponent, int decimals) noexcept {

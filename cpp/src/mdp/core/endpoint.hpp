@@ -1,5 +1,5 @@
-// Endpoint: where a venue is, and how one speaks to it. Data alone: a venue fills it in its own folder, engine and
-// net act on it. ARCHITECTURE.md, "How a venue is spoken to", says which venues need which field.
+// Endpoint: where a venue is, and how one speaks to it. Data alone: a venue fills it in its own folder,
+// engine and net act on it. ARCHITECTURE.md, "How a venue is spoken to", says which venues need which field.
 #pragma once
 
 #include <chrono>
@@ -18,16 +18,16 @@ struct RateLimit {
   std::chrono::nanoseconds window = std::chrono::seconds(1);
 };
 
-// A text that the venue wants from us as a sign of life, where pings of the WebSocket protocol are not enough:
-// `ping`, or a JSON object. Its answer comes as a frame like any other; the parser ignores it.
+// A text that the venue wants from us as a sign of life, where pings of the WebSocket protocol are not
+// enough: `ping`, or a JSON object. Its answer comes as a frame like any other; the parser ignores it.
 struct KeepAlive {
   std::string text;                    // empty: the venue wants none
   std::chrono::milliseconds every{0};  // above 0 where there is a text
   bool when_silent = false;            // only after nothing has come from the venue for so long
 };
 
-// How a venue answers requests to subscribe. Data may come before the answer: it is handed on, but the line is up
-// only when everything was answered.
+// How a venue answers requests to subscribe. Data may come before the answer: it is handed on, but the line
+// is up only when everything was answered.
 enum class Answers : std::uint8_t {
   PerFrame,         // each request as a whole, by its id (VenueReply::request_id)
   PerSubscription,  // each subscription by its name (VenueReply::symbol, channel), one frame after another

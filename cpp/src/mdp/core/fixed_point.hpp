@@ -46,7 +46,8 @@ constexpr bool append_digit(std::uint64_t& mantissa, char digit) noexcept {
   return mantissa <= kMax;
 }
 
-// Reads `-`? digits (`.` digits)?; the rest as parse_decimal() below. `exponent` may be any that an int holds.
+// Reads `-`? digits (`.` digits)?; the rest as parse_decimal() below. `exponent` may be any that an int
+// holds.
 constexpr NumberStatus parse_plain_decimal(const char* text, int exponent, std::int64_t& mantissa,
                                            const char*& end) noexcept {
   const bool negative = *text == '-';
@@ -97,8 +98,8 @@ constexpr NumberStatus parse_plain_decimal(const char* text, int exponent, std::
   return NumberStatus::Ok;
 }
 
-// Reads `[+-]? digits` behind an `e`; 10^9 stands for more, which no text is long enough to make up for. False:
-// there is no digit.
+// Reads `[+-]? digits` behind an `e`; 10^9 stands for more, which no text is long enough to make up for.
+// False: there is no digit.
 constexpr bool parse_power_of_ten(const char*& text, int& power) noexcept {
   constexpr int kMost = 1'000'000'000;
   const bool negative = *text == '-';
@@ -115,9 +116,9 @@ constexpr bool parse_power_of_ten(const char*& text, int& power) noexcept {
 
 // Reads a decimal number that begins at `text` and ends before the first character that can't belong to it;
 // `end` receives that place. The caller knows that such a character comes (a closing quote, a NUL) and checks
-// which it is. A power of ten may stand behind the digits (`1.5e-3`, `0E-8`): the number is as exact as the same
-// one written without it. Range of exponent: kMinExponent..kMaxExponent. The smallest int64 is Overflow: a
-// mantissa is symmetric.
+// which it is. A power of ten may stand behind the digits (`1.5e-3`, `0E-8`): the number is as exact as the
+// same one written without it. Range of exponent: kMinExponent..kMaxExponent. The smallest int64 is Overflow:
+// a mantissa is symmetric.
 constexpr NumberStatus parse_decimal(const char* text, int exponent, std::int64_t& mantissa,
                                      const char*& end) noexcept {
   const NumberStatus status = detail::parse_plain_decimal(text, exponent, mantissa, end);
@@ -141,8 +142,8 @@ namespace detail {
 }
 }  // namespace detail
 
-// The same for a quoted number inside a frame, with 24 readable bytes from `text` on (core::kFramePadding gives
-// them).
+// The same for a quoted number inside a frame, with 24 readable bytes from `text` on (core::kFramePadding
+// gives them).
 inline NumberStatus parse_decimal_in_frame(const char* text, int exponent, std::int64_t& mantissa,
                                            const char*& end) noexcept {
   unsigned length = 0;

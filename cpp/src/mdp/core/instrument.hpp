@@ -1,5 +1,5 @@
-// Instrument: what a venue says of one symbol, as far as parsing and publishing need it, and the exponents that
-// are chosen from what it says.
+// Instrument: what a venue says of one symbol, as far as parsing and publishing need it, and the exponents
+// that are chosen from what it says.
 #pragma once
 
 #include <cstdint>
@@ -22,18 +22,18 @@ struct Limit {
 // For a largest value that no exponent holds.
 inline constexpr Limit kLargestLimit{std::numeric_limits<std::int64_t>::max(), 18};
 
-// How many times the largest value of one order a book must be able to hold. A level's quantity is the sum of many
-// orders. A price is that of one order, but one that is older than today's limits may be beyond them.
+// How many times the largest value of one order a book must be able to hold. A level's quantity is the sum of
+// many orders. A price is that of one order, but one that is older than today's limits may be beyond them.
 inline constexpr std::int64_t kQuantityHeadRoom = 1'000;
 inline constexpr std::int64_t kPriceHeadRoom = 10;
 
 // The exponent to hold an instrument's prices, or its quantities, at: one rule for every venue.
 //
-// `step` is what a new order's number is a multiple of, `largest` the largest number of one order, `wanted` the
-// exponent at which the venue writes its numbers. The result is `wanted`, or the step's own exponent where that is
-// finer. Where `head_room` times `largest` does not fit an int64 there, it is the finest exponent at which that
-// fits; but it is never coarser than the step, nor than 10^0 where there is no step. At -8 an int64 ends at
-// 92,233,720,368: a largest quantity of 46,116,860,414 with a step of 1 gives -5.
+// `step` is what a new order's number is a multiple of, `largest` the largest number of one order, `wanted`
+// the exponent at which the venue writes its numbers. The result is `wanted`, or the step's own exponent
+// where that is finer. Where `head_room` times `largest` does not fit an int64 there, it is the finest
+// exponent at which that fits; but it is never coarser than the step, nor than 10^0 where there is no step.
+// At -8 an int64 ends at 92,233,720,368: a largest quantity of 46,116,860,414 with a step of 1 gives -5.
 int choose_exponent(Limit step, Limit largest, int wanted, std::int64_t head_room) noexcept;
 
 struct Instrument {
@@ -47,7 +47,8 @@ struct Instrument {
   bool tradable = true;                           // whether that word means that it trades now
   std::int8_t price_exponent = kDefaultExponent;  // value = mantissa * 10^exponent
   std::int8_t quantity_exponent = kDefaultExponent;
-  // Digits behind the point as the venue writes them, for checksums over the digits; none: as many as the exponent has.
+  // Digits behind the point as the venue writes them, for checksums over the digits; none: as many as the
+  // exponent has.
   std::optional<std::int8_t> price_decimals;
   std::optional<std::int8_t> quantity_decimals;
   std::int64_t tick_size = 0;  // mantissa at price_exponent; 0 where the venue gives none
@@ -59,8 +60,8 @@ struct Instrument {
   std::int8_t contract_exponent = 0;
   bool inverse = false;        // quantities are numbers of contracts of a fixed worth in quote
   std::int64_t expiry_ns = 0;  // 0: none
-  // Why it cannot be subscribed to, as far as the venue's list tells: a tick size that is no number. Empty: it can.
-  // What could not be read then has its default.
+  // Why it cannot be subscribed to, as far as the venue's list tells: a tick size that is no number. Empty:
+  // it can. What could not be read then has its default.
   std::string problem;
 };
 

@@ -53,9 +53,10 @@ struct Scanned {
   PriceLevel* next;
 };
 
-// Reads the levels from `at` on that are `["61837.63000000","3.78826000"]` at kQuickExponent, as the venues write
-// nearly all of them, with nothing but a comma between them, into the places from `level` to `stop`. Where there is
-// none, both ends are what was given. Up to kFramePadding bytes behind `end` are read and mean nothing.
+// Reads the levels from `at` on that are `["61837.63000000","3.78826000"]` at kQuickExponent, as the venues
+// write nearly all of them, with nothing but a comma between them, into the places from `level` to `stop`.
+// Where there is none, both ends are what was given. Up to kFramePadding bytes behind `end` are read and mean
+// nothing.
 [[gnu::always_inline]] inline Scanned scan_quick_levels(const char* at, const char* end, PriceLevel* level,
                                                         const PriceLevel* stop) noexcept {
   const char* text = at;
@@ -73,7 +74,8 @@ struct Scanned {
   return {at, level};
 }
 
-// An array of levels: `scan_many(at, level, stop)` reads what it can, and what stops it is read in the general way.
+// An array of levels: `scan_many(at, level, stop)` reads what it can, and what stops it is read in the
+// general way.
 template <class ScanMany>
 [[gnu::always_inline]] inline ParseStatus scan_array(const char*& at, const char* end,
                                                      const Instrument& instrument, LevelWriter& writer,
@@ -93,8 +95,8 @@ template <class ScanMany>
   return consume(at, end, ']') ? ParseStatus::Ok : ParseStatus::MalformedFrame;
 }
 
-// At other exponents. Where both are coarser than kQuickExponent, the quick mantissas are cut, if all they lose is
-// zeros. Not inlined, so that the usual exponents do not pay for it.
+// At other exponents. Where both are coarser than kQuickExponent, the quick mantissas are cut, if all they
+// lose is zeros. Not inlined, so that the usual exponents do not pay for it.
 [[gnu::noinline]] ParseStatus scan_levels_at(const char*& at, const char* end, const Instrument& instrument,
                                              LevelWriter& writer) noexcept {
   const auto is_coarser = [](int exponent) {
@@ -239,8 +241,8 @@ struct ShapeScanner {
     return status;
   }
 
-  // Of JSON: without a zero in front of another digit. MalformedFrame: no number begins here. `at` ends up behind it
-  // unless it is a BadNumber.
+  // Of JSON: without a zero in front of another digit. MalformedFrame: no number begins here. `at` ends up
+  // behind it unless it is a BadNumber.
   ParseStatus plain_number(int exponent, std::int64_t& value) noexcept {
     const char* const digits = at + (*at == '-' ? 1 : 0);
     if (digits >= end || !detail::is_digit(*digits)) return ParseStatus::MalformedFrame;

@@ -1,7 +1,7 @@
 // LevelWriter: writes one book update of any size into a sink, split into chunks where it exceeds a slot.
 //
-// Used by the parsers: bids, begin_asks(), asks, then finish(). On an error abandon() tells the book manager to
-// forget the chunks already handed on and to resync the symbol. While an update is written nobody else
+// Used by the parsers: bids, begin_asks(), asks, then finish(). On an error abandon() tells the book manager
+// to forget the chunks already handed on and to resync the symbol. While an update is written nobody else
 // commits to its sink: the writer keeps its place in the slot.
 #pragma once
 
@@ -12,9 +12,9 @@ namespace mdp::core {
 
 class LevelWriter {
  public:
-  // `header` carries everything but flags, counts and chunk; its kReset flag is kept. It must
-  // outlive the writer. `handed_on` chunks of the same update have gone into the sink before: they are counted,
-  // not written once more.
+  // `header` carries everything but flags, counts and chunk; its kReset flag is kept. It must outlive the
+  // writer. `handed_on` chunks of the same update have gone into the sink before: they are counted, not
+  // written once more.
   LevelWriter(MessageSink& sink, const MessageHeader& header, std::uint16_t handed_on = 0) noexcept
       : sink_(sink),
         header_(header),

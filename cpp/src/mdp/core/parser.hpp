@@ -63,9 +63,9 @@ constexpr const char* to_string(ParseStatus status) noexcept {
 // Room for the answer to a frame that wants one, and far more than any venue's takes.
 inline constexpr std::size_t kResponseBytes = 256;
 
-// The venue's answer to a request of ours. What it is about is told by the request's id, or (where the venue answers
-// each subscription, Answers::PerSubscription) by the subscription's name. There an answer to a request to leave
-// says nothing that anybody waits for: parse() gives Ignored for it.
+// The venue's answer to a request of ours. What it is about is told by the request's id, or (where the venue
+// answers each subscription, Answers::PerSubscription) by the subscription's name. There an answer to a
+// request to leave says nothing that anybody waits for: parse() gives Ignored for it.
 struct VenueReply {
   std::int64_t request_id = -1;      // -1: the reply carried none
   std::int64_t code = 0;             // the venue's error number
@@ -105,8 +105,8 @@ class Parser {
   // to kFramePadding bytes past raw.size. Thread: the lane's parser thread.
   [[nodiscard]] virtual ParseStatus parse(const RawMessage& raw, MessageSink& sink) noexcept = 0;
 
-  // After Respond, for the same frame: writes what the venue wants to hear to the front of `to`, and returns how many
-  // bytes that are; 0: it cannot be told. Never allocates. Thread: as parse().
+  // After Respond, for the same frame: writes what the venue wants to hear to the front of `to`, and returns
+  // how many bytes that are; 0: it cannot be told. Never allocates. Thread: as parse().
   virtual std::size_t write_response(const RawMessage& /*raw*/,
                                      std::span<char, kResponseBytes> /*to*/) const noexcept {
     return 0;

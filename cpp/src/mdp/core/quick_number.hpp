@@ -112,8 +112,8 @@ inline constexpr std::uint8_t kToTheEnd[32] = {128, 128, 128, 128, 128, 128, 128
 
 // Where the digits of a decimal go, by `whole`, its digits in front of the point, and `rest`, its characters
 // from the point on: the former to the end of the first eight bytes, those behind the point to the beginning
-// of the last eight. 128 gives a zero. A row that can't be (none in front of the point or none behind it, more
-// than sixteen characters) takes the character at `whole`, which is no digit, and so shows as an error.
+// of the last eight. 128 gives a zero. A row that can't be (none in front of the point or none behind it,
+// more than sixteen characters) takes the character at `whole`, which is no digit, and so shows as an error.
 inline constexpr unsigned kMostWhole = 8;
 inline constexpr unsigned kMostRest = 9;
 struct DecimalShuffles {
@@ -223,9 +223,10 @@ inline bool quick_decimal(const char* text, std::int64_t& mantissa, unsigned& le
 #endif
 }
 
-// Reads `123.45","67.8`: two decimals as quick_decimal() reads them, or with 16 characters, their mantissas into
-// numbers[0] and numbers[1]. The caller looks for the quote behind them, at text[length]. False: something
-// else stands there, and what is in the results means nothing. 42 bytes from `text` on are readable.
+// Reads `123.45","67.8`: two decimals as quick_decimal() reads them, or with 16 characters, their mantissas
+// into numbers[0] and numbers[1]. The caller looks for the quote behind them, at text[length]. False:
+// something else stands there, and what is in the results means nothing. 42 bytes from `text` on are
+// readable.
 inline bool quick_decimal_pair(const char* text, std::int64_t* numbers, unsigned& length) noexcept {
 #ifdef __SSE4_1__
   return detail::quick_decimal_pair_by_sixteen(text, numbers, length);

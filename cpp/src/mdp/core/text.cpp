@@ -19,8 +19,8 @@ struct Character {
 constexpr bool continues(char c) noexcept { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
 // The character at the beginning of `text`, which is not empty. The longest beginning of a character that is
-// ill-formed counts as one, as the Unicode standard recommends (3.9, U+FFFD substitution of maximal subparts):
-// a character cut in two is one U+FFFD.
+// ill-formed counts as one, as the Unicode standard recommends (3.9, U+FFFD substitution of maximal
+// subparts): a character cut in two is one U+FFFD.
 Character first_of(std::string_view text) noexcept {
   const auto lead = static_cast<unsigned char>(text[0]);
   if (lead < 0x80) return {1, lead, true};
@@ -61,7 +61,8 @@ constexpr bool is_control(char32_t c) noexcept {
          (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0xFEFF;
 }
 
-// Calls `put(bytes)` with what each character becomes, until it returns false. True: the text was gone through.
+// Calls `put(bytes)` with what each character becomes, until it returns false. True: the text was gone
+// through.
 template <class Put>
 bool each_printable(std::string_view text, const Put& put) noexcept(noexcept(put(text))) {
   while (!text.empty()) {
@@ -105,7 +106,8 @@ std::size_t find_ignoring_case(std::string_view text, std::string_view lower) no
   return std::string_view::npos;
 }
 
-// How many bytes the tag at the beginning of `page` takes, what it hides included: a comment, a script, a style.
+// How many bytes the tag at the beginning of `page` takes, what it hides included: a comment, a script, a
+// style.
 std::size_t tag_bytes(std::string_view page) noexcept {
   std::string_view end = ">";
   if (page.starts_with("<!--")) end = "-->";

@@ -1,5 +1,5 @@
-// Text from outside (a venue, a proxy, a server, a segment, a recording) on its way to people: into an error, a
-// log line, a control event, the directory. Nothing promises that such bytes are UTF-8, and a strict reader
+// Text from outside (a venue, a proxy, a server, a segment, a recording) on its way to people: into an error,
+// a log line, a control event, the directory. Nothing promises that such bytes are UTF-8, and a strict reader
 // beyond the border, as Python's is, fails at the first byte that is not. So every such text passes here.
 #pragma once
 
@@ -17,12 +17,12 @@ inline constexpr std::size_t kShownBytes = 200;
 // longer text is cut between two characters, and "..." (which counts) tells so.
 std::string printable(std::string_view text, std::size_t max_bytes = kShownBytes);
 
-// The same into memory of the caller, without allocating. Writes at most `capacity` bytes, neither "..." nor a
-// zero behind them, and returns how many.
+// The same into memory of the caller, without allocating. Writes at most `capacity` bytes, neither "..." nor
+// a zero behind them, and returns how many.
 std::size_t printable(std::string_view text, char* to, std::size_t capacity) noexcept;
 
-// Whether printable() leaves `text` as it is, but for its length. For names that identify something: such a name
-// is refused, not changed.
+// Whether printable() leaves `text` as it is, but for its length. For names that identify something: such a
+// name is refused, not changed.
 bool is_printable(std::string_view text) noexcept;
 
 // printable() as the value of a `key=value` in a log line: in quotes, with those inside it escaped as in

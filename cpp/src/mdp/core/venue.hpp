@@ -85,8 +85,8 @@ class Venue {
                                                    std::uint16_t depth_limit, std::int64_t recv_ts_ns,
                                                    MessageSink& sink, ParseFailure& failure) const = 0;
 
-  // The levels a side that a snapshot has at most: one that snapshot_request() can ask for, or that comes in the
-  // stream.
+  // The levels a side that a snapshot has at most: one that snapshot_request() can ask for, or that comes in
+  // the stream.
   virtual std::size_t max_snapshot_depth() const { return std::numeric_limits<std::uint16_t>::max(); }
   // What an answer's headers tell of the REST weight used this minute; -1: nothing.
   virtual std::int64_t used_weight(const RestHeaders& /*headers*/) const { return -1; }
@@ -108,9 +108,9 @@ class Venue {
     return Unexpected{std::string("this venue's URL need not be asked for")};
   }
 
-  // A symbol that no list describes, as in a recording without one: named as far as its own text tells, so base
-  // and quote may be a guess (here: what stands before and behind one of "-/_:"); default exponents. Never for a
-  // live symbol.
+  // A symbol that no list describes, as in a recording without one: named as far as its own text tells, so
+  // base and quote may be a guess (here: what stands before and behind one of "-/_:"); default exponents.
+  // Never for a live symbol.
   virtual Instrument unlisted(std::string_view venue_symbol) const;
   // The venue's words in the body of a refused REST call: "code -1121: Invalid symbol."; empty if it has
   // none.

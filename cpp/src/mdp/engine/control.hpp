@@ -22,14 +22,14 @@ namespace mdp::engine {
 enum class ControlKind : std::uint8_t {
   BookState = 1,  // symbol, book_state, reason, update_id
   LineState = 2,  // line, line_state, text
-  // symbol, fetched, code: HTTP status or 0, retry_after_s, used_weight, text: empty or what went wrong; parse_status
-  // and failure where that was a body that could not be read
+  // symbol, fetched, code: HTTP status or 0, retry_after_s, used_weight, text: empty or what went wrong;
+  // parse_status and failure where that was a body that could not be read
   Snapshot = 3,
   Reply = 4,       // line, code: the venue's number or 0, request_id, text: the venue's words
   ParseError = 5,  // line, symbol where it is known, parse_status, failure, text: the beginning of the frame
   Rejected = 6,    // line, symbol, channel, code, text: the venue's words. The channel is given up
-  // symbol, update_id, text: "quote" or "snapshot", whatever the book was compared with; book_top, venue_top: the
-  // tops, or against a snapshot the first levels that differ
+  // symbol, update_id, text: "quote" or "snapshot", whatever the book was compared with; book_top, venue_top:
+  // the tops, or against a snapshot the first levels that differ
   AuditMismatch = 7,
   AuditSnapshot = 8,  // as Snapshot, of one asked for by audit()
 };
@@ -114,8 +114,9 @@ inline void ControlEvent::set_text(std::string_view words) noexcept {
   text[core::printable(words, text, sizeof(text) - 1)] = '\0';
 }
 
-// The last time that a book was LIVE and is no more. Control looks at a symbol some times a second, and a sync
-// may last for less than that; but no book is LIVE twice without a snapshot that control has fetched between.
+// The last time that a book was LIVE and is no more. Control looks at a symbol some times a second, and a
+// sync may last for less than that; but no book is LIVE twice without a snapshot that control has fetched
+// between.
 struct LiveSpan {
   std::uint64_t number;  // of the book's spans, from 1; 0: it was never LIVE
   std::int64_t duration_ns;
@@ -123,8 +124,8 @@ struct LiveSpan {
   bool moved_on;  // an update was applied in it: the first one followed what was joined
 };
 
-// Written by the symbol's manager, read by control. relaxed: each word stands for itself, but the two marks, which
-// come with the state they were set in and the span before that.
+// Written by the symbol's manager, read by control. relaxed: each word stands for itself, but the two marks,
+// which come with the state they were set in and the span before that.
 struct alignas(64) SymbolStatus {
   std::atomic<shm::BookState> state{shm::BookState::Stale};
   std::atomic<shm::StateReason> reason{shm::StateReason::Starting};

@@ -1,5 +1,5 @@
-// The engine reads as what control does with it, in its order: set-up, start, stop, the verbs of control, health.
-// What it is made of is beside it:
+// The engine reads as what control does with it, in its order: set-up, start, stop, the verbs of control,
+// health. What it is made of is beside it:
 //
 // | file             | what                                                                        |
 // |------------------|-----------------------------------------------------------------------------|

@@ -1,8 +1,10 @@
-// Engine: venues, symbols, lanes and the road between them and a segment, with the handles that control needs.
+// Engine: venues, symbols, lanes and the road between them and a segment, with the handles that control
+// needs.
 //
-// Used by the Python Provider through the bindings, and by C++ tests. One thread makes the engine and calls all
-// its methods, the control thread; a debug build asserts it. Nothing of the engine's own waits for that thread:
-// what others bring it (control events, marks, lists of instruments) lies in queues until it takes it.
+// Used by the Python Provider through the bindings, and by C++ tests. One thread makes the engine and calls
+// all its methods, the control thread; a debug build asserts it. Nothing of the engine's own waits for that
+// thread: what others bring it (control events, marks, lists of instruments) lies in queues until it takes
+// it.
 #pragma once
 
 #include <atomic>
@@ -41,10 +43,11 @@ class Engine {
   // Before start() or while running. Returns the venue's index. Throws ConfigError: unknown venue, channel or
   // option it does not offer, bad URL or TLS settings.
   std::size_t add_venue(VenueConfig config);
-  // The same for a venue that is not in the registry: an embedder's own, or a test's. `config.name` names nothing then.
+  // The same for a venue that is not in the registry: an embedder's own, or a test's. `config.name` names
+  // nothing then.
   std::size_t add_venue(VenueConfig config, std::unique_ptr<core::Venue> venue);
-  // Throws what add_venue() would in an engine whose segment has so many levels a side, and contacts nobody. Needs no
-  // engine.
+  // Throws what add_venue() would in an engine whose segment has so many levels a side, and contacts nobody.
+  // Needs no engine.
   static void check_venue(VenueConfig config, std::size_t levels);
 
   // Asks the venue for its list of instruments; take_instruments() gives what comes of it.
@@ -75,15 +78,16 @@ class Engine {
   void stop() noexcept;
 
   // Asynchronous: the outcome comes as ControlKind::Snapshot, the book itself takes its own way into the
-  // manager. From a venue whose snapshots come in the stream one is had by subscribing anew; the outcome then says
-  // that this was asked for.
+  // manager. From a venue whose snapshots come in the stream one is had by subscribing anew; the outcome then
+  // says that this was asked for.
   void request_snapshot(core::SymbolId symbol);
-  // Likewise over REST, for an audit of the book against it; the outcome is ControlKind::AuditSnapshot. A LIVE book
-  // that differs goes STALE, and tells by ControlKind::AuditMismatch; of one in another state nothing is said. Throws
-  // ConfigError where snapshots come in the stream: there is none to be had beside a book.
+  // Likewise over REST, for an audit of the book against it; the outcome is ControlKind::AuditSnapshot. A
+  // LIVE book that differs goes STALE, and tells by ControlKind::AuditMismatch; of one in another state
+  // nothing is said. Throws ConfigError where snapshots come in the stream: there is none to be had beside a
+  // book.
   void audit(core::SymbolId symbol);
-  // Likewise over REST, to make a LIVE book known deeper; the outcome is ControlKind::Snapshot. The book stays LIVE.
-  // Throws as audit().
+  // Likewise over REST, to make a LIVE book known deeper; the outcome is ControlKind::Snapshot. The book
+  // stays LIVE. Throws as audit().
   void widen(core::SymbolId symbol);
   // A quiet symbol need not wait for its first delta.
   void begin_sync(core::SymbolId symbol);

@@ -1,5 +1,5 @@
-// EngineConfig: what an Engine is built from. Names and defaults are those of the YAML (core/settings.hpp): Python sets
-// each field from the key of its name, after it has checked the value.
+// EngineConfig: what an Engine is built from. Names and defaults are those of the YAML (core/settings.hpp):
+// Python sets each field from the key of its name, after it has checked the value.
 #pragma once
 
 #include <chrono>
@@ -81,8 +81,8 @@ struct VenueConfig : core::VenueOptions, net::LineSettings {
   std::size_t lines = 1;  // connections that carry each symbol, all the same; the first copy counts
   std::chrono::milliseconds connect_timeout_ms = net::kStepTimeout;  // of each step
   std::chrono::milliseconds subscribe_timeout_ms{10'000};            // a request the venue does not answer
-  // A connection is renewed some percent before it is this old; 0: the venue's own limit. For `overlap_ms` the
-  // old and the new one both carry everything.
+  // A connection is renewed some percent before it is this old; 0: the venue's own limit. For `overlap_ms`
+  // the old and the new one both carry everything.
   std::chrono::seconds max_connection_age_s{0};
   std::chrono::milliseconds overlap_ms{3'000};
   std::chrono::milliseconds rest_timeout_ms{10'000};

@@ -1,4 +1,5 @@
-// What Engine::health() says: the counters of all owners as plain numbers, made from the table core/counters.def.
+// What Engine::health() says: the counters of all owners as plain numbers, made from the table
+// core/counters.def.
 #pragma once
 
 #include <cstdint>

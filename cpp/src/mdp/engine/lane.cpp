@@ -348,7 +348,8 @@ void Lane::on_welcome(Line& line, const core::RawMessage& raw) noexcept {
 void Lane::on_reply(Line& line, const core::RawMessage& raw, bool is_refused) noexcept {
   const core::VenueReply& reply = parse_.reply();
   const bool by_name = venue_.endpoint().answers == core::Answers::PerSubscription;
-  // An answer to nothing in particular may be to anything. If it was to a request of ours, that one stays unanswered.
+  // An answer to nothing in particular may be to anything. If it was to a request of ours, that one stays
+  // unanswered.
   if (by_name ? reply.symbol[0] == '\0' : reply.request_id < 0) return;
   if (!by_name) line.connector->acknowledged(reply.request_id);
   bool came_up = false;

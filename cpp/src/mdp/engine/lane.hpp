@@ -1,17 +1,17 @@
 // Lane: one connection to a venue with all that belongs to it: connector, parser and the queue between them.
 //
-// Made by Placement. In the fused topology frames are parsed inline on the loop's thread; in the pipelined one
-// they pass through the raw queue to run_once(), which the road runs on a thread of its own.
+// Made by Placement. In the fused topology frames are parsed inline on the loop's thread; in the pipelined
+// one they pass through the raw queue to run_once(), which the road runs on a thread of its own.
 //
 // A lane has two lines, of which one is in use. Before the venue ends the connection (its age limit, its
-// shutdown notice) the lane is renewed (renewal.hpp): the other line comes up beside it, carries everything for a
-// while, and only then the old one is closed. Frames of both pass the one parser; the book manager arbitrates
-// between them as between any two lines, so no book notices. It can where an update has the same
-// ids on every line (BookRule::lines_share_ids). Where it has not, the old connection is dropped first, and books
-// sync anew.
+// shutdown notice) the lane is renewed (renewal.hpp): the other line comes up beside it, carries everything
+// for a while, and only then the old one is closed. Frames of both pass the one parser; the book manager
+// arbitrates between them as between any two lines, so no book notices. It can where an update has the same
+// ids on every line (BookRule::lines_share_ids). Where it has not, the old connection is dropped first, and
+// books sync anew.
 //
-// A line has one state, Lane::Phase, which enter() alone sets. What else says something like "up", and why it is not
-// that state:
+// A line has one state, Lane::Phase, which enter() alone sets. What else says something like "up", and why it
+// is not that state:
 //
 // | what                            | whose                    | why besides the phase                                  |
 // |---------------------------------|--------------------------|--------------------------------------------------------|
@@ -81,9 +81,10 @@ class Lane final {
   // Any thread. The same for one channel that the venue has refused; nothing where it is subscribed to.
   void subscribe_again(const core::Subscription& refused);
   void remove_symbol(const std::string& venue_symbol);
-  // Any thread. Leaves the symbol's depth stream and subscribes to it anew, on each connection there is: a venue
-  // whose snapshot comes in the stream sends another one. Two requests of the venue's limits (core::Endpoint) on
-  // each connection. Nothing where this route carries no depth or the symbol's depth is not subscribed to.
+  // Any thread. Leaves the symbol's depth stream and subscribes to it anew, on each connection there is: a
+  // venue whose snapshot comes in the stream sends another one. Two requests of the venue's limits
+  // (core::Endpoint) on each connection. Nothing where this route carries no depth or the symbol's depth is
+  // not subscribed to.
   void resubscribe(const std::string& venue_symbol);
   std::size_t stream_count() const;
 
@@ -125,11 +126,11 @@ class Lane final {
     Lane* lane = nullptr;
     core::LineId id = 0;
     std::unique_ptr<net::ExchangeConnector> connector;  // made when first needed, under lines_mutex_
-    // Of the last time it connected, kNoConnection while Down; under lane->subscriptions_mutex_. What a connection
-    // before it has brought says nothing of its requests.
+    // Of the last time it connected, kNoConnection while Down; under lane->subscriptions_mutex_. What a
+    // connection before it has brought says nothing of its requests.
     core::ConnectionId connection = core::kNoConnection;
-    // Set by enter() alone, under lane->subscriptions_mutex_. release where it is set, acquire where it is read: who
-    // sees Up sees the line's subscriptions go on.
+    // Set by enter() alone, under lane->subscriptions_mutex_. release where it is set, acquire where it is
+    // read: who sees Up sees the line's subscriptions go on.
     std::atomic<Phase> phase{Phase::Down};
     std::atomic<std::int64_t> up_since_ns{0};  // monotonic; relaxed: a time
     std::atomic<bool> is_leaving{false};       // to be renewed; relaxed: tend() looks again soon

@@ -1,7 +1,7 @@
 // Placement: which lanes carry which symbols. It owns an engine's lanes.
 //
-// A symbol has lanes with room for its channels on each route that they need, as many of the same as the venue's
-// `lines` say, and one book manager. Part of Engine; for the control thread, but for tend().
+// A symbol has lanes with room for its channels on each route that they need, as many of the same as the
+// venue's `lines` say, and one book manager. Part of Engine; for the control thread, but for tend().
 #pragma once
 
 #include <cstddef>
@@ -47,7 +47,8 @@ class Placement {
   Placement(const EngineConfig& config, Topology topology, queue::IdleMode idle, Road& road,
             ControlQueue& control);
 
-  // Finds the symbol its place, on lanes that are made if need be. The lanes hear of it with subscribe_added().
+  // Finds the symbol its place, on lanes that are made if need be. The lanes hear of it with
+  // subscribe_added().
   Place add(VenueClient& venue, const std::string& venue_symbol);
   void subscribe_added();
   void subscribe_again(const Place& place, const core::Venue& venue, const core::Subscription& refused);

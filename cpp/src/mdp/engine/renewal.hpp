@@ -1,8 +1,9 @@
-// Renewal: when a lane's connection is replaced by a new one, and in which steps. Only the decisions: Lane does what
-// it says, and tells it what it sees, some times a second.
+// Renewal: when a lane's connection is replaced by a new one, and in which steps. Only the decisions: Lane
+// does what it says, and tells it what it sees, some times a second.
 //
-// A lane has two lines, 0 and 1, of which one is in use. Where an update has the same ids on every line, the other line
-// comes up beside the one in use, both carry everything for a while, and then the old one is closed:
+// A lane has two lines, 0 and 1, of which one is in use. Where an update has the same ids on every line, the
+// other line comes up beside the one in use, both carry everything for a while, and then the old one is
+// closed:
 //
 //   None -> Opening -> Overlap -> Closing -> None
 //

@@ -43,17 +43,17 @@ class InstrumentLists {
   std::vector<InstrumentList> lists_;
 };
 
-// Asks for all instruments of a venue, request after request and page after page. `done` is called once, on the REST
-// thread, with all of them or with the first error; not at all where the client ends before. `rest_url` is for the
-// error; `rest` and `venue` outlive the answers.
+// Asks for all instruments of a venue, request after request and page after page. `done` is called once, on
+// the REST thread, with all of them or with the first error; not at all where the client ends before.
+// `rest_url` is for the error; `rest` and `venue` outlive the answers.
 void fetch_instruments(net::RestClient& rest, const core::Venue& venue, std::string rest_url,
                        std::chrono::milliseconds timeout, std::function<void(InstrumentList)> done);
 
 // What that takes of the venue's REST budget, the first page of each request.
 std::uint32_t instruments_weight(const core::Venue& venue);
 
-// Why the answer is of no use, for people: the step that failed, or what the venue or a server before it said.
-// Empty for HTTP 200 with a body.
+// Why the answer is of no use, for people: the step that failed, or what the venue or a server before it
+// said. Empty for HTTP 200 with a body.
 std::string problem_of(const core::Venue& venue, const net::RestResponse& response);
 
 }  // namespace mdp::engine

@@ -125,8 +125,8 @@ net::IoLoop& Road::add_loop() {
   return (options_.threads == RoadOptions::Threads::Each ? start_loop() : *loops_.front()).loop;
 }
 
-// Every stage is done with an element only when what came of it is in the next queue, and takes it out of its own
-// after that: so the queues are looked at down the road.
+// Every stage is done with an element only when what came of it is in the next queue, and takes it out of its
+// own after that: so the queues are looked at down the road.
 void Road::flush() const {
   if (!end_.queue) return;
   for (const auto& manager : managers_) manager->wait_until_empty();

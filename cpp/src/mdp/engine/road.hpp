@@ -3,14 +3,14 @@
 //
 //   loops -> parsers -> [queue] -> managers -> [queue] -> end
 //
-// The engine has its lanes put frames in, a replay puts in recorded ones; the stages, and what comes out, are the same.
-// Where they run is one of three:
+// The engine has its lanes put frames in, a replay puts in recorded ones; the stages, and what comes out, are
+// the same. Where they run is one of three:
 //   Each    pipelined: a thread a stage, a queue between any two
 //   Loop    fused: everything on the thread of the one loop, connectors included; a stage's sink is the next stage
 //   Caller  fused, no thread at all: whoever puts something in runs the stages (a replay)
 //
-// It starts by being made and drains as it stops: each stage, from the first to the last, handles what the one before
-// has left. What puts frames in (lanes, parsers) is given by reference and outlives stop().
+// It starts by being made and drains as it stops: each stage, from the first to the last, handles what the
+// one before has left. What puts frames in (lanes, parsers) is given by reference and outlives stop().
 #pragma once
 
 #include <cstddef>
@@ -110,7 +110,8 @@ class Road {
   RoadManager& manager(std::size_t i) noexcept { return *managers_[i]; }
   const RoadManager& manager(std::size_t i) const noexcept { return *managers_[i]; }
 
-  // The loop for the connectors of the next lane, already running: one of its own, or (Loop) the one there is.
+  // The loop for the connectors of the next lane, already running: one of its own, or (Loop) the one there
+  // is.
   net::IoLoop& add_loop();
   // Each: runs the parser of lane `number` on a thread of its own. Otherwise its connector's thread does.
   template <class Stage>
@@ -126,7 +127,8 @@ class Road {
   // Ends all threads, when nothing is left on the way. Connectors have stopped before. Idempotent.
   void stop() noexcept;
 
-  // Any thread, some times a second: gives books the clock that they have while nothing comes, and the end a round.
+  // Any thread, some times a second: gives books the clock that they have while nothing comes, and the end a
+  // round.
   void tick(std::int64_t now_ns);
 
   std::size_t event_queue_depth() const noexcept { return end_.queue ? end_.queue->size() : 0; }

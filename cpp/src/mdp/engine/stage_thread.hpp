@@ -17,8 +17,8 @@
 
 namespace mdp::engine {
 
-// How the producers of a stage wake it: the one idiom of the road for all queues. What it does depends on where
-// the stage runs.
+// How the producers of a stage wake it: the one idiom of the road for all queues. What it does depends on
+// where the stage runs.
 class Wake {
  public:
   // Nothing: the stage's thread never sleeps.
@@ -26,7 +26,8 @@ class Wake {
   // On a thread of its own that waits by `idle`.
   Wake(queue::IdleMode idle, queue::WakeSignal& signal)
       : signal_(idle == queue::IdleMode::Park ? &signal : nullptr) {}
-  // On a thread that serves others too: `serve` makes it run a round. May allocate, so not for the message path.
+  // On a thread that serves others too: `serve` makes it run a round. May allocate, so not for the message
+  // path.
   explicit Wake(std::function<void()> serve) : serve_(std::move(serve)) {}
 
   void operator()() const {
@@ -41,7 +42,8 @@ class Wake {
 
 class StageThread {
  public:
-  // Runs `stage`. It and `signal`, on which the thread sleeps, outlive this. Throws ConfigError: no such core.
+  // Runs `stage`. It and `signal`, on which the thread sleeps, outlive this. Throws ConfigError: no such
+  // core.
   template <class Stage>
   StageThread(const std::string& name, int core, queue::IdleMode idle, queue::WakeSignal& signal,
               Stage& stage)

@@ -127,7 +127,8 @@ class ManagerStage final : public book::BookListener {
  public:
   using Command = std::function<void(book::OrderBookManager&)>;
 
-  // `wake` makes run_once() run: on the stage's thread, or where that is not running at all by the caller of post().
+  // `wake` makes run_once() run: on the stage's thread, or where that is not running at all by the caller of
+  // post().
   ManagerStage(core::EventSink& events, const book::BookOptions& options, SymbolStatus* symbols,
                ControlQueue& control, Wake wake = {})
       : manager_(events, *this, options), symbols_(symbols), control_(control), wake_(std::move(wake)) {}

@@ -136,8 +136,8 @@ Subscriptions::Answer Subscriptions::answered(Connection connection, const core:
   return {};  // asked for by a connection before this one, answered already, or not ours
 }
 
-// What is so long is answered, what was longer was not: the next connection need not find out again. From a single
-// stream nothing follows.
+// What is so long is answered, what was longer was not: the next connection need not find out again. From a
+// single stream nothing follows.
 void Subscriptions::learn_length(const Request& answered) {
   if (answered.is_cut && answered.streams > 1) {
     max_request_bytes_ = std::min(max_request_bytes_, answered.bytes);

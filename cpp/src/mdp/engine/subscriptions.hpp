@@ -6,10 +6,11 @@
 // wrong is found. So is one that stays unanswered, for a venue may leave a request that is too long for it:
 // with one stream of it in front, alone, whose answer shows that the connection is not to blame.
 //
-// How a venue answers is its affair (core::Answers). One that answers subscription by subscription, by name, says
-// itself which one is wrong: nothing is halved for that. It may pass one over in silence: where it has answered others,
-// that one is asked for once more, and nobody waits for it; else a line would never be up, or be made anew for ever,
-// for the sake of one stream. One that answers nothing has confirmed everything at once.
+// How a venue answers is its affair (core::Answers). One that answers subscription by subscription, by name,
+// says itself which one is wrong: nothing is halved for that. It may pass one over in silence: where it has
+// answered others, that one is asked for once more, and nobody waits for it; else a line would never be up,
+// or be made anew for ever, for the sake of one stream. One that answers nothing has confirmed everything at
+// once.
 #pragma once
 
 #include <cstddef>
@@ -44,14 +45,14 @@ class Subscriptions {
   net::Requests begin(Connection connection);
   // Requests for these, which were added.
   net::Requests ask(Connection connection, const List& wanted) { return ask(connection, wanted, false); }
-  // Requests to leave these. Their answers are awaited by the connection alone, where the venue answers requests by
-  // their ids; else nobody awaits them.
+  // Requests to leave these. Their answers are awaited by the connection alone, where the venue answers
+  // requests by their ids; else nobody awaits them.
   net::Requests leave(const List& left);
   // The connection is lost.
   void end(Connection connection);
 
-  // Every request of the connection was answered, but for streams that the venue passes over, or the venue does not
-  // answer requests.
+  // Every request of the connection was answered, but for streams that the venue passes over, or the venue
+  // does not answer requests.
   bool is_confirmed(Connection connection) const noexcept;
 
   struct Answer {
@@ -66,7 +67,8 @@ class Subscriptions {
   Answer answered(Connection connection, const core::Subscription& subscription, bool is_refused);
 
   // What to ask for in place of a request that the venue has not answered in time. Empty: it can be cut no
-  // further, or is not known here; the connection is to blame. Without a first_id: the connection shall not wait.
+  // further, or is not known here; the connection is to blame. Without a first_id: the connection shall not
+  // wait.
   net::Requests unanswered(Connection connection, std::int64_t request_id);
 
   // No request is longer, unless one stream alone is: core::Endpoint::max_request_bytes, or less where the

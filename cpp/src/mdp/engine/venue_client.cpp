@@ -17,8 +17,8 @@ void refuse_what_needs_rest(const VenueConfig& config, const core::Venue& venue,
         ", allowed: 0, for the venue sends snapshots in the stream alone, and none can be fetched to "
         "compare a book with");
   }
-  // A window is known to its end. Any other book is out of what it knows when the levels of its snapshot are used
-  // up, and the only way to have more is to subscribe anew.
+  // A window is known to its end. Any other book is out of what it knows when the levels of its snapshot are
+  // used up, and the only way to have more is to subscribe anew.
   const std::size_t most = venue.max_snapshot_depth();
   if (!venue.book_rule().windowed() && most < 2 * levels) {
     throw ConfigError(config.name + ": its snapshots have " + std::to_string(most) +

@@ -1,4 +1,5 @@
-// VenueClient: one venue of an engine: its checked configuration, its symbols, and what is asked of it over REST.
+// VenueClient: one venue of an engine: its checked configuration, its symbols, and what is asked of it over
+// REST.
 //
 // Part of Engine. Control calls; what comes of a request is told on the REST thread, by way of queues.
 #pragma once
@@ -31,8 +32,8 @@ struct RestLimits {
 
 class VenueClient {
  public:
-  // Contacts nobody. `levels`: those that the segment has a side. Throws ConfigError: a channel or option that the venue
-  // does not offer, a bad URL, TLS settings, what cannot be had without snapshots over REST.
+  // Contacts nobody. `levels`: those that the segment has a side. Throws ConfigError: a channel or option
+  // that the venue does not offer, a bad URL, TLS settings, what cannot be had without snapshots over REST.
   VenueClient(net::IoLoop& rest_loop, VenueConfig config, std::unique_ptr<core::Venue> venue,
               std::size_t levels);
 
@@ -41,7 +42,8 @@ class VenueClient {
   const core::SymbolTable& symbols() const noexcept { return symbols_; }
   net::RestClient& rest() noexcept { return *rest_; }
 
-  // Whether the symbol can be added. Throws ConfigError: it was already, or the venue says of it what cannot be used.
+  // Whether the symbol can be added. Throws ConfigError: it was already, or the venue says of it what cannot
+  // be used.
   void check_new(const core::Instrument& instrument) const;
   void add_symbol(const core::Instrument& instrument) { symbols_.add(instrument); }
   void remove_symbol(const std::string& venue_symbol) { symbols_.remove(venue_symbol); }
@@ -49,7 +51,8 @@ class VenueClient {
   RestLimits rest_limits() const;
   // `done` is called on the REST thread.
   void request_instruments(std::function<void(InstrumentList)> done);
-  // What it brings goes `into` a manager and is told as `outcome`. `instrument`, `into` and `control` outlive close().
+  // What it brings goes `into` a manager and is told as `outcome`. `instrument`, `into` and `control` outlive
+  // close().
   void request_snapshot(const core::Instrument& instrument, core::MessageSink& into, ControlKind outcome,
                         ControlQueue& control);
   // The REST thread has ended. Answers still due are dropped.

@@ -115,8 +115,8 @@ void Dialer::resolve() {
 
 void Dialer::on_resolved(error_code ec, std::vector<tcp::endpoint> addresses) {
   if (ec) return fail(false, describe(ec));
-  // A loopback name may be pointed elsewhere by a hosts file: what makes it harmless is the address. Through a
-  // proxy, whose resolver we do not see, it is that the proxy is on this machine.
+  // A loopback name may be pointed elsewhere by a hosts file: what makes it harmless is the address. Through
+  // a proxy, whose resolver we do not see, it is that the proxy is on this machine.
   const bool loopback_only = !options_.url.secure() || options_.tls.insecure_skip_verify;
   if (loopback_only) {
     std::erase_if(addresses, [](const tcp::endpoint& e) { return !e.address().is_loopback(); });

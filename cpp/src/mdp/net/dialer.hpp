@@ -1,5 +1,6 @@
 // Dialer: opens a Transport step by step: resolve, TCP connect, the proxy's CONNECT where there is one, TLS
-// handshake. Each step has its own time-out and its own words when it fails. Private to net. Loop thread only.
+// handshake. Each step has its own time-out and its own words when it fails. Private to net. Loop thread
+// only.
 #pragma once
 
 #include "mdp/net/boost_config.hpp"
@@ -60,7 +61,8 @@ class Dialer : public std::enable_shared_from_this<Dialer> {
   // Drops `done` and closes the sockets.
   void cancel() noexcept;
 
-  // Where it is, for a caller with a time-out of its own: the step, and the words every failure of it begins with.
+  // Where it is, for a caller with a time-out of its own: the step, and the words every failure of it begins
+  // with.
   DialStep step() const noexcept { return step_; }
   std::string step_text() const;
 

@@ -6,10 +6,10 @@
 // address, refused, bad certificate, reset, close frame, silence, a request without an answer) ends in a
 // reconnect with backoff and a line in the log that says why and how long it waits; it never gives up.
 //
-// Frames go into buffers of the connector's FramePool, all those of a TLS record in one go, with no allocation,
-// lock or log line per frame once connected. When all buffers are out the connector stops reading, the TCP window closes, and
-// nothing is lost. So a raw queue of at least FramePoolOptions::frame_count slots is never full: the pool is
-// the bound.
+// Frames go into buffers of the connector's FramePool, all those of a TLS record in one go, with no
+// allocation, lock or log line per frame once connected. When all buffers are out the connector stops
+// reading, the TCP window closes, and nothing is lost. So a raw queue of at least
+// FramePoolOptions::frame_count slots is never full: the pool is the bound.
 #pragma once
 
 #include <atomic>
@@ -90,15 +90,16 @@ struct ConnectorOptions : LineSettings {
   std::shared_ptr<ConnectLimiter> limiter;
   FramePoolOptions pool;
 
-  // What the venue takes on one connection, and what it wants: see core::Endpoint. Text frames, pongs and our own
-  // pings count as messages, of which one is kept free for a pong. What subscribe() sends counts as a request.
+  // What the venue takes on one connection, and what it wants: see core::Endpoint. Text frames, pongs and our
+  // own pings count as messages, of which one is kept free for a pong. What subscribe() sends counts as a
+  // request.
   core::RateLimit messages;
   core::RateLimit requests;
   core::KeepAlive keep_alive;
 
-  // Where the URL must be asked for: called on the loop thread before each attempt, in place of ws_url and ws_path,
-  // which then only say whose place the limiter gives. Calls its argument once, on any thread, soon or never (it has
-  // a time-out of its own). Its failure is that of an attempt.
+  // Where the URL must be asked for: called on the loop thread before each attempt, in place of ws_url and
+  // ws_path, which then only say whose place the limiter gives. Calls its argument once, on any thread, soon
+  // or never (it has a time-out of its own). Its failure is that of an attempt.
   std::function<void(std::function<void(Prepared)>)> prepare;
 
   std::string user_agent = "mdp";
@@ -115,8 +116,8 @@ struct ConnectorCounters {
 inline constexpr std::int64_t kWelcome = std::numeric_limits<std::int64_t>::max();
 
 // Text frames to send, in order, paced. With a `first_id` frame i carries request id first_id + i, and its
-// answer is awaited (ConnectorOptions::ack_timeout); 0: no answers are awaited. No frame and kWelcome: the venue's
-// welcome is awaited, in the same time.
+// answer is awaited (ConnectorOptions::ack_timeout); 0: no answers are awaited. No frame and kWelcome: the
+// venue's welcome is awaited, in the same time.
 struct Requests {
   Requests(std::vector<std::string> text_frames = {}, std::int64_t first = 0)  // NOLINT: frames alone will do
       : frames(std::move(text_frames)), first_id(first) {}
@@ -137,8 +138,8 @@ class LineHandler {
   // and says how long until the next attempt.
   virtual void on_line_state(shm::LineState state, LineReason reason, std::string_view detail) noexcept = 0;
 
-  // The line just came up (on_line_state(Up) was called before), and its frames will carry this id: what to send.
-  // That is everything to be subscribed, since a new connection knows nothing of the old one.
+  // The line just came up (on_line_state(Up) was called before), and its frames will carry this id: what to
+  // send. That is everything to be subscribed, since a new connection knows nothing of the old one.
   virtual Requests on_up(core::ConnectionId connection) = 0;
 
   // A request was not answered within ConnectorOptions::ack_timeout: what to send in its place. Nothing: the
@@ -148,9 +149,9 @@ class LineHandler {
 
 class ExchangeConnector {
  public:
-  // Throws ConfigError: a URL or proxy that cannot be read, ws:// or insecure_skip_verify for a host that is not
-  // loopback, a CA file that cannot be read, impossible pool settings. `loop` and `handler` outlive
-  // the connector.
+  // Throws ConfigError: a URL or proxy that cannot be read, ws:// or insecure_skip_verify for a host that is
+  // not loopback, a CA file that cannot be read, impossible pool settings. `loop` and `handler` outlive the
+  // connector.
   ExchangeConnector(IoLoop& loop, ConnectorOptions options, LineHandler& handler);
   // On the loop thread, or when the loop does not run (any more). Drops the connection without a close frame.
   ~ExchangeConnector();
@@ -170,8 +171,9 @@ class ExchangeConnector {
   // does no harm as long as ids are not used twice. Takes a lock: once per request, not per message.
   void acknowledged(std::int64_t request_id);
 
-  // Any thread. Sends what a frame of this connection asked for (core::ParseStatus::Respond), ahead of requests
-  // that wait. Nothing where the connection is gone. Takes a lock: once per such frame, some a minute.
+  // Any thread. Sends what a frame of this connection asked for (core::ParseStatus::Respond), ahead of
+  // requests that wait. Nothing where the connection is gone. Takes a lock: once per such frame, some a
+  // minute.
   void respond(core::ConnectionId connection, std::string_view text);
 
   // Runs the loop on the calling thread until IoLoop::stop().

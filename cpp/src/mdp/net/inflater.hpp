@@ -1,5 +1,5 @@
-// Inflater: what a server or a venue has compressed, in bytes again. For REST bodies, and for WebSocket frames of
-// venues that compress each. The only file that knows zlib is its source.
+// Inflater: what a server or a venue has compressed, in bytes again. For REST bodies, and for WebSocket
+// frames of venues that compress each. The only file that knows zlib is its source.
 #pragma once
 
 #include <cstddef>
@@ -47,12 +47,12 @@ class Inflater {
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
 
-  // Puts what `compressed` holds in place of `out`, which grows as needed, to `max_bytes` at most. `out` is of
-  // no use unless Ok.
+  // Puts what `compressed` holds in place of `out`, which grows as needed, to `max_bytes` at most. `out` is
+  // of no use unless Ok.
   [[nodiscard]] InflateStatus inflate(std::string_view compressed, std::size_t max_bytes, std::string& out);
 
-  // The same into memory of the caller; nothing is allocated once a first stream was read. TooLong: again with
-  // more room.
+  // The same into memory of the caller; nothing is allocated once a first stream was read. TooLong: again
+  // with more room.
   [[nodiscard]] InflateStatus inflate(std::string_view compressed, char* to, std::size_t capacity,
                                       std::size_t& written) noexcept;
 

@@ -10,8 +10,8 @@ class KeepAliveWatch {
   // `when_silent`: due only where nothing came from the venue meanwhile.
   explicit KeepAliveWatch(bool when_silent) : when_silent_(when_silent) {}
 
-  // To be called kTicks times per KeepAlive::every, evenly. True: send the text now. Bytes are counted instead of
-  // times compared, as in SilenceWatch.
+  // To be called kTicks times per KeepAlive::every, evenly. True: send the text now. Bytes are counted
+  // instead of times compared, as in SilenceWatch.
   static constexpr int kTicks = 4;
   bool tick(std::uint64_t bytes_received) noexcept {
     if (when_silent_ && bytes_received != seen_bytes_) ticks_ = 0;

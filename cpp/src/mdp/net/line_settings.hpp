@@ -11,7 +11,8 @@
 
 namespace mdp::net {
 
-// How long each step of connecting may take: resolve, connect (an address), proxy, TLS handshake, WebSocket upgrade.
+// How long each step of connecting may take: resolve, connect (an address), proxy, TLS handshake, WebSocket
+// upgrade.
 inline constexpr std::chrono::milliseconds kStepTimeout{5'000};
 
 struct LineSettings {

@@ -1,8 +1,8 @@
 // NameLookup: one question to the system's resolver, on a thread of its own. Private to net. Set-up only.
 //
-// getaddrinfo() cannot be ended, and takes half a minute where no name server answers. Asio's resolver asks on one
-// thread per io_context: there, one such name holds up every other, and the end of the io_context too. A thread that
-// was given up ends by itself, later, and touches nothing of ours.
+// getaddrinfo() cannot be ended, and takes half a minute where no name server answers. Asio's resolver asks
+// on one thread per io_context: there, one such name holds up every other, and the end of the io_context too.
+// A thread that was given up ends by itself, later, and touches nothing of ours.
 #pragma once
 
 #include "mdp/net/boost_config.hpp"

@@ -1,5 +1,5 @@
-// Words for an HTTP answer that is not the one asked for: a refusal of the venue, the page of a firewall in front
-// of it, a redirect. For an error or a log line of a REST request or of a WebSocket upgrade.
+// Words for an HTTP answer that is not the one asked for: a refusal of the venue, the page of a firewall in
+// front of it, a redirect. For an error or a log line of a REST request or of a WebSocket upgrade.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// RestClient: HTTPS GET and POST with keep-alive, for snapshots and metadata. It has an IoLoop and a thread of its
-// own: REST never rides a lane. Called from any thread; callbacks run on its loop thread.
+// RestClient: HTTPS GET and POST with keep-alive, for snapshots and metadata. It has an IoLoop and a thread
+// of its own: REST never rides a lane. Called from any thread; callbacks run on its loop thread.
 //
 // It asks for bodies that are not compressed, and unpacks gzip and deflate where a server sends them all the
 // same. A redirect is an answer like any other: it is not followed.
@@ -60,18 +60,19 @@ class RestClient {
  public:
   using Callback = std::function<void(RestResponse)>;
 
-  // `base_url` is https://host[:port], or http:// for a loopback host. Throws ConfigError for a bad URL or proxy, a CA
-  // file that cannot be read, or verification switched off for a host that is not loopback. `loop` outlives
-  // the client.
+  // `base_url` is https://host[:port], or http:// for a loopback host. Throws ConfigError for a bad URL or
+  // proxy, a CA file that cannot be read, or verification switched off for a host that is not loopback.
+  // `loop` outlives the client.
   RestClient(IoLoop& loop, std::string_view base_url, RestOptions options = {});
   // On the loop thread, or when the loop does not run (any more). Callbacks not yet called are dropped.
   ~RestClient();
   RestClient(const RestClient&) = delete;
   RestClient& operator=(const RestClient&) = delete;
 
-  // Any thread. `timeout` covers everything from now on, waiting for a connection included. `callback` is called
-  // exactly once, on the loop thread, unless the client is destroyed before. A request that met a kept-alive
-  // connection the server had closed is sent once more on a new one, a POST too: it asks, it changes nothing.
+  // Any thread. `timeout` covers everything from now on, waiting for a connection included. `callback` is
+  // called exactly once, on the loop thread, unless the client is destroyed before. A request that met a
+  // kept-alive connection the server had closed is sent once more on a new one, a POST too: it asks, it
+  // changes nothing.
   void send(core::RestRequest request, std::chrono::milliseconds timeout, Callback callback);
   // GET `target`, which is path and query.
   void get(std::string target, HttpHeaders headers, std::chrono::milliseconds timeout, Callback callback) {

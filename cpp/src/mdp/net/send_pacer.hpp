@@ -13,8 +13,8 @@ namespace mdp::net {
 
 class SendPacer {
  public:
-  // `kept_free`: places of the limit that text messages never take (core::Endpoint::messages keeps one for the
-  // answer to a ping). A limit of one message is all theirs.
+  // `kept_free`: places of the limit that text messages never take (core::Endpoint::messages keeps one for
+  // the answer to a ping). A limit of one message is all theirs.
   explicit SendPacer(const core::RateLimit& limit = {}, std::size_t kept_free = 1)
       // A tenth longer than asked: messages sent evenly may arrive closer together than they left.
       : window_ns_(limit.window.count() / 10 * 11),

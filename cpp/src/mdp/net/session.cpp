@@ -150,7 +150,8 @@ void Session::shut() noexcept {
 void Session::begin_close() {
   closing_ = true;
   awaited_.clear();
-  // What waits in the outbox is sent no more. It stays, for a write under way reads from it until its last byte.
+  // What waits in the outbox is sent no more. It stays, for a write under way reads from it until its last
+  // byte.
   timer_.expires_after(owner_->options.close_timeout);
   timer_.async_wait([self = shared_from_this()](error_code ec) {
     if (!ec && self->alive_) self->owner_->finish_stop();
@@ -345,7 +346,8 @@ void Session::send_urgent(std::string text) {
 }
 
 void Session::respond(core::ConnectionId connection, std::string text) {
-  // More than any venue leaves unanswered before it ends the connection: a flood of such frames is not let grow.
+  // More than any venue leaves unanswered before it ends the connection: a flood of such frames is not let
+  // grow.
   constexpr std::size_t kMaxUrgent = 32;
   if (!up_ || closing_ || connection != message_.connection_id || urgent_.size() >= kMaxUrgent) return;
   owner_->counters.responses.add();

@@ -1,6 +1,6 @@
 // SilenceWatch: tells a dead line from a quiet one. Whatever byte comes from the venue shows that the line
-// lives: a frame of any symbol, a ping, the answer to a ping of ours. So a quiet symbol never ends a line, and
-// a line on which nothing comes is asked before it is given up. Loop thread only; header-only.
+// lives: a frame of any symbol, a ping, the answer to a ping of ours. So a quiet symbol never ends a line,
+// and a line on which nothing comes is asked before it is given up. Loop thread only; header-only.
 #pragma once
 
 #include <cstdint>

@@ -172,8 +172,8 @@ void async_teardown(beast::role_type /*role*/, Transport& transport, Handler&& h
 // Beast calls this to give a connection up.
 inline void beast_close_socket(Transport& transport) noexcept { transport.close(); }
 
-// Makes the context for `url` (nullopt for ws and http). Throws ConfigError as check_tls() does. Logs a warning
-// where verification is off.
+// Makes the context for `url` (nullopt for ws and http). Throws ConfigError as check_tls() does. Logs a
+// warning where verification is off.
 std::optional<asio::ssl::context> make_tls_context(const Url& url, const TlsOptions& options);
 
 // OpenSSL's words where there are any.

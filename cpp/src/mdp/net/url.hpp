@@ -26,15 +26,17 @@ struct Url {
 // names, fragments, blanks and control characters are refused.
 core::Expected<Url, std::string> parse_url(std::string_view text);
 
-// The address of a venue, as it stands in a configuration under `key`: "ws_url" takes wss (ws for loopback hosts),
-// "rest_url" https (http for loopback hosts), both without a path. Throws ConfigError, naming the key.
+// The address of a venue, as it stands in a configuration under `key`: "ws_url" takes wss (ws for loopback
+// hosts), "rest_url" https (http for loopback hosts), both without a path. Throws ConfigError, naming the
+// key.
 Url checked_endpoint(std::string_view key, std::string_view text);
 
-// The same for a URL to connect to that a venue has given, `key` in words: wss (ws for loopback hosts), with a path.
+// The same for a URL to connect to that a venue has given, `key` in words: wss (ws for loopback hosts), with
+// a path.
 Url checked_stream_url(std::string_view key, std::string_view text);
 
-// A URL as messages show it: all before the last '@' (but the scheme) is "***", for user names and passwords are
-// for nobody to read. For any text, above all one that parse_url() refuses.
+// A URL as messages show it: all before the last '@' (but the scheme) is "***", for user names and passwords
+// are for nobody to read. For any text, above all one that parse_url() refuses.
 std::string without_user_info(std::string_view text);
 
 // True for localhost (and names below it), 127.0.0.0/8 and ::1. `host` as in Url.

@@ -1,5 +1,6 @@
-// SeqlockWrite: how the publisher replaces a small group of words that readers copy out whole. Used by the writers of
-// the directory and of the book table. The readers' half is mdp_shm_copy_entry() in mdp/shm/mdp_shm.h.
+// SeqlockWrite: how the publisher replaces a small group of words that readers copy out whole. Used by the
+// writers of the directory and of the book table. The readers' half is mdp_shm_copy_entry() in
+// mdp/shm/mdp_shm.h.
 #pragma once
 
 #include <cstdint>

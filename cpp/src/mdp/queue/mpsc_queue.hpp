@@ -68,12 +68,13 @@ class MpscQueue {
   void pop() noexcept {
     // release: the slot may be written again one lap later; pairs with the acquire load in try_claim().
     slots_[tail_ & (slot_count_ - 1)].turn.store(tail_ + slot_count_, std::memory_order_release);
-    // release: whoever sees the slot gone sees what the consumer did with it; pairs with the acquire load in size().
+    // release: whoever sees the slot gone sees what the consumer did with it; pairs with the acquire load in
+    // size().
     tail_shown_.store(++tail_, std::memory_order_release);
   }
 
-  // Any thread; a moment's value. Where it is 0, what the consumer did with all that this thread knows to be committed
-  // is visible.
+  // Any thread; a moment's value. Where it is 0, what the consumer did with all that this thread knows to be
+  // committed is visible.
   std::size_t size() const noexcept {
     // acquire: pairs with the release store in pop().
     const std::uint64_t tail = tail_shown_.load(std::memory_order_acquire);

@@ -95,8 +95,8 @@ class Replay::End final : public engine::RoadEnd, public core::EventSink {
   std::unique_ptr<shm::Event> scratch_ = std::make_unique<shm::Event>();
 };
 
-// What stands at the beginning: the parsers of all lines and of REST answers, behind one queue, in the connectors'
-// place. A stage of the road.
+// What stands at the beginning: the parsers of all lines and of REST answers, behind one queue, in the
+// connectors' place. A stage of the road.
 class Replay::Intake final {
  public:
   Intake(const core::Venue& venue, const core::SymbolTable& table, std::size_t line_count,

@@ -1,6 +1,6 @@
 // Recorded sessions of the three venues, frame by frame: all is read, nothing is lost, the ids form a chain.
-// The recordings are no part of the repository: they are in $MDP_SHARED_DATA, else in ../shared/data. Without them
-// the test is skipped.
+// The recordings are no part of the repository: they are in $MDP_SHARED_DATA, else in ../shared/data. Without
+// them the test is skipped.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -212,7 +212,8 @@ TEST_P(BinanceRecordings, EverySnapshotIsRead) {
   }
 }
 
-// At the chosen exponents the venue's own limits are held: the step exactly, and a thousand of the largest orders.
+// At the chosen exponents the venue's own limits are held: the step exactly, and a thousand of the largest
+// orders.
 TEST_P(BinanceRecordings, EveryListedInstrumentHoldsItsOwnLimits) {
   const Session& session = GetParam();
   const std::vector<Record> records = read_records(path_of(session, "info", ""));

@@ -1,5 +1,5 @@
-// What a Binance frame must become, read from a tree of JSON values: the independent opinion that the parser's results
-// are compared with.
+// What a Binance frame must become, read from a tree of JSON values: the independent opinion that the
+// parser's results are compared with.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// What the tests of the Binance family share: payload files, frames in buffers without a byte to spare, a parser
-// with a few known symbols.
+// What the tests of the Binance family share: payload files, frames in buffers without a byte to spare, a
+// parser with a few known symbols.
 #pragma once
 
 #include <gtest/gtest.h>

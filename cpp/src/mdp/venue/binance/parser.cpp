@@ -192,8 +192,8 @@ class BinanceParser final : public core::Parser {
   }
 
   // The usual delta of a known symbol, scanned up to its bids: they and the asks end it, but for members that
-  // mean nothing to us. False: it is something else or wrong, and what has gone into the sink are leading chunks
-  // (handed_on_) of what the general reading will find there too.
+  // mean nothing to us. False: it is something else or wrong, and what has gone into the sink are leading
+  // chunks (handed_on_) of what the general reading will find there too.
   [[gnu::always_inline]] bool try_depth(const core::RawMessage& raw, const Fields& fields, QuickScan& scan,
                                         MessageSink& sink) noexcept {
     if (fields.event != "depthUpdate" || !is_delta(fields)) return false;
@@ -253,9 +253,9 @@ class BinanceParser final : public core::Parser {
 
   // {"stream":"busdtry@depth@100ms","data":{"e":"depthUpdate","E":1618677372122,"s":"BUSDTRY","U":10166139,
   //  "u":10166139,"b":[],"a":[["8.14000000","107821.20000000"]]}}
-  // Futures add "T":1618677448043 and "pu":335340581994, COIN-M also "ps":"BCHUSD". "pu":-1 is in the first event of
-  // a book: none of the symbol came before. It says nothing of what it follows, and the ids, which all symbols share,
-  // say that nothing is missing for who knows the book up to U - 1.
+  // Futures add "T":1618677448043 and "pu":335340581994, COIN-M also "ps":"BCHUSD". "pu":-1 is in the first
+  // event of a book: none of the symbol came before. It says nothing of what it follows, and the ids, which
+  // all symbols share, say that nothing is missing for who knows the book up to U - 1.
   ParseStatus depth(const Fields& fields, const Instrument* instrument, MessageHeader& header,
                     MessageSink& sink) noexcept {
     if (!is_delta(fields) || !fields.has(kBidLevels | kAskLevels)) return ParseStatus::MalformedFrame;

@@ -22,8 +22,8 @@ enum class Family : std::uint8_t {
 std::unique_ptr<core::Parser> make_parser(Family family, const core::SymbolTable& symbols,
                                           core::ExchangeId exchange_id);
 
-// The body of GET depth into Snapshot chunks. `body` has kFramePadding readable bytes behind it; `depth_limit`:
-// the `limit` it was asked for with. `failure` is written on an error status alone.
+// The body of GET depth into Snapshot chunks. `body` has kFramePadding readable bytes behind it;
+// `depth_limit`: the `limit` it was asked for with. `failure` is written on an error status alone.
 [[nodiscard]] core::ParseStatus parse_snapshot(std::string_view body, const core::Instrument& instrument,
                                                std::uint16_t depth_limit, std::int64_t recv_ts_ns,
                                                core::MessageSink& sink, core::ParseFailure& failure);

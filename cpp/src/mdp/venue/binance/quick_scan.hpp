@@ -21,14 +21,14 @@
 
 namespace mdp::venue::binance {
 
-// The last byte of a frame is a brace. Only a string could go beyond that, and must not; so every step begins in
-// the frame, and what it reads beyond, at most 40 bytes, is padding and decides nothing.
+// The last byte of a frame is a brace. Only a string could go beyond that, and must not; so every step begins
+// in the frame, and what it reads beyond, at most 40 bytes, is padding and decides nothing.
 class QuickScan {
  public:
   enum class Stop : std::uint8_t {
     End,  // the frame is read, and `fields` is what scan_document() makes of it
-    // Before the level array of a `b`, which the caller reads; then asks_follow(), the array, ends(). A number
-    // in there ends at the last brace at the latest.
+    // Before the level array of a `b`, which the caller reads; then asks_follow(), the array, ends(). A
+    // number in there ends at the last brace at the latest.
     Bids,
     Unusual,  // the frame is of another kind, and `fields` holds anything
   };
@@ -66,8 +66,8 @@ class QuickScan {
   }
 
  private:
-  // Members of a delta, as far as they come in the order in which the venue sends them. What comes else, or in
-  // another order, is left to members(). False: not to be read here.
+  // Members of a delta, as far as they come in the order in which the venue sends them. What comes else, or
+  // in another order, is left to members(). False: not to be read here.
   [[gnu::always_inline]] bool usual_delta() noexcept {
     if (!take_text("\"e\":\"depthUpdate\",")) return true;
     seen_ |= kEvent;

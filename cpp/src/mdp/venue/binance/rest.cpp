@@ -40,8 +40,8 @@ std::string_view text_of(const dom::element& object, std::string_view key) {
 // of 2021-04-17 has bids at 6.893 with a tick of 0.01.
 constexpr int kWireExponent = -8;
 
-// Where a filter says how prices, or quantities, may be. MARKET_LOT_SIZE has the keys of LOT_SIZE, with other numbers
-// in them: market orders do not rest in a book.
+// Where a filter says how prices, or quantities, may be. MARKET_LOT_SIZE has the keys of LOT_SIZE, with other
+// numbers in them: market orders do not rest in a book.
 struct Filter {
   std::string_view type, step, largest;
   std::int64_t head_room;

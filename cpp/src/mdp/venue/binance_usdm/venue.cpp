@@ -22,7 +22,8 @@ std::unique_ptr<core::Venue> make_venue(core::ExchangeId exchange_id, std::strin
   profile.contracts = binance::Contracts::Linear;
   profile.book_rule = kBookRule;
   profile.endpoint = make_endpoint();
-  // Depth, trade and bookTicker are public data, aggTrade, markPrice and forceOrder market data: another route.
+  // Depth, trade and bookTicker are public data, aggTrade, markPrice and forceOrder market data: another
+  // route.
   profile.routes = {0, 0, 1, 0, 1, 1};
   profile.depth_speeds = kDepthSpeeds;
   profile.depth_path = "/fapi/v1/depth";
