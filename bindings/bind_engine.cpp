@@ -335,7 +335,7 @@ void bind_engine(nb::module_& module) {
       .def("reconnect", &Engine::reconnect, "line"_a, "reason"_a, unlocked,
            "Drop the connection of a line's lane and make it anew.")
       .def("renew", &Engine::renew, "line"_a, unlocked,
-           "Replace the connection of a line's lane by a new one, without a moment between.")
+           "Replace the connection of a line's lane: the old one is closed after the new one is up.")
       .def("renew_lines_of", &Engine::renew_lines_of, "symbol_id"_a, unlocked,
            "The same for all lines that carry the symbol's book.")
       .def("widen", &Engine::widen, "symbol_id"_a, unlocked,

@@ -68,12 +68,12 @@ struct SymbolEntry {
   const core::BookRule* rule;
   BookState state = BookState::Stale;
   StateReason reason = StateReason::None;
-  bool joined = false;    // a delta followed the snapshot: from now on check_next() holds
-  bool silent = false;    // STALE for that: no snapshot makes it LIVE before an update has come
-  bool widening = false;  // the rest_audit under way is there to make the book known deeper
-  bool disputed = false;  // the last snapshot for that contradicted the book
-  bool anew = false;      // its ids began anew, and no sync has come of it yet
-  bool windowed = false;  // as the rule says, for every delta asks
+  bool joined = false;                     // a delta followed the snapshot: from now on check_next() holds
+  bool silent = false;                     // STALE because it is silent: it stays so until an update comes
+  bool widening = false;                   // the rest_audit under way is there to make the book known deeper
+  bool disputed = false;                   // the last snapshot for that contradicted the book
+  bool anew = false;                       // its ids began anew, and no sync has come of it yet
+  bool windowed = false;                   // as the rule says, for every delta asks
   DepthNeed depth_need = DepthNeed::None;  // as the listener was told
   DepthWatch depth;
   std::uint64_t last_id = 0;     // applied so far; the snapshot's id until joined

@@ -94,7 +94,7 @@ class Engine {
   void request_resync(core::SymbolId symbol);
   // Drops the connection of the line's lane and makes it anew.
   void reconnect(core::LineId line, std::string reason);
-  // Replaces the connection of the line's lane by a new one, without a moment between.
+  // Replaces the connection of the line's lane: the old one is closed after the new one is up.
   void renew(core::LineId line);
   // The same for all lines that carry the symbol's book.
   void renew_lines_of(core::SymbolId symbol);

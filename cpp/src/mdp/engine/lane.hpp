@@ -88,7 +88,8 @@ class Lane final {
   void resubscribe(const std::string& venue_symbol);
   std::size_t stream_count() const;
 
-  // Any thread. The next tend() begins to replace the connection by a new one, without a moment between.
+  // Any thread. The next tend() begins to replace the connection: the old one is closed after the new one
+  // is up.
   void renew() noexcept;
   // Any thread. Drops the connection and makes it anew.
   void reconnect(std::string reason);

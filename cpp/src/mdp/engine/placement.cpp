@@ -70,7 +70,7 @@ void Placement::remove(const Place& place, const std::string& venue_symbol) {
   }
 }
 
-// `manager`: whose messages it must bring; nullptr: any.
+// If `manager` is given, the lanes must bring their messages to that one; nullptr leaves the choice to us.
 Bundle& Placement::bundle_for(VenueClient& venue, std::size_t route, RoadManager* manager) {
   const auto streams = static_cast<std::size_t>(
       std::count_if(venue.config().channels.begin(), venue.config().channels.end(),
