@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <thread>
+#include <utility>
 
 #include "engine/toy_venue.hpp"
 #include "mdp/core/error.hpp"
@@ -17,14 +19,15 @@ using Threads = RoadOptions::Threads;
 
 class Counting final : public RoadEnd, public core::EventSink {
  public:
-  explicit Counting(std::atomic<int>& events, std::atomic<int>& rests) : events_(events), rests_(rests) {
+  Counting(std::atomic<int>& events, std::atomic<int>& rests, const std::atomic<bool>& held)
+      : events_(events), rests_(rests), held_(held) {
     slot_ = scratch_.get();
   }
   void commit() noexcept override { ++events_; }
   core::EventSink& sink() noexcept override { return *this; }
   std::size_t drain(EventQueue& queue, std::size_t max) noexcept override {
     std::size_t count = 0;
-    for (; count < max && queue.front() != nullptr; ++count) {
+    for (; !held_ && count < max && queue.front() != nullptr; ++count) {
       queue.pop();
       ++events_;
     }
@@ -35,6 +38,7 @@ class Counting final : public RoadEnd, public core::EventSink {
  private:
   std::atomic<int>& events_;
   std::atomic<int>& rests_;
+  const std::atomic<bool>& held_;
   std::unique_ptr<shm::Event> scratch_ = std::make_unique<shm::Event>();
 };
 
@@ -47,7 +51,8 @@ class RoadOn : public testing::TestWithParam<Threads> {
     options.threads = GetParam();
     options.message_queue_slots = 8;
     options.event_queue_slots = 8;
-    road_ = std::make_unique<Road>(options, std::make_unique<Counting>(events_, rests_), status_, control_);
+    road_ = std::make_unique<Road>(options, std::make_unique<Counting>(events_, rests_, held_), status_,
+                                   control_);
   }
   // Each makes one event, whatever state the book is in.
   void put_trades(core::MessageSink& into) {
@@ -77,8 +82,9 @@ class RoadOn : public testing::TestWithParam<Threads> {
   ControlQueue control_{64};
   std::atomic<int> events_{0};
   std::atomic<int> rests_{0};
+  std::atomic<bool> held_{false};  // the end takes nothing
   int before_ = 0;
-  std::uint64_t id_ = 0;
+  std::atomic<std::uint64_t> id_ = 0;
   std::unique_ptr<Road> road_;
 };
 
@@ -109,6 +115,34 @@ TEST_P(RoadOn, AnswersOverRestComeFromAThreadOfTheirOwn) {
   EXPECT_EQ(&road_->manager(0).rest_input(), &rest) << "there is one";
 }
 
+// The end is held until everything before it is full: parser, REST thread and manager have all waited then, or will.
+TEST_P(RoadOn, WhoFindsAQueueFullIsCounted) {
+  if (GetParam() != Threads::Each) GTEST_SKIP() << "there are no queues between stages";
+  add_symbol();
+  RoadManager& manager = road_->manager(0);
+  core::MessageSink& parser = manager.add_parser();
+  core::MessageSink& rest = manager.rest_input();
+  EXPECT_EQ(manager.message_waits(), 0u);
+  EXPECT_EQ(manager.event_waits(), 0u);
+  for (core::MessageSink* into : {&rest, &parser}) {
+    const std::uint64_t before = manager.message_waits();
+    held_ = true;
+    id_ = 0;
+    std::thread put([&] { put_trades(*into); });
+    std::uint64_t seen = 0;
+    // Nothing goes on any more: each look is 1 ms after the one before.
+    EXPECT_TRUE(net::test::eventually([&] {
+      const std::uint64_t now = id_;
+      return std::exchange(seen, now) == now && now > 8;
+    }));
+    held_ = false;
+    put.join();
+    EXPECT_GT(manager.message_waits(), before) << (into == &rest ? "of the REST thread" : "of the parser");
+    road_->flush();
+  }
+  EXPECT_GT(manager.event_waits(), 0u);
+}
+
 TEST_P(RoadOn, ATickGivesTheEndARound) {
   if (GetParam() == Threads::Caller) GTEST_SKIP() << "nobody ticks";
   const int before = rests_;
@@ -130,10 +164,11 @@ TEST(Road, ACoreThatDoesNotExistIsAnError) {
   SymbolStatus status[1];
   ControlQueue control(64);
   std::atomic<int> events{0};
+  const std::atomic<bool> held{false};
   RoadOptions options;
   options.threads = Threads::Each;
   options.cores.managers = {1'000'000};
-  EXPECT_THROW(Road(options, std::make_unique<Counting>(events, events), status, control), ConfigError);
+  EXPECT_THROW(Road(options, std::make_unique<Counting>(events, events, held), status, control), ConfigError);
 }
 
 }  // namespace

@@ -65,7 +65,9 @@ void RoadManager::call(const ManagerStage::Command& command) {
 
 std::uint64_t RoadManager::message_waits() const noexcept {
   std::uint64_t waits = 0;
-  for (const auto& input : parsers_) waits += input->sink.waits();
+  for (const auto* inputs : {&parsers_, &rest_inputs_}) {
+    for (const auto& input : *inputs) waits += input->sink.waits();
+  }
   return waits;
 }
 

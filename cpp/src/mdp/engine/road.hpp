@@ -69,7 +69,7 @@ class RoadManager {
   // Any thread for its counters; the rest is the manager's thread's, or anybody's while nothing runs.
   book::OrderBookManager& books() noexcept { return stage_.manager(); }
   const book::OrderBookManager& books() const noexcept { return stage_.manager(); }
-  std::uint64_t message_waits() const noexcept;
+  std::uint64_t message_waits() const noexcept;  // of parsers and of the REST thread
   std::uint64_t event_waits() const noexcept { return events_ ? events_->waits() : 0; }
 
  private:
