@@ -1,17 +1,13 @@
 // Levels of books in every shape, held against a reader that makes a tree of JSON values first. The first
 // byte chooses the shape.
-#include <optional>
-
 #include "core/collecting_sink.hpp"
-#include "core/strict_json.hpp"
+#include "core/strict_levels.hpp"
 #include "fuzz_venue.hpp"
 #include "mdp/core/level_scanner.hpp"
 
 namespace {
 
 using namespace mdp;
-using Type = strict::Value::Type;
-
 constexpr core::LevelShape kShapes[] = {{}, {1, 2}, {2, 0}, {0, 1, "px", "sz"}};
 
 core::Instrument instrument() {
@@ -19,35 +15,6 @@ core::Instrument instrument() {
   instrument.price_exponent = -2;
   instrument.quantity_exponent = -8;
   return instrument;
-}
-
-const strict::Value* part(const strict::Value& level, std::uint8_t place, std::string_view key) {
-  if (key.empty()) return place < level.elements.size() ? &level.elements[place] : nullptr;
-  const strict::Value* found = nullptr;
-  for (const auto& [name, value] : level.members) {
-    if (name != key) continue;
-    if (found != nullptr) return nullptr;
-    found = &value;
-  }
-  return found;
-}
-
-std::optional<std::vector<core::PriceLevel>> by_tree(std::string_view text, const core::LevelShape& shape) {
-  const auto tree = strict::Reader(text).read();
-  if (!tree || tree->type != Type::Array) return std::nullopt;
-  std::vector<core::PriceLevel> levels;
-  for (const strict::Value& level : tree->elements) {
-    const strict::Value* const price = part(level, shape.price_at, shape.price_key);
-    const strict::Value* const quantity = part(level, shape.quantity_at, shape.quantity_key);
-    for (const strict::Value* one : {price, quantity}) {
-      if (one == nullptr || (one->type != Type::String && one->type != Type::Number)) return std::nullopt;
-    }
-    const auto held_price = strict::decimal(price->text, -2);
-    const auto held_quantity = strict::decimal(quantity->text, -8);
-    if (!held_price || !held_quantity) return std::nullopt;
-    levels.push_back({*held_price, *held_quantity});
-  }
-  return levels;
 }
 
 }  // namespace
@@ -71,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   writer.finish();
   // The tree has an opinion where all of the text is good; what strings that are passed over hold is nobody's
   // business.
-  if (const auto wanted = by_tree(array, shape)) {
+  if (const auto wanted = strict::read_levels(array, shape, kInstrument)) {
     MDP_FUZZ_CHECK(core::join_chunks(sink.messages).bids == *wanted);
   }
   return 0;

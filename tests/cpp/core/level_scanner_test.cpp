@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/collecting_sink.hpp"
-#include "core/strict_json.hpp"
+#include "core/strict_levels.hpp"
 #include "mdp/core/raw_message.hpp"
 
 namespace mdp::core {
@@ -393,32 +393,7 @@ Scan scan_shaped(std::string_view text, const LevelShape& shape, char behind = '
 }
 
 std::optional<std::vector<PriceLevel>> read_shaped(std::string_view text, const LevelShape& shape) {
-  using Type = strict::Value::Type;
-  const auto tree = strict::Reader(text).read();
-  if (!tree || tree->type != Type::Array) return std::nullopt;
-  const bool are_objects = !shape.price_key.empty();
-  std::vector<PriceLevel> levels;
-  for (const strict::Value& level : tree->elements) {
-    if (level.type != (are_objects ? Type::Object : Type::Array)) return std::nullopt;
-    const auto part = [&](std::uint8_t place, std::string_view key) -> const strict::Value* {
-      if (!are_objects) return place < level.elements.size() ? &level.elements[place] : nullptr;
-      if (level.count(key) != 1) return nullptr;
-      for (const auto& member : level.members) {
-        if (member.first == key) return &member.second;
-      }
-      return nullptr;
-    };
-    const strict::Value* const price = part(shape.price_at, shape.price_key);
-    const strict::Value* const quantity = part(shape.quantity_at, shape.quantity_key);
-    for (const strict::Value* one : {price, quantity}) {
-      if (one == nullptr || (one->type != Type::String && one->type != Type::Number)) return std::nullopt;
-    }
-    const auto price_value = strict::decimal(price->text, kInstrument.price_exponent);
-    const auto quantity_value = strict::decimal(quantity->text, kInstrument.quantity_exponent);
-    if (!price_value || !quantity_value || *price_value <= 0 || *quantity_value < 0) return std::nullopt;
-    levels.push_back({*price_value, *quantity_value});
-  }
-  return levels;
+  return strict::read_levels(text, shape, kInstrument);
 }
 
 // Whether a level has a part that holds other values.
