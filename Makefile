@@ -83,7 +83,7 @@ tidy: build/release/.tests ## Check names and more with clang-tidy, where it is 
 sanitize: asan-ubsan tsan ## Run the C++ tests under both sanitizer presets
 asan-ubsan: .venv/.run ## Run the C++ tests under the address and undefined-behaviour sanitizers
 	@scripts/preset asan-ubsan test $(CTEST_ARGS)
-tsan: .venv/.run ## Run the C++ tests under the thread sanitizer
+tsan: build/release/.python ## Run the C++ tests under the thread sanitizer, and drive the extension from many threads
 	@scripts/preset tsan test $(CTEST_ARGS)
 
 .PHONY: fuzz
