@@ -19,7 +19,7 @@ tree = $(shell find $(wildcard $(1)) \( -type d -o -name '*.[ch]pp' -o -name '*.
 CORE_SOURCES := CMakeLists.txt pyproject.toml $(call tree,cpp bindings cmake)
 # (not the folder bench itself: that is the name of a target)
 TEST_SOURCES := tests/CMakeLists.txt $(call tree,tests/cpp tests/support) $(wildcard bench/CMakeLists.txt bench/*.[ch]pp)
-CXX_FILES = find cpp bindings bench tests \( -name '*.[ch]pp' -o -name '*.[ch]' \) -not -path '*/data/*' 2>/dev/null
+CXX_FILES = find cpp bindings bench tests examples \( -name '*.[ch]pp' -o -name '*.[ch]' \) -not -path '*/data/*' 2>/dev/null
 
 ##@ Everyday
 .PHONY: help
