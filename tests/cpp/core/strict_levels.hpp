@@ -1,4 +1,5 @@
-// Levels of any shape, read from a tree of JSON values: the independent opinion that scan_levels() is compared with.
+// Levels of any shape, read from a tree of JSON values: the independent opinion that scan_levels() is
+// compared with.
 #pragma once
 
 #include <cstdint>

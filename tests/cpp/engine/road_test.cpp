@@ -115,7 +115,8 @@ TEST_P(RoadOn, AnswersOverRestComeFromAThreadOfTheirOwn) {
   EXPECT_EQ(&road_->manager(0).rest_input(), &rest) << "there is one";
 }
 
-// The end is held until everything before it is full: parser, REST thread and manager have all waited then, or will.
+// The end is held until everything before it is full: parser, REST thread and manager have all waited then,
+// or will.
 TEST_P(RoadOn, WhoFindsAQueueFullIsCounted) {
   if (GetParam() != Threads::Each) GTEST_SKIP() << "there are no queues between stages";
   add_symbol();
