@@ -81,7 +81,21 @@ void bind_record_enums(nb::module_& module) {
   nb::enum_<shm::InstrumentKind>(module, "InstrumentKind", "What is traded.")
       .value("SPOT", shm::InstrumentKind::Spot)
       .value("PERPETUAL", shm::InstrumentKind::Perpetual)
-      .value("FUTURE", shm::InstrumentKind::Future);
+      .value("FUTURE", shm::InstrumentKind::Future)
+      .value("OPTION", shm::InstrumentKind::Option);
+  nb::enum_<shm::Settlement>(module, "Settlement", "What a contract pays.")
+      .value("NONE", shm::Settlement::None, "No contract.")
+      .value("LINEAR", shm::Settlement::Linear, "In its quote.")
+      .value("INVERSE", shm::Settlement::Inverse, "In its base.")
+      .value("QUANTO", shm::Settlement::Quanto, "In something else.");
+  nb::enum_<shm::ContractUnit>(module, "ContractUnit", "What contract_size counts.")
+      .value("NONE", shm::ContractUnit::None, "There are no contracts: quantities are amounts of base.")
+      .value("BASE", shm::ContractUnit::Base)
+      .value("QUOTE", shm::ContractUnit::Quote);
+  nb::enum_<shm::OptionRight>(module, "OptionRight", "What an option gives the right to.")
+      .value("NONE", shm::OptionRight::None, "No option.")
+      .value("CALL", shm::OptionRight::Call)
+      .value("PUT", shm::OptionRight::Put);
   nb::enum_<shm::LineState>(module, "LineState", "State of a connection to a venue.")
       .value("DOWN", shm::LineState::Down)
       .value("CONNECTING", shm::LineState::Connecting)
@@ -126,6 +140,13 @@ void bind_core(nb::module_& module) {
       .def_ro("quantity_exponent", &core::Instrument::quantity_exponent)
       .def_ro("tick_size", &core::Instrument::tick_size, "Mantissa at price_exponent; 0: unknown.")
       .def_ro("lot_size", &core::Instrument::lot_size, "Mantissa at quantity_exponent; 0: unknown.")
+      .def_ro("min_quantity", &core::Instrument::min_quantity,
+              "Of one order, mantissa at quantity_exponent; 0: unknown.")
+      .def_ro("max_quantity", &core::Instrument::max_quantity,
+              "Of one order, mantissa at quantity_exponent; 0: unknown.")
+      .def_ro("min_notional", &core::Instrument::min_notional,
+              "Of one order, mantissa at notional_exponent, in quote; 0: unknown.")
+      .def_ro("notional_exponent", &core::Instrument::notional_exponent)
       .def_ro("kind", &core::Instrument::kind)
       .def_ro("settle", &core::Instrument::settle, "What a contract is paid in; empty for spot.")
       .def_ro(

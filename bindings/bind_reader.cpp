@@ -280,7 +280,7 @@ nb::dict record_layouts() {
 #define MDP_FIELD(type, field) {#field, offsetof(shm::type, field)}
   layouts["EVENT_DTYPE"] =
       record(sizeof(shm::EventHeader),
-             {MDP_FIELD(EventHeader, size_bytes), MDP_FIELD(EventHeader, type), MDP_FIELD(EventHeader, flags),
+             {MDP_FIELD(EventHeader, size_lines), MDP_FIELD(EventHeader, type), MDP_FIELD(EventHeader, flags),
               MDP_FIELD(EventHeader, exchange_id), MDP_FIELD(EventHeader, symbol_id),
               MDP_FIELD(EventHeader, bid_count), MDP_FIELD(EventHeader, ask_count),
               MDP_FIELD(EventHeader, sequence), MDP_FIELD(EventHeader, update_id),
@@ -325,7 +325,10 @@ void bind_entries(nb::module_& module) {
       .def_ro("recv_ts_ns", &shm::BookEntry::recv_ts_ns)
       .def_ro("pub_ts_ns", &shm::BookEntry::pub_ts_ns)
       .def_ro("ring_position", &shm::BookEntry::ring_position)
-      .def_ro("next_sequence", &shm::BookEntry::next_sequence);
+      .def_ro("next_sequence", &shm::BookEntry::next_sequence)
+      .def_ro("refresh_position", &shm::BookEntry::refresh_position,
+              "Where the newest whole book begins in the ring; 2**64 - 1: there is none.")
+      .def_ro("refresh_sequence", &shm::BookEntry::refresh_sequence);
   using shm::InstrumentEntry;
   nb::class_<InstrumentEntry>(module, "InstrumentEntry", "One instrument of a segment's directory.")
       .def_ro("symbol_id", &InstrumentEntry::symbol_id)
@@ -341,9 +344,25 @@ void bind_entries(nb::module_& module) {
       .def_prop_ro("settle", [](const InstrumentEntry& e) { return text_of(e.settle); })
       .def_prop_ro("venue_status", [](const InstrumentEntry& e) { return text_of(e.venue_status); })
       .def_ro("kind", &InstrumentEntry::kind)
-      .def_ro("contract_size", &InstrumentEntry::contract_size, "Mantissa at contract_exponent; 0 for spot.")
+      .def_ro("settlement", &InstrumentEntry::settlement)
+      .def_ro("contract_unit", &InstrumentEntry::contract_unit, "What contract_size counts.")
+      .def_ro("contract_size", &InstrumentEntry::contract_size,
+              "Mantissa at contract_exponent, of contract_unit; 0: there are no contracts.")
       .def_ro("contract_exponent", &InstrumentEntry::contract_exponent)
-      .def_ro("expiry_ns", &InstrumentEntry::expiry_ns, "0: none.");
+      .def_ro("expiry_ns", &InstrumentEntry::expiry_ns, "Since the Unix epoch; 0: none.")
+      .def_ro("option_right", &InstrumentEntry::option_right)
+      .def_ro("strike_price", &InstrumentEntry::strike_price, "Of an option: mantissa at strike_exponent.")
+      .def_ro("strike_exponent", &InstrumentEntry::strike_exponent)
+      .def_prop_ro(
+          "underlying", [](const InstrumentEntry& e) { return text_of(e.underlying); },
+          "Of a future or an option, where it is not the base.")
+      .def_ro("min_quantity", &InstrumentEntry::min_quantity,
+              "Of one order, mantissa at quantity_exponent; 0: unknown.")
+      .def_ro("max_quantity", &InstrumentEntry::max_quantity,
+              "Of one order, mantissa at quantity_exponent; 0: unknown.")
+      .def_ro("min_notional", &InstrumentEntry::min_notional,
+              "Of one order, mantissa at notional_exponent, in quote; 0: unknown.")
+      .def_ro("notional_exponent", &InstrumentEntry::notional_exponent);
 }
 
 }  // namespace

@@ -79,7 +79,7 @@ class Event:
 
     def state(self) -> str:
         """Give the state of a book state."""
-        return STATES[self.body[16]]
+        return STATES[struct.unpack_from("<H", self.body, 16)[0]]
 
 
 @dataclass(frozen=True)
@@ -134,21 +134,28 @@ class Segment:
         self._words = memoryview(self._map).cast("Q")
         if len(self._map) < 1024 or self._word(0) != MAGIC:
             raise CorruptError("no magic")
-        fields = struct.unpack_from("<QIIQQqII16xQQQQQQQQIIIIIIII", self._map, 0)
-        (_, version, header_size, total, self.generation, self.start_ts_ns, self.pid, _) = fields[:8]
-        sections = list(zip(fields[8:16:2], fields[9:16:2], strict=True))
-        self._venue_stride, self.venue_capacity = fields[16:18]
-        self._instrument_stride, self.instrument_capacity = fields[18:20]
-        self._table_stride, self.levels_per_side, checkpoints, _ = fields[20:]
-        if version != 1:
-            raise CorruptError(f"layout version {version}")
-        if total > len(self._map) or header_size < 1024 or checkpoints != 64:
+        head = struct.unpack_from("<QHHIQQQQqII", self._map, 0)
+        _, version, _, header_size, total, required, self.features, self.generation = head[:8]
+        self.start_ts_ns, self.pid, self.heartbeat_interval_ns = head[8:]
+        numbers = struct.unpack_from("<12Q", self._map, 64)
+        sections = list(zip(numbers[::2], numbers[1::2], strict=True))
+        counts = struct.unpack_from("<10I", self._map, 160)
+        self._venue_stride, self.venue_capacity = counts[:2]
+        self._instrument_stride, self.instrument_capacity = counts[2:4]
+        self._table_stride, self.levels_per_side, self._levels_offset = counts[4:7]
+        self.parts, self._max_record, self.bell_id = counts[7:]
+        if version != 1 or required != 0:
+            raise CorruptError(f"layout version {version}, required features {required:#x}")
+        if total > len(self._map) or header_size < 1024:
             raise CorruptError("sizes")
         for offset, size in sections:
             if offset % 64 or offset < header_size or offset > total or size > total - offset:
                 raise CorruptError("a section leaves the segment")
-        self._venues, self._instruments, self._table, self._ring = (offset for offset, _ in sections)
-        self.ring_bytes = sections[3][1]
+        self._venues, self._instruments, self._index, self._table, self._ring, self._checkpoints = (
+            offset for offset, _ in sections
+        )
+        self._index_slots = sections[2][1] // 8
+        self.ring_bytes = sections[4][1]
 
     def close(self) -> None:
         """Unmap."""
@@ -161,17 +168,17 @@ class Segment:
     @property
     def state(self) -> int:
         """0 starting, 1 running, 2 stopped."""
-        return self._word(192)
+        return self._word(256)
 
     @property
     def heartbeat_ns(self) -> int:
         """When the publisher last said it is alive."""
-        return self._word(256)
+        return self._word(320)
 
     @property
     def cursor(self) -> int:
         """End of the last whole record."""
-        return self._word(392)
+        return self._word(520)
 
     def _locked(self, offset: int, size: int) -> bytes:
         """Copy a seqlocked entry."""
@@ -185,7 +192,7 @@ class Segment:
     def venues(self) -> dict[int, str]:
         """Give the venues by exchange_id."""
         found = {}
-        for index in range(min(self._word(200), self.venue_capacity)):
+        for index in range(min(self._word(264), self.venue_capacity)):
             entry = self._locked(self._venues + index * self._venue_stride, 64)
             found[struct.unpack_from("<H", entry, 8)[0]] = text(entry[16:64])
         return found
@@ -193,11 +200,11 @@ class Segment:
     def instruments(self) -> list[Instrument]:
         """Give the instruments that are in use or were removed."""
         found = []
-        for index in range(min(self._word(208), self.instrument_capacity)):
-            entry = self._locked(self._instruments + index * self._instrument_stride, 256)
-            numbers = struct.unpack_from("<IHbbqqB", entry, 8)
+        for index in range(min(self._word(272), self.instrument_capacity)):
+            entry = self._locked(self._instruments + index * self._instrument_stride, 512)
+            numbers = struct.unpack_from("<IHbbqqH", entry, 8)
             if numbers[6] != 0:
-                texts = (entry[64:112], entry[112:128], entry[128:192], entry[192:208], entry[224:240])
+                texts = (entry[224:288], entry[320:344], entry[128:224], entry[344:368], entry[392:416])
                 found.append(Instrument(*numbers, *map(text, texts)))
         return found
 
@@ -206,17 +213,18 @@ class Segment:
         if symbol_id >= self.instrument_capacity:
             raise CorruptError(f"no symbol_id {symbol_id}")
         n = self.levels_per_side
-        entry = self._locked(self._table + symbol_id * self._table_stride, 64 + 32 * n)
-        state, reason, bid_count, ask_count = struct.unpack_from("<BBxxHH", entry, 8)
+        start = self._levels_offset
+        entry = self._locked(self._table + symbol_id * self._table_stride, start + 32 * n)
+        state, reason, bid_count, ask_count = struct.unpack_from("<HHHH", entry, 8)
         update_id, exch, recv, pub, position, sequence = struct.unpack_from("<QqqqQQ", entry, 16)
         if bid_count > n or ask_count > n:
             raise CorruptError("more levels than there is room for")
-        bids = [Level(*struct.unpack_from("<qq", entry, 64 + 16 * i)) for i in range(bid_count)]
-        asks = [Level(*struct.unpack_from("<qq", entry, 64 + 16 * (n + i))) for i in range(ask_count)]
+        bids = [Level(*struct.unpack_from("<qq", entry, start + 16 * i)) for i in range(bid_count)]
+        asks = [Level(*struct.unpack_from("<qq", entry, start + 16 * (n + i))) for i in range(ask_count)]
         return Book(STATES[state], reason, update_id, exch, recv, pub, position, sequence, bids, asks)
 
     def _overwritten(self, position: int) -> bool:
-        return bool((self._word(320) - position) & MASK > self.ring_bytes)
+        return bool((self._word(384) - position) & MASK > self.ring_bytes)
 
     def record(self, position: int) -> Event | None:
         """Copy the record at a position, padding included; None at the cursor."""
@@ -227,15 +235,16 @@ class Segment:
             raise LappedError
         at = position % self.ring_bytes
         header = self._map[self._ring + at : self._ring + at + 64]
-        fields = struct.unpack("<IBBHIHHQQQqqq", header)
-        size = fields[0]
-        fits = 64 <= size <= min(self.ring_bytes - at, (end - position) & MASK) and size % 64 == 0
+        fields = struct.unpack("<HHHHIHHQQQqqq", header)
+        size = 64 * fields[0]
+        room = min(self.ring_bytes - at, (end - position) & MASK, self._max_record)
+        fits = 64 <= size <= room
         body = self._map[self._ring + at + 64 : self._ring + at + size] if fits else b""
         if self._overwritten(position):
             raise LappedError
         if not fits:
             raise CorruptError(f"record of {size} bytes at {position}")
-        return Event(position, *fields, body)
+        return Event(position, size, *fields[1:], body)
 
     def events(self, position: int) -> Iterator[Event]:
         """Give the events from a position to the cursor."""
@@ -246,11 +255,11 @@ class Segment:
 
     def oldest(self) -> int:
         """Find the position of the oldest record that is not about to be overwritten."""
-        end, part = self.cursor, self.ring_bytes // 64
+        end, part = self.cursor, self.ring_bytes // self.parts
         first = end % self.ring_bytes // part + 1
-        for i in range(64):
-            index = (first + i) % 64
-            position = self._word(512 + 8 * index)
+        for i in range(self.parts):
+            index = (first + i) % self.parts
+            position = self._word(self._checkpoints + 8 * index)
             behind = (end - position) & MASK
             if position == NO_POSITION or behind == 0 or behind > self.ring_bytes:
                 continue

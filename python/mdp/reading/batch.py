@@ -182,7 +182,7 @@ class EventBatch(Sequence[Event]):
             allowed = ", ".join(f'"{name}"' for name in get_args(What))
             raise ValueError(f"what: {what!r} is none of {allowed}")
         if what == "events":
-            return {name: self.headers[name] for name in EVENT_DTYPE.names or () if name != "size_bytes"}
+            return {name: self.headers[name] for name in EVENT_DTYPE.names or () if name != "size_lines"}
         if what == "levels":
             bodies = self.levels
             rows = np.repeat(np.arange(self._size), np.diff(self.level_offset))

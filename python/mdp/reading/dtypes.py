@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import numpy as np
 
-# One event: EventHeader. `type` is an EventType, `flags` are EventFlag bits. bid_count and ask_count are the
+# One event: EventHeader. `size_lines` counts units of 64 bytes, `type` is an EventType, `flags` are EventFlag bits. bid_count and ask_count are the
 # levels of a BOOK_DELTA or BOOK_SNAPSHOT, and 0 for others.
 EVENT_DTYPE = np.dtype(
     [
-        ("size_bytes", "<u4"),
-        ("type", "u1"),
-        ("flags", "u1"),
+        ("size_lines", "<u2"),
+        ("type", "<u2"),
+        ("flags", "<u2"),
         ("exchange_id", "<u2"),
         ("symbol_id", "<u4"),
         ("bid_count", "<u2"),
@@ -39,8 +39,8 @@ LEVEL_DTYPE = np.dtype([("price", "<i8"), ("quantity", "<i8")])
 BOOK_STATE_DTYPE = np.dtype(
     {
         "names": ["known_bid", "known_ask", "state", "reason"],
-        "formats": ["<i8", "<i8", "u1", "u1"],
-        "offsets": [0, 8, 16, 17],
+        "formats": ["<i8", "<i8", "<u2", "<u2"],
+        "offsets": [0, 8, 16, 18],
         "itemsize": 24,
     }
 )

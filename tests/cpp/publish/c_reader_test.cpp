@@ -23,7 +23,7 @@ SAME(mdp_shm_price_level, PriceLevel, price);
 SAME(mdp_shm_price_level, PriceLevel, quantity);
 
 SAME_SIZE(mdp_shm_event_header, EventHeader);
-SAME(mdp_shm_event_header, EventHeader, size_bytes);
+SAME(mdp_shm_event_header, EventHeader, size_lines);
 SAME(mdp_shm_event_header, EventHeader, type);
 SAME(mdp_shm_event_header, EventHeader, flags);
 SAME(mdp_shm_event_header, EventHeader, exchange_id);
@@ -65,6 +65,14 @@ SAME(mdp_shm_section, Section, size_bytes);
 SAME_SIZE(mdp_shm_segment_info, SegmentInfo);
 SAME(mdp_shm_segment_info, SegmentInfo, magic);
 SAME(mdp_shm_segment_info, SegmentInfo, layout_version);
+SAME(mdp_shm_segment_info, SegmentInfo, minor_version);
+SAME(mdp_shm_segment_info, SegmentInfo, required_features);
+SAME(mdp_shm_segment_info, SegmentInfo, optional_features);
+SAME(mdp_shm_segment_info, SegmentInfo, heartbeat_interval_ns);
+SAME(mdp_shm_segment_info, SegmentInfo, index);
+SAME(mdp_shm_segment_info, SegmentInfo, checkpoints);
+SAME(mdp_shm_segment_info, SegmentInfo, levels_offset);
+SAME(mdp_shm_segment_info, SegmentInfo, bell_id);
 SAME(mdp_shm_segment_info, SegmentInfo, header_size);
 SAME(mdp_shm_segment_info, SegmentInfo, total_size);
 SAME(mdp_shm_segment_info, SegmentInfo, generation);
@@ -87,12 +95,12 @@ SAME(mdp_shm_segment_header, SegmentHeader, info);
 SAME(mdp_shm_segment_header, SegmentHeader, state);
 SAME(mdp_shm_segment_header, SegmentHeader, venue_count);
 SAME(mdp_shm_segment_header, SegmentHeader, instrument_count);
+SAME(mdp_shm_segment_header, SegmentHeader, directory_epoch);
 SAME(mdp_shm_segment_header, SegmentHeader, heartbeat_ns);
 SAME(mdp_shm_segment_header, SegmentHeader, reserve);
 SAME(mdp_shm_segment_header, SegmentHeader, next_sequence);
 SAME(mdp_shm_segment_header, SegmentHeader, cursor);
 SAME(mdp_shm_segment_header, SegmentHeader, event_count);
-SAME(mdp_shm_segment_header, SegmentHeader, checkpoints);
 
 SAME_SIZE(mdp_shm_venue_entry, VenueEntry);
 SAME(mdp_shm_venue_entry, VenueEntry, seq);
@@ -108,6 +116,16 @@ SAME(mdp_shm_instrument_entry, InstrumentEntry, tick_size);
 SAME(mdp_shm_instrument_entry, InstrumentEntry, lot_size);
 SAME(mdp_shm_instrument_entry, InstrumentEntry, status);
 SAME(mdp_shm_instrument_entry, InstrumentEntry, kind);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, settlement);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, contract_unit);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, option_right);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, strike_exponent);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, notional_exponent);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, strike_price);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, min_quantity);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, max_quantity);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, min_notional);
+SAME(mdp_shm_instrument_entry, InstrumentEntry, underlying);
 SAME(mdp_shm_instrument_entry, InstrumentEntry, contract_exponent);
 SAME(mdp_shm_instrument_entry, InstrumentEntry, contract_size);
 SAME(mdp_shm_instrument_entry, InstrumentEntry, expiry_ns);
@@ -129,15 +147,22 @@ SAME(mdp_shm_book_entry, BookEntry, recv_ts_ns);
 SAME(mdp_shm_book_entry, BookEntry, pub_ts_ns);
 SAME(mdp_shm_book_entry, BookEntry, ring_position);
 SAME(mdp_shm_book_entry, BookEntry, next_sequence);
+SAME(mdp_shm_book_entry, BookEntry, refresh_position);
+SAME(mdp_shm_book_entry, BookEntry, refresh_sequence);
+SAME(mdp_shm_book_entry, BookEntry, known_bid);
+SAME(mdp_shm_book_entry, BookEntry, known_ask);
 
 static_assert(sizeof(mdp_shm_segment_header) == MDP_SHM_HEADER_BYTES);
 static_assert(MDP_SHM_MAGIC == shm::kMagic && MDP_SHM_LAYOUT_VERSION == shm::kLayoutVersion &&
-              MDP_SHM_CHECKPOINT_COUNT == shm::kCheckpointCount &&
               MDP_SHM_MAX_EVENT_LEVELS == shm::kMaxEventLevels &&
               MDP_SHM_MAX_RECORD_BYTES == shm::kMaxRecordBytes &&
               MDP_SHM_MAX_LEVELS_PER_SIDE == shm::kMaxLevelsPerSide &&
               MDP_SHM_MIN_RING_BYTES == shm::kMinRingBytes && MDP_SHM_MAX_RING_BYTES == shm::kMaxRingBytes &&
-              MDP_SHM_NO_SYMBOL == shm::kNoSymbol &&
+              MDP_SHM_NO_SYMBOL == shm::kNoSymbol && MDP_SHM_NO_POSITION == shm::kNoPosition &&
+              MDP_SHM_MINOR_VERSION == shm::kMinorVersion &&
+              MDP_SHM_KNOWN_REQUIRED_FEATURES == shm::kKnownRequiredFeatures &&
+              MDP_SHM_FEATURE_CHECKSUM == shm::kFeatureChecksum &&
+              MDP_SHM_FEATURE_REFRESH == shm::kFeatureRefresh && MDP_SHM_FEATURE_BELL == shm::kFeatureBell &&
               MDP_SHM_MAX_SEGMENT_NAME_LENGTH == shm::kMaxSegmentNameLength);
 
 template <class Enum>
@@ -184,15 +209,18 @@ static_assert(same(MDP_SHM_BOOK_OK, shm::BookStatus::Ok) &&
 static_assert(same(MDP_SHM_SPIN, shm::Wait::Spin) && same(MDP_SHM_YIELD, shm::Wait::Yield) &&
               same(MDP_SHM_SLEEP, shm::Wait::Sleep));
 
-static_assert(same(MDP_SHM_MARK_PRICE, shm::EventType::MarkPrice) &&
-              same(MDP_SHM_LIQUIDATION, shm::EventType::Liquidation) &&
-              same(MDP_SHM_REASON_PARSE_ERROR, shm::StateReason::ParseError) &&
-              same(MDP_SHM_REASON_REJECTED, shm::StateReason::Rejected) &&
-              same(MDP_SHM_REASON_SEQUENCE_RESET, shm::StateReason::SequenceReset) &&
-              same(MDP_SHM_LINE_UP, shm::LineState::Up) &&
-              same(MDP_SHM_UNUSED, shm::InstrumentStatus::Unused) &&
-              same(MDP_SHM_STARTING, shm::SegmentState::Starting) &&
-              same(MDP_SHM_FUTURE, shm::InstrumentKind::Future) && same(MDP_SHM_SIDE_NONE, shm::Side::None));
+static_assert(
+    same(MDP_SHM_MARK_PRICE, shm::EventType::MarkPrice) &&
+    same(MDP_SHM_LIQUIDATION, shm::EventType::Liquidation) &&
+    same(MDP_SHM_REASON_PARSE_ERROR, shm::StateReason::ParseError) &&
+    same(MDP_SHM_REASON_REJECTED, shm::StateReason::Rejected) &&
+    same(MDP_SHM_REASON_SEQUENCE_RESET, shm::StateReason::SequenceReset) &&
+    same(MDP_SHM_LINE_UP, shm::LineState::Up) && same(MDP_SHM_UNUSED, shm::InstrumentStatus::Unused) &&
+    same(MDP_SHM_STARTING, shm::SegmentState::Starting) &&
+    same(MDP_SHM_OPTION, shm::InstrumentKind::Option) && same(MDP_SHM_QUANTO, shm::Settlement::Quanto) &&
+    same(MDP_SHM_OF_QUOTE, shm::ContractUnit::Quote) && same(MDP_SHM_PUT, shm::OptionRight::Put) &&
+    same(MDP_SHM_FLAG_REFRESH, shm::kFlagRefresh) && same(MDP_SHM_FLAG_CHECKSUM, shm::kFlagChecksum) &&
+    same(MDP_SHM_FLAG_VENUE_QUOTE, shm::kFlagVenueQuote) && same(MDP_SHM_SIDE_NONE, shm::Side::None));
 
 // Numbers beyond the last enumerator, and the negative ones that only C can ask for, included.
 template <class Enum>
@@ -211,6 +239,9 @@ TEST(CText, SaysWhatToStringSays) {
   expect_same_texts<shm::LineState>(mdp_shm_line_state_text);
   expect_same_texts<shm::Side>(mdp_shm_side_text);
   expect_same_texts<shm::InstrumentKind>(mdp_shm_instrument_kind_text);
+  expect_same_texts<shm::Settlement>(mdp_shm_settlement_text);
+  expect_same_texts<shm::ContractUnit>(mdp_shm_contract_unit_text);
+  expect_same_texts<shm::OptionRight>(mdp_shm_option_right_text);
   expect_same_texts<shm::InstrumentStatus>(mdp_shm_instrument_status_text);
   expect_same_texts<shm::SegmentState>(mdp_shm_segment_state_text);
   for (int i = -1; i < 32; ++i)
@@ -238,7 +269,7 @@ class CReader : public testing::Test {
       ASSERT_EQ(feed.total_lost_events, reader.total_lost_events());
       ASSERT_EQ(feed.laps, reader.laps());
       if (status != shm::ReadStatus::Ok) continue;
-      ASSERT_EQ(std::memcmp(&event, &expected, expected.header.size_bytes), 0);
+      ASSERT_EQ(std::memcmp(&event, &expected, expected.header.size_bytes()), 0);
       ++events;
     }
   }

@@ -61,7 +61,7 @@ class CSubscriber : public testing::Test {
   void TearDown() override { mdp_shm_close(&feed); }
   bool intact() {
     shm::Event copy;
-    std::memcpy(&copy, &event, event.header.size_bytes);
+    std::memcpy(&copy, &event, mdp_shm_record_bytes(&event.header));
     return test::intact(copy, 8);
   }
   int follow(std::uint32_t symbol_id) { return mdp_shm_follow(&feed, symbol_id, &entry, bids, asks, 8); }

@@ -57,10 +57,10 @@ Event book_delta(std::uint32_t symbol_id, std::uint64_t update_id, std::vector<P
 }
 
 Event table_only(std::uint32_t symbol_id, std::uint64_t update_id, std::vector<PriceLevel> bids,
-                 std::vector<PriceLevel> asks, std::uint8_t more_flags = 0) {
+                 std::vector<PriceLevel> asks, std::uint16_t more_flags = 0) {
   Event event = book_delta(symbol_id, update_id, std::move(bids), std::move(asks));
   event.header.type = EventType::BookSnapshot;
-  event.header.flags = static_cast<std::uint8_t>(core::kFlagTableOnly | more_flags);
+  event.header.flags = static_cast<std::uint16_t>(core::kFlagTableOnly | more_flags);
   return event;
 }
 
@@ -103,7 +103,7 @@ TEST_F(IPCPublisherTest, StampsSequenceSizeAndTime) {
   publisher.publish(trade);
   ASSERT_EQ(reader.poll(event), ReadStatus::Ok);
   EXPECT_EQ(event.header.sequence, 0U);
-  EXPECT_EQ(event.header.size_bytes, 128U);
+  EXPECT_EQ(event.header.size_bytes(), 128U);
   EXPECT_EQ(event.header.pub_ts_ns, 5'000'000'000);
   EXPECT_EQ(event.trade.trade_id, 30U);
   EXPECT_EQ(event.trade.side, shm::Side::Sell);

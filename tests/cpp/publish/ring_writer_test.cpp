@@ -255,12 +255,11 @@ TEST(RingReader, NonsenseInTheRingIsCorruptAndNotFollowed) {
     Event event;
     return reader.poll(event);
   };
-  EXPECT_EQ(status_with([](shm::EventHeader& h) { h.size_bytes = 0; }), ReadStatus::Corrupt);
-  EXPECT_EQ(status_with([](shm::EventHeader& h) { h.size_bytes += 1; }), ReadStatus::Corrupt);
-  EXPECT_EQ(status_with([](shm::EventHeader& h) { h.size_bytes = 0xFFFF'FFC0; }), ReadStatus::Corrupt);
+  EXPECT_EQ(status_with([](shm::EventHeader& h) { h.size_lines = 0; }), ReadStatus::Corrupt);
+  EXPECT_EQ(status_with([](shm::EventHeader& h) { h.size_lines = 0xFFFF; }), ReadStatus::Corrupt);
   EXPECT_EQ(status_with([](shm::EventHeader& h) { h.sequence = 5; }), ReadStatus::Corrupt);
   EXPECT_EQ(status_with([](shm::EventHeader& h) { h.bid_count = 0xFFFF; }), ReadStatus::Corrupt);
-  EXPECT_EQ(status_with([](shm::EventHeader& h) { h.type = shm::EventType::Trade, h.size_bytes = 64; }),
+  EXPECT_EQ(status_with([](shm::EventHeader& h) { h.type = shm::EventType::Trade, h.size_lines = 1; }),
             ReadStatus::Corrupt);
 }
 

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "mdp/core/error.hpp"
 #include "mdp/core/text.hpp"
@@ -83,16 +84,119 @@ TEST(SegmentWriter, InstrumentsComeAndGoWhileReadersAreAttached) {
   EXPECT_FALSE(segment->directory().remove_instrument(1));
 }
 
+TEST(SegmentWriter, EveryChangeOfTheDirectoryMovesItsEpoch) {
+  MemorySegment segment;
+  const shm::Directory directory(segment.view());
+  std::uint64_t last = directory.epoch();
+  const auto moved = [&] { return std::exchange(last, directory.epoch()) < directory.epoch(); };
+  EXPECT_FALSE(moved());
+  segment->directory().set_venue(1, "v");
+  EXPECT_TRUE(moved());
+  segment->directory().set_instrument(btc(0));
+  EXPECT_TRUE(moved());
+  segment->directory().set_instrument(btc(0));
+  EXPECT_TRUE(moved());
+  segment->directory().remove_instrument(0);
+  EXPECT_TRUE(moved());
+  segment->directory().remove_instrument(5);
+  EXPECT_FALSE(moved());
+  EXPECT_EQ(shm::Directory().epoch(), 0U);
+}
+
+// The index finds what a walk over all entries finds, also after names changed and came back.
+TEST(SegmentWriter, TheIndexFindsEachOfThousands) {
+  constexpr std::uint32_t kCount = 10'000;
+  SegmentConfig config;
+  config.instruments = kCount;
+  config.ring = shm::kMinRingBytes;
+  MemorySegment segment(config);
+  const shm::Directory directory(segment.view());
+  const auto named = [](std::uint32_t id, const std::string& suffix) {
+    core::Instrument instrument = btc(id);
+    // Two venues: each name twice.
+    instrument.venue_symbol = std::to_string(id % (kCount / 2)).append(suffix);
+    instrument.canonical_symbol = std::string(id < kCount / 2 ? "a:" : "b:").append(instrument.venue_symbol);
+    return instrument;
+  };
+  for (std::uint32_t id = 0; id < kCount; ++id) segment->directory().set_instrument(named(id, ""));
+  for (std::uint32_t id = 0; id < 100; ++id) segment->directory().set_instrument(named(id, "-renamed"));
+  for (std::uint32_t id = 0; id < 50; ++id) segment->directory().set_instrument(named(id, ""));
+  for (std::uint32_t id = 200; id < 300; ++id) segment->directory().remove_instrument(id);
+  shm::InstrumentEntry entry;
+  for (std::uint32_t id = 0; id < kCount; ++id) {
+    const bool renamed = id >= 50 && id < 100;
+    const bool removed = id >= 200 && id < 300;
+    const core::Instrument instrument = named(id, renamed ? "-renamed" : "");
+    ASSERT_EQ(directory.find(instrument.canonical_symbol, entry), !removed) << id;
+    if (!removed) {
+      ASSERT_EQ(entry.symbol_id, id);
+    }
+    if (id < kCount / 2) {
+      ASSERT_TRUE(directory.find(instrument.venue_symbol, entry)) << id;
+      ASSERT_EQ(entry.symbol_id, removed ? id + kCount / 2 : id) << "the smallest id that is active";
+    }
+  }
+  EXPECT_FALSE(directory.find(named(60, "").canonical_symbol, entry)) << "a name that no instrument has now";
+  EXPECT_FALSE(directory.find("", entry));
+  EXPECT_FALSE(shm::Directory().find("a:1", entry));
+}
+
+TEST(SegmentWriter, AnEntryDescribesOptionsAndContracts) {
+  MemorySegment segment;
+  core::Instrument instrument = btc(0);
+  instrument.kind = shm::InstrumentKind::Option;
+  instrument.settle = "BTC";
+  instrument.inverse = true;
+  instrument.contract_size = 1;
+  instrument.option_right = shm::OptionRight::Put;
+  instrument.strike_price = 45'000;
+  instrument.strike_exponent = 0;
+  instrument.underlying = "BTC-27MAR26";
+  instrument.min_quantity = 10'000;
+  instrument.max_quantity = 900'000'000;
+  instrument.min_notional = 5;
+  instrument.notional_exponent = 1;
+  segment->directory().set_instrument(instrument);
+  const shm::Directory directory(segment.view());
+  shm::InstrumentEntry entry;
+  ASSERT_TRUE(directory.instrument(0, entry));
+  EXPECT_EQ(entry.kind, shm::InstrumentKind::Option);
+  EXPECT_EQ(entry.settlement, shm::Settlement::Inverse);
+  EXPECT_EQ(entry.contract_unit, shm::ContractUnit::Quote);
+  EXPECT_EQ(entry.option_right, shm::OptionRight::Put);
+  EXPECT_EQ(entry.strike_price, 45'000);
+  EXPECT_EQ(shm::text(entry.underlying), "BTC-27MAR26");
+  EXPECT_EQ(entry.min_quantity, 10'000);
+  EXPECT_EQ(entry.max_quantity, 900'000'000);
+  EXPECT_EQ(entry.min_notional, 5);
+  EXPECT_EQ(entry.notional_exponent, 1);
+
+  instrument.inverse = false;
+  instrument.settle = "USDT";
+  segment->directory().set_instrument(instrument);
+  ASSERT_TRUE(directory.instrument(0, entry));
+  EXPECT_EQ(entry.settlement, shm::Settlement::Linear);
+  EXPECT_EQ(entry.contract_unit, shm::ContractUnit::Base);
+  instrument.settle = "ETH";
+  segment->directory().set_instrument(instrument);
+  ASSERT_TRUE(directory.instrument(0, entry));
+  EXPECT_EQ(entry.settlement, shm::Settlement::Quanto);
+  segment->directory().set_instrument(btc(0));
+  ASSERT_TRUE(directory.instrument(0, entry));
+  EXPECT_EQ(entry.settlement, shm::Settlement::None) << "spot";
+  EXPECT_EQ(entry.contract_unit, shm::ContractUnit::None);
+}
+
 TEST(SegmentWriter, DirectoryRefusesWhatDoesNotFit) {
   MemorySegment segment;
   EXPECT_THROW(segment->directory().set_instrument(btc(16)), SegmentError);
   core::Instrument wordy = btc(0);
-  wordy.canonical_symbol = std::string(65, 'x');
+  wordy.canonical_symbol = std::string(97, 'x');
   EXPECT_THROW(segment->directory().set_instrument(wordy), SegmentError);
-  wordy.canonical_symbol = std::string(64, 'x');
+  wordy.canonical_symbol = std::string(96, 'x');
   segment->directory().set_instrument(wordy);
   shm::InstrumentEntry entry;
-  EXPECT_TRUE(shm::Directory(segment.view()).find(std::string(64, 'x'), entry));
+  EXPECT_TRUE(shm::Directory(segment.view()).find(std::string(96, 'x'), entry));
   for (std::uint16_t id = 0; id < 4; ++id) segment->directory().set_venue(id, "v");
   EXPECT_THROW(segment->directory().set_venue(4, "v"), SegmentError);
   segment->directory().set_venue(3, "renamed");
@@ -123,10 +227,11 @@ TEST(SegmentWriter, AStatusIsMadeToFit) {
   const shm::Directory directory(segment.view());
   shm::InstrumentEntry entry;
   core::Instrument instrument = btc(0);
-  instrument.status = "PRE_TRADING_\xE5\xB8\x81\xE5\xB8\x81";
+  instrument.status = "PRE_TRADING_OF_DAY_1_\xE5\xB8\x81\xE5\xB8\x81";
   segment->directory().set_instrument(instrument);
   ASSERT_TRUE(directory.instrument(0, entry));
-  EXPECT_EQ(shm::text(entry.venue_status), "PRE_TRADING_\xE5\xB8\x81") << "16 bytes hold one more of them";
+  EXPECT_EQ(shm::text(entry.venue_status), "PRE_TRADING_OF_DAY_1_\xE5\xB8\x81")
+      << "24 bytes hold one more of them";
   instrument.status = "HALT\xE9";
   segment->directory().set_instrument(instrument);
   ASSERT_TRUE(directory.instrument(0, entry));

@@ -107,7 +107,7 @@ inline bool intact(const shm::Event& event, std::size_t max_levels = shm::kMaxEv
   return event.header.first_update_id == expected.header.first_update_id &&
          event.header.bid_count == expected.header.bid_count &&
          event.header.ask_count == expected.header.ask_count &&
-         event.header.size_bytes == shm::record_size_bytes(body_bytes(expected)) &&
+         event.header.size_bytes() == shm::record_size_bytes(body_bytes(expected)) &&
          std::memcmp(event.levels, expected.levels, body_bytes(expected)) == 0;
 }
 

@@ -74,7 +74,7 @@ TEST(WireFormat, ReaderWrittenFromTheDocumentReadsTheSame) {
     }
     expected << "{\"sequence\": " << event.header.sequence
              << ", \"type\": \"book_delta\", \"symbol_id\": " << event.header.symbol_id
-             << ", \"update_id\": " << event.header.update_id << ", \"size\": " << event.header.size_bytes
+             << ", \"update_id\": " << event.header.update_id << ", \"size\": " << event.header.size_bytes()
              << ", \"xor\": " << mixed << "}\n";
   }
   const std::string script =

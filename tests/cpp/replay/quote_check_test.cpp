@@ -9,7 +9,7 @@ namespace {
 
 using shm::EventType;
 
-shm::Event event_of(EventType type, std::uint8_t flags, std::uint64_t first_id, std::uint64_t id) {
+shm::Event event_of(EventType type, std::uint16_t flags, std::uint64_t first_id, std::uint64_t id) {
   shm::Event event{};
   event.header.type = type;
   event.header.flags = flags;

@@ -14,6 +14,7 @@ namespace {
 // A header that attach() accepts, in memory of exactly its size.
 class RawSegment {
  public:
+  static constexpr std::size_t kTable = 12288;
   static constexpr std::size_t kSize = 4096 + 4096 + 4096 + 4096 + kMinRingBytes;
 
   RawSegment() : memory_(new Page[kSize / sizeof(Page)]()) {
@@ -21,16 +22,19 @@ class RawSegment {
     info.layout_version = kLayoutVersion;
     info.header_size = kHeaderBytes;
     info.total_size = kSize;
-    info.venues = {4096, 4096};
+    info.checkpoints = {kHeaderBytes, kCheckpointCount * sizeof(Word)};
+    info.venues = {4096, 2048};
+    info.index = {4096 + 2048, 256};
     info.instruments = {8192, 4096};
-    info.table = {12288, 4096};
+    info.table = {kTable, 4096};
     info.ring = {16384, kMinRingBytes};
     info.venue_stride = 64;
     info.venue_capacity = 4;
-    info.instrument_stride = 256;
+    info.instrument_stride = 512;
     info.instrument_capacity = 4;
     info.table_stride = book_entry_stride(20);
     info.levels_per_side = 20;
+    info.levels_offset = sizeof(BookEntry);
     info.checkpoint_count = kCheckpointCount;
     info.max_record_bytes = kMaxRecordBytes;
     info.magic = kMagic;
@@ -96,6 +100,20 @@ TEST(SegmentView, AnotherLayoutVersionIsRefused) {
   EXPECT_EQ(segment.attach(), AttachStatus::WrongVersion);
 }
 
+TEST(SegmentView, ARequiredFeatureThatIsNotKnownIsRefused) {
+  RawSegment segment;
+  segment.info().required_features = 1ULL << 63;
+  EXPECT_EQ(segment.attach(), AttachStatus::WrongVersion);
+}
+
+TEST(SegmentView, AGreaterMinorVersionAndOptionalFeaturesAreRead) {
+  RawSegment segment;
+  segment.info().minor_version = 9;
+  segment.info().optional_features = ~std::uint64_t{0};
+  segment.info().reserved[3] = 1;
+  EXPECT_EQ(segment.attach(), AttachStatus::Ok);
+}
+
 TEST(SegmentView, RefusesSectionsThatLeaveTheMapping) {
   constexpr std::uint64_t kHuge = ~std::uint64_t{0} & ~std::uint64_t{63};
   using Edit = void (*)(SegmentInfo&);
@@ -120,6 +138,16 @@ TEST(SegmentView, RefusesSectionsThatLeaveTheMapping) {
       [](SegmentInfo& i) { i.ring.size_bytes = 2 * kMinRingBytes; },
       [](SegmentInfo& i) { i.ring.size_bytes = 1ULL << 63; },
       [](SegmentInfo& i) { i.checkpoint_count = 65; },
+      [](SegmentInfo& i) { i.checkpoint_count = 0; },
+      [](SegmentInfo& i) { i.checkpoint_count = 2048; },
+      [](SegmentInfo& i) { i.checkpoints.offset = RawSegment::kSize - 64; },
+      [](SegmentInfo& i) { i.index.size_bytes = 0; },
+      [](SegmentInfo& i) { i.index.size_bytes = 192; },
+      [](SegmentInfo& i) { i.index.offset = kHuge; },
+      [](SegmentInfo& i) { i.instrument_stride = 256; },
+      [](SegmentInfo& i) { i.levels_offset = 64; },
+      [](SegmentInfo& i) { i.levels_offset = 0xFFFF'FFC0; },
+      [](SegmentInfo& i) { i.levels_offset += 64; },
       [](SegmentInfo& i) { i.max_record_bytes = kMaxRecordBytes + 64; },
   };
   for (std::size_t i = 0; i < std::size(edits); ++i) {
@@ -132,7 +160,7 @@ TEST(SegmentView, RefusesSectionsThatLeaveTheMapping) {
 TEST(Seqlock, WriterThatDiedInsideIsBusyAndNotAHang) {
   RawSegment segment;
   ASSERT_EQ(segment.attach(), AttachStatus::Ok);
-  word_at(static_cast<unsigned char*>(segment.data()) + 12288).store(7);
+  word_at(static_cast<unsigned char*>(segment.data()) + RawSegment::kTable).store(7);
   Book book;
   EXPECT_EQ(BookTable(segment.view()).read(0, book), BookStatus::Busy);
   EXPECT_TRUE(book.bids.empty());
@@ -146,7 +174,8 @@ TEST(BookTable, RefusesIdsAndCountsBeyondItsRoom) {
   EXPECT_EQ(table.read(0, book), BookStatus::Ok);
   EXPECT_EQ(table.read(4, book), BookStatus::NoInstrument);
   EXPECT_EQ(table.read(kNoSymbol, book), BookStatus::NoInstrument);
-  auto* entry = reinterpret_cast<BookEntry*>(static_cast<unsigned char*>(segment.data()) + 12288);
+  auto* entry =
+      reinterpret_cast<BookEntry*>(static_cast<unsigned char*>(segment.data()) + RawSegment::kTable);
   entry->ask_count = 21;
   EXPECT_EQ(table.read(0, book), BookStatus::Corrupt);
   EXPECT_EQ(BookTable().read(0, book), BookStatus::NoInstrument);

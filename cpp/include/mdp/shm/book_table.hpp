@@ -15,18 +15,21 @@
 
 namespace mdp::shm {
 
-//  @0  seq | state, reason, 0, bid_count, ask_count | update_id | exch_ts_ns
-//  @32 recv_ts_ns | pub_ts_ns | ring_position | next_sequence
-//  @64 PriceLevel bids[levels_per_side], best first
-//  @64 + 16 * levels_per_side  PriceLevel asks[levels_per_side], best first
+//  @0   seq | state, reason, bid_count, ask_count | update_id | exch_ts_ns
+//  @32  recv_ts_ns | pub_ts_ns | ring_position | next_sequence
+//  @64  refresh_position | refresh_sequence | known_bid | known_ask
+//  @96  0 ...
+//  @levels_offset  PriceLevel bids[levels_per_side], best first
+//  behind them     PriceLevel asks[levels_per_side], best first
 //
 // ring_position: every book record of this instrument before it is in the levels, none at or after it is. The
 // publisher moves it along while the instrument is quiet, so that it stays within the ring.
+// refresh_position: where the newest whole book of this instrument that is finished begins in the ring, as
+// one BookSnapshot of one or more records. Who reads from there on has every level that the publisher has.
 struct BookEntry {
   std::uint64_t seq;
   BookState state;
-  StateReason reason;  // of the state
-  std::uint16_t reserved;
+  StateReason reason;       // of the state
   std::uint16_t bid_count;  // levels in use
   std::uint16_t ask_count;
   std::uint64_t update_id;  // venue's id of the book
@@ -35,14 +38,21 @@ struct BookEntry {
   std::int64_t pub_ts_ns;
   std::uint64_t ring_position;
   std::uint64_t next_sequence;  // sequence of the event at ring_position
+
+  std::uint64_t refresh_position;  // kNoPosition: there is none
+  std::uint64_t refresh_sequence;  // of the record there
+  std::int64_t known_bid;          // as in BookStateBody, of the whole book
+  std::int64_t known_ask;
+  std::uint64_t reserved[4];
 };
-static_assert(sizeof(BookEntry) == 64 && std::is_trivially_copyable_v<BookEntry> &&
+static_assert(sizeof(BookEntry) == 128 && std::is_trivially_copyable_v<BookEntry> &&
               std::is_standard_layout_v<BookEntry>);
-static_assert(offsetof(BookEntry, state) == 8 && offsetof(BookEntry, reason) == 9 &&
+static_assert(offsetof(BookEntry, state) == 8 && offsetof(BookEntry, reason) == 10 &&
               offsetof(BookEntry, bid_count) == 12 && offsetof(BookEntry, ask_count) == 14 &&
               offsetof(BookEntry, update_id) == 16 && offsetof(BookEntry, exch_ts_ns) == 24 &&
               offsetof(BookEntry, recv_ts_ns) == 32 && offsetof(BookEntry, pub_ts_ns) == 40 &&
-              offsetof(BookEntry, ring_position) == 48 && offsetof(BookEntry, next_sequence) == 56);
+              offsetof(BookEntry, ring_position) == 48 && offsetof(BookEntry, next_sequence) == 56 &&
+              offsetof(BookEntry, refresh_position) == 64 && offsetof(BookEntry, known_bid) == 80);
 
 // Bytes from one entry to the next.
 constexpr std::uint32_t book_entry_stride(std::uint32_t levels_per_side) noexcept {
@@ -112,8 +122,8 @@ inline BookStatus BookTable::read(std::uint32_t symbol_id, BookEntry& entry, Pri
                                   PriceLevel* asks, std::uint32_t max_levels) const noexcept {
   if (!view_.attached() || symbol_id >= view_.info().instrument_capacity) return BookStatus::NoInstrument;
   const auto* from = static_cast<const unsigned char*>(view_.book(symbol_id));
-  return static_cast<BookStatus>(
-      mdp_shm_copy_book(from, view_.info().levels_per_side, max_levels, &entry, bids, asks));
+  return static_cast<BookStatus>(mdp_shm_copy_book(
+      from, view_.info().levels_offset, view_.info().levels_per_side, max_levels, &entry, bids, asks));
 }
 
 }  // namespace mdp::shm

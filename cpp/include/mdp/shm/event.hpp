@@ -49,16 +49,16 @@ class LevelSpan {
   std::size_t count_;
 };
 
-// What an event is, and so what its body is. A reader passes over types it does not know: a later version may
-// have more.
-enum class EventType : std::uint8_t {
+// What an event is, and so what its body is. A reader passes over types it does not know: a later minor
+// version may have more. From 0x8000 on they are private to whoever writes the segment.
+enum class EventType : std::uint16_t {
   Padding = 0,           // fills the end of the ring; no reader delivers it
   BookDelta = 1,         // bids(), asks(): the levels that changed
   BookSnapshot = 2,      // bids(), asks(): the whole book (or its top), best level first
   Bbo = 3,               // BboBody: best bid and offer after update_id
   Trade = 4,             // TradeBody
   BookState = 5,         // BookStateBody: whether the book may be used, and how far it is known
-  Instrument = 6,        // no body: the directory entry of symbol_id was added or changed
+  Instrument = 6,        // no body: the directory entry of symbol_id was added, changed or removed
   ConnectionStatus = 7,  // ConnectionStatusBody: a connection to the venue; symbol_id is kNoSymbol
   MarkPrice = 8,         // MarkPriceBody: mark and index price, funding
   Liquidation = 9,       // LiquidationBody: a forced order of somebody's, as far as the venue tells
@@ -66,23 +66,26 @@ enum class EventType : std::uint8_t {
 
 // Bits of EventHeader::flags. A book update larger than one record is split: the reader collects its records
 // and applies them when Last arrives. Bits that are not named here may come to mean something: ignore them.
-enum EventFlag : std::uint8_t {
-  kFlagFirst = 1,       // first record of this update
-  kFlagLast = 2,        // last record of this update
-  kFlagTop = 4,         // BookSnapshot: the best levels only, and no news to who follows the deltas
-  kFlagVenueQuote = 8,  // Bbo: from the venue's own best-bid-and-ask stream, not from the book
-  kFlagAggregate = 64,  // Trade: several fills of one taker order; trade_id is the aggregate's id
+// The four highest are private to whoever writes the segment.
+enum EventFlag : std::uint16_t {
+  kFlagFirst = 1,      // first record of this update
+  kFlagLast = 2,       // last record of this update
+  kFlagTop = 4,        // BookSnapshot: the best levels only, and no news to who follows the deltas
+  kFlagRefresh = 8,    // BookSnapshot: a LIVE book again, whole, for who joins late; no news to who has it
+  kFlagChecksum = 16,  // BookDelta, BookSnapshot: the checksum of the book after it stands behind the levels
+  kFlagVenueQuote = 32,  // Bbo: from the venue's own best-bid-and-ask stream, not from the book
+  kFlagAggregate = 64,   // Trade: several fills of one taker order; trade_id is the aggregate's id
 };
 
 // Whether a book may be used. docs/reading.md tells what a reader does in each state.
-enum class BookState : std::uint8_t {
+enum class BookState : std::uint16_t {
   Stale = 0,    // not usable; what is in the book table is the last known state
   Syncing = 1,  // not usable yet: deltas are buffered until a snapshot joins them
   Live = 2,     // right, up to update_id
 };
 
-// Why a book is in its state. (15 is free: nothing ever sent it.)
-enum class StateReason : std::uint8_t {
+// Why a book is in its state. (15 is free: nothing ever sent it. From 0x8000 on: private.)
+enum class StateReason : std::uint16_t {
   None = 0,
   Starting = 1,           // no data yet
   Subscribed = 2,         // first delta arrived, a snapshot was asked for
@@ -112,22 +115,30 @@ enum class LineState : std::uint8_t { Down = 0, Connecting = 1, Up = 2 };
 enum class Side : std::uint8_t { None = 0, Buy = 1, Sell = 2 };
 
 // What is traded.
-enum class InstrumentKind : std::uint8_t { Spot = 0, Perpetual = 1, Future = 2 };
+enum class InstrumentKind : std::uint16_t { Spot = 0, Perpetual = 1, Future = 2, Option = 3 };
+
+// What a contract pays: Linear in its quote, Inverse in its base, Quanto in something else. None: no contract.
+enum class Settlement : std::uint16_t { None = 0, Linear = 1, Inverse = 2, Quanto = 3 };
+
+// What contract_size counts. None: there are no contracts, quantities are amounts of base.
+enum class ContractUnit : std::uint16_t { None = 0, Base = 1, Quote = 2 };
+
+enum class OptionRight : std::uint16_t { None = 0, Call = 1, Put = 2 };
 
 // symbol_id of an event that is about no instrument.
 inline constexpr std::uint32_t kNoSymbol = 0xFFFF'FFFF;
 
-//  0        4    5     6        8           12          14          16             24
-//  +--------+----+-----+--------+-----------+-----------+-----------+--------------+-----------------------+
-//  | size   |type|flags|exchange| symbol_id | bid_count | ask_count | sequence     | update_id             |
-//  +--------+----+-----+--------+-----------+-----------+-----------+--------------+-----------------------+
-//  | first_update_id @32 | exch_ts_ns @40   | recv_ts_ns @48        | pub_ts_ns @56                        |
-//  +---------------------+------------------+-----------------------+--------------------------------------+
+//  0       2      4       6          8           12          14          16             24
+//  +-------+------+-------+----------+-----------+-----------+-----------+--------------+------------------+
+//  | lines | type | flags | exchange | symbol_id | bid_count | ask_count | sequence     | update_id        |
+//  +-------+------+-------+----------+-----------+-----------+-----------+--------------+------------------+
+//  | first_update_id @32 | exch_ts_ns @40        | recv_ts_ns @48        | pub_ts_ns @56                   |
+//  +---------------------+-----------------------+-----------------------+---------------------------------+
 //  then the body @64; a record takes whole cache lines
 struct EventHeader {
-  std::uint32_t size_bytes;  // of the whole record in the ring: a multiple of 64, header included
+  std::uint16_t size_lines;  // of the whole record in the ring, header included, in units of 64 bytes
   EventType type;
-  std::uint8_t flags;             // EventFlag bits
+  std::uint16_t flags;            // EventFlag bits
   std::uint16_t exchange_id;      // VenueEntry::exchange_id
   std::uint32_t symbol_id;        // index of the instrument in the directory; kNoSymbol: of none
   std::uint16_t bid_count;        // BookDelta, BookSnapshot: bids of the body, which asks follow; else 0
@@ -138,10 +149,15 @@ struct EventHeader {
   std::int64_t exch_ts_ns;        // clock of the venue; 0 where it sends none
   std::int64_t recv_ts_ns;        // at the socket
   std::int64_t pub_ts_ns;         // at the ring commit
+
+  // Of the whole record in the ring, header included.
+  constexpr std::uint32_t size_bytes() const noexcept {
+    return size_lines * static_cast<std::uint32_t>(kCacheLineSize);
+  }
 };
 static_assert(sizeof(EventHeader) == kCacheLineSize && std::is_trivially_copyable_v<EventHeader> &&
               std::is_standard_layout_v<EventHeader>);
-static_assert(offsetof(EventHeader, type) == 4 && offsetof(EventHeader, flags) == 5 &&
+static_assert(offsetof(EventHeader, type) == 2 && offsetof(EventHeader, flags) == 4 &&
               offsetof(EventHeader, exchange_id) == 6 && offsetof(EventHeader, symbol_id) == 8 &&
               offsetof(EventHeader, bid_count) == 12 && offsetof(EventHeader, ask_count) == 14 &&
               offsetof(EventHeader, sequence) == 16 && offsetof(EventHeader, update_id) == 24 &&
@@ -162,10 +178,10 @@ struct BookStateBody {
   std::int64_t known_ask;  // mantissa of a price, or kAllAsks
   BookState state;
   StateReason reason;  // of the state
-  std::uint8_t reserved[6];
+  std::uint8_t reserved[4];
 };
 static_assert(sizeof(BookStateBody) == 24 && offsetof(BookStateBody, state) == 16 &&
-              offsetof(BookStateBody, reason) == 17);
+              offsetof(BookStateBody, reason) == 18);
 
 // A quantity of 0 is an empty side; its price then means nothing.
 struct BboBody {
@@ -223,8 +239,21 @@ inline bool operator==(const LiquidationBody& a, const LiquidationBody& b) noexc
          a.filled_quantity == b.filled_quantity && a.side == b.side;
 }
 
-// Levels of one record, bids and asks together; a larger update is split (kFlagFirst, kFlagLast).
+// Levels there is room for in one Event, bids and asks together. A record of the ring holds at most
+// kMaxRecordLevels, so that a checksum fits behind them; a larger update is split (kFlagFirst, kFlagLast).
 inline constexpr std::size_t kMaxEventLevels = 256;
+inline constexpr std::size_t kMaxRecordLevels = kMaxEventLevels - 1;
+
+// What one level adds to the checksum of its book: the sum of these over all levels, modulo 2^64. So a change
+// of one level changes the sum by two of them, whatever else the book holds, and their order means nothing.
+constexpr std::uint64_t level_checksum(std::int64_t price, std::int64_t quantity, bool is_ask) noexcept {
+  // Two rounds of multiplication with odd constants of even bit density; an ask has the complement of its
+  // price, so that a level on the wrong side is another one.
+  const std::uint64_t key = static_cast<std::uint64_t>(price) ^ (is_ask ? ~std::uint64_t{0} : 0);
+  std::uint64_t mixed = (key * 0x9E37'79B9'7F4A'7C15) ^ static_cast<std::uint64_t>(quantity);
+  mixed *= 0xBF58'476D'1CE4'E5B9;
+  return mixed ^ (mixed >> 32);
+}
 
 // One event in memory. Which member of the union is there goes by header.type: ask get_if(), bids() and
 // asks(), or switch over the type and read the member of its name.
@@ -257,6 +286,14 @@ struct alignas(kCacheLineSize) Event {
   bool has_levels() const noexcept {
     return header.type == EventType::BookDelta || header.type == EventType::BookSnapshot;
   }
+
+  // The sum of level_checksum() over all levels of the book as it is after this update, where the record
+  // tells it (kFlagChecksum): in the last record of each update of the book. Call only then.
+  std::uint64_t checksum() const noexcept {
+    const auto index = std::size_t{header.bid_count} + header.ask_count;
+    return static_cast<std::uint64_t>(levels[index < kMaxRecordLevels ? index : kMaxRecordLevels].price);
+  }
+  bool has_checksum() const noexcept { return has_levels() && (header.flags & kFlagChecksum) != 0; }
 };
 static_assert(sizeof(Event) == 65 * kCacheLineSize && std::is_trivially_copyable_v<Event> &&
               std::is_standard_layout_v<Event>);
@@ -267,7 +304,8 @@ constexpr std::int64_t body_bytes(const EventHeader& header) noexcept {
     case EventType::BookDelta:
     case EventType::BookSnapshot:
       return (std::int64_t{header.bid_count} + header.ask_count) *
-             static_cast<std::int64_t>(sizeof(PriceLevel));
+                 static_cast<std::int64_t>(sizeof(PriceLevel)) +
+             ((header.flags & kFlagChecksum) != 0 ? std::int64_t{sizeof(std::uint64_t)} : 0);
     case EventType::Bbo:
       return sizeof(BboBody);
     case EventType::Trade:

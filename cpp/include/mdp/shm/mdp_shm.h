@@ -129,6 +129,7 @@ MDP_SHM_INLINE int mdp_shm_section_fits(const struct mdp_shm_segment_info* info,
          section->offset <= info->total_size && section->size_bytes <= info->total_size - section->offset &&
          (uint64_t)stride * capacity <= section->size_bytes;
 }
+MDP_SHM_INLINE int mdp_shm_power_of_two(uint64_t value) { return value != 0 && (value & (value - 1)) == 0; }
 
 MDP_SHM_INLINE int mdp_shm_info_valid(const struct mdp_shm_segment_info* info, uint64_t size_bytes) {
   const uint64_t ring = info->ring.size_bytes;
@@ -137,13 +138,17 @@ MDP_SHM_INLINE int mdp_shm_info_valid(const struct mdp_shm_segment_info* info, u
          mdp_shm_section_fits(info, &info->venues, info->venue_stride, info->venue_capacity) &&
          mdp_shm_section_fits(info, &info->instruments, info->instrument_stride, info->instrument_capacity) &&
          mdp_shm_section_fits(info, &info->table, info->table_stride, info->instrument_capacity) &&
-         mdp_shm_section_fits(info, &info->ring, 0, 0) && info->venue_stride % 64 == 0 &&
+         mdp_shm_section_fits(info, &info->ring, 0, 0) && mdp_shm_section_fits(info, &info->index, 0, 0) &&
+         mdp_shm_power_of_two(info->index.size_bytes) && info->index.size_bytes >= 64 &&
+         mdp_shm_section_fits(info, &info->checkpoints, sizeof(uint64_t), info->checkpoint_count) &&
+         mdp_shm_power_of_two(info->checkpoint_count) && info->checkpoint_count >= 4 &&
+         info->checkpoint_count <= MDP_SHM_MIN_RING_BYTES / 64 && info->venue_stride % 64 == 0 &&
          info->venue_stride >= sizeof(struct mdp_shm_venue_entry) && info->instrument_stride % 64 == 0 &&
          info->instrument_stride >= sizeof(struct mdp_shm_instrument_entry) && info->levels_per_side >= 1 &&
          info->levels_per_side <= MDP_SHM_MAX_LEVELS_PER_SIDE && info->table_stride % 64 == 0 &&
-         info->table_stride >= 64 + 32 * (uint64_t)info->levels_per_side && (ring & (ring - 1)) == 0 &&
-         ring >= MDP_SHM_MIN_RING_BYTES && ring <= MDP_SHM_MAX_RING_BYTES &&
-         info->checkpoint_count == MDP_SHM_CHECKPOINT_COUNT &&
+         info->levels_offset % 64 == 0 && info->levels_offset >= sizeof(struct mdp_shm_book_entry) &&
+         info->table_stride >= info->levels_offset + 32 * (uint64_t)info->levels_per_side &&
+         mdp_shm_power_of_two(ring) && ring >= MDP_SHM_MIN_RING_BYTES && ring <= MDP_SHM_MAX_RING_BYTES &&
          info->max_record_bytes >= sizeof(struct mdp_shm_event_header) &&
          info->max_record_bytes <= MDP_SHM_MAX_RECORD_BYTES;
 }
@@ -181,14 +186,14 @@ MDP_SHM_INLINE int mdp_shm_checkpoint_from(const struct mdp_shm_subscriber* shm,
   const uint64_t ring = shm->info.ring.size_bytes;
   uint32_t i;
   for (i = 0; i < count; ++i) {
-    const uint64_t index = (first + i) % MDP_SHM_CHECKPOINT_COUNT;
+    const uint64_t index = (first + i) % shm->info.checkpoint_count;
     /* acquire: keeps the cursor's load behind; pairs with the store in RingWriter::begin_record(). A record
      * that is not committed yet shows as one beyond the cursor. */
-    const uint64_t candidate = mdp_shm_load(&mdp_shm_mapped_header(shm)->checkpoints[index]);
+    const uint64_t candidate = mdp_shm_load(shm->base + shm->info.checkpoints.offset + 8 * index);
     const uint64_t end = mdp_shm_cursor(shm);
     struct mdp_shm_event_header header;
     if (candidate % 64 != 0 || candidate == end || end - candidate > ring ||
-        (candidate & (ring - 1)) / (ring / MDP_SHM_CHECKPOINT_COUNT) != index) {
+        (candidate & (ring - 1)) / (ring / shm->info.checkpoint_count) != index) {
       continue; /* stale, not written yet, or nonsense: not in the last lap, or not in this segment */
     }
     mdp_shm_load_words(&header, mdp_shm_at(shm, candidate), sizeof(header));
@@ -207,9 +212,9 @@ MDP_SHM_API void mdp_shm_start_oldest(struct mdp_shm_subscriber* shm) {
   uint64_t segment, position, sequence;
   mdp_shm_start_newest(shm);
   if (shm->base == NULL) return;
-  segment = shm->info.ring.size_bytes / MDP_SHM_CHECKPOINT_COUNT;
+  segment = shm->info.ring.size_bytes / shm->info.checkpoint_count;
   if (mdp_shm_checkpoint_from(shm, (shm->position & (shm->info.ring.size_bytes - 1)) / segment + 1,
-                              MDP_SHM_CHECKPOINT_COUNT, 2 * segment, &position, &sequence)) {
+                              shm->info.checkpoint_count, 2 * segment, &position, &sequence)) {
     mdp_shm_start_at(shm, position, sequence);
   }
 }
@@ -226,7 +231,10 @@ MDP_SHM_INLINE int mdp_shm_check_segment(const void* base, size_t size_bytes,
   if (magic == 0) return MDP_SHM_ATTACH_NOT_READY;
   if (magic != MDP_SHM_MAGIC) return MDP_SHM_ATTACH_NOT_A_SEGMENT;
   mdp_shm_load_words(info, base, sizeof(*info));
-  if (info->layout_version != MDP_SHM_LAYOUT_VERSION) return MDP_SHM_ATTACH_WRONG_VERSION;
+  if (info->layout_version != MDP_SHM_LAYOUT_VERSION ||
+      (info->required_features & ~MDP_SHM_KNOWN_REQUIRED_FEATURES) != 0) {
+    return MDP_SHM_ATTACH_WRONG_VERSION;
+  }
   return mdp_shm_info_valid(info, size_bytes) ? MDP_SHM_ATTACH_OK : MDP_SHM_ATTACH_CORRUPT;
 }
 
@@ -379,37 +387,73 @@ MDP_SHM_API int mdp_shm_instrument(const struct mdp_shm_subscriber* shm, uint32_
          out->status != MDP_SHM_UNUSED;
 }
 
-MDP_SHM_INLINE int mdp_shm_text_is(const char* field, size_t size, const char* text) {
-  const size_t length = strlen(text);
+/* Moves at every change of the directory: while it stands, what was read of it is true. Read it before. */
+MDP_SHM_API uint64_t mdp_shm_directory_epoch(const struct mdp_shm_subscriber* shm) {
+  return shm->base == NULL ? 0 : mdp_shm_load(&mdp_shm_mapped_header(shm)->directory_epoch);
+}
+
+MDP_SHM_INLINE int mdp_shm_text_is(const char* field, size_t size, const char* text, size_t length) {
   return length <= size && memcmp(field, text, length) == 0 && (length == size || field[length] == '\0');
 }
 
-/* Finds the active instrument whose canonical symbol is `symbol`, else the first whose venue symbol is. 0:
- * none. Walks the directory: look up once and keep the symbol_id. */
-MDP_SHM_API int mdp_shm_find(const struct mdp_shm_subscriber* shm, const char* symbol,
-                             struct mdp_shm_instrument_entry* out) {
-  const uint32_t count = mdp_shm_instrument_count(shm);
-  struct mdp_shm_instrument_entry entry;
-  int by_venue_symbol = 0;
-  uint32_t id;
-  for (id = 0; id < count; ++id) {
-    if (!mdp_shm_instrument(shm, id, &entry) || entry.status != MDP_SHM_ACTIVE) continue;
-    if (mdp_shm_text_is(entry.canonical_symbol, sizeof(entry.canonical_symbol), symbol)) {
-      *out = entry;
-      return 1;
-    }
-    if (!by_venue_symbol && mdp_shm_text_is(entry.venue_symbol, sizeof(entry.venue_symbol), symbol)) {
-      *out = entry;
-      by_venue_symbol = 1;
-    }
-  }
-  return by_venue_symbol;
+/* FNV-1a of 64 bits, mixed once more: the index takes its low bits as the place and its high ones as the tag. */
+MDP_SHM_INLINE uint64_t mdp_shm_symbol_hash(const char* symbol, size_t length) {
+  uint64_t hash = UINT64_C(0xCBF29CE484222325);
+  size_t i;
+  for (i = 0; i < length; ++i) hash = (hash ^ (unsigned char)symbol[i]) * UINT64_C(0x100000001B3);
+  return hash ^ (hash >> 32);
+}
+/* A slot of the index: the hash's upper half, and the symbol_id + 1. 0 is an empty one. */
+MDP_SHM_INLINE uint64_t mdp_shm_index_slot(uint64_t hash, uint32_t symbol_id) {
+  return (hash & UINT64_C(0xFFFFFFFF00000000)) | (symbol_id + 1u);
 }
 
-/* Copies a book entry whose sides have room for `capacity` levels to a struct mdp_shm_book_entry, and the
- * best `max_levels` of each side to arrays of that many, best first: OK, BUSY, CORRUPT. */
-MDP_SHM_INLINE int mdp_shm_copy_book(const unsigned char* from, uint32_t capacity, uint32_t max_levels,
-                                     void* entry_out, void* bids, void* asks) {
+/* mdp_shm_find() over an index of `slots` words and instrument entries every `stride` bytes. A search walks
+ * from the hash's place to the first empty slot; what it meets is only believed once the entry says the same. */
+MDP_SHM_INLINE int mdp_shm_find_entry(const unsigned char* index, uint64_t slots, const void* entries,
+                                      uint32_t stride, uint32_t count, const char* symbol, size_t length,
+                                      void* out) {
+  const uint64_t hash = mdp_shm_symbol_hash(symbol, length);
+  struct mdp_shm_instrument_entry entry;
+  uint32_t best = MDP_SHM_NO_SYMBOL;
+  uint64_t step;
+  for (step = 0; step < slots; ++step) {
+    /* acquire: the entry was stored before its slot; pairs with the release store in DirectoryWriter. */
+    const uint64_t slot = mdp_shm_load(index + 8 * ((hash + step) & (slots - 1)));
+    const uint32_t id = (uint32_t)slot - 1;
+    if (slot == 0) break;
+    if (((slot ^ hash) >> 32) != 0 || id >= count) continue;
+    if (!mdp_shm_copy_entry((const unsigned char*)entries + (uint64_t)stride * id, &entry, sizeof(entry)) ||
+        entry.status != MDP_SHM_ACTIVE) {
+      continue;
+    }
+    if (mdp_shm_text_is(entry.canonical_symbol, sizeof(entry.canonical_symbol), symbol, length)) {
+      memcpy(out, &entry, sizeof(entry));
+      return 1;
+    }
+    if (id < best && mdp_shm_text_is(entry.venue_symbol, sizeof(entry.venue_symbol), symbol, length)) {
+      memcpy(out, &entry, sizeof(entry));
+      best = id;
+    }
+  }
+  return best != MDP_SHM_NO_SYMBOL;
+}
+
+/* Finds the active instrument whose canonical symbol is `symbol`, else that with the smallest symbol_id of
+ * those whose venue symbol is. 0: none. A few cache lines, however many instruments there are. */
+MDP_SHM_API int mdp_shm_find(const struct mdp_shm_subscriber* shm, const char* symbol,
+                             struct mdp_shm_instrument_entry* out) {
+  if (shm->base == NULL) return 0;
+  return mdp_shm_find_entry(shm->base + shm->info.index.offset, shm->info.index.size_bytes / 8,
+                            shm->base + shm->info.instruments.offset, shm->info.instrument_stride,
+                            mdp_shm_instrument_count(shm), symbol, strlen(symbol), out);
+}
+
+/* Copies a book entry whose sides have room for `capacity` levels, at `levels_offset`, to a struct
+ * mdp_shm_book_entry, and the best `max_levels` of each side to arrays of that many, best first: OK, BUSY,
+ * CORRUPT. */
+MDP_SHM_INLINE int mdp_shm_copy_book(const unsigned char* from, uint32_t levels_offset, uint32_t capacity,
+                                     uint32_t max_levels, void* entry_out, void* bids, void* asks) {
   struct mdp_shm_book_entry* const entry = (struct mdp_shm_book_entry*)entry_out;
   const size_t level = sizeof(struct mdp_shm_price_level);
   const uint32_t limit = max_levels < capacity ? max_levels : capacity;
@@ -422,8 +466,8 @@ MDP_SHM_INLINE int mdp_shm_copy_book(const unsigned char* from, uint32_t capacit
     /* Counts may be torn here: they are bounded before they are followed. */
     bid_count = entry->bid_count < limit ? entry->bid_count : limit;
     ask_count = entry->ask_count < limit ? entry->ask_count : limit;
-    mdp_shm_load_words(bids, from + sizeof(*entry), level * bid_count);
-    mdp_shm_load_words(asks, from + sizeof(*entry) + level * capacity, level * ask_count);
+    mdp_shm_load_words(bids, from + levels_offset, level * bid_count);
+    mdp_shm_load_words(asks, from + levels_offset + level * capacity, level * ask_count);
     if (!mdp_shm_seqlock_unchanged(from, before)) continue;
     if (entry->bid_count > capacity || entry->ask_count > capacity) return MDP_SHM_BOOK_CORRUPT;
     entry->bid_count = (uint16_t)bid_count;
@@ -440,7 +484,7 @@ MDP_SHM_API int mdp_shm_read_book(const struct mdp_shm_subscriber* shm, uint32_t
                                   struct mdp_shm_price_level* asks, uint32_t max_levels) {
   if (shm->base == NULL || symbol_id >= shm->info.instrument_capacity) return MDP_SHM_BOOK_NO_INSTRUMENT;
   return mdp_shm_copy_book(shm->base + shm->info.table.offset + (uint64_t)shm->info.table_stride * symbol_id,
-                           shm->info.levels_per_side, max_levels, entry, bids, asks);
+                           shm->info.levels_offset, shm->info.levels_per_side, max_levels, entry, bids, asks);
 }
 
 #define MDP_SHM_IDLES_PER_CHECK 64
@@ -511,8 +555,8 @@ MDP_SHM_INLINE int mdp_shm_resume(struct mdp_shm_subscriber* shm) {
   uint64_t position, sequence;
   shm->lost_events = 0;
   shm->lost_bytes = 0;
-  if (!mdp_shm_checkpoint_from(shm, half_back / (ring / MDP_SHM_CHECKPOINT_COUNT),
-                               MDP_SHM_CHECKPOINT_COUNT / 2, 0, &position, &sequence)) {
+  if (!mdp_shm_checkpoint_from(shm, half_back / (ring / shm->info.checkpoint_count),
+                               shm->info.checkpoint_count / 2, 0, &position, &sequence)) {
     return MDP_SHM_READ_LAPPED;
   }
   /* A lap only ever leads forward. If it does not, positions and sequences contradict each other. */
@@ -527,12 +571,18 @@ MDP_SHM_INLINE int mdp_shm_resume(struct mdp_shm_subscriber* shm) {
   return MDP_SHM_READ_LAPPED;
 }
 
+/* Of the whole record in the ring, header included. */
+MDP_SHM_API uint32_t mdp_shm_record_bytes(const struct mdp_shm_event_header* header) {
+  return (uint32_t)header->size_lines * 64;
+}
+
 /* Bytes of body that an event's type and counts call for; 0 for a type this version does not know. */
 MDP_SHM_INLINE size_t mdp_shm_body_bytes(const struct mdp_shm_event_header* header) {
   switch (header->type) {
     case MDP_SHM_BOOK_DELTA:
     case MDP_SHM_BOOK_SNAPSHOT:
-      return ((size_t)header->bid_count + header->ask_count) * sizeof(struct mdp_shm_price_level);
+      return ((size_t)header->bid_count + header->ask_count) * sizeof(struct mdp_shm_price_level) +
+             ((header->flags & MDP_SHM_FLAG_CHECKSUM) != 0 ? sizeof(uint64_t) : 0);
     case MDP_SHM_BOOK_STATE:
       return sizeof(struct mdp_shm_book_state_body);
     case MDP_SHM_BBO:
@@ -564,6 +614,7 @@ MDP_SHM_INLINE size_t mdp_shm_body_bytes(const struct mdp_shm_event_header* head
 MDP_SHM_API int mdp_shm_poll_into(struct mdp_shm_subscriber* shm, void* header_out, void* body_out) {
   const uint64_t ring = shm->info.ring.size_bytes;
   struct mdp_shm_event_header* const header = (struct mdp_shm_event_header*)header_out;
+  uint32_t size_bytes;
   int records;
   if (shm->base == NULL) return MDP_SHM_READ_NOT_ATTACHED;
   /* Twice at most: a padding record fills the end of the ring, and a record follows it. */
@@ -579,24 +630,23 @@ MDP_SHM_API int mdp_shm_poll_into(struct mdp_shm_subscriber* shm, void* header_o
     if (end - shm->position > ring) return mdp_shm_resume(shm);
 
     mdp_shm_load_words(header, mdp_shm_at(shm, shm->position), sizeof(*header));
-    if (header->size_bytes < sizeof(*header) || header->size_bytes % 64 != 0 ||
-        header->size_bytes > MDP_SHM_MAX_RECORD_BYTES ||
-        header->size_bytes > ring - (shm->position & (ring - 1)) ||
-        header->size_bytes > end - shm->position) {
+    size_bytes = mdp_shm_record_bytes(header);
+    if (size_bytes == 0 || size_bytes > shm->info.max_record_bytes ||
+        size_bytes > ring - (shm->position & (ring - 1)) || size_bytes > end - shm->position) {
       return mdp_shm_overwritten(shm, shm->position) ? mdp_shm_resume(shm) : MDP_SHM_READ_CORRUPT;
     }
     if (header->type != MDP_SHM_PADDING) {
       mdp_shm_load_words(body_out, mdp_shm_at(shm, shm->position) + sizeof(*header),
-                         header->size_bytes - sizeof(*header));
+                         size_bytes - sizeof(*header));
     }
     if (mdp_shm_overwritten(shm, shm->position)) return mdp_shm_resume(shm);
 
     if (shm->sequence_known && header->sequence != shm->next_sequence) return MDP_SHM_READ_CORRUPT;
-    if (header->type != MDP_SHM_PADDING && mdp_shm_body_bytes(header) > header->size_bytes - sizeof(*header))
+    if (header->type != MDP_SHM_PADDING && mdp_shm_body_bytes(header) > size_bytes - sizeof(*header))
       return MDP_SHM_READ_CORRUPT;
     shm->sequence_known = 1;
     shm->next_sequence = header->sequence; /* a padding record carries that of the event behind it */
-    shm->position += header->size_bytes;
+    shm->position += size_bytes;
     if (header->type != MDP_SHM_PADDING) {
       ++shm->next_sequence;
       return MDP_SHM_READ_OK;

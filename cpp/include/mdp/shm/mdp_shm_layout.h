@@ -34,13 +34,20 @@ extern "C" {
 
 #define MDP_SHM_MAGIC UINT64_C(0x004D48532D50444D) /* the bytes "MDP-SHM\0" */
 #define MDP_SHM_LAYOUT_VERSION 1
-#define MDP_SHM_CHECKPOINT_COUNT 64
-#define MDP_SHM_MAX_EVENT_LEVELS 256
+#define MDP_SHM_MINOR_VERSION 0
+/* Bits of required_features that this reader understands. A segment with others is refused. */
+#define MDP_SHM_KNOWN_REQUIRED_FEATURES UINT64_C(0)
+/* Bits of optional_features: what a reader may use, or leave. */
+#define MDP_SHM_FEATURE_CHECKSUM UINT64_C(1) /* book updates carry MDP_SHM_FLAG_CHECKSUM */
+#define MDP_SHM_FEATURE_REFRESH UINT64_C(2)  /* whole books come again, see refresh_position */
+#define MDP_SHM_FEATURE_BELL UINT64_C(4)     /* bell_id leads to a doorbell */
+#define MDP_SHM_MAX_EVENT_LEVELS 256         /* room in struct mdp_shm_event; a record has at most one less */
 #define MDP_SHM_MAX_RECORD_BYTES 4160
 #define MDP_SHM_MAX_LEVELS_PER_SIDE 128
 #define MDP_SHM_MIN_RING_BYTES UINT64_C(65536)
 #define MDP_SHM_MAX_RING_BYTES (UINT64_C(1) << 40)
 #define MDP_SHM_NO_SYMBOL UINT32_C(0xFFFFFFFF)
+#define MDP_SHM_NO_POSITION UINT64_MAX /* of a checkpoint or a refresh: there is none */
 
 /* What an event is, and which member of its body is there. */
 enum mdp_shm_event_type {
@@ -50,19 +57,22 @@ enum mdp_shm_event_type {
   MDP_SHM_BBO = 3,               /* bbo */
   MDP_SHM_TRADE = 4,             /* trade */
   MDP_SHM_BOOK_STATE = 5,        /* book_state */
-  MDP_SHM_INSTRUMENT = 6,        /* none: the directory entry of symbol_id was added or changed */
+  MDP_SHM_INSTRUMENT = 6,        /* none: the directory entry of symbol_id was added, changed or removed */
   MDP_SHM_CONNECTION_STATUS = 7, /* connection_status; symbol_id is MDP_SHM_NO_SYMBOL */
   MDP_SHM_MARK_PRICE = 8,        /* mark_price */
   MDP_SHM_LIQUIDATION = 9        /* liquidation */
 };
 
-/* Bits of an event's flags. A book update larger than one record is split: apply it when LAST is there. */
+/* Bits of an event's flags. A book update larger than one record is split: apply it when LAST is there. The
+ * four highest are private to whoever writes the segment, as are types from 0x8000 on. */
 enum mdp_shm_event_flag {
   MDP_SHM_FLAG_FIRST = 1,
   MDP_SHM_FLAG_LAST = 2,
-  MDP_SHM_FLAG_TOP = 4,         /* BOOK_SNAPSHOT: the best levels only, no news to who follows the deltas */
-  MDP_SHM_FLAG_VENUE_QUOTE = 8, /* BBO: the venue's own, not that of the book */
-  MDP_SHM_FLAG_AGGREGATE = 64   /* TRADE: several fills of one order */
+  MDP_SHM_FLAG_TOP = 4,          /* BOOK_SNAPSHOT: the best levels only, no news to who follows the deltas */
+  MDP_SHM_FLAG_REFRESH = 8,      /* BOOK_SNAPSHOT: a LIVE book again, whole; no news to who has it */
+  MDP_SHM_FLAG_CHECKSUM = 16,    /* BOOK_DELTA, BOOK_SNAPSHOT: a u64 checksum stands behind the levels */
+  MDP_SHM_FLAG_VENUE_QUOTE = 32, /* BBO: the venue's own, not that of the book */
+  MDP_SHM_FLAG_AGGREGATE = 64    /* TRADE: several fills of one order */
 };
 
 /* STALE and SYNCING: not usable. LIVE: right, up to update_id. */
@@ -95,7 +105,22 @@ enum mdp_shm_state_reason {
 enum mdp_shm_line_state { MDP_SHM_LINE_DOWN = 0, MDP_SHM_LINE_CONNECTING = 1, MDP_SHM_LINE_UP = 2 };
 enum mdp_shm_side { MDP_SHM_SIDE_NONE = 0, MDP_SHM_BUY = 1, MDP_SHM_SELL = 2 };
 enum mdp_shm_segment_state { MDP_SHM_STARTING = 0, MDP_SHM_RUNNING = 1, MDP_SHM_STOPPED = 2 };
-enum mdp_shm_instrument_kind { MDP_SHM_SPOT = 0, MDP_SHM_PERPETUAL = 1, MDP_SHM_FUTURE = 2 };
+enum mdp_shm_instrument_kind {
+  MDP_SHM_SPOT = 0,
+  MDP_SHM_PERPETUAL = 1,
+  MDP_SHM_FUTURE = 2,
+  MDP_SHM_OPTION = 3
+};
+/* What a contract pays: LINEAR in its quote, INVERSE in its base, QUANTO in something else. */
+enum mdp_shm_settlement {
+  MDP_SHM_NO_SETTLEMENT = 0,
+  MDP_SHM_LINEAR = 1,
+  MDP_SHM_INVERSE = 2,
+  MDP_SHM_QUANTO = 3
+};
+/* What contract_size counts. */
+enum mdp_shm_contract_unit { MDP_SHM_NO_CONTRACT = 0, MDP_SHM_OF_BASE = 1, MDP_SHM_OF_QUOTE = 2 };
+enum mdp_shm_option_right { MDP_SHM_NO_OPTION = 0, MDP_SHM_CALL = 1, MDP_SHM_PUT = 2 };
 enum mdp_shm_instrument_status { MDP_SHM_UNUSED = 0, MDP_SHM_ACTIVE = 1, MDP_SHM_REMOVED = 2 };
 
 /* Mantissas: value = mantissa * 10^exponent, with the exponents of the instrument. A quantity is absolute; in
@@ -107,9 +132,9 @@ struct mdp_shm_price_level {
 
 /* Times (_ts_ns) are nanoseconds since the Unix epoch. */
 struct MDP_SHM_MAY_ALIAS mdp_shm_event_header {
-  uint32_t size_bytes; /* of the whole record in the ring, a multiple of 64 */
-  uint8_t type;        /* enum mdp_shm_event_type */
-  uint8_t flags;       /* enum mdp_shm_event_flag */
+  uint16_t size_lines; /* of the whole record in the ring, in units of 64 bytes */
+  uint16_t type;       /* enum mdp_shm_event_type */
+  uint16_t flags;      /* enum mdp_shm_event_flag */
   uint16_t exchange_id;
   uint32_t symbol_id; /* index of the instrument in the directory; MDP_SHM_NO_SYMBOL: of none */
   uint16_t bid_count; /* BOOK_DELTA, BOOK_SNAPSHOT: levels of each side; else 0 */
@@ -131,9 +156,9 @@ struct MDP_SHM_MAY_ALIAS mdp_shm_event_header {
 struct mdp_shm_book_state_body {
   int64_t known_bid;
   int64_t known_ask;
-  uint8_t state;  /* enum mdp_shm_book_state */
-  uint8_t reason; /* enum mdp_shm_state_reason */
-  uint8_t reserved[6];
+  uint16_t state;  /* enum mdp_shm_book_state */
+  uint16_t reason; /* enum mdp_shm_state_reason */
+  uint8_t reserved[4];
 };
 
 /* A quantity of 0 is an empty side. */
@@ -195,27 +220,33 @@ struct mdp_shm_section {
 
 struct mdp_shm_segment_info {
   uint64_t magic;
-  uint32_t layout_version;
+  uint16_t layout_version;
+  uint16_t minor_version;
   uint32_t header_size;
   uint64_t total_size;
-  uint64_t generation; /* differs at every start of a publisher */
+  uint64_t required_features; /* a bit that is not known: the segment cannot be read */
+  uint64_t optional_features; /* MDP_SHM_FEATURE_... */
+  uint64_t generation;        /* differs at every start of a publisher */
   int64_t start_ts_ns;
-  uint32_t publisher_pid;
-  uint32_t reserved0;
-  uint64_t reserved1[2];
+  uint32_t publisher_pid;         /* for people: it proves nothing */
+  uint32_t heartbeat_interval_ns; /* how often heartbeat_ns is stored */
   struct mdp_shm_section venues;
   struct mdp_shm_section instruments;
+  struct mdp_shm_section index;
   struct mdp_shm_section table;
   struct mdp_shm_section ring;
+  struct mdp_shm_section checkpoints;
   uint32_t venue_stride;
   uint32_t venue_capacity;
   uint32_t instrument_stride;
   uint32_t instrument_capacity;
   uint32_t table_stride;
   uint32_t levels_per_side;
+  uint32_t levels_offset; /* of the bids in a book entry */
   uint32_t checkpoint_count;
   uint32_t max_record_bytes;
-  uint64_t reserved2[4];
+  uint32_t bell_id; /* MDP_SHM_FEATURE_BELL */
+  uint64_t reserved[7];
 };
 
 struct mdp_shm_segment_header { /* as it lies in the segment: words, each loaded whole */
@@ -223,16 +254,16 @@ struct mdp_shm_segment_header { /* as it lies in the segment: words, each loaded
   uint64_t state;
   uint64_t venue_count;
   uint64_t instrument_count;
-  uint64_t reserved0[5];
-  uint64_t heartbeat_ns;
+  uint64_t directory_epoch;
+  uint64_t reserved0[4];
+  uint64_t heartbeat_ns; /* of the monotonic clock */
   uint64_t reserved1[7];
   uint64_t reserve;
-  uint64_t reserved2[7];
+  uint64_t reserved2[15];
   uint64_t next_sequence;
   uint64_t cursor;
   uint64_t event_count;
-  uint64_t reserved3[13];
-  uint64_t checkpoints[MDP_SHM_CHECKPOINT_COUNT];
+  uint64_t reserved3[61];
 };
 
 struct mdp_shm_venue_entry {
@@ -251,28 +282,37 @@ struct mdp_shm_instrument_entry {
   int8_t quantity_exponent;
   int64_t tick_size;
   int64_t lot_size;
-  uint8_t status; /* enum mdp_shm_instrument_status */
-  uint8_t kind;   /* enum mdp_shm_instrument_kind */
+  uint16_t status;        /* enum mdp_shm_instrument_status */
+  uint16_t kind;          /* enum mdp_shm_instrument_kind */
+  uint16_t settlement;    /* enum mdp_shm_settlement */
+  uint16_t contract_unit; /* enum mdp_shm_contract_unit */
+  uint16_t option_right;  /* enum mdp_shm_option_right */
   int8_t contract_exponent;
-  uint8_t reserved0[5];
+  int8_t strike_exponent;
+  int8_t notional_exponent;
+  uint8_t reserved0[3];
   int64_t contract_size;
   int64_t expiry_ns;
-  uint64_t reserved1;
-  /* Texts are padded with NUL; one that fills its field has none: print with "%.48s". */
-  char venue_symbol[48];
-  char base[16];
-  char canonical_symbol[64];
-  char quote[16];
-  char settle[16];
-  char venue_status[16];
-  uint64_t reserved2[2];
+  int64_t strike_price;
+  int64_t min_quantity; /* of one order; this and the next two: 0 is unknown */
+  int64_t max_quantity;
+  int64_t min_notional;
+  uint64_t reserved1[4];
+  /* Texts are padded with NUL; one that fills its field has none: print with "%.96s". */
+  char canonical_symbol[96];
+  char venue_symbol[64];
+  char underlying[32];
+  char base[24];
+  char quote[24];
+  char settle[24];
+  char venue_status[24];
+  uint64_t reserved2[12];
 };
 
 struct MDP_SHM_MAY_ALIAS mdp_shm_book_entry {
   uint64_t seq;
-  uint8_t state;  /* enum mdp_shm_book_state */
-  uint8_t reason; /* enum mdp_shm_state_reason */
-  uint16_t reserved;
+  uint16_t state;  /* enum mdp_shm_book_state */
+  uint16_t reason; /* enum mdp_shm_state_reason */
   uint16_t bid_count;
   uint16_t ask_count;
   uint64_t update_id;
@@ -281,6 +321,11 @@ struct MDP_SHM_MAY_ALIAS mdp_shm_book_entry {
   int64_t pub_ts_ns;
   uint64_t ring_position;
   uint64_t next_sequence;
+  uint64_t refresh_position; /* of the first record of the newest whole book; MDP_SHM_NO_POSITION: none */
+  uint64_t refresh_sequence; /* of that record */
+  int64_t known_bid;         /* as in struct mdp_shm_book_state_body */
+  int64_t known_ask;
+  uint64_t reserved[4];
 };
 
 #ifdef __cplusplus

@@ -65,7 +65,7 @@ MDP_SHM_API const char* mdp_shm_attach_status_text(int status) {
       "no permission to read the segment: join its group",
       "the segment is not ready: its publisher is starting",
       "not a market data segment: no magic",
-      "the segment has another layout version than this reader",
+      "the segment has another layout version than this reader, or needs a feature that it does not know",
       "the segment's header is corrupt",
       "the operating system refused to map the segment"};
   return mdp_shm_text_of(texts, sizeof(texts) / sizeof(texts[0]), status);
@@ -140,8 +140,23 @@ MDP_SHM_API const char* mdp_shm_side_text(int side) {
 }
 
 MDP_SHM_API const char* mdp_shm_instrument_kind_text(int kind) {
-  static const char* const texts[] = {"spot", "perpetual", "future"};
+  static const char* const texts[] = {"spot", "perpetual", "future", "option"};
   return mdp_shm_text_of(texts, sizeof(texts) / sizeof(texts[0]), kind);
+}
+
+MDP_SHM_API const char* mdp_shm_settlement_text(int settlement) {
+  static const char* const texts[] = {"none", "linear", "inverse", "quanto"};
+  return mdp_shm_text_of(texts, sizeof(texts) / sizeof(texts[0]), settlement);
+}
+
+MDP_SHM_API const char* mdp_shm_contract_unit_text(int unit) {
+  static const char* const texts[] = {"none", "base", "quote"};
+  return mdp_shm_text_of(texts, sizeof(texts) / sizeof(texts[0]), unit);
+}
+
+MDP_SHM_API const char* mdp_shm_option_right_text(int right) {
+  static const char* const texts[] = {"none", "call", "put"};
+  return mdp_shm_text_of(texts, sizeof(texts) / sizeof(texts[0]), right);
 }
 
 MDP_SHM_API const char* mdp_shm_instrument_status_text(int status) {

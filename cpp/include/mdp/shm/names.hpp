@@ -128,6 +128,46 @@ constexpr const char* to_string(InstrumentKind kind) noexcept {
       return "perpetual";
     case InstrumentKind::Future:
       return "future";
+    case InstrumentKind::Option:
+      return "option";
+  }
+  return "unknown";
+}
+
+constexpr const char* to_string(Settlement settlement) noexcept {
+  switch (settlement) {
+    case Settlement::None:
+      return "none";
+    case Settlement::Linear:
+      return "linear";
+    case Settlement::Inverse:
+      return "inverse";
+    case Settlement::Quanto:
+      return "quanto";
+  }
+  return "unknown";
+}
+
+constexpr const char* to_string(ContractUnit unit) noexcept {
+  switch (unit) {
+    case ContractUnit::None:
+      return "none";
+    case ContractUnit::Base:
+      return "base";
+    case ContractUnit::Quote:
+      return "quote";
+  }
+  return "unknown";
+}
+
+constexpr const char* to_string(OptionRight right) noexcept {
+  switch (right) {
+    case OptionRight::None:
+      return "none";
+    case OptionRight::Call:
+      return "call";
+    case OptionRight::Put:
+      return "put";
   }
   return "unknown";
 }

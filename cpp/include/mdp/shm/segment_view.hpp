@@ -22,7 +22,7 @@ enum class AttachStatus : std::uint8_t {
   NoPermission = 3,  // it exists, but this user may not read it (default: owner and group)
   NotReady = 4,      // the publisher is still formatting it (or died doing so): try again
   NotASegment = 5,   // there is no magic at its start
-  WrongVersion = 6,  // another layout version than kLayoutVersion
+  WrongVersion = 6,  // another layout version than kLayoutVersion, or a required feature that is not known
   Corrupt = 7,       // offsets or sizes that do not fit the mapping
   SystemError = 8,   // the operating system refused; errno says why
 };
@@ -42,7 +42,8 @@ constexpr const char* to_string(AttachStatus status) noexcept {
     case AttachStatus::NotASegment:
       return "not a market data segment: no magic";
     case AttachStatus::WrongVersion:
-      return "the segment has another layout version than this reader";
+      return "the segment has another layout version than this reader, or needs a feature that it does not "
+             "know";
     case AttachStatus::Corrupt:
       return "the segment's header is corrupt";
     case AttachStatus::SystemError:
@@ -75,6 +76,7 @@ class SegmentView {
   const void* instrument(std::uint32_t symbol_id) const noexcept {
     return entry(info_.instruments, info_.instrument_stride, symbol_id);
   }
+  const void* index() const noexcept { return at(info_.index.offset); }
   const void* book(std::uint32_t symbol_id) const noexcept {
     return entry(info_.table, info_.table_stride, symbol_id);
   }

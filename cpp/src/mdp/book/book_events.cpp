@@ -10,7 +10,7 @@ using shm::EventType;
 
 namespace {
 
-constexpr std::uint8_t kTableFlags = shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop | core::kFlagTableOnly;
+constexpr std::uint16_t kTableFlags = shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop | core::kFlagTableOnly;
 
 // Where ids skip, because the venue shares them among its symbols, an update covers all from its predecessor
 // on: whoever reads the events can then check every venue's in one way.
@@ -21,9 +21,9 @@ std::uint64_t first_covered(const core::BookRule& rule, const MessageHeader& hea
 
 }  // namespace
 
-shm::EventHeader& BookEvents::begin(const SymbolEntry& entry, EventType type, std::uint8_t flags) noexcept {
+shm::EventHeader& BookEvents::begin(const SymbolEntry& entry, EventType type, std::uint16_t flags) noexcept {
   shm::EventHeader& event = sink_.slot().header;
-  event.size_bytes = 0;  // size, sequence and pub_ts_ns are the publisher's
+  event.size_lines = 0;  // size, sequence and pub_ts_ns are the publisher's
   event.type = type;
   event.flags = flags;
   event.exchange_id = entry.exchange;
@@ -55,10 +55,10 @@ void BookEvents::emit_state(const SymbolEntry& entry, shm::StateReason reason) n
 // One record, or several where the update is larger than one; bids before asks.
 void BookEvents::emit_levels(const SymbolEntry& entry, EventType type, std::span<const PriceLevel> bids,
                              std::span<const PriceLevel> asks) noexcept {
-  std::uint8_t flags = shm::kFlagFirst;
+  std::uint16_t flags = shm::kFlagFirst;
   for (;;) {
-    const std::size_t bid_count = std::min(bids.size(), shm::kMaxEventLevels);
-    const std::size_t ask_count = std::min(asks.size(), shm::kMaxEventLevels - bid_count);
+    const std::size_t bid_count = std::min(bids.size(), shm::kMaxRecordLevels);
+    const std::size_t ask_count = std::min(asks.size(), shm::kMaxRecordLevels - bid_count);
     const bool last = bid_count == bids.size() && ask_count == asks.size();
     if (last) flags |= shm::kFlagLast;
     shm::EventHeader& event = begin(entry, type, flags);
@@ -117,7 +117,7 @@ void BookEvents::emit_delta(const SymbolEntry& entry, const BookUpdate& delta) n
 }
 
 [[gnu::always_inline]] inline void BookEvents::emit_best(const SymbolEntry& entry,
-                                                         std::uint8_t flags) noexcept {
+                                                         std::uint16_t flags) noexcept {
   shm::EventHeader& event = begin(entry, EventType::BookSnapshot, flags);
   PriceLevel* const levels = sink_.slot().levels;
   event.bid_count = static_cast<std::uint16_t>(entry.book.copy_bids(levels, options_.table_levels));
@@ -145,7 +145,7 @@ void BookEvents::emit_same_table(const SymbolEntry& entry) noexcept {
 
 // ---- of messages that are no part of the book -------------------------------------------------------------
 
-void BookEvents::begin_market(const SymbolEntry& entry, EventType type, std::uint8_t flags,
+void BookEvents::begin_market(const SymbolEntry& entry, EventType type, std::uint16_t flags,
                               const MessageHeader& header) noexcept {
   shm::EventHeader& event = begin(entry, type, shm::kFlagFirst | shm::kFlagLast | flags);
   event.update_id = header.last_update_id;
@@ -155,7 +155,7 @@ void BookEvents::begin_market(const SymbolEntry& entry, EventType type, std::uin
 }
 
 void BookEvents::emit_trade(const SymbolEntry& entry, const NormalizedMessage& message) noexcept {
-  const std::uint8_t flags = message.has(core::kAggregate) ? shm::kFlagAggregate : 0;
+  const std::uint16_t flags = message.has(core::kAggregate) ? shm::kFlagAggregate : 0;
   begin_market(entry, EventType::Trade, flags, message.header);
   sink_.slot().trade = {
       message.trade.price, message.trade.quantity, message.trade.trade_id, message.trade.side, {}};

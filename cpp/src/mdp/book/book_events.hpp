@@ -44,12 +44,12 @@ class BookEvents {
   void emit_line(const MessageHeader& line) noexcept;
 
  private:
-  shm::EventHeader& begin(const SymbolEntry& entry, shm::EventType type, std::uint8_t flags) noexcept;
-  void begin_market(const SymbolEntry& entry, shm::EventType type, std::uint8_t flags,
+  shm::EventHeader& begin(const SymbolEntry& entry, shm::EventType type, std::uint16_t flags) noexcept;
+  void begin_market(const SymbolEntry& entry, shm::EventType type, std::uint16_t flags,
                     const MessageHeader& header) noexcept;
   void emit_levels(const SymbolEntry& entry, shm::EventType type, std::span<const PriceLevel> bids,
                    std::span<const PriceLevel> asks) noexcept;
-  void emit_best(const SymbolEntry& entry, std::uint8_t flags) noexcept;
+  void emit_best(const SymbolEntry& entry, std::uint16_t flags) noexcept;
   [[gnu::noinline]] void emit_top(const SymbolEntry& entry) noexcept;
 
   core::EventSink& sink_;

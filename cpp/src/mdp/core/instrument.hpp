@@ -53,6 +53,11 @@ struct Instrument {
   std::optional<std::int8_t> quantity_decimals;
   std::int64_t tick_size = 0;  // mantissa at price_exponent; 0 where the venue gives none
   std::int64_t lot_size = 0;   // mantissa at quantity_exponent; 0 where the venue gives none
+  // Limits of one order; 0 where the venue gives none.
+  std::int64_t min_quantity = 0;  // mantissa at quantity_exponent
+  std::int64_t max_quantity = 0;  // likewise
+  std::int64_t min_notional = 0;  // price times quantity: mantissa at notional_exponent, in quote
+  std::int8_t notional_exponent = kDefaultExponent;
   shm::InstrumentKind kind = shm::InstrumentKind::Spot;
   std::string settle;  // what a contract is paid in: USDT, BTC; empty for spot
   // Worth of one contract: mantissa at contract_exponent, in base (in quote where `inverse`); 0 for spot.
@@ -60,6 +65,11 @@ struct Instrument {
   std::int8_t contract_exponent = 0;
   bool inverse = false;        // quantities are numbers of contracts of a fixed worth in quote
   std::int64_t expiry_ns = 0;  // 0: none
+  // Of an option.
+  shm::OptionRight option_right = shm::OptionRight::None;
+  std::int64_t strike_price = 0;  // mantissa at strike_exponent
+  std::int8_t strike_exponent = 0;
+  std::string underlying;  // of a future or an option, where it is not the base: an index, another future
   // Why it cannot be subscribed to, as far as the venue's list tells: a tick size that is no number. Empty:
   // it can. What could not be read then has its default.
   std::string problem;

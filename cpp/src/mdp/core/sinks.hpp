@@ -15,11 +15,9 @@
 namespace mdp::core {
 
 // Bits of EventHeader::flags between manager and publisher. What has them never gets into the ring.
-inline constexpr std::uint8_t kFlagTableOnly = 16;  // a BookSnapshot for the book table alone
-inline constexpr std::uint8_t kFlagSameLevels =
-    32;  // with it: the table's levels stand, ids and times move on
-static_assert(((kFlagTableOnly | kFlagSameLevels) & (shm::kFlagFirst | shm::kFlagLast | shm::kFlagTop |
-                                                     shm::kFlagVenueQuote | shm::kFlagAggregate)) == 0);
+inline constexpr std::uint16_t kFlagTableOnly = 0x4000;  // a BookSnapshot for the book table alone
+inline constexpr std::uint16_t kFlagSameLevels =
+    0x8000;  // with it: the table's levels stand, ids and times move on
 
 template <class Slot>
 class SlotSink {

@@ -48,6 +48,17 @@ Entry load_entry(const void* from) noexcept {
   return entry;
 }
 
+shm::Settlement settlement_of(const core::Instrument& instrument) noexcept {
+  if (instrument.kind == shm::InstrumentKind::Spot) return shm::Settlement::None;
+  if (instrument.inverse) return shm::Settlement::Inverse;
+  return instrument.settle == instrument.quote ? shm::Settlement::Linear : shm::Settlement::Quanto;
+}
+
+shm::ContractUnit unit_of(const core::Instrument& instrument) noexcept {
+  if (instrument.contract_size == 0) return shm::ContractUnit::None;
+  return instrument.inverse ? shm::ContractUnit::Quote : shm::ContractUnit::Base;
+}
+
 // Raises a count to `count`, once the entries below it are written.
 void raise(shm::Word& word, std::uint64_t count) noexcept {
   // relaxed load: ours. release store: publishes the entry; pairs with Directory::count().
@@ -56,10 +67,12 @@ void raise(shm::Word& word, std::uint64_t count) noexcept {
 
 }  // namespace
 
-DirectoryWriter::DirectoryWriter(shm::SegmentHeader& header, void* venues, void* instruments) noexcept
+DirectoryWriter::DirectoryWriter(shm::SegmentHeader& header, void* base) noexcept
     : header_(header),
-      venues_(static_cast<unsigned char*>(venues)),
-      instruments_(static_cast<unsigned char*>(instruments)) {}
+      venues_(static_cast<unsigned char*>(base) + header.info.venues.offset),
+      instruments_(static_cast<unsigned char*>(base) + header.info.instruments.offset),
+      index_(&shm::word_at(static_cast<unsigned char*>(base) + header.info.index.offset)),
+      index_slots_(header.info.index.size_bytes / sizeof(shm::Word)) {}
 
 void DirectoryWriter::set_venue(core::ExchangeId exchange_id, std::string_view name) {
   shm::VenueEntry entry{};
@@ -76,6 +89,7 @@ void DirectoryWriter::set_venue(core::ExchangeId exchange_id, std::string_view n
   }
   store_entry(venue(index), entry);
   raise(header_.venue_count, index + 1ULL);
+  changed();
 }
 
 void DirectoryWriter::set_instrument(const core::Instrument& instrument) {
@@ -88,9 +102,19 @@ void DirectoryWriter::set_instrument(const core::Instrument& instrument) {
   entry.lot_size = instrument.lot_size;
   entry.status = shm::InstrumentStatus::Active;
   entry.kind = instrument.kind;
+  entry.settlement = settlement_of(instrument);
+  entry.contract_unit = unit_of(instrument);
+  entry.option_right = instrument.option_right;
   entry.contract_exponent = instrument.contract_exponent;
+  entry.strike_exponent = instrument.strike_exponent;
+  entry.notional_exponent = instrument.notional_exponent;
   entry.contract_size = instrument.contract_size;
   entry.expiry_ns = instrument.expiry_ns;
+  entry.strike_price = instrument.strike_price;
+  entry.min_quantity = instrument.min_quantity;
+  entry.max_quantity = instrument.max_quantity;
+  entry.min_notional = instrument.min_notional;
+  set_name(entry.underlying, instrument.underlying, "underlying");
   set_name(entry.settle, instrument.settle, "settle");
   set_name(entry.venue_symbol, instrument.venue_symbol, "venue symbol");
   set_name(entry.canonical_symbol, instrument.canonical_symbol, "canonical symbol");
@@ -109,6 +133,34 @@ void DirectoryWriter::set_instrument(const shm::InstrumentEntry& entry) {
   const std::lock_guard lock(mutex_);
   store_entry(instrument(entry.symbol_id), entry);
   raise(header_.instrument_count, entry.symbol_id + 1ULL);
+  add_to_index(shm::text(entry.canonical_symbol), entry.symbol_id);
+  add_to_index(shm::text(entry.venue_symbol), entry.symbol_id);
+  changed();
+}
+
+// Slots are only ever added. That of a name an instrument no longer has leads to an entry with another name,
+// so nobody believes it.
+void DirectoryWriter::add_to_index(std::string_view symbol, std::uint32_t symbol_id) {
+  const std::uint64_t hash = mdp_shm_symbol_hash(symbol.data(), symbol.size());
+  const std::uint64_t wanted = mdp_shm_index_slot(hash, symbol_id);
+  for (std::uint64_t step = 0; step < index_slots_; ++step) {
+    shm::Word& slot = index_[(hash + step) & (index_slots_ - 1)];
+    // relaxed load: ours.
+    const std::uint64_t found = slot.load(std::memory_order_relaxed);
+    if (found == wanted) return;
+    if (found != 0) continue;
+    // release: publishes the entry; pairs with the load in mdp_shm_find_entry().
+    slot.store(wanted, std::memory_order_release);
+    return;
+  }
+  throw SegmentError("directory: no room in the index for " + core::quoted(symbol) +
+                     ": too many instruments were renamed, start the publisher anew");
+}
+
+// relaxed load: ours. release store: who sees the new epoch sees the change; pairs with Directory::epoch().
+void DirectoryWriter::changed() noexcept {
+  header_.directory_epoch.store(header_.directory_epoch.load(std::memory_order_relaxed) + 1,
+                                std::memory_order_release);
 }
 
 bool DirectoryWriter::remove_instrument(core::SymbolId symbol_id) {
@@ -119,6 +171,7 @@ bool DirectoryWriter::remove_instrument(core::SymbolId symbol_id) {
   if (entry.status == shm::InstrumentStatus::Unused) return false;
   entry.status = shm::InstrumentStatus::Removed;
   store_entry(instrument(symbol_id), entry);
+  changed();
   return true;
 }
 

@@ -16,14 +16,14 @@ namespace mdp::publish {
 
 class DirectoryWriter {
  public:
-  // Over the zeroed sections of a formatted segment.
-  DirectoryWriter(shm::SegmentHeader& header, void* venues, void* instruments) noexcept;
+  // Over a segment at `base` whose header tells its sections, which are zeroed.
+  DirectoryWriter(shm::SegmentHeader& header, void* base) noexcept;
 
   // Adds a venue, or renames the one of that id. Throws SegmentError: directory full, name too long.
   void set_venue(core::ExchangeId exchange_id, std::string_view name);
 
   // Adds the instrument at index symbol_id, or replaces what is there, as Active. Throws SegmentError:
-  // symbol_id beyond the capacity, a text too long for its field.
+  // symbol_id beyond the capacity, a text too long for its field, an index that is full of former names.
   void set_instrument(const core::Instrument& instrument);
   // The same with every field of the entry (contract fields, status). entry.seq is ignored.
   void set_instrument(const shm::InstrumentEntry& entry);
@@ -34,16 +34,20 @@ class DirectoryWriter {
     return static_cast<std::uint32_t>(header_.instrument_count.load(std::memory_order_relaxed));
   }
 
-  // Marks it Removed. Its id stays taken. False: no such instrument.
+  // Marks it Removed. Its id stays its own. False: no such instrument.
   bool remove_instrument(core::SymbolId symbol_id);
 
  private:
   void* venue(std::uint32_t index) const noexcept;
   void* instrument(std::uint32_t symbol_id) const noexcept;
+  void add_to_index(std::string_view symbol, std::uint32_t symbol_id);
+  void changed() noexcept;
 
   shm::SegmentHeader& header_;
   unsigned char* venues_;
   unsigned char* instruments_;
+  shm::Word* index_;
+  std::uint64_t index_slots_;
   std::mutex mutex_;
 };
 

@@ -19,7 +19,6 @@ namespace mdp::publish {
 // Nanoseconds since the Unix epoch. The default is sys::now_ns().
 using Clock = std::int64_t (*)() noexcept;
 
-inline constexpr std::int64_t kHeartbeatIntervalNs = 2'000'000;
 // drain() commits when the queue is empty, and at the latest after so many bytes: one cursor store for
 // several records when they come in faster than they are written, and no record waits for more than this.
 inline constexpr std::uint64_t kMaxBatchBytes = 1024;
@@ -42,7 +41,7 @@ class IPCPublisher final : public core::EventSink {
   //   kFlagTableOnly             to the book table: ids, times, levels (not the levels with kFlagSameLevels)
   //   BookState                  to the ring, and state and reason to the book table
   //   everything else            to the ring
-  // Ring records get sequence, size_bytes and pub_ts_ns here. An event that cannot be published (more levels
+  // Ring records get sequence, size_lines and pub_ts_ns here. An event that cannot be published (more levels
   // than a record holds, a type that does not exist, a symbol_id outside the table) is dropped and counted.
   void publish(const shm::Event& event) noexcept;
 

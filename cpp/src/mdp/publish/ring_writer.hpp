@@ -17,12 +17,12 @@ namespace mdp::publish {
 
 class RingWriter {
  public:
-  // Over a formatted header and its ring of `ring_bytes`. Goes on at `position` (a multiple of 64) and
-  // `sequence`, which are 0 for a new segment.
-  RingWriter(shm::SegmentHeader& header, void* ring, std::uint64_t ring_bytes, std::uint64_t position = 0,
-             std::uint64_t sequence = 0) noexcept;
+  // Over a formatted header, its checkpoints and its ring of `ring_bytes`. Goes on at `position` (a multiple
+  // of 64) and `sequence`, which are 0 for a new segment.
+  RingWriter(shm::SegmentHeader& header, shm::Word* checkpoints, void* ring, std::uint64_t ring_bytes,
+             std::uint64_t position = 0, std::uint64_t sequence = 0) noexcept;
 
-  // Writes one record: `event` with its body of `body_bytes`, a multiple of 8 that fits a record. size_bytes
+  // Writes one record: `event` with its body of `body_bytes`, a multiple of 8 that fits a record. size_lines
   // and sequence are filled in here, the rest is the caller's. Not visible before commit().
   void append(const shm::EventHeader& event, const void* body, std::size_t body_bytes) noexcept;
 
@@ -43,6 +43,7 @@ class RingWriter {
   unsigned char* at(std::uint64_t position) const noexcept { return ring_ + (position & (ring_bytes_ - 1)); }
 
   shm::SegmentHeader& header_;
+  shm::Word* checkpoints_;
   unsigned char* ring_;
   std::uint64_t ring_bytes_;
   std::uint64_t position_;
@@ -52,9 +53,11 @@ class RingWriter {
   std::uint32_t segment_;   // of the last record's start
 };
 
-inline RingWriter::RingWriter(shm::SegmentHeader& header, void* ring, std::uint64_t ring_bytes,
-                              std::uint64_t position, std::uint64_t sequence) noexcept
+inline RingWriter::RingWriter(shm::SegmentHeader& header, shm::Word* checkpoints, void* ring,
+                              std::uint64_t ring_bytes, std::uint64_t position,
+                              std::uint64_t sequence) noexcept
     : header_(header),
+      checkpoints_(checkpoints),
       ring_(static_cast<unsigned char*>(ring)),
       ring_bytes_(ring_bytes),
       position_(position),
@@ -67,8 +70,8 @@ inline RingWriter::RingWriter(shm::SegmentHeader& header, void* ring, std::uint6
   header_.cursor.store(position, std::memory_order_relaxed);
   header_.next_sequence.store(sequence, std::memory_order_relaxed);
   header_.event_count.store(sequence, std::memory_order_relaxed);
-  for (shm::Word& checkpoint : header_.checkpoints)
-    checkpoint.store(shm::kNoPosition, std::memory_order_relaxed);
+  for (std::uint32_t i = 0; i < shm::kCheckpointCount; ++i)
+    checkpoints_[i].store(shm::kNoPosition, std::memory_order_relaxed);
 }
 
 inline void RingWriter::append(const shm::EventHeader& event, const void* body,
@@ -83,7 +86,7 @@ inline void RingWriter::append(const shm::EventHeader& event, const void* body,
 
   begin_record(size);
   shm::EventHeader record = event;
-  record.size_bytes = size;
+  record.size_lines = static_cast<std::uint16_t>(size / shm::kCacheLineSize);
   record.sequence = sequence_;
   unsigned char* to = at(position_);
   shm::store_words(to, &record, sizeof(record));
@@ -110,7 +113,7 @@ inline void RingWriter::commit() noexcept {
 inline void RingWriter::pad(std::uint64_t bytes) noexcept {
   begin_record(bytes);
   shm::EventHeader padding{};
-  padding.size_bytes = static_cast<std::uint32_t>(bytes);
+  padding.size_lines = static_cast<std::uint16_t>(bytes / shm::kCacheLineSize);
   padding.type = shm::EventType::Padding;
   padding.symbol_id = shm::kNoSymbol;
   padding.sequence = sequence_;
@@ -128,7 +131,7 @@ inline void RingWriter::begin_record(std::uint64_t bytes) noexcept {
   segment_ = segment;
   // release: a reader that sees this position and then finds it behind its cursor waits for the cursor; pairs
   // with mdp_shm_checkpoint_from().
-  header_.checkpoints[segment].store(position_, std::memory_order_release);
+  checkpoints_[segment].store(position_, std::memory_order_release);
 }
 
 // Reserves 1/64 of the ring at a time rather than each record: readers look at the word after every record

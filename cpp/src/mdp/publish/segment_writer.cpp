@@ -1,5 +1,7 @@
 #include "mdp/publish/segment_writer.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <random>
 
 #include "mdp/core/error.hpp"
@@ -36,23 +38,34 @@ shm::Section after(const shm::Section& previous, std::uint64_t size_bytes) {
   return {(end + kPageSize - 1) / kPageSize * kPageSize, size_bytes};
 }
 
+// Each instrument has two slots, one for either of its symbols. Half of them or more stay empty, so that a
+// search ends soon.
+std::uint64_t index_bytes(std::uint32_t instruments) noexcept {
+  return std::max<std::uint64_t>(std::bit_ceil(4ULL * instruments) * sizeof(shm::Word), shm::kCacheLineSize);
+}
+
 // Where everything lies. What is left at zero is filled in by the writer.
 shm::SegmentInfo plan(const SegmentConfig& config) {
   check(config);
   shm::SegmentInfo info{};
   info.layout_version = shm::kLayoutVersion;
+  info.minor_version = shm::kMinorVersion;
   info.header_size = shm::kHeaderBytes;
+  info.heartbeat_interval_ns = kHeartbeatIntervalNs;
   info.venue_stride = sizeof(shm::VenueEntry);
   info.venue_capacity = config.venue_capacity;
   info.instrument_stride = sizeof(shm::InstrumentEntry);
   info.instrument_capacity = config.instruments;
   info.levels_per_side = config.levels;
+  info.levels_offset = sizeof(shm::BookEntry);
   info.table_stride = shm::book_entry_stride(config.levels);
   info.checkpoint_count = shm::kCheckpointCount;
   info.max_record_bytes = shm::kMaxRecordBytes;
-  info.venues = after({0, shm::kHeaderBytes}, std::uint64_t{info.venue_stride} * info.venue_capacity);
+  info.checkpoints = {shm::kHeaderBytes, sizeof(shm::Word) * shm::kCheckpointCount};
+  info.venues = after(info.checkpoints, std::uint64_t{info.venue_stride} * info.venue_capacity);
   info.instruments = after(info.venues, std::uint64_t{info.instrument_stride} * info.instrument_capacity);
-  info.table = after(info.instruments, std::uint64_t{info.table_stride} * info.instrument_capacity);
+  info.index = after(info.instruments, index_bytes(config.instruments));
+  info.table = after(info.index, std::uint64_t{info.table_stride} * info.instrument_capacity);
   info.ring = after(info.table, config.ring);
   info.total_size = info.ring.offset + info.ring.size_bytes;
   return info;
@@ -70,7 +83,6 @@ sys::SharedMemory create_memory(const SegmentConfig& config) {
   memory.group = config.group;
   memory.lock_memory = config.lock_memory;
   memory.huge_pages = config.huge_pages;
-  memory.pid_offset = offsetof(shm::SegmentInfo, publisher_pid);
   return sys::SharedMemory::create(memory);
 }
 
@@ -109,12 +121,12 @@ void SegmentWriter::format(const SegmentConfig& config, void* memory) {
   // The words behind the magic, then the parts, then the magic.
   constexpr std::size_t kMagicBytes = sizeof(info.magic);
   shm::store_words(base + kMagicBytes, &info.layout_version, sizeof(info) - kMagicBytes);
-  ring_ = std::make_unique<RingWriter>(*header_, base + info.ring.offset, info.ring.size_bytes,
-                                       config.first_position, config.first_sequence);
+  ring_ = std::make_unique<RingWriter>(*header_, &shm::word_at(base + info.checkpoints.offset),
+                                       base + info.ring.offset, info.ring.size_bytes, config.first_position,
+                                       config.first_sequence);
   table_ = std::make_unique<TableWriter>(info, base + info.table.offset,
                                          RingPosition{config.first_position, config.first_sequence});
-  directory_ =
-      std::make_unique<DirectoryWriter>(*header_, base + info.venues.offset, base + info.instruments.offset);
+  directory_ = std::make_unique<DirectoryWriter>(*header_, memory);
   heartbeat(info.start_ts_ns);
   // release: everything above is visible to who sees the magic; pairs with SegmentView::attach().
   shm::word_at(memory).store(shm::kMagic, std::memory_order_release);

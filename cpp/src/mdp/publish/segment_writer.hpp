@@ -18,6 +18,9 @@
 
 namespace mdp::publish {
 
+// How often the publisher says that it is alive, or oftener.
+inline constexpr std::int64_t kHeartbeatIntervalNs = 2'000'000;
+
 struct SegmentConfig {
   std::string name = "mdp";
   std::uint64_t ring = 64ULL << 20;  // bytes: a power of two, 64 KiB to 1 TiB

@@ -1,11 +1,18 @@
 #include "mdp/publish/table_writer.hpp"
 
 #include <algorithm>
+#include <cstddef>
 
 #include "mdp/core/sinks.hpp"
 #include "mdp/publish/seqlock_write.hpp"
 
 namespace mdp::publish {
+namespace {
+
+constexpr std::size_t kEntryLine = offsetof(shm::BookEntry, refresh_position);
+static_assert(kEntryLine == shm::kCacheLineSize);
+
+}  // namespace
 
 TableWriter::TableWriter(const shm::SegmentInfo& info, void* table, RingPosition start)
     : table_(static_cast<unsigned char*>(table)),
@@ -18,7 +25,9 @@ TableWriter::TableWriter(const shm::SegmentInfo& info, void* table, RingPosition
     entry.reason = shm::StateReason::Starting;
     entry.ring_position = start.position;
     entry.next_sequence = start.next_sequence;
+    entry.refresh_position = shm::kNoPosition;
     store_entry(symbol_id);
+    store_more(symbol_id);
   }
 }
 
@@ -35,13 +44,15 @@ bool TableWriter::write_book(const shm::Event& event, std::int64_t pub_ts_ns,
   entry.ring_position = at_cursor.position;
   entry.next_sequence = at_cursor.next_sequence;
   shadow.behind = false;
-  if (shadow.live_pending) {
+  const bool becomes_live = shadow.live_pending;
+  if (becomes_live) {
     entry.state = shm::BookState::Live;
     entry.reason = shadow.pending_reason;
     shadow.live_pending = false;
   }
+  const SeqlockWrite write(shm::word_at(at(symbol_id)));
+  if (becomes_live) store_more(symbol_id);
   if ((event.header.flags & core::kFlagSameLevels) != 0) {
-    const SeqlockWrite write(shm::word_at(at(symbol_id)));
     store_entry(symbol_id);
     return true;
   }
@@ -51,7 +62,6 @@ bool TableWriter::write_book(const shm::Event& event, std::int64_t pub_ts_ns,
       static_cast<std::uint16_t>(std::min<std::uint32_t>(event.header.ask_count, levels_per_side_));
   unsigned char* bids = at(symbol_id) + sizeof(shm::BookEntry);
   unsigned char* asks = bids + sizeof(shm::PriceLevel) * std::size_t{levels_per_side_};
-  const SeqlockWrite write(shm::word_at(at(symbol_id)));
   store_entry(symbol_id);
   shm::store_words(bids, event.levels, sizeof(shm::PriceLevel) * entry.bid_count);
   shm::store_words(asks, event.levels + event.header.bid_count, sizeof(shm::PriceLevel) * entry.ask_count);
@@ -64,6 +74,8 @@ bool TableWriter::write_state(const shm::Event& event, std::int64_t pub_ts_ns,
   if (symbol_id >= capacity_) return false;
   Shadow& shadow = shadow_[symbol_id];
   const shm::BookState state = event.book_state.state;
+  shadow.entry.known_bid = event.book_state.known_bid;
+  shadow.entry.known_ask = event.book_state.known_ask;
   shadow.live_pending = state == shm::BookState::Live && shadow.behind;
   if (shadow.live_pending) {
     shadow.pending_reason = event.book_state.reason;
@@ -81,6 +93,7 @@ bool TableWriter::write_state(const shm::Event& event, std::int64_t pub_ts_ns,
   }
   const SeqlockWrite write(shm::word_at(at(symbol_id)));
   store_entry(symbol_id);
+  store_more(symbol_id);
   return true;
 }
 
@@ -99,10 +112,16 @@ void TableWriter::refresh(std::uint32_t count, std::uint32_t instrument_count,
   }
 }
 
-// Everything of the entry but its sequence word. Inside a SeqlockWrite.
+// The first line of the entry, which changes with every update, but its sequence word. Inside a SeqlockWrite.
 void TableWriter::store_entry(std::uint32_t symbol_id) noexcept {
   const shm::BookEntry& entry = shadow_[symbol_id].entry;
-  shm::store_words(at(symbol_id) + sizeof(shm::Word), &entry.state, sizeof(entry) - sizeof(shm::Word));
+  shm::store_words(at(symbol_id) + sizeof(shm::Word), &entry.state, kEntryLine - sizeof(shm::Word));
+}
+
+// The second line. Inside a SeqlockWrite.
+void TableWriter::store_more(std::uint32_t symbol_id) noexcept {
+  const shm::BookEntry& entry = shadow_[symbol_id].entry;
+  shm::store_words(at(symbol_id) + kEntryLine, &entry.refresh_position, sizeof(entry) - kEntryLine);
 }
 
 }  // namespace mdp::publish

@@ -56,6 +56,7 @@ class TableWriter {
     return table_ + std::uint64_t{stride_} * symbol_id;
   }
   void store_entry(std::uint32_t symbol_id) noexcept;
+  void store_more(std::uint32_t symbol_id) noexcept;
 
   unsigned char* table_;
   std::uint32_t stride_;

@@ -41,6 +41,9 @@ TEST(BinanceSpotRest, InstrumentsOfARecordedAnswer) {
   EXPECT_EQ(btcusdt.symbol_id, core::kNoSymbol);
   EXPECT_EQ(shm::to_decimal(btcusdt.tick_size, btcusdt.price_exponent), "0.01");
   EXPECT_EQ(shm::to_decimal(btcusdt.lot_size, btcusdt.quantity_exponent), "0.000001");
+  EXPECT_EQ(shm::to_decimal(btcusdt.min_quantity, btcusdt.quantity_exponent), "0.000001");
+  EXPECT_EQ(shm::to_decimal(btcusdt.max_quantity, btcusdt.quantity_exponent), "9000");
+  EXPECT_EQ(shm::to_decimal(btcusdt.min_notional, btcusdt.notional_exponent), "10");
   EXPECT_EQ(instruments->at(1).canonical_symbol, "binance:BUSD-TRY");
   EXPECT_EQ(shm::to_decimal(instruments->at(2).tick_size, instruments->at(2).price_exponent), "0.00000001");
 }

@@ -90,6 +90,28 @@ std::string read_filter(const dom::element& symbol, const Filter& filter, std::i
   return {};  // no such filter: the rule is off
 }
 
+// A limit of one order; 0 where it is not said, or not exact at the exponent.
+std::int64_t read_order_limit(const dom::element& filter, std::string_view key, std::int8_t exponent) {
+  std::int64_t value = 0;
+  const std::string_view text = text_of(filter, key);
+  return core::parse_decimal(text, exponent, value) == core::NumberStatus::Ok ? value : 0;
+}
+
+void read_order_limits(const dom::element& symbol, core::Instrument& instrument) {
+  dom::array filters;
+  if (symbol["filters"].get_array().get(filters)) return;
+  for (const dom::element filter : filters) {
+    const std::string_view type = text_of(filter, "filterType");
+    if (type == kQuantities.type) {
+      instrument.min_quantity = read_order_limit(filter, "minQty", instrument.quantity_exponent);
+      instrument.max_quantity = read_order_limit(filter, kQuantities.largest, instrument.quantity_exponent);
+    } else if (type == "NOTIONAL" || type == "MIN_NOTIONAL") {  // the second: USD-M, and spot of before
+      const std::string_view key = text_of(filter, "minNotional").empty() ? "notional" : "minNotional";
+      instrument.min_notional = read_order_limit(filter, key, instrument.notional_exponent);
+    }
+  }
+}
+
 // A perpetual contract has this deliveryDate: 2100-12-25.
 constexpr std::int64_t kNoDelivery = 4'133'404'800'000;
 
@@ -143,6 +165,7 @@ std::string read_instrument(const dom::element& symbol, const Profile& profile,
   if (problem.empty()) {
     problem = read_filter(symbol, kQuantities, instrument.quantity_exponent, instrument.lot_size);
   }
+  if (problem.empty()) read_order_limits(symbol, instrument);
   if (problem.empty() && profile.contracts != Contracts::None) {
     problem = read_contract(symbol, profile.contracts, instrument);
   }
