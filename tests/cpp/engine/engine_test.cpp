@@ -224,6 +224,27 @@ TEST_P(EngineRoad, SymbolsComeAndGoWhileRunning) {
   EXPECT_FALSE(road.subscriber.find("BTCUSDT", entry));
 }
 
+TEST_P(EngineRoad, AnInstrumentThatReturnsGetsItsOldId) {
+  FakeVenue venue;
+  Road road(venue, GetParam());
+  const core::SymbolId btc = road.engine.add_symbol(0, road.listed[0]);
+  const core::SymbolId eth = road.engine.add_symbol(0, road.listed[1]);
+  road.engine.start();
+  for (int round = 0; round < 20; ++round) {
+    venue.push(delta("BTCUSDT", 9, 11, "[]", "[]"));
+    ASSERT_TRUE(road.live(btc)) << round;
+    ASSERT_TRUE(road.engine.remove_symbol(btc));
+    ASSERT_TRUE(road.left_live(btc, shm::StateReason::Unsubscribed));
+    ASSERT_EQ(road.engine.add_symbol(0, road.listed[0]), btc) << round;
+    road.engine.subscribe_added();
+  }
+  EXPECT_EQ(road.subscriber.directory().instrument_count(), 2U);
+  ASSERT_TRUE(road.engine.remove_symbol(btc));
+  core::Instrument finer = road.listed[0];
+  --finer.price_exponent;
+  EXPECT_EQ(road.engine.add_symbol(0, finer), eth + 1) << "its numbers would mean something else";
+}
+
 TEST_P(EngineRoad, AVenueJoinsWhileOthersRun) {
   FakeVenue first, second;
   Road road(first, GetParam());

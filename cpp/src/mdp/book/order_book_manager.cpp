@@ -42,6 +42,7 @@ void OrderBookManager::remove_symbol(core::SymbolId symbol) noexcept {
   SymbolEntry* entry = route(symbol);
   if (entry == nullptr) return;
   sync_.handle(*entry, BookSync::Input::Remove, {nullptr, {}, {}});
+  events_.emit_instrument(*entry);
   routes_[symbol] = nullptr;
   books_.erase(symbol);
 }

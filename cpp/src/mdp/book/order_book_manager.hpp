@@ -50,7 +50,7 @@ class OrderBookManager {
   // `instrument` is what the rule's checksum is given, where it has one; it is copied.
   void add_symbol(core::SymbolId symbol, core::ExchangeId exchange, std::span<const core::LineId> lines,
                   const core::BookRule& rule, const core::Instrument& instrument = {});
-  // STALE (Unsubscribed) is emitted and the book is gone; messages still on their way are counted as
+  // STALE (Unsubscribed) and an Instrument record are emitted and the book is gone; messages still on their way are counted as
   // unroutable. Unknown symbols are ignored.
   void remove_symbol(core::SymbolId symbol) noexcept;
 

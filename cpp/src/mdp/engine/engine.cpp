@@ -57,6 +57,7 @@ struct Engine::Symbol {
   core::Instrument instrument;
   VenueClient* venue = nullptr;
   Place place;
+  RoadManager* former_manager = nullptr;  // of one that was removed
 };
 
 // The end of the road.
@@ -131,14 +132,37 @@ core::SymbolId Engine::add_symbol(std::size_t venue, core::Instrument instrument
   client.check_new(instrument);
   auto symbol = std::make_unique<Symbol>();
   symbol->instrument = std::move(instrument);
-  symbol->instrument.symbol_id = static_cast<core::SymbolId>(symbols_.size());
   symbol->instrument.exchange_id = client.venue().exchange_id();
   symbol->venue = &client;
+  const core::SymbolId id = id_for(symbol->instrument);
+  symbol->instrument.symbol_id = id;
+  if (id < symbols_.size()) wait_until_gone(*symbols_[id]);
   segment_->directory().set_instrument(symbol->instrument);
   client.add_symbol(symbol->instrument);
-  symbols_.push_back(std::move(symbol));
-  if (running_) place(*symbols_.back());
-  return symbols_.back()->instrument.symbol_id;
+  if (id == symbols_.size()) symbols_.emplace_back();
+  symbols_[id] = std::move(symbol);
+  if (running_) place(*symbols_[id]);
+  return id;
+}
+
+// An instrument that was removed and returns gets its old id. Not with other exponents: a message that is
+// still on its way from before would be read as another number.
+core::SymbolId Engine::id_for(const core::Instrument& instrument) const {
+  const auto returns = [&](const std::unique_ptr<Symbol>& former) {
+    const core::Instrument& known = former->instrument;
+    return former->former_manager != nullptr && known.exchange_id == instrument.exchange_id &&
+           known.venue_symbol == instrument.venue_symbol &&
+           known.canonical_symbol == instrument.canonical_symbol &&
+           known.price_exponent == instrument.price_exponent &&
+           known.quantity_exponent == instrument.quantity_exponent;
+  };
+  return static_cast<core::SymbolId>(std::find_if(symbols_.begin(), symbols_.end(), returns) -
+                                     symbols_.begin());
+}
+
+// Its manager has said its last word of it: what another one says of it then comes behind that.
+void Engine::wait_until_gone(const Symbol& symbol) {
+  if (running_) symbol.former_manager->call([](book::OrderBookManager&) {});
 }
 
 bool Engine::remove_symbol(core::SymbolId id) {
@@ -147,9 +171,9 @@ bool Engine::remove_symbol(core::SymbolId id) {
   Symbol& symbol = *symbols_[id];
   placement_->remove(symbol.place, symbol.instrument.venue_symbol);
   symbol.venue->remove_symbol(symbol.instrument.venue_symbol);
+  segment_->directory().remove_instrument(id);  // before the record that tells of it
   command(symbol, [id](book::OrderBookManager& books) { books.remove_symbol(id); });
-  segment_->directory().remove_instrument(id);
-  symbol.place = {};
+  symbol.former_manager = std::exchange(symbol.place, {}).manager;
   return true;
 }
 

@@ -60,7 +60,8 @@ class Engine {
 
   RestLimits rest_limits(std::size_t venue) const;
 
-  // Gives the symbol its id, its directory entry, its book and a line. Before start() or while running; then
+  // Gives the symbol its id (one that was removed before gets its old one), its directory entry, its book and a
+  // line. Before start() or while running; then
   // subscribe_added() must follow. Throws SegmentError (the directory is full, or a name does not fit) or
   // ConfigError (already added, or the venue says of it what cannot be used).
   core::SymbolId add_symbol(std::size_t venue, core::Instrument instrument);
@@ -69,7 +70,7 @@ class Engine {
   void subscribe_added();
   // Asks once more for a channel of a symbol that the venue has refused (ControlKind::Rejected).
   void subscribe_again(core::SymbolId symbol, core::Channel channel);
-  // Leaves the channels and drops the book; its id is not given again. False: no such symbol.
+  // Leaves the channels and drops the book; its id is given to nothing else. False: no such symbol.
   bool remove_symbol(core::SymbolId symbol);
 
   // Publisher, managers, then lanes. Throws ConfigError (a core that does not exist); nothing runs then.
@@ -120,6 +121,8 @@ class Engine {
   struct Symbol;
   class Publisher;
 
+  core::SymbolId id_for(const core::Instrument& instrument) const;
+  void wait_until_gone(const Symbol& symbol);
   void place(Symbol& symbol);
   void command(const Symbol& symbol, ManagerStage::Command command);
   void fetch(const Symbol& symbol, ControlKind outcome);
