@@ -23,6 +23,7 @@
 /* clang-format off: before anything of the C library, which it asks for POSIX */
 #include "mdp/shm/mdp_shm_os.h"
 /* clang-format on */
+#include "mdp/shm/mdp_shm_bell.h"
 #include "mdp/shm/mdp_shm_layout.h"
 #include "mdp/shm/mdp_shm_text.h"
 

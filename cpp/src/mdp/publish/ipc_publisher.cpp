@@ -111,7 +111,10 @@ void IPCPublisher::write_ring(const shm::Event& event, std::int64_t now_ns) noex
 
 // Commits, and moves some table entries along when the ring has advanced by another 1/64.
 void IPCPublisher::flush() noexcept {
+  if (ring_.pending_bytes() == 0) return;
   ring_.commit();
+  if (segment_.bell_wanted()) [[unlikely]]
+    ring_bell();
   const std::uint64_t step = ring_.ring_bytes() / shm::kCheckpointCount;
   const std::uint64_t steps = (ring_.position() - last_refresh_) / step;
   if (steps == 0) return;
@@ -123,16 +126,23 @@ void IPCPublisher::flush() noexcept {
                  {ring_.position(), ring_.sequence()});
 }
 
+void IPCPublisher::ring_bell() noexcept {
+  segment_.ring_bell();
+  counters_.bells.add();
+}
+
 void IPCPublisher::beat(std::int64_t now_ns) noexcept {
   if (now_ns - last_beat_ns_ < kHeartbeatIntervalNs && now_ns >= last_beat_ns_) return;
   last_beat_ns_ = now_ns;
   segment_.heartbeat(now_ns);
+  if (segment_.bell_missed()) ring_bell();
 }
 
 void IPCPublisher::stop() noexcept {
   flush();
   segment_.heartbeat(clock_());
   segment_.set_state(shm::SegmentState::Stopped);
+  segment_.ring_bell();
 }
 
 }  // namespace mdp::publish

@@ -68,6 +68,7 @@ class IPCPublisher final : public core::EventSink {
   void append(const shm::EventHeader& header, const shm::Event& event) noexcept;
   void write_ring(const shm::Event& event, std::int64_t now_ns) noexcept;
   void flush() noexcept;
+  void ring_bell() noexcept;
   void beat(std::int64_t now_ns) noexcept;
 
   SegmentWriter& segment_;

@@ -116,6 +116,11 @@ void SegmentWriter::format(const SegmentConfig& config, void* memory) {
   info.generation = new_generation();
   info.start_ts_ns = sys::realtime_ns();
   info.publisher_pid = sys::process_id();
+  bell_ = std::make_unique<sys::Doorbell>(config.name, info.generation, config.mode, config.group);
+  if (bell_->exists()) {
+    info.optional_features |= shm::kFeatureBell;
+    info.bell_id = bell_->id();
+  }
   auto* base = static_cast<unsigned char*>(memory);
   header_ = static_cast<shm::SegmentHeader*>(memory);  // zeroed memory is a header whose words are all 0
   // The words behind the magic, then the parts, then the magic.

@@ -14,6 +14,7 @@
 #include "mdp/publish/ring_writer.hpp"
 #include "mdp/publish/table_writer.hpp"
 #include "mdp/shm/segment_view.hpp"
+#include "mdp/sys/doorbell.hpp"
 #include "mdp/sys/shared_memory.hpp"
 
 namespace mdp::publish {
@@ -77,6 +78,10 @@ class SegmentWriter {
   const shm::SegmentView& view() const noexcept { return view_; }
   const std::string& name() const noexcept { return memory_.name(); }
   const sys::SharedMemory& memory() const noexcept { return memory_; }
+  // The publisher's thread: wakes readers that sleep.
+  bool bell_wanted() const noexcept { return bell_->is_wanted(); }
+  bool bell_missed() const noexcept { return bell_->missed(header_->cursor); }
+  void ring_bell() noexcept { bell_->ring(header_->cursor); }
 
   // Any thread. Everything committed before is visible to who sees the state.
   void set_state(shm::SegmentState state) noexcept;
@@ -88,6 +93,7 @@ class SegmentWriter {
 
   sys::SharedMemory memory_;
   shm::SegmentHeader* header_ = nullptr;
+  std::unique_ptr<sys::Doorbell> bell_;
   std::unique_ptr<RingWriter> ring_;
   std::unique_ptr<TableWriter> table_;
   std::unique_ptr<DirectoryWriter> directory_;
