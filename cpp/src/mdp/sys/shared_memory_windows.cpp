@@ -38,6 +38,8 @@ struct SharedMemory::WindowsOwnership final : Ownership {
     if (locator != nullptr) ::CloseHandle(locator);
     if (owner_mutex != nullptr) ::CloseHandle(owner_mutex);  // last: from here on the name is free
   }
+  // Nobody can take away the name of an object that somebody has open.
+  bool name_is_ours() const noexcept override { return true; }
 };
 
 namespace {
@@ -139,7 +141,8 @@ bool lock_pages(void* base, std::size_t size_bytes) {
 
 std::uint32_t process_id() noexcept { return ::GetCurrentProcessId(); }
 
-SharedMemory SharedMemory::create(const SharedMemoryConfig& config) {
+SharedMemory SharedMemory::create(const SharedMemoryConfig& config, SharedMemory* predecessor) {
+  if (predecessor != nullptr) fail(config.name, "its name cannot have been taken away; this is a bug");
   if (!shm::valid_segment_name(config.name)) {
     throw SegmentError("segment name \"" + config.name +
                        "\": allowed are 1 to 200 of A-Z a-z 0-9 . _ - without a leading dot");
