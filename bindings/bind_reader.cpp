@@ -79,7 +79,7 @@ class Reader {
     const shm::AttachStatus status =
         subscriber_.open(name, from_oldest ? shm::Start::Oldest : shm::Start::Newest);
     if (status != shm::AttachStatus::Ok) {
-      throw SegmentError("cannot attach to segment \"" + name + "\": " + shm::to_string(status));
+      throw SegmentError("cannot attach to segment \"" + name + "\": " + subscriber_.explain(status));
     }
   }
 

@@ -83,9 +83,8 @@ Engine::Engine(EngineConfig config)
   symbol_status_ = std::make_unique<SymbolStatus[]>(config_.segment.instruments);
   sys::process_clock();  // calibrated here, not at the first frame
   segment_ = std::make_unique<publish::SegmentWriter>(config_.segment);
-  segment_->heartbeat(sys::now_ns());
   // Nothing publishes yet.
-  housekeeping_ = std::make_unique<Housekeeping>([this] { segment_->heartbeat(sys::now_ns()); });
+  housekeeping_ = std::make_unique<Housekeeping>([this] { segment_->heartbeat(); });
   rest_thread_ =
       sys::start_thread("mdp-rest", config_.cores.rest, [this] { rest_loop_.run(queue::IdleMode::Park); });
 }

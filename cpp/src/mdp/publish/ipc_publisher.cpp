@@ -43,7 +43,7 @@ IPCPublisher::IPCPublisher(SegmentWriter& segment, Clock clock)
       scratch_(std::make_unique<shm::Event>()) {
   slot_ = scratch_.get();
   last_beat_ns_ = clock_();
-  segment_.heartbeat(last_beat_ns_);
+  segment_.heartbeat();
   segment_.set_state(shm::SegmentState::Running);
 }
 
@@ -126,12 +126,12 @@ void IPCPublisher::flush() noexcept {
 void IPCPublisher::beat(std::int64_t now_ns) noexcept {
   if (now_ns - last_beat_ns_ < kHeartbeatIntervalNs && now_ns >= last_beat_ns_) return;
   last_beat_ns_ = now_ns;
-  segment_.heartbeat(now_ns);
+  segment_.heartbeat();
 }
 
 void IPCPublisher::stop() noexcept {
   flush();
-  segment_.heartbeat(clock_());
+  segment_.heartbeat();
   segment_.set_state(shm::SegmentState::Stopped);
 }
 

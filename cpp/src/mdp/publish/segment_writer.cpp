@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdio>
 #include <random>
 
 #include "mdp/core/error.hpp"
@@ -31,6 +32,13 @@ void check(const SegmentConfig& config) {
   require(config.levels >= 1 && config.levels <= shm::kMaxLevelsPerSide, "levels", config.levels, "1 to 128");
   require(config.first_position % shm::kCacheLineSize == 0, "first_position", config.first_position,
           "a multiple of 64");
+  if ((config.mode & 022) != 0) {
+    char mode[16];
+    std::snprintf(mode, sizeof(mode), "%04o", config.mode);
+    throw SegmentError(std::string("segment: mode is ") + mode +
+                       ", allowed is one that lets only the owner write, such as 0640 or 0644: readers take "
+                       "nothing that others may write");
+  }
 }
 
 shm::Section after(const shm::Section& previous, std::uint64_t size_bytes) {
@@ -127,7 +135,7 @@ void SegmentWriter::format(const SegmentConfig& config, void* memory) {
   table_ = std::make_unique<TableWriter>(info, base + info.table.offset,
                                          RingPosition{config.first_position, config.first_sequence});
   directory_ = std::make_unique<DirectoryWriter>(*header_, memory);
-  heartbeat(info.start_ts_ns);
+  heartbeat();
   // release: everything above is visible to who sees the magic; pairs with SegmentView::attach().
   shm::word_at(memory).store(shm::kMagic, std::memory_order_release);
   if (shm::SegmentView::attach(memory, info.total_size, view_) != shm::AttachStatus::Ok) {
@@ -140,9 +148,9 @@ void SegmentWriter::set_state(shm::SegmentState state) noexcept {
   header_->state.store(static_cast<std::uint64_t>(state), std::memory_order_release);
 }
 
-void SegmentWriter::heartbeat(std::int64_t now_ns) noexcept {
-  // relaxed: a sign of life, orders nothing; pairs with SegmentView::heartbeat_ns().
-  header_->heartbeat_ns.store(static_cast<std::uint64_t>(now_ns), std::memory_order_relaxed);
+void SegmentWriter::heartbeat_at(std::int64_t monotonic_ns) noexcept {
+  // relaxed: a sign of life, orders nothing; pairs with mdp_shm_age_of_heartbeat().
+  header_->heartbeat_ns.store(static_cast<std::uint64_t>(monotonic_ns), std::memory_order_relaxed);
 }
 
 }  // namespace mdp::publish

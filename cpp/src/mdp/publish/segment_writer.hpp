@@ -80,8 +80,9 @@ class SegmentWriter {
 
   // Any thread. Everything committed before is visible to who sees the state.
   void set_state(shm::SegmentState state) noexcept;
-  // Any thread. `now_ns`: since the Unix epoch.
-  void heartbeat(std::int64_t now_ns) noexcept;
+  // Any thread: says that the publisher is alive, by the clock that readers judge it by.
+  void heartbeat() noexcept { heartbeat_at(mdp_shm_os_monotonic_ns()); }
+  void heartbeat_at(std::int64_t monotonic_ns) noexcept;
 
  private:
   void format(const SegmentConfig& config, void* memory);
