@@ -75,9 +75,9 @@ auto of_trade_or_liquidation(const shm::BatchEvent& event) {
 
 class Reader {
  public:
-  Reader(std::string name, bool from_oldest) {
-    const shm::AttachStatus status =
-        subscriber_.open(name, from_oldest ? shm::Start::Oldest : shm::Start::Newest);
+  Reader(std::string name, bool from_oldest, std::optional<std::uint32_t> trusted_uid) {
+    const shm::AttachStatus status = subscriber_.open(
+        name, from_oldest ? shm::Start::Oldest : shm::Start::Newest, trusted_uid.value_or(shm::kTrustNobody));
     if (status != shm::AttachStatus::Ok) {
       throw SegmentError("cannot attach to segment \"" + name + "\": " + subscriber_.explain(status));
     }
@@ -149,6 +149,16 @@ void bind_events(nb::module_& module) {
       .value("CORRUPT", shm::ReadStatus::Corrupt)
       .value("NOT_ATTACHED", shm::ReadStatus::NotAttached)
       .value("PUBLISHER_STALE", shm::ReadStatus::PublisherStale);
+  nb::enum_<shm::PublisherStatus>(
+      module, "PublisherStatus",
+      "What becomes of a publisher, as far as a reader can know. Its books are usable while it is RUNNING.")
+      .value("RUNNING", shm::PublisherStatus::Running, "Its last heartbeat is no older than the limit.")
+      .value("SILENT", shm::PublisherStatus::Silent,
+             "Older, and no more is known: hung, suspended, or another user's and dead.")
+      .value("DEAD", shm::PublisherStatus::Dead, "Silent, and nobody holds the lock of its name.")
+      .value("STOPPED", shm::PublisherStatus::Stopped, "In order: its segment says so.")
+      .value("REPLACED", shm::PublisherStatus::Replaced,
+             "Silent, and another segment bears the name now: reattach.");
 
   nb::class_<shm::BatchEvent>(module, "Event",
                               "One published event. Numbers are mantissas; see Instrument for exponents.")
@@ -378,8 +388,10 @@ void bind_reader(nb::module_& module) {
   module.attr("FUNDING_RATE_EXPONENT") = shm::kFundingRateExponent;
   nb::class_<Reader>(module, "Reader",
                      "A segment mapped read-only: directory, book table and ring. One thread.")
-      .def(nb::init<std::string, bool>(), "segment"_a, "from_oldest"_a = false,
-           "Attach to a segment.\n\nRaises\n------\nSegmentError\n    Why it cannot be attached to.")
+      .def(nb::init<std::string, bool, std::optional<std::uint32_t>>(), "segment"_a, "from_oldest"_a = false,
+           "trusted_uid"_a = nb::none(),
+           "Attach to a segment of this user, of root or of `trusted_uid`.\n\nRaises\n------\nSegmentError\n "
+           "   Why it cannot be attached to.")
       .def("poll", &Reader::poll, "max"_a = 1024, "symbol_id"_a = shm::kNoSymbol,
            nb::sig("def poll(self, max: int = 1024, symbol_id: int = ...) -> tuple[Batch, ReadStatus]"),
            "Return up to `max` events, of one instrument or of all, and the status that ended the batch. "
@@ -404,12 +416,15 @@ void bind_reader(nb::module_& module) {
           "from_oldest"_a = true,
           "Map the segment of a publisher that was started again. False: it is not there yet.")
       .def(
-          "check_publisher",
-          [](const Reader& self, std::int64_t heartbeat_limit_ns) {
-            return const_cast<Reader&>(self).subscriber().check_publisher(heartbeat_limit_ns);
+          "publisher_status",
+          [](Reader& self, std::int64_t heartbeat_limit_ns) {
+            return self.subscriber().publisher_status(heartbeat_limit_ns);
           },
-          "heartbeat_limit_ns"_a = 1'000'000'000,
-          "EMPTY: the publisher is alive; else STOPPED, PUBLISHER_DEAD or PUBLISHER_STALE.")
+          "heartbeat_limit_ns"_a = shm::kHeartbeatLimit,
+          "Return what the publisher is. A negative limit is what the segment's header asks for.")
+      .def_prop_ro(
+          "heartbeat_age_ns", [](Reader& self) { return self.subscriber().mapping().heartbeat_age_ns(); },
+          "How long the publisher has given no sign of life, on the monotonic clock.")
       .def_prop_ro(
           "lost_events", [](Reader& self) { return self.subscriber().ring().total_lost_events(); },
           "Events lost to laps so far.")

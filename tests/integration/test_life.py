@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from integration.harness import Mdp, children, settings, shared_memory, wait_for, write_config
 from mdp import SegmentError, Subscriber
-from mdp._core import ReadStatus
+from mdp._core import PublisherStatus
 from mdp.sim import SimProcess
 
 RESULT_KEYS = ["symbols", "live", "events", "gaps", "resyncs", "mismatches", "p50_ns", "p99_ns"]
@@ -45,7 +45,7 @@ def test_signal_ends_run_cleanly(
     assert "Traceback" not in process.stderr
     while reader.poll():
         pass
-    assert reader.publisher_status() == ReadStatus.STOPPED, "a reader learns that it ended in order"
+    assert reader.publisher_status() == PublisherStatus.STOPPED, "a reader learns that it ended in order"
     wait_for(lambda: sim.status()["clients"] == [], lambda: sim.status())
 
 
