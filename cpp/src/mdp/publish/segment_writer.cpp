@@ -59,7 +59,7 @@ shm::SegmentInfo plan(const SegmentConfig& config) {
   info.layout_version = shm::kLayoutVersion;
   info.minor_version = shm::kMinorVersion;
   info.header_size = shm::kHeaderBytes;
-  info.heartbeat_interval_ns = kHeartbeatIntervalNs;
+  info.heartbeat_interval_ns = kIdleHeartbeatIntervalNs;
   info.venue_stride = sizeof(shm::VenueEntry);
   info.venue_capacity = config.venue_capacity;
   info.instrument_stride = sizeof(shm::InstrumentEntry);
@@ -79,7 +79,7 @@ shm::SegmentInfo plan(const SegmentConfig& config) {
   return info;
 }
 
-sys::SharedMemory create_memory(const SegmentConfig& config) {
+sys::SharedMemory create_memory(const SegmentConfig& config, sys::SharedMemory* predecessor = nullptr) {
   if (!shm::valid_segment_name(config.name)) {
     throw SegmentError("segment name \"" + config.name +
                        "\": allowed are 1 to 200 of A-Z a-z 0-9 . _ - without a leading dot");
@@ -91,7 +91,7 @@ sys::SharedMemory create_memory(const SegmentConfig& config) {
   memory.group = config.group;
   memory.lock_memory = config.lock_memory;
   memory.huge_pages = config.huge_pages;
-  return sys::SharedMemory::create(memory);
+  return sys::SharedMemory::create(memory, predecessor);
 }
 
 std::uint64_t new_generation() {
@@ -108,6 +108,11 @@ SegmentWriter::SegmentWriter(const SegmentConfig& config) : memory_(create_memor
   format(config, memory_.data());
 }
 
+SegmentWriter::SegmentWriter(const SegmentConfig& config, SegmentWriter& predecessor)
+    : memory_(create_memory(config, &predecessor.memory_)) {
+  format(config, memory_.data(), &predecessor);
+}
+
 SegmentWriter::SegmentWriter(const SegmentConfig& config, void* memory, std::size_t size_bytes) {
   require(size_bytes >= segment_size_bytes(config), "size of the memory given", size_bytes,
           "segment_size_bytes() or more");
@@ -119,7 +124,7 @@ SegmentWriter::~SegmentWriter() {
   if (view_.info().publisher_pid == sys::process_id()) set_state(shm::SegmentState::Stopped);
 }
 
-void SegmentWriter::format(const SegmentConfig& config, void* memory) {
+void SegmentWriter::format(const SegmentConfig& config, void* memory, const SegmentWriter* predecessor) {
   shm::SegmentInfo info = plan(config);
   info.generation = new_generation();
   info.start_ts_ns = sys::realtime_ns();
@@ -135,6 +140,7 @@ void SegmentWriter::format(const SegmentConfig& config, void* memory) {
   table_ = std::make_unique<TableWriter>(info, base + info.table.offset,
                                          RingPosition{config.first_position, config.first_sequence});
   directory_ = std::make_unique<DirectoryWriter>(*header_, memory);
+  if (predecessor != nullptr) directory_->copy(*predecessor->directory_);
   heartbeat();
   // release: everything above is visible to who sees the magic; pairs with SegmentView::attach().
   shm::word_at(memory).store(shm::kMagic, std::memory_order_release);

@@ -18,8 +18,10 @@
 
 namespace mdp::publish {
 
-// How often the publisher says that it is alive, or oftener.
+// The publisher says that it is alive when an event comes and the last time is so long ago,
 inline constexpr std::int64_t kHeartbeatIntervalNs = 2'000'000;
+// and where none comes so often (engine/housekeeping.hpp), which is what the header tells.
+inline constexpr std::uint32_t kIdleHeartbeatIntervalNs = 100'000'000;
 
 struct SegmentConfig {
   std::string name = "mdp";
@@ -60,6 +62,10 @@ class SegmentWriter {
   // SegmentError: a value out of range, a bad name, and what sys::SharedMemory::create() throws.
   explicit SegmentWriter(const SegmentConfig& config);
 
+  // The same under the name of `predecessor`, which somebody has taken away from it: with its directory, and
+  // otherwise empty. From then on the predecessor is memory without a name.
+  SegmentWriter(const SegmentConfig& config, SegmentWriter& predecessor);
+
   // Formats memory of the caller's instead, zeroed, aligned to 64, of at least segment_size_bytes(config).
   SegmentWriter(const SegmentConfig& config, void* memory, std::size_t size_bytes);
 
@@ -77,6 +83,8 @@ class SegmentWriter {
   const shm::SegmentView& view() const noexcept { return view_; }
   const std::string& name() const noexcept { return memory_.name(); }
   const sys::SharedMemory& memory() const noexcept { return memory_; }
+  // Whether the segment still bears its name: sys::SharedMemory::name_is_ours().
+  bool name_is_ours() const noexcept { return memory_.name_is_ours(); }
 
   // Any thread. Everything committed before is visible to who sees the state.
   void set_state(shm::SegmentState state) noexcept;
@@ -85,7 +93,7 @@ class SegmentWriter {
   void heartbeat_at(std::int64_t monotonic_ns) noexcept;
 
  private:
-  void format(const SegmentConfig& config, void* memory);
+  void format(const SegmentConfig& config, void* memory, const SegmentWriter* predecessor = nullptr);
 
   sys::SharedMemory memory_;
   shm::SegmentHeader* header_ = nullptr;
