@@ -8,15 +8,18 @@ segment holds, one JSON object a line::
 
 from __future__ import annotations
 
+import fcntl
 import json
 import mmap
+import os
+import stat
 import struct
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import xor
-from pathlib import Path
 
 MAGIC = 0x004D48532D50444D
 EVENT_TYPES = {
@@ -121,6 +124,16 @@ def text(field: bytes) -> str:
     return field.split(b"\0", 1)[0].decode()
 
 
+def open_safely(name: str) -> int:
+    """Open a segment, if it is a file that only this user or root may write."""
+    fd = os.open(f"/dev/shm/{name}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    info = os.fstat(fd)
+    if not stat.S_ISREG(info.st_mode) or info.st_uid not in (0, os.geteuid()) or info.st_mode & 0o022:
+        os.close(fd)
+        raise CorruptError("no file to trust")
+    return fd
+
+
 class Segment:
     """A segment mapped read-only.
 
@@ -129,8 +142,13 @@ class Segment:
     """
 
     def __init__(self, name: str) -> None:
-        with Path("/dev/shm", name).open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._name = name
+        fd = open_safely(name)
+        try:
+            self._file = os.fstat(fd)
+            self._map = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
+        finally:
+            os.close(fd)
         self._words = memoryview(self._map).cast("Q")
         if len(self._map) < 1024 or self._word(0) != MAGIC:
             raise CorruptError("no magic")
@@ -170,9 +188,44 @@ class Segment:
         """0 starting, 1 running, 2 stopped."""
         return self._word(256)
 
+    def publisher(self, limit_ns: int | None = None) -> str:
+        """Judge the publisher: stopped, running, replaced, dead or silent."""
+        if self.state == 2:
+            return "stopped"
+        beat = self.heartbeat_ns
+        age = time.monotonic_ns() - beat
+        if 0 <= age <= (10 * self.heartbeat_interval_ns if limit_ns is None else limit_ns):
+            return "running"
+        try:
+            fd = open_safely(self._name)
+        except (OSError, CorruptError):
+            pass
+        else:
+            present = os.fstat(fd)
+            os.close(fd)
+            if (present.st_dev, present.st_ino) != (self._file.st_dev, self._file.st_ino):
+                return "replaced"
+        return "dead" if self._lock_is_free() else "silent"
+
+    def _lock_is_free(self) -> bool:
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(f"/dev/shm/.{self._name}.lock", flags)
+        except OSError:
+            return False
+        try:
+            info = os.fstat(fd)
+            if not stat.S_ISREG(info.st_mode) or info.st_uid != self._file.st_uid:
+                return False
+            whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # struct flock of Linux
+            found: int = struct.unpack_from("h", fcntl.fcntl(fd, fcntl.F_GETLK, whole))[0]
+            return found == fcntl.F_UNLCK
+        finally:
+            os.close(fd)
+
     @property
     def heartbeat_ns(self) -> int:
-        """When the publisher last said it is alive."""
+        """When the publisher last said it is alive, on the monotonic clock."""
         return self._word(320)
 
     @property

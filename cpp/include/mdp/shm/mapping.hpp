@@ -20,7 +20,8 @@ namespace mdp::shm {
 // As the uid that a reader trusts besides root and its own: nobody.
 inline constexpr std::uint32_t kTrustNobody = MDP_SHM_TRUST_NOBODY;
 
-// As the age that a heartbeat may have: what the segment's header asks for, a second.
+// As the age that a heartbeat may have: ten of the intervals that the segment's header tells, which is a second
+// with mdp's publisher.
 inline constexpr std::int64_t kHeartbeatLimit = MDP_SHM_HEARTBEAT_LIMIT;
 
 // What becomes of a publisher, as far as a reader can know. Its books are usable while it is Running.
@@ -126,8 +127,8 @@ class Mapping {
   // that is closed has none: Dead.
   PublisherStatus publisher_status(std::int64_t limit_ns = kHeartbeatLimit) const noexcept {
     if (!is_open()) return PublisherStatus::Dead;
-    return static_cast<PublisherStatus>(
-        mdp_shm_judge_publisher(base_, name_.c_str(), trusted_uid_, &file_, limit_ns));
+    return static_cast<PublisherStatus>(mdp_shm_judge_publisher(
+        base_, view_.info().heartbeat_interval_ns, name_.c_str(), trusted_uid_, &file_, limit_ns));
   }
   // How long the publisher has given no sign of life, on the monotonic clock; the mapping is open.
   std::int64_t heartbeat_age_ns() const noexcept { return mdp_shm_age_of_heartbeat(base_); }

@@ -8,7 +8,8 @@
  *
  *   struct mdp_shm_subscriber feed;
  *   if (mdp_shm_open(&feed, "mdp") != MDP_SHM_ATTACH_OK) ...
- *   while (!mdp_shm_ended(status = mdp_shm_wait(&feed, &event, MDP_SHM_SLEEP, MDP_SHM_FOR_EVER, 1000000000)))
+ *   while (!mdp_shm_ended(status = mdp_shm_wait(&feed, &event, MDP_SHM_SLEEP, MDP_SHM_FOR_EVER,
+ *                                               MDP_SHM_HEARTBEAT_LIMIT)))
  *     if (status == MDP_SHM_READ_OK && event.header.type == MDP_SHM_TRADE) ... event.body.trade ...
  *   mdp_shm_close(&feed);
  *
@@ -75,9 +76,10 @@ enum mdp_shm_wait_strategy {
 };
 #define MDP_SHM_FOR_EVER INT64_MAX
 
-/* As the age that a heartbeat may have: what the segment's header asks for, a second. */
+/* As the age that a heartbeat may have: so many of the intervals that the segment's header tells, which is a
+ * second with mdp's publisher. */
 #define MDP_SHM_HEARTBEAT_LIMIT INT64_C(-1)
-#define MDP_SHM_DEFAULT_HEARTBEAT_LIMIT_NS INT64_C(1000000000)
+#define MDP_SHM_HEARTBEATS_MISSED 10
 
 /* A reader. Fields up to `laps` may be read, none may be written. */
 struct mdp_shm_subscriber {
@@ -152,13 +154,15 @@ MDP_SHM_INLINE int64_t mdp_shm_age_of_heartbeat(const void* base) {
   return age <= INT64_MAX ? (int64_t)age : INT64_MAX;
 }
 
-/* mdp_shm_publisher_status() of a mapped segment. `name`: NULL where it was not opened by one. */
-MDP_SHM_INLINE int mdp_shm_judge_publisher(const void* base, const char* name, uint32_t trusted_uid,
-                                           const struct mdp_shm_file* file, int64_t limit_ns) {
+/* mdp_shm_publisher_status() of a mapped segment, whose header told `interval_ns`. `name`: NULL where it was
+ * not opened by one. */
+MDP_SHM_INLINE int mdp_shm_judge_publisher(const void* base, uint32_t interval_ns, const char* name,
+                                           uint32_t trusted_uid, const struct mdp_shm_file* file,
+                                           int64_t limit_ns) {
   const struct mdp_shm_segment_header* header = (const struct mdp_shm_segment_header*)base;
   /* acquire: once it is stopped its cursor is final; pairs with SegmentWriter::set_state(). */
   if (mdp_shm_load(&header->state) == MDP_SHM_STOPPED) return MDP_SHM_PUBLISHER_STOPPED;
-  if (limit_ns < 0) limit_ns = MDP_SHM_DEFAULT_HEARTBEAT_LIMIT_NS;
+  if (limit_ns < 0) limit_ns = (int64_t)MDP_SHM_HEARTBEATS_MISSED * interval_ns;
   if (mdp_shm_age_of_heartbeat(base) <= limit_ns) return MDP_SHM_PUBLISHER_RUNNING;
   if (name == NULL) return MDP_SHM_PUBLISHER_SILENT;
   if (mdp_shm_name_is_taken(name, trusted_uid, file)) return MDP_SHM_PUBLISHER_REPLACED;
@@ -401,8 +405,9 @@ MDP_SHM_API int64_t mdp_shm_heartbeat_age_ns(const struct mdp_shm_subscriber* sh
  * heartbeat is older. A reader that is closed has none: DEAD. */
 MDP_SHM_API int mdp_shm_publisher_status(const struct mdp_shm_subscriber* shm, int64_t limit_ns) {
   if (shm->base == NULL) return MDP_SHM_PUBLISHER_DEAD;
-  return mdp_shm_judge_publisher(shm->base, shm->size_bytes != 0 ? shm->name : NULL, shm->trusted_uid,
-                                 &shm->file, limit_ns);
+  return mdp_shm_judge_publisher(shm->base, shm->info.heartbeat_interval_ns,
+                                 shm->size_bytes != 0 ? shm->name : NULL, shm->trusted_uid, &shm->file,
+                                 limit_ns);
 }
 
 /* The state in which a reader should take a book (a book entry's, or that of the last BOOK_STATE event): a LIVE
