@@ -1,5 +1,5 @@
-// The rule of life and death, and what may be opened, with real processes: publishers that are killed, suspended,
-// replaced, or in another pid namespace, and files that others put under a segment's name.
+// The rule of life and death, and what may be opened, with real processes: publishers that are killed,
+// suspended, replaced, or in another pid namespace, and files that others put under a segment's name.
 #include <fcntl.h>
 #include <grp.h>
 #include <gtest/gtest.h>

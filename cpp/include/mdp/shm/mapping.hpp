@@ -1,9 +1,9 @@
-// Mapping: a named segment mapped read-only into this process, the rules for segment names, and what becomes of
-// its publisher.
+// Mapping: a named segment mapped read-only into this process, the rules for segment names, and what becomes
+// of its publisher.
 //
-// Used by readers (subscriber.hpp and anyone who wants less). What it asks of the operating system, and the rule
-// of life and death, are those of the C reader (mdp_shm_os.h, mdp_shm.h). Set-up path: the calls here are system
-// calls.
+// Used by readers (subscriber.hpp and anyone who wants less). What it asks of the operating system, and the
+// rule of life and death, are those of the C reader (mdp_shm_os.h, mdp_shm.h). Set-up path: the calls here
+// are system calls.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +20,8 @@ namespace mdp::shm {
 // As the uid that a reader trusts besides root and its own: nobody.
 inline constexpr std::uint32_t kTrustNobody = MDP_SHM_TRUST_NOBODY;
 
-// As the age that a heartbeat may have: ten of the intervals that the segment's header tells, which is a second
-// with mdp's publisher.
+// As the age that a heartbeat may have: ten of the intervals that the segment's header tells, which is a
+// second with mdp's publisher.
 inline constexpr std::int64_t kHeartbeatLimit = MDP_SHM_HEARTBEAT_LIMIT;
 
 // What becomes of a publisher, as far as a reader can know. Its books are usable while it is Running.
@@ -78,8 +78,8 @@ class Mapping {
   Mapping& operator=(const Mapping&) = delete;
 
   // Maps the segment `name` and checks its header; an earlier mapping is closed first. It is taken if it
-  // belongs to the user who runs this, to root or to `trusted_uid`, and nobody else may write it. On any status
-  // but Ok nothing is mapped. May throw std::bad_alloc.
+  // belongs to the user who runs this, to root or to `trusted_uid`, and nobody else may write it. On any
+  // status but Ok nothing is mapped. May throw std::bad_alloc.
   [[nodiscard]] AttachStatus open(std::string_view name, std::uint32_t trusted_uid = kTrustNobody) {
     close();
     trusted_uid_ = trusted_uid;
@@ -123,8 +123,8 @@ class Mapping {
   }
 
   // What the publisher is, by the one rule for all readers. Its heartbeat may be `limit_ns` old, or
-  // kHeartbeatLimit. Reads a clock, and asks the operating system only where the heartbeat is older. A mapping
-  // that is closed has none: Dead.
+  // kHeartbeatLimit. Reads a clock, and asks the operating system only where the heartbeat is older. A
+  // mapping that is closed has none: Dead.
   PublisherStatus publisher_status(std::int64_t limit_ns = kHeartbeatLimit) const noexcept {
     if (!is_open()) return PublisherStatus::Dead;
     return static_cast<PublisherStatus>(mdp_shm_judge_publisher(

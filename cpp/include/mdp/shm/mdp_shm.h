@@ -312,8 +312,8 @@ MDP_SHM_API void mdp_shm_close(struct mdp_shm_subscriber* shm) {
 
 /* Maps the segment `name` and begins to read behind its last event (mdp_shm_start_oldest() and mdp_shm_join()
  * go elsewhere). It is taken if it belongs to the user who runs this, to root or to `trusted_uid`, and nobody
- * else may write it. On any status but OK the reader is closed. `shm` need not be initialized; one that is open
- * has to be closed first. */
+ * else may write it. On any status but OK the reader is closed. `shm` need not be initialized; one that is
+ * open has to be closed first. */
 MDP_SHM_API int mdp_shm_open_trusting(struct mdp_shm_subscriber* shm, const char* name,
                                       uint32_t trusted_uid) {
   struct mdp_shm_mapping mapping;
@@ -400,8 +400,8 @@ MDP_SHM_API int64_t mdp_shm_heartbeat_age_ns(const struct mdp_shm_subscriber* sh
   return mdp_shm_age_of_heartbeat(mdp_shm_mapped_header(shm));
 }
 
-/* What the publisher is (enum mdp_shm_publisher_status), by the one rule for all readers. Its heartbeat may be
- * `limit_ns` old, or MDP_SHM_HEARTBEAT_LIMIT. Reads a clock, and asks the operating system only where the
+/* What the publisher is (enum mdp_shm_publisher_status), by the one rule for all readers. Its heartbeat may
+ * be `limit_ns` old, or MDP_SHM_HEARTBEAT_LIMIT. Reads a clock, and asks the operating system only where the
  * heartbeat is older. A reader that is closed has none: DEAD. */
 MDP_SHM_API int mdp_shm_publisher_status(const struct mdp_shm_subscriber* shm, int64_t limit_ns) {
   if (shm->base == NULL) return MDP_SHM_PUBLISHER_DEAD;
@@ -410,8 +410,8 @@ MDP_SHM_API int mdp_shm_publisher_status(const struct mdp_shm_subscriber* shm, i
                                  limit_ns);
 }
 
-/* The state in which a reader should take a book (a book entry's, or that of the last BOOK_STATE event): a LIVE
- * one is STALE unless the publisher is RUNNING, for then nobody keeps it. */
+/* The state in which a reader should take a book (a book entry's, or that of the last BOOK_STATE event): a
+ * LIVE one is STALE unless the publisher is RUNNING, for then nobody keeps it. */
 MDP_SHM_API int mdp_shm_usable_state(const struct mdp_shm_subscriber* shm, int state, int64_t limit_ns) {
   if (state != MDP_SHM_LIVE) return state;
   return mdp_shm_publisher_status(shm, limit_ns) == MDP_SHM_PUBLISHER_RUNNING ? MDP_SHM_LIVE : MDP_SHM_STALE;

@@ -127,7 +127,7 @@ MDP_SHM_INLINE const char* mdp_shm_os_path(char to[MDP_SHM_OS_PATH_BYTES], const
   return to;
 }
 
-/* For reading; follows no link and waits for nobody: a FIFO that somebody put there would hold us otherwise. */
+/* For reading; follows no link, and waits for nobody: a FIFO that somebody put there would hold us. */
 MDP_SHM_INLINE int mdp_shm_os_open_path(const char* path) {
   return shm_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 }

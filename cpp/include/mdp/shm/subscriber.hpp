@@ -20,8 +20,9 @@ namespace mdp::shm {
 
 class Subscriber {
  public:
-  // Maps the segment `name` and begins to read at `start`. It is taken if it belongs to the user who runs this,
-  // to root or to `trusted_uid`, and nobody else may write it. On any status but Ok the subscriber is closed.
+  // Maps the segment `name` and begins to read at `start`. It is taken if it belongs to the user who runs
+  // this, to root or to `trusted_uid`, and nobody else may write it. On any status but Ok the subscriber is
+  // closed.
   [[nodiscard]] AttachStatus open(std::string_view name, Start start = Start::Newest,
                                   std::uint32_t trusted_uid = kTrustNobody) {
     const AttachStatus status = mapping_.open(name, trusted_uid);
@@ -58,8 +59,8 @@ class Subscriber {
   }
 
   // poll(), but waits while it is Empty: until there is something else to say, the publisher stopped, died or
-  // gave no heartbeat for `heartbeat_limit` (see publisher_status(); negative: kHeartbeatLimit), or `timeout` has
-  // passed, which is Empty. PublisherStale is said once: the next wait() goes on until it is over.
+  // gave no heartbeat for `heartbeat_limit` (see publisher_status(); negative: kHeartbeatLimit), or `timeout`
+  // has passed, which is Empty. PublisherStale is said once: the next wait() goes on until it is over.
   [[nodiscard]] ReadStatus wait(Event& out, Wait how = Wait::Sleep,
                                 std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max(),
                                 std::chrono::nanoseconds heartbeat_limit = std::chrono::nanoseconds(-1)) {
@@ -99,8 +100,8 @@ class Subscriber {
     return BookState::Stale;
   }
 
-  // For when poll() is Empty: Empty (the publisher is running, or left events to read), Stopped, PublisherDead
-  // (or replaced), PublisherStale (silent), NotAttached.
+  // For when poll() is Empty: Empty (the publisher is running, or left events to read), Stopped,
+  // PublisherDead (or replaced), PublisherStale (silent), NotAttached.
   [[nodiscard]] ReadStatus check_publisher(std::int64_t heartbeat_limit_ns = kHeartbeatLimit) const noexcept {
     if (!mapping_.is_open()) return ReadStatus::NotAttached;
     ReadStatus status = ReadStatus::Empty;

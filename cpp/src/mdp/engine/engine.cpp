@@ -257,8 +257,8 @@ void Engine::directory(Change&& change) {
 }
 
 // The housekeeping thread, ten times a second. What is mapped cannot be given a name again: so there is a new
-// segment, the publisher goes on in it, and the managers tell it everything anew. Readers of the former one hear
-// that it stopped, and find the new one.
+// segment, the publisher goes on in it, and the managers tell it everything anew. Readers of the former one
+// hear that it stopped, and find the new one.
 void Engine::tend_segment() noexcept {
   if (former_segment_ != nullptr) {
     if (!publisher_->has_moved()) return;

@@ -39,8 +39,8 @@ class SharedMemory {
   // Creates the block: zeroed, backed by memory that is really there, mapped readable and writable, no page
   // of it still to be faulted in. A block left by a dead owner is not touched: its name goes to a new one,
   // and whoever still maps the old one keeps reading it unharmed. Throws SegmentError: the name is owned by a
-  // live process (its pid is named) or taken by what is not ours (it is said what), there is not enough memory,
-  // no permission, no such group.
+  // live process (its pid is named) or taken by what is not ours (it is said what), there is not enough
+  // memory, no permission, no such group.
   //
   // With a `predecessor` of the same name and process, whose name may have been taken away from outside, the
   // new block has the name from here on, and the old one is memory without a name.

@@ -5,20 +5,20 @@
 //                         text, for people. It is no segment name, so readers and lists pass over it.
 //
 // The kernel drops the lock when its holder dies, however it dies, so there is no stale lock and no pid to
-// mistake for another process's. It is not on the block: whoever may read that could hold a lock on it, get it
-// when the owner dies, and keep the next one out. It is an open-file-description lock, because others can ask
-// about one without taking it (F_GETLK): so readers tell a dead owner from a silent one.
+// mistake for another process's. It is not on the block: whoever may read that could hold a lock on it, get
+// it when the owner dies, and keep the next one out. It is an open-file-description lock, because others can
+// ask about one without taking it (F_GETLK): so readers tell a dead owner from a silent one.
 //
 // Whoever holds the lock of the inode that the lock's name leads to owns the name NAME, and alone unlinks and
-// creates there. A name therefore changes hands like this: open the lock's file or create it, lock it, see that
-// the name still leads to it (its last holder may have unlinked it between the two), unlink the old block,
-// create a new one.
+// creates there. A name therefore changes hands like this: open the lock's file or create it, lock it, see
+// that the name still leads to it (its last holder may have unlinked it between the two), unlink the old
+// block, create a new one.
 //
 // The lock belongs to the open file, which a forked child shares: a child that outlives its parent (Python's
 // multiprocessing, a daemon started without exec) would keep the name. So a fork handler closes the
-// descriptor in the child; the parent keeps the lock, and it ends with the parent. Classic fcntl() locks would
-// not be inherited, but are lost when the process closes any descriptor of the file, which a reader in it
-// does. (A child made by a bare clone() runs no handlers and shares the lock.)
+// descriptor in the child; the parent keeps the lock, and it ends with the parent. Classic fcntl() locks
+// would not be inherited, but are lost when the process closes any descriptor of the file, which a reader in
+// it does. (A child made by a bare clone() runs no handlers and shares the lock.)
 #include <fcntl.h>
 #include <grp.h>
 #include <pthread.h>
@@ -46,8 +46,8 @@
 namespace mdp::sys {
 namespace {
 
-// The lock's file changes, or its holder has yet to write its pid, for microseconds; waiting 1 ms this often is
-// ample.
+// The lock's file changes, or its holder has yet to write its pid, for microseconds; waiting 1 ms this often
+// is ample.
 constexpr int kLockAttempts = 200;
 
 // The descriptors that hold a lock, so that a forked child can close its copies. They are opened and closed
@@ -186,7 +186,8 @@ class NameLock {
 
   NameLock(NameLock&&) noexcept = default;
   NameLock& operator=(NameLock&&) = delete;
-  // The name first: who opened the file before that finds, once it has the lock, that the name leads elsewhere.
+  // The name first: who opened the file before that finds, once it has the lock, that the name leads
+  // elsewhere.
   ~NameLock() {
     if (file_ && owner_pid_ == ::getpid() && is_named()) ::unlink(path_.c_str());
   }

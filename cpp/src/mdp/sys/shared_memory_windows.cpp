@@ -15,7 +15,8 @@
 // so the mutex and the event exist exactly as long as their owner runs. The mutex is never locked: a locked
 // mutex belongs to a thread, and the thread that starts a publisher may end before it. Readers ask for the
 // event, not for the mutex: to look at an object is to have it open, and an open mutex would keep a name from
-// the next publisher. The block itself lives on while a reader maps it; the next publisher's has another number.
+// the next publisher. The block itself lives on while a reader maps it; the next publisher's has another
+// number.
 #define WIN32_LEAN_AND_MEAN
 #define NOMINMAX
 #include <windows.h>
@@ -55,7 +56,8 @@ struct SharedMemory::WindowsOwnership final : Ownership {
 
   ~WindowsOwnership() override {
     // release: what this publisher stored is complete before the name leads nowhere; pairs with the acquire
-    // load in mdp_shm_win_locate(). Needed because a reader that is looking at the locator right now keeps it alive.
+    // load in mdp_shm_win_locate(). Needed because a reader that is looking at the locator right now keeps it
+    // alive.
     if (locator_view != nullptr) locator_view->number.store(0, std::memory_order_release);
     if (block_view != nullptr) ::UnmapViewOfFile(block_view);
     if (block != nullptr) ::CloseHandle(block);
