@@ -51,7 +51,7 @@ int main(int argc, char** argv) {
   Subscriber feed;
   const AttachStatus attached = feed.open(argv[1]);
   if (attached != AttachStatus::Ok) {
-    std::fprintf(stderr, "follow_book: %s: %s\n", argv[1], to_string(attached));
+    std::fprintf(stderr, "follow_book: %s: %s\n", argv[1], feed.explain(attached).c_str());
     return 1;
   }
   Followed followed;
@@ -67,8 +67,10 @@ int main(int argc, char** argv) {
     } else if (status == ReadStatus::Lapped) {
       std::printf("lost %llu events\n", 0ULL + feed.ring().lost_events());
       if (!join(feed, argv[2], followed)) return 1;
+    } else if (status == ReadStatus::PublisherStale) {
+      std::printf("%s\n", to_string(status));  // hung or suspended: not to be traded on until an event comes
     } else if (ended(status)) {
-      std::puts(to_string(status));  // stopped, dead or corrupt
+      std::puts(to_string(status));  // stopped, dead, replaced or corrupt
       std::fflush(stdout);
       if (!wait_for_next_publisher(feed) || !join(feed, argv[2], followed)) return 1;
     }

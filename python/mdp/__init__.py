@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mdp._core import BookState, EventFlag, EventType, ReadStatus, Side, StateReason
+    from mdp._core import BookState, EventFlag, EventType, PublisherStatus, ReadStatus, Side, StateReason
     from mdp._version import __version__
     from mdp.configuring.config import Config, load_config
     from mdp.errors import ConfigError, ConnectError, LappedError, MdpError, SegmentError, StaleBookError
@@ -26,7 +26,15 @@ else:
     __getattr__, __dir__ = on_first_use(
         __name__,
         {
-            "mdp._core": ("BookState", "EventFlag", "EventType", "ReadStatus", "Side", "StateReason"),
+            "mdp._core": (
+                "BookState",
+                "EventFlag",
+                "EventType",
+                "PublisherStatus",
+                "ReadStatus",
+                "Side",
+                "StateReason",
+            ),
             "mdp._version": ("__version__",),
             "mdp.configuring.config": ("Config", "load_config"),
             "mdp.errors": (
@@ -58,6 +66,7 @@ __all__ = [
     "LocalBook",
     "MdpError",
     "Provider",
+    "PublisherStatus",
     "ReadStatus",
     "SegmentError",
     "Side",

@@ -16,7 +16,7 @@ from integration.harness import (
     wait_live,
 )
 from mdp import BookState, EventType, LappedError, Provider, Subscriber
-from mdp._core import ReadStatus
+from mdp._core import PublisherStatus
 from mdp.sim import SimProcess, start_sim_process
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "1000SATSUSDT", "ETHBTC"]
@@ -88,7 +88,7 @@ def test_ring_alone_gives_every_book_trade_and_quote(
     assert model.counts[EventType.TRADE] == health.engine.trades
     assert model.venue_quotes == health.engine.quotes
     assert model.subscriber.lost_events == 0
-    assert model.subscriber.publisher_status() == ReadStatus.STOPPED
+    assert model.subscriber.publisher_status() == PublisherStatus.STOPPED
     for symbol in SYMBOLS:
         assert model.book(symbol).states == LIVE_ROAD, "stopping is told by the segment, not by books"
 

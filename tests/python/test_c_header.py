@@ -142,7 +142,7 @@ def test_bound_library_reads_the_same_events(library: ctypes.CDLL, publisher: Li
 def test_bound_library_joins_late_without_gap_or_duplicate(library: ctypes.CDLL) -> None:
     feed = ctypes.create_string_buffer(library.mdp_shm_subscriber_size())
     event = ctypes.create_string_buffer(EVENT_BYTES)
-    entry = ctypes.create_string_buffer(64)
+    entry = ctypes.create_string_buffer(128)
     bids, asks = (ctypes.create_string_buffer(20 * LEVEL_DTYPE.itemsize) for _ in range(2))
 
     def header(field: str) -> int:
@@ -197,7 +197,7 @@ def test_bound_library_finds_a_publisher_that_was_started_again(library: ctypes.
 def test_bound_library_waits_follows_and_judges(library: ctypes.CDLL, publisher: LivePublisher) -> None:
     feed = ctypes.create_string_buffer(library.mdp_shm_subscriber_size())
     event = ctypes.create_string_buffer(EVENT_BYTES)
-    entry = ctypes.create_string_buffer(64)
+    entry = ctypes.create_string_buffer(128)
     bids, asks = (ctypes.create_string_buffer(20 * LEVEL_DTYPE.itemsize) for _ in range(2))
     assert library.mdp_shm_open(feed, publisher.segment.encode()) == OK
     for how in (SPIN, YIELD, SLEEP):
@@ -208,7 +208,7 @@ def test_bound_library_waits_follows_and_judges(library: ctypes.CDLL, publisher:
     deltas = 0
     while library.mdp_shm_wait(feed, event, SLEEP, ctypes.c_int64(1_000_000), HOUR_NS) == OK:
         assert int.from_bytes(event.raw[8:12], "little") == 1
-        deltas += event.raw[4] == EventType.BOOK_DELTA.value
+        deltas += event.raw[2] == EventType.BOOK_DELTA.value
     of_delta = headers["type"] == EventType.BOOK_DELTA.value
     assert deltas == int(((headers["symbol_id"] == 1) & of_delta).sum()) > 0
     library.mdp_shm_follow_all(feed)

@@ -64,13 +64,20 @@ class SegmentSection(_Section):
     levels: Annotated[int, Field(ge=1, le=128)] = _SEGMENT.levels
     """Best levels a side in the book table."""
     mode: Annotated[str, Field(pattern=r"^0[0-7]{3}$"), OCTAL] = OCTAL.to_yaml(_SEGMENT.mode)
-    """Permission bits, octal in quotes."""
+    """Permission bits, octal in quotes. Nobody but the owner may write: readers refuse such a segment."""
     group: str = _SEGMENT.group
     """Group the segment is given to; empty: the process's own."""
     lock_memory: bool = _SEGMENT.lock_memory
     """Keep the segment in memory, never swapped out. Where RLIMIT_MEMLOCK does not allow it: a warning."""
     huge_pages: bool = _SEGMENT.huge_pages
     """Back it with pages of 2 MiB. Where /dev/shm is not mounted with huge=advise: a warning."""
+
+    @field_validator("mode")
+    @classmethod
+    def _only_the_owner_writes(cls, value: str) -> str:
+        if int(value, 8) & 0o022:
+            raise ValueError("must let nobody but the owner write, as 0640 and 0644 do")
+        return value
 
     @field_validator("ring")
     @classmethod

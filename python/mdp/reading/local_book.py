@@ -83,7 +83,7 @@ class LocalBook:
 
     @property
     def live(self) -> bool:
-        """Whether the book is right up to `update_id`."""
+        """Whether the book is right up to `update_id`; `Follower.live` also asks for its publisher."""
         return self.state == BookState.LIVE
 
     def apply(self, event: Event) -> None:

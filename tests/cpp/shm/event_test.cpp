@@ -138,7 +138,7 @@ TEST(Names, EveryEnumHasWordsOfItsOwn) {
   expect_words(ReadStatus::PublisherStale);
   expect_words(BookStatus::Corrupt);
   expect_words(Start::Oldest);
-  expect_words(Wait::Sleep);
+  expect_words(Wait::Bell);
 }
 
 TEST(ReadStatus, EndsALoopWhenNothingCanFollow) {

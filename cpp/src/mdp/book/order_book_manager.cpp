@@ -213,6 +213,20 @@ void OrderBookManager::begin_widening(core::SymbolId symbol) noexcept {
   if (SymbolEntry* entry = route(symbol)) sync_.begin_widening(*entry);
 }
 
+void OrderBookManager::announce() noexcept {
+  for (SymbolEntry* entry : routes_) {
+    if (entry == nullptr) continue;
+    events_.emit_instrument(*entry);
+    if (entry->state == BookState::Live) {
+      events_.emit_book(*entry);
+      entry->published_bbo = {};
+      events_.emit_bbo_if_changed(*entry);
+    }
+    events_.emit_whole_table(*entry);
+    events_.emit_state(*entry);
+  }
+}
+
 void OrderBookManager::look(std::int64_t now_ns) noexcept {
   constexpr std::size_t kLooks = 10;
   for (std::size_t symbol = look_++ % kLooks; symbol < routes_.size(); symbol += kLooks) {

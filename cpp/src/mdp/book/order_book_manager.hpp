@@ -76,6 +76,10 @@ class OrderBookManager {
   // the book is dropped (venues have given old ones under a new id), a second one in a row makes it STALE.
   void begin_widening(core::SymbolId symbol) noexcept;
 
+  // Control, on the manager's thread, when all that was published is gone: every instrument again, its book
+  // in whole where it is LIVE, its table entry and its state.
+  void announce() noexcept;
+
   // Control's clock, on the manager's thread: looks at a tenth of the books, those whose turn it is. Ten
   // times a second then makes the look a second at every book that stream_watch.hpp counts with. `now_ns`: of
   // the receive clock.

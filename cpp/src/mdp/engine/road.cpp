@@ -156,4 +156,8 @@ void Road::tick(std::int64_t now_ns) {
   }
 }
 
+void Road::announce() {
+  for (auto& manager : managers_) manager->post([](book::OrderBookManager& books) { books.announce(); });
+}
+
 }  // namespace mdp::engine

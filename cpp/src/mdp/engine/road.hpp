@@ -131,6 +131,9 @@ class Road {
   // round.
   void tick(std::int64_t now_ns);
 
+  // Any thread: every book is told anew (OrderBookManager::announce()).
+  void announce();
+
   std::size_t event_queue_depth() const noexcept { return end_.queue ? end_.queue->size() : 0; }
 
  private:

@@ -35,16 +35,16 @@ bool changes_book(shm::EventType type) noexcept {
 Clock IPCPublisher::default_clock() noexcept { return &sys::now_ns; }
 
 IPCPublisher::IPCPublisher(SegmentWriter& segment, Clock clock)
-    : segment_(segment),
-      ring_(segment.ring()),
-      table_(segment.table()),
+    : segment_(&segment),
+      ring_(&segment.ring()),
+      table_(&segment.table()),
       clock_(clock),
-      last_refresh_(ring_.position()),
+      last_refresh_(ring_->position()),
       scratch_(std::make_unique<shm::Event>()) {
   slot_ = scratch_.get();
   last_beat_ns_ = clock_();
-  segment_.heartbeat(last_beat_ns_);
-  segment_.set_state(shm::SegmentState::Running);
+  segment_->heartbeat();
+  segment_->set_state(shm::SegmentState::Running);
 }
 
 void IPCPublisher::commit() noexcept { publish(*slot_); }
@@ -58,14 +58,14 @@ void IPCPublisher::append(const shm::EventHeader& header, const shm::Event& even
   switch (header.type) {
     case shm::EventType::Trade: {
       const shm::TradeBody trade = with_zeros(event.trade);
-      return ring_.append(header, &trade, sizeof(trade));
+      return ring_->append(header, &trade, sizeof(trade));
     }
     case shm::EventType::Liquidation: {
       const shm::LiquidationBody liquidation = with_zeros(event.liquidation);
-      return ring_.append(header, &liquidation, sizeof(liquidation));
+      return ring_->append(header, &liquidation, sizeof(liquidation));
     }
     default:
-      return ring_.append(header, event.levels, static_cast<std::size_t>(shm::body_bytes(header)));
+      return ring_->append(header, event.levels, static_cast<std::size_t>(shm::body_bytes(header)));
   }
 }
 
@@ -84,7 +84,7 @@ void IPCPublisher::write_table(const shm::Event& event, std::int64_t now_ns) noe
   // The entry claims every record before its ring position, so these have to be visible first.
   flush();
   if (event.header.type != shm::EventType::BookSnapshot || !publishable(event.header) ||
-      !table_.write_book(event, now_ns, {ring_.position(), ring_.sequence()})) {
+      !table_->write_book(event, now_ns, {ring_->position(), ring_->sequence()})) {
     counters_.rejected_events.add();
     return;
   }
@@ -99,50 +99,65 @@ void IPCPublisher::write_ring(const shm::Event& event, std::int64_t now_ns) noex
   shm::EventHeader header = event.header;
   header.pub_ts_ns = now_ns;
   // Before flush(): a table entry must not be moved past a book record it does not have.
-  if (changes_book(header.type)) table_.note_record(header.symbol_id);
+  if (changes_book(header.type)) table_->note_record(header.symbol_id);
   append(header, event);
   counters_.events.add();
   if (header.recv_ts_ns != 0) latency_.record(now_ns - header.recv_ts_ns);
   if (header.type == shm::EventType::BookState) {
     flush();
-    if (table_.write_state(event, now_ns, {ring_.position(), ring_.sequence()})) counters_.table_writes.add();
+    if (table_->write_state(event, now_ns, {ring_->position(), ring_->sequence()}))
+      counters_.table_writes.add();
   }
 }
 
 // Commits, and moves some table entries along when the ring has advanced by another 1/64.
 void IPCPublisher::flush() noexcept {
-  if (ring_.pending_bytes() == 0) return;
-  ring_.commit();
-  if (segment_.bell_wanted()) [[unlikely]]
+  if (ring_->pending_bytes() == 0) return;
+  ring_->commit();
+  if (segment_->bell_wanted()) [[unlikely]]
     ring_bell();
-  const std::uint64_t step = ring_.ring_bytes() / shm::kCheckpointCount;
-  const std::uint64_t steps = (ring_.position() - last_refresh_) / step;
+  const std::uint64_t step = ring_->ring_bytes() / shm::kCheckpointCount;
+  const std::uint64_t steps = (ring_->position() - last_refresh_) / step;
   if (steps == 0) return;
-  last_refresh_ = ring_.position();
-  const std::uint64_t instruments = segment_.directory().instrument_count();
+  last_refresh_ = ring_->position();
+  const std::uint64_t instruments = segment_->directory().instrument_count();
   const std::uint64_t due =
       (instruments * std::min<std::uint64_t>(steps, kRefreshSteps) + kRefreshSteps - 1) / kRefreshSteps;
-  table_.refresh(static_cast<std::uint32_t>(due), static_cast<std::uint32_t>(instruments),
-                 {ring_.position(), ring_.sequence()});
+  table_->refresh(static_cast<std::uint32_t>(due), static_cast<std::uint32_t>(instruments),
+                  {ring_->position(), ring_->sequence()});
 }
 
 void IPCPublisher::ring_bell() noexcept {
-  segment_.ring_bell();
+  segment_->ring_bell();
   counters_.bells.add();
 }
 
 void IPCPublisher::beat(std::int64_t now_ns) noexcept {
   if (now_ns - last_beat_ns_ < kHeartbeatIntervalNs && now_ns >= last_beat_ns_) return;
   last_beat_ns_ = now_ns;
-  segment_.heartbeat(now_ns);
-  if (segment_.bell_missed()) ring_bell();
+  segment_->heartbeat();
+  if (segment_->bell_missed()) ring_bell();
+}
+
+void IPCPublisher::move_to(SegmentWriter& next) noexcept {
+  flush();
+  SegmentWriter& former = *segment_;
+  segment_ = &next;
+  ring_ = &next.ring();
+  table_ = &next.table();
+  last_refresh_ = ring_->position();
+  next.heartbeat();
+  next.set_state(shm::SegmentState::Running);
+  former.set_state(
+      shm::SegmentState::Stopped);  // behind the above: whoever sees it finds the next one running
+  former.ring_bell();
 }
 
 void IPCPublisher::stop() noexcept {
   flush();
-  segment_.heartbeat(clock_());
-  segment_.set_state(shm::SegmentState::Stopped);
-  segment_.ring_bell();
+  segment_->heartbeat();
+  segment_->set_state(shm::SegmentState::Stopped);
+  segment_->ring_bell();
 }
 
 }  // namespace mdp::publish

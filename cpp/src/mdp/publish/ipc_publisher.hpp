@@ -53,6 +53,10 @@ class IPCPublisher final : public core::EventSink {
   // For times without events: says that the publisher is alive. Cheap; call it as often as you like.
   void heartbeat() noexcept { beat(clock_()); }
 
+  // Goes on in another segment, and marks the one before Stopped. Books and instruments have to be published
+  // again: what they were stands in the former one.
+  void move_to(SegmentWriter& next) noexcept;
+
   // Marks the segment Stopped. Nothing is published afterwards.
   void stop() noexcept;
 
@@ -71,9 +75,9 @@ class IPCPublisher final : public core::EventSink {
   void ring_bell() noexcept;
   void beat(std::int64_t now_ns) noexcept;
 
-  SegmentWriter& segment_;
-  RingWriter& ring_;
-  TableWriter& table_;
+  SegmentWriter* segment_;
+  RingWriter* ring_;
+  TableWriter* table_;
   Clock clock_;
   std::int64_t last_beat_ns_ = 0;
   std::uint64_t last_refresh_ = 0;  // ring position at which the table was last refreshed
@@ -90,7 +94,7 @@ std::size_t IPCPublisher::drain(Queue& queue, std::size_t max) noexcept {
     if (event == nullptr) break;
     write(*event);
     queue.pop();
-    if (ring_.pending_bytes() >= kMaxBatchBytes) flush();
+    if (ring_->pending_bytes() >= kMaxBatchBytes) flush();
   }
   flush();
   return count;

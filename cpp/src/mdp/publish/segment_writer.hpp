@@ -19,8 +19,10 @@
 
 namespace mdp::publish {
 
-// How often the publisher says that it is alive, or oftener.
+// The publisher says that it is alive when an event comes and the last time is so long ago,
 inline constexpr std::int64_t kHeartbeatIntervalNs = 2'000'000;
+// and where none comes so often (engine/housekeeping.hpp), which is what the header tells.
+inline constexpr std::uint32_t kIdleHeartbeatIntervalNs = 100'000'000;
 
 struct SegmentConfig {
   std::string name = "mdp";
@@ -61,6 +63,10 @@ class SegmentWriter {
   // SegmentError: a value out of range, a bad name, and what sys::SharedMemory::create() throws.
   explicit SegmentWriter(const SegmentConfig& config);
 
+  // The same under the name of `predecessor`, which somebody has taken away from it: with its directory, and
+  // otherwise empty. From then on the predecessor is memory without a name.
+  SegmentWriter(const SegmentConfig& config, SegmentWriter& predecessor);
+
   // Formats memory of the caller's instead, zeroed, aligned to 64, of at least segment_size_bytes(config).
   SegmentWriter(const SegmentConfig& config, void* memory, std::size_t size_bytes);
 
@@ -82,14 +88,17 @@ class SegmentWriter {
   bool bell_wanted() const noexcept { return bell_->is_wanted(); }
   bool bell_missed() const noexcept { return bell_->missed(header_->cursor); }
   void ring_bell() noexcept { bell_->ring(header_->cursor); }
+  // Whether the segment still bears its name: sys::SharedMemory::name_is_ours().
+  bool name_is_ours() const noexcept { return memory_.name_is_ours(); }
 
   // Any thread. Everything committed before is visible to who sees the state.
   void set_state(shm::SegmentState state) noexcept;
-  // Any thread. `now_ns`: since the Unix epoch.
-  void heartbeat(std::int64_t now_ns) noexcept;
+  // Any thread: says that the publisher is alive, by the clock that readers judge it by.
+  void heartbeat() noexcept { heartbeat_at(mdp_shm_os_monotonic_ns()); }
+  void heartbeat_at(std::int64_t monotonic_ns) noexcept;
 
  private:
-  void format(const SegmentConfig& config, void* memory);
+  void format(const SegmentConfig& config, void* memory, const SegmentWriter* predecessor = nullptr);
 
   sys::SharedMemory memory_;
   shm::SegmentHeader* header_ = nullptr;
