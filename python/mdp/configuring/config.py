@@ -111,6 +111,8 @@ class EngineSection(_Section):
     self_audit: bool = _ENGINE.self_audit
     """Compare each book's top with the venue's own best bid and ask (channel `quote`) at every update id the
     two share; where they differ the book is synced anew."""
+    book_checksum: bool = _ENGINE.book_checksum
+    """Put a checksum of the book after it into every delta and whole book, by which readers can prove theirs."""
     top_snapshot_ms: Annotated[int, Field(ge=0, le=86_400_000)] = _ENGINE.top_snapshot_ms
     """How often the best `segment.levels` a side also go into the ring (BookSnapshot flagged Top), with the
     first update so long after the last one; 0: never. For readers that want no more than the top."""

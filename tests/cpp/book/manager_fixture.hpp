@@ -248,7 +248,8 @@ class ManagerTest : public testing::Test {
   std::size_t seen = 0;
 };
 
-// A reader of events: knows nothing but what they say.
+// A reader of events: knows nothing but what they say. Expects the checksum of each update to be that of the
+// book after it.
 class RebuiltBooks {
  public:
   struct Book {
@@ -257,6 +258,8 @@ class RebuiltBooks {
     std::uint64_t update_id = 0;
     Bbo bbo;
     std::int64_t known_bid = shm::kAllBids, known_ask = shm::kAllAsks;
+    bool whole = false;  // a whole book was read, and everything since
+    std::size_t refreshes = 0;
     Levels table_bids, table_asks;  // as the book table is told
   };
 
@@ -297,13 +300,29 @@ class RebuiltBooks {
     }
     bids_.insert(bids_.end(), event.bids().begin(), event.bids().end());
     asks_.insert(asks_.end(), event.asks().begin(), event.asks().end());
-    if ((event.header.flags & shm::kFlagLast) == 0) return;
+    if ((event.header.flags & shm::kFlagLast) == 0) {
+      EXPECT_FALSE(event.has_checksum());
+      return;
+    }
+    if ((event.header.flags & shm::kFlagRefresh) != 0 && book.whole) {
+      // No news.
+      ++book.refreshes;
+      EXPECT_EQ(book.state, BookState::Live);
+      EXPECT_EQ(book.update_id, event.header.update_id);
+      EXPECT_EQ(book.levels.best_first_bids(), bids_);
+      EXPECT_EQ(book.levels.best_first_asks(), asks_);
+    }
+    if ((event.header.flags & shm::kFlagRefresh) != 0) book.state = BookState::Live;  // only such come again
     if (event.header.type == EventType::BookSnapshot) {
+      book.whole = true;
       book.levels.replace(bids_, asks_);
     } else {
       book.levels.apply(bids_, asks_);
     }
     book.update_id = event.header.update_id;
+    if (event.has_checksum() && book.whole) {
+      EXPECT_EQ(book.levels.checksum(), event.checksum()) << book.update_id;
+    }
   }
   Levels bids_, asks_;
 };

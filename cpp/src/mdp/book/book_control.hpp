@@ -51,11 +51,13 @@ class BookListener {
 struct BookSettings {
   std::size_t book_depth = 0;  // levels kept a side, 0 for all
   bool self_audit = true;      // compare with the venue's best bid and ask where it comes
+  bool book_checksum = true;   // whole books and deltas carry the checksum of the book after them
 
   template <class Visit>
   static void visit_settings(Visit&& visit) {
     MDP_SETTING(BookSettings, book_depth);
     MDP_SETTING(BookSettings, self_audit);
+    MDP_SETTING(BookSettings, book_checksum);
   }
 };
 

@@ -60,13 +60,15 @@ void BookEvents::emit_levels(const SymbolEntry& entry, EventType type, std::span
     const std::size_t bid_count = std::min(bids.size(), shm::kMaxRecordLevels);
     const std::size_t ask_count = std::min(asks.size(), shm::kMaxRecordLevels - bid_count);
     const bool last = bid_count == bids.size() && ask_count == asks.size();
-    if (last) flags |= shm::kFlagLast;
+    if (last) flags |= options_.book_checksum ? shm::kFlagLast | shm::kFlagChecksum : shm::kFlagLast;
     shm::EventHeader& event = begin(entry, type, flags);
     event.bid_count = static_cast<std::uint16_t>(bid_count);
     event.ask_count = static_cast<std::uint16_t>(ask_count);
     PriceLevel* const levels = sink_.slot().levels;
     std::copy_n(bids.data(), bid_count, levels);
     std::copy_n(asks.data(), ask_count, levels + bid_count);
+    // Behind the levels; kMaxRecordLevels leaves room for it.
+    levels[bid_count + ask_count].price = static_cast<std::int64_t>(entry.book.checksum());
     sink_.commit();
     if (last) return;
     bids = bids.subspan(bid_count);

@@ -120,9 +120,9 @@ struct SymbolEntry {
         rule(&rule_),
         windowed(rule_.windowed()),
         depth(options.table_levels),
-        book(rule_.windowed() ? 0 : options.book_depth,
-             &pool),  // a window is short, and ends where the venue says
-        next(rule_.windowed() ? 0 : options.book_depth, &pool),
+        book(rule_.windowed() ? 0 : options.book_depth,  // a window is short, and ends where the venue says
+             &pool, options.book_checksum),
+        next(rule_.windowed() ? 0 : options.book_depth, &pool, options.book_checksum),
         watch(options.max_silence_ns) {
     if (rule_.checksum.of != nullptr) instrument = std::make_unique<const core::Instrument>(instrument_);
     book.reserve(options.reserve_levels);

@@ -51,6 +51,12 @@ RoadOptions road_options(const EngineConfig& config, Topology topology, queue::I
   return road;
 }
 
+publish::SegmentConfig segment_config(const EngineConfig& config) {
+  publish::SegmentConfig segment = config.segment;
+  if (config.book_checksum) segment.optional_features |= shm::kFeatureChecksum;
+  return segment;
+}
+
 }  // namespace
 
 struct Engine::Symbol {
@@ -82,7 +88,7 @@ Engine::Engine(EngineConfig config)
   if (config_.managers == 0) throw ConfigError("managers must be at least 1, found 0");
   symbol_status_ = std::make_unique<SymbolStatus[]>(config_.segment.instruments);
   sys::process_clock();  // calibrated here, not at the first frame
-  segment_ = std::make_unique<publish::SegmentWriter>(config_.segment);
+  segment_ = std::make_unique<publish::SegmentWriter>(segment_config(config_));
   segment_->heartbeat(sys::now_ns());
   // Nothing publishes yet.
   housekeeping_ = std::make_unique<Housekeeping>([this] { segment_->heartbeat(sys::now_ns()); });
