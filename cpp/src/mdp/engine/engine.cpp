@@ -47,6 +47,7 @@ RoadOptions road_options(const EngineConfig& config, Topology topology, queue::I
   road.books.memory = &sys::huge_page_memory();
   static_cast<book::BookSettings&>(road.books) = config;
   road.books.table_levels = config.segment.levels;
+  road.books.ring_bytes = config.segment.ring;
   road.books.snapshot_interval_ns = std::chrono::nanoseconds(config.top_snapshot_ms).count();
   return road;
 }
@@ -54,6 +55,7 @@ RoadOptions road_options(const EngineConfig& config, Topology topology, queue::I
 publish::SegmentConfig segment_config(const EngineConfig& config) {
   publish::SegmentConfig segment = config.segment;
   if (config.book_checksum) segment.optional_features |= shm::kFeatureChecksum;
+  if (config.refresh_every != 0) segment.optional_features |= shm::kFeatureRefresh;
   return segment;
 }
 
@@ -73,6 +75,7 @@ class Engine::Publisher final : public RoadEnd {
   std::size_t drain(EventQueue& queue, std::size_t max) noexcept override {
     return publisher.drain(queue, max);
   }
+  const core::Counter* ring_steps() const noexcept override { return &publisher.ring_steps(); }
   void idle() noexcept override { publisher.heartbeat(); }
 
   publish::IPCPublisher publisher;
