@@ -330,7 +330,9 @@ nb::dict record_layouts() {
 
 std::vector<std::string> segment_names() {
   std::vector<std::string> names;
-  const auto add = [](const char* name, void* to) { static_cast<std::vector<std::string>*>(to)->emplace_back(name); };
+  const auto add = [](const char* name, void* to) {
+    static_cast<std::vector<std::string>*>(to)->emplace_back(name);
+  };
   if (mdp_shm_os_list(add, &names) == 0) {
     throw SegmentError("this system keeps no list of segments: it has no /dev/shm");
   }
@@ -425,11 +427,12 @@ void bind_reader(nb::module_& module) {
           "sleep",
           [](Reader& self, double timeout_s) {
             const nb::gil_scoped_release unlocked;
-            self.subscriber().sleep(
-                std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(timeout_s)));
+            self.subscriber().sleep(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                std::chrono::duration<double>(timeout_s)));
           },
           "timeout_s"_a,
-          "Sleep until there is something new, by the segment's doorbell; without one for a moment. Returns after "
+          "Sleep until there is something new, by the segment's doorbell; without one for a moment. Returns "
+          "after "
           "`timeout_s` at the latest.")
       .def("instruments", &Reader::instruments, "Return the active instruments.")
       .def(

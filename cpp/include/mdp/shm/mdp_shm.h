@@ -74,7 +74,7 @@ enum mdp_shm_wait_strategy {
   MDP_SHM_SPIN = 0,  /* looks again at once: the least latency, a core of its own */
   MDP_SHM_YIELD = 1, /* lets other threads of the core run */
   MDP_SHM_SLEEP = 2, /* spins a little, yields a little, then sleeps for 50 us at a time */
-  MDP_SHM_BELL = 3   /* spins a little, then sleeps until the publisher rings; without a doorbell like SLEEP */
+  MDP_SHM_BELL = 3 /* spins a little, then sleeps until the publisher rings; without a doorbell like SLEEP */
 };
 #define MDP_SHM_FOR_EVER INT64_MAX
 
@@ -95,10 +95,10 @@ struct mdp_shm_subscriber {
   uint64_t total_lost_events;
   uint64_t laps;
   int sequence_known;
-  int stale_said;    /* by the last mdp_shm_wait() */
+  int stale_said; /* by the last mdp_shm_wait() */
   int bell_tried;
   struct mdp_shm_bell_page* bell; /* once a wait has asked for it; NULL: there is none */
-  uint32_t followed; /* symbol_id, or MDP_SHM_NO_SYMBOL */
+  uint32_t followed;              /* symbol_id, or MDP_SHM_NO_SYMBOL */
   uint32_t trusted_uid;
   struct mdp_shm_file file; /* also of one that mdp_shm_open() refused as UNTRUSTED */
   char name[MDP_SHM_MAX_SEGMENT_NAME_LENGTH + 1];

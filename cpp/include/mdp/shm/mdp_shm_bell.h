@@ -13,8 +13,10 @@
  *     the one it saw                                3 otherwise waiting = 0, if it is still what was read,
  *                                                     and futex wake: all readers
  *
- * Step 2 of the publisher may be done before others see step 1: it then finds nobody, and looks once more at its
- * next heartbeat. Whoever waits looks at the heartbeat, too, so no sleep is longer than MDP_SHM_BELL_SLICE_NS.
+ * The publisher may look in step 2 before others see its step 1, for a processor may do a load before an earlier
+ * store is out; a fence there would cost every record. So the reader waits a moment between its two steps, much
+ * longer than a store takes to get out, and finds the cursor moved. What would slip through all the same is found
+ * by the publisher's next heartbeat, and no sleep is longer than MDP_SHM_BELL_SLICE_NS.
  */
 #pragma once
 
@@ -73,10 +75,12 @@ MDP_SHM_INLINE void mdp_shm_bell_close(struct mdp_shm_bell_page* page) {
 MDP_SHM_INLINE void mdp_shm_bell_wait(struct mdp_shm_bell_page* page, const uint64_t* cursor, uint64_t seen,
                                       int64_t timeout_ns) {
   struct timespec timeout;
+  int i;
   timeout.tv_sec = (time_t)(timeout_ns / 1000000000);
   timeout.tv_nsec = (long)(timeout_ns % 1000000000);
   /* seq_cst: before the kernel looks at the cursor; pairs with Doorbell::is_wanted(). */
   __atomic_store_n(&page->waiting, seen | 1, __ATOMIC_SEQ_CST);
+  for (i = 0; i < 128; ++i) mdp_shm_os_relax();
   syscall(SYS_futex, (const void*)cursor, FUTEX_WAIT, (uint32_t)seen, &timeout, NULL, 0);
 }
 

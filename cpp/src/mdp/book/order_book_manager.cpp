@@ -23,6 +23,7 @@ OrderBookManager::OrderBookManager(core::EventSink& events, BookListener& listen
     : options_(capped(options)),
       events_(events, options_),
       sync_(events_, listener, options_, counters_),
+      refresh_(options_, counters_),
       pool_(options.memory, kPoolChunkBlocks) {}
 
 void OrderBookManager::add_symbol(core::SymbolId symbol, core::ExchangeId exchange,
@@ -63,7 +64,7 @@ void OrderBookManager::set_line_counters(core::LineId line, LineCounters& counte
 
 // ---- input -----------------------------------------------------------------------------------------------
 
-void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
+void OrderBookManager::handle(const NormalizedMessage& message) noexcept {
   const MessageHeader& header = message.header;
   if (header.update_type == UpdateType::Line) return on_line(header);
   SymbolEntry* const entry = route(header.symbol_id);
@@ -232,6 +233,14 @@ void OrderBookManager::look(std::int64_t now_ns) noexcept {
   for (std::size_t symbol = look_++ % kLooks; symbol < routes_.size(); symbol += kLooks) {
     if (SymbolEntry* entry = routes_[symbol]) sync_.look(*entry, now_ns);
   }
+  refresh_.warn_if_late(routes_);
+}
+
+bool OrderBookManager::refresh_one() noexcept {
+  SymbolEntry* const entry = refresh_.next(routes_);
+  if (entry == nullptr) return false;
+  events_.emit_refresh(*entry);
+  return true;
 }
 
 // ---- what is no part of the book -------------------------------------------------------------------------

@@ -50,8 +50,16 @@ RoadOptions road_options(const EngineConfig& config, Topology topology, queue::I
   road.books.memory = &sys::huge_page_memory();
   static_cast<book::BookSettings&>(road.books) = config;
   road.books.table_levels = config.segment.levels;
+  road.books.ring_bytes = config.segment.ring;
   road.books.snapshot_interval_ns = std::chrono::nanoseconds(config.top_snapshot_ms).count();
   return road;
+}
+
+publish::SegmentConfig segment_config(const EngineConfig& config) {
+  publish::SegmentConfig segment = config.segment;
+  if (config.book_checksum) segment.optional_features |= shm::kFeatureChecksum;
+  if (config.refresh_every != 0) segment.optional_features |= shm::kFeatureRefresh;
+  return segment;
 }
 
 }  // namespace
@@ -81,6 +89,7 @@ class Engine::Publisher final : public RoadEnd {
     move();
     return publisher.drain(queue, max);
   }
+  const core::Counter* ring_steps() const noexcept override { return &publisher.ring_steps(); }
   void idle() noexcept override {
     move();
     publisher.heartbeat();
@@ -112,7 +121,7 @@ Engine::Engine(EngineConfig config)
   if (config_.managers == 0) throw ConfigError("managers must be at least 1, found 0");
   symbol_status_ = std::make_unique<SymbolStatus[]>(config_.segment.instruments);
   sys::process_clock();  // calibrated here, not at the first frame
-  segment_ = std::make_unique<publish::SegmentWriter>(config_.segment);
+  segment_ = std::make_unique<publish::SegmentWriter>(segment_config(config_));
   // Nothing publishes yet.
   housekeeping_ = std::make_unique<Housekeeping>([this] { segment_->heartbeat(); });
   rest_thread_ =
@@ -303,7 +312,7 @@ void Engine::tend_segment() noexcept {
   }
   try {
     const std::lock_guard lock(segment_mutex_);
-    auto next = std::make_unique<publish::SegmentWriter>(config_.segment, *segment_);
+    auto next = std::make_unique<publish::SegmentWriter>(segment_config(config_), *segment_);
     former_segment_ = std::exchange(segment_, std::move(next));
   } catch (const std::exception& error) {  // no memory, or another owns the name: again in a second
     if (first_try) {

@@ -59,6 +59,7 @@ shm::SegmentInfo plan(const SegmentConfig& config) {
   info.layout_version = shm::kLayoutVersion;
   info.minor_version = shm::kMinorVersion;
   info.header_size = shm::kHeaderBytes;
+  info.optional_features = config.optional_features;
   info.heartbeat_interval_ns = kIdleHeartbeatIntervalNs;
   info.venue_stride = sizeof(shm::VenueEntry);
   info.venue_capacity = config.venue_capacity;

@@ -34,8 +34,9 @@ struct SegmentConfig {
   std::string group;  // empty: the process's own
   // Wishes: where the system refuses one, a warning is logged and the segment works without. Without them it
   // is backed by memory that is there and faulted in all the same.
-  bool lock_memory = false;  // never swapped out
-  bool huge_pages = false;   // pages of 2 MiB, where /dev/shm is mounted with huge=advise
+  bool lock_memory = false;             // never swapped out
+  bool huge_pages = false;              // pages of 2 MiB, where /dev/shm is mounted with huge=advise
+  std::uint64_t optional_features = 0;  // shm::OptionalFeature bits, of what will be published
   // For a relay that carries another publisher's events on, and for tests of the wrap.
   std::uint64_t first_position = 0;  // a multiple of 64
   std::uint64_t first_sequence = 0;
