@@ -14,9 +14,7 @@
  *
  * Include it first, or define _POSIX_C_SOURCE as 200809L or more: strict C99 hides shm_open() otherwise.
  *
- * Functions are inline. To make a library of them for another language, define MDP_SHM_API as what
- * its functions are to be declared with (empty is fine), include this in one source file, and build that as a
- * shared library; mdp_shm_subscriber_size() tells the other language how much room a reader takes.
+ * Functions are inline. For languages that cannot include this there is libmdp_shm.so: mdp_shm_library.h.
  */
 #pragma once
 
@@ -41,7 +39,8 @@ enum mdp_shm_read_status {
   MDP_SHM_READ_CORRUPT = 5,        /* what stands in the ring is no record; the reader stays where it is */
   MDP_SHM_READ_NOT_ATTACHED = 6,
   MDP_SHM_READ_PUBLISHER_STALE = 7, /* of the same two: silent, but its process is there; it may go on */
-  MDP_SHM_READ_MISMATCH = 8 /* of mdp_shm_keeper_poll(): OK, and the book is not what the publisher says */
+  MDP_SHM_READ_MISMATCH = 8, /* of mdp_shm_keeper_poll(): OK, and the book is not what the publisher says */
+  MDP_SHM_READ_NO_ROOM = 9   /* of mdp_shm_poll_records(): the buffer is too small for a record */
 };
 
 enum mdp_shm_book_status {
@@ -119,9 +118,6 @@ MDP_SHM_INLINE int mdp_shm_overwritten(const struct mdp_shm_subscriber* shm, uin
 MDP_SHM_INLINE int mdp_shm_reached(uint64_t a, uint64_t b) { return (int64_t)(a - b) >= 0; }
 
 /* ---- opening */
-
-/* Room for a struct mdp_shm_subscriber, for languages that cannot include this. */
-MDP_SHM_API size_t mdp_shm_subscriber_size(void) { return sizeof(struct mdp_shm_subscriber); }
 
 MDP_SHM_INLINE int mdp_shm_section_fits(const struct mdp_shm_segment_info* info,
                                         const struct mdp_shm_section* section, uint32_t stride,
@@ -696,6 +692,26 @@ MDP_SHM_API int mdp_shm_poll_batch(struct mdp_shm_subscriber* shm, size_t max, s
     const int status = mdp_shm_poll_any(shm, &event);
     if (status != MDP_SHM_READ_OK) return status;
     on_event(&event, context);
+  }
+  return MDP_SHM_READ_OK;
+}
+
+/* Fills `buffer`, aligned to 8, with whole records, one behind the other: of each the header and its body, in
+ * mdp_shm_record_bytes() of it, so that each begins as a struct mdp_shm_event does. They are what
+ * mdp_shm_poll() would have given, of the followed instrument or of all. Returns what ended it (OK: less than
+ * MDP_SHM_MAX_RECORD_BYTES are left of the buffer; NO_ROOM: it never had them), and in `records` and `bytes` how
+ * much is there: with LAPPED it is older than the hole. Of a record's end, what its body does not use is
+ * zero. */
+MDP_SHM_API int mdp_shm_poll_records(struct mdp_shm_subscriber* shm, void* buffer, size_t size_bytes,
+                                     size_t* records, size_t* bytes) {
+  *records = *bytes = 0;
+  if (size_bytes < MDP_SHM_MAX_RECORD_BYTES) return MDP_SHM_READ_NO_ROOM;
+  while (size_bytes - *bytes >= MDP_SHM_MAX_RECORD_BYTES) {
+    struct mdp_shm_event* const next = (struct mdp_shm_event*)(void*)((unsigned char*)buffer + *bytes);
+    const int status = mdp_shm_poll(shm, next);
+    if (status != MDP_SHM_READ_OK) return status;
+    *bytes += mdp_shm_record_bytes(&next->header);
+    ++*records;
   }
   return MDP_SHM_READ_OK;
 }

@@ -243,7 +243,20 @@ MDP_SHM_API int mdp_shm_keeper_whole(const struct mdp_shm_book_keeper* book) {
 MDP_SHM_API uint64_t mdp_shm_keeper_update_id(const struct mdp_shm_book_keeper* book) {
   return book->update_id;
 }
-/* Sequence of the first event that is not in the book. */
+/* Of the last update: the venue's clock (0: it sends none), at the socket, at the ring commit. */
+MDP_SHM_API int64_t mdp_shm_keeper_exch_ts_ns(const struct mdp_shm_book_keeper* book) {
+  return book->exch_ts_ns;
+}
+MDP_SHM_API int64_t mdp_shm_keeper_recv_ts_ns(const struct mdp_shm_book_keeper* book) {
+  return book->recv_ts_ns;
+}
+MDP_SHM_API int64_t mdp_shm_keeper_pub_ts_ns(const struct mdp_shm_book_keeper* book) {
+  return book->pub_ts_ns;
+}
+/* Where the ring went on when the book was loaded; and the sequence of the first event that is not in it. */
+MDP_SHM_API uint64_t mdp_shm_keeper_position(const struct mdp_shm_book_keeper* book) {
+  return book->position;
+}
 MDP_SHM_API uint64_t mdp_shm_keeper_next_sequence(const struct mdp_shm_book_keeper* book) {
   return book->next_sequence;
 }
@@ -319,7 +332,7 @@ MDP_SHM_API void mdp_shm_keeper_verify(struct mdp_shm_book_keeper* book, int on)
 }
 
 /* Forgets the book; its memory stays. */
-MDP_SHM_INLINE void mdp_shm_keeper_clear(struct mdp_shm_book_keeper* book, uint32_t symbol_id) {
+MDP_SHM_INLINE void mdp_shm_keeper_forget(struct mdp_shm_book_keeper* book, uint32_t symbol_id) {
   int i;
   for (i = 0; i < 2; ++i) {
     book->sides[i].count = book->parts[i].count = 0;
@@ -334,7 +347,7 @@ MDP_SHM_INLINE void mdp_shm_keeper_clear(struct mdp_shm_book_keeper* book, uint3
 }
 MDP_SHM_INLINE int mdp_shm_keeper_no_memory(struct mdp_shm_book_keeper* book) {
   const uint64_t next_sequence = book->next_sequence;
-  mdp_shm_keeper_clear(book, book->symbol_id);
+  mdp_shm_keeper_forget(book, book->symbol_id);
   book->next_sequence = next_sequence;
   return MDP_SHM_KEEPER_NO_MEMORY;
 }
@@ -520,7 +533,7 @@ MDP_SHM_INLINE int mdp_shm_keeper_from_entry(struct mdp_shm_book_keeper* book, u
   const void* const levels[2] = {bids, asks};
   const size_t counts[2] = {entry->bid_count, entry->ask_count};
   int i;
-  mdp_shm_keeper_clear(book, symbol_id);
+  mdp_shm_keeper_forget(book, symbol_id);
   for (i = 0; i < 2; ++i) {
     int64_t known = INT64_MAX;
     if (entry->state == MDP_SHM_LIVE && counts[i] < capacity) {
@@ -563,7 +576,7 @@ MDP_SHM_INLINE int mdp_shm_keeper_from_ring(struct mdp_shm_book_keeper* book,
       mdp_shm_overwritten(shm, entry->refresh_position - margin)) {
     return 0;
   }
-  mdp_shm_keeper_clear(book, symbol_id);
+  mdp_shm_keeper_forget(book, symbol_id);
   book->next_sequence = entry->refresh_sequence;
   book->known[0] = mdp_shm_side_key(MDP_SHM_BIDS, entry->known_bid);
   book->known[1] = mdp_shm_side_key(MDP_SHM_ASKS, entry->known_ask);
@@ -594,7 +607,7 @@ MDP_SHM_API int mdp_shm_keeper_load(struct mdp_shm_book_keeper* book, const stru
   for (attempt = 0; attempt < 3; ++attempt) {
     status = mdp_shm_read_book(shm, symbol_id, &entry, bids, asks, MDP_SHM_MAX_LEVELS_PER_SIDE);
     if (status != MDP_SHM_BOOK_OK) {
-      mdp_shm_keeper_clear(book, symbol_id);
+      mdp_shm_keeper_forget(book, symbol_id);
       return status;
     }
     if (mdp_shm_keeper_from_ring(book, shm, symbol_id, &entry)) return MDP_SHM_BOOK_OK;

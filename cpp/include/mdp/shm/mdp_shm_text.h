@@ -80,7 +80,8 @@ MDP_SHM_API const char* mdp_shm_read_status_text(int status) {
                                       "the ring is corrupt",
                                       "not attached to a segment",
                                       "the publisher gives no sign of life",
-                                      "the book is not what the publisher says: a checksum differs"};
+                                      "the book is not what the publisher says: a checksum differs",
+                                      "the buffer is too small for a record"};
   return mdp_shm_text_of(texts, sizeof(texts) / sizeof(texts[0]), status);
 }
 
