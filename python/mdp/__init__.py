@@ -11,13 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mdp._core import BookState, EventFlag, EventType, ReadStatus, Side, StateReason
+    from mdp._core import BookState, EventFlag, EventType, LocalBook, ReadStatus, Side, StateReason
     from mdp._version import __version__
     from mdp.configuring.config import Config, load_config
     from mdp.errors import ConfigError, ConnectError, LappedError, MdpError, SegmentError, StaleBookError
     from mdp.providing.provider import Provider
     from mdp.reading.batch import EventBatch
-    from mdp.reading.local_book import LocalBook
     from mdp.reading.reader import Book, Follower, Subscriber
 else:
     from mdp._loading import on_first_use
@@ -26,7 +25,15 @@ else:
     __getattr__, __dir__ = on_first_use(
         __name__,
         {
-            "mdp._core": ("BookState", "EventFlag", "EventType", "ReadStatus", "Side", "StateReason"),
+            "mdp._core": (
+                "BookState",
+                "EventFlag",
+                "EventType",
+                "LocalBook",
+                "ReadStatus",
+                "Side",
+                "StateReason",
+            ),
             "mdp._version": ("__version__",),
             "mdp.configuring.config": ("Config", "load_config"),
             "mdp.errors": (
@@ -39,7 +46,6 @@ else:
             ),
             "mdp.providing.provider": ("Provider",),
             "mdp.reading.batch": ("EventBatch",),
-            "mdp.reading.local_book": ("LocalBook",),
             "mdp.reading.reader": ("Book", "Follower", "Subscriber"),
         },
     )

@@ -513,6 +513,37 @@ TEST_F(BookKeeperTest, OneReaderKeepsSeveralBooks) {
   }
 }
 
+TEST_F(BookKeeperTest, BatchTakesEventsInAndCarriesTheirChecksums) {
+  begin(1);
+  shm::RingReader ring(market.segment().view());
+  shm::BookKeeper taken, later;
+  for (shm::BookKeeper* each : {&taken, &later}) {
+    each->verify(true);
+    ASSERT_EQ(each->load(ring, 1), shm::BookStatus::Ok);
+  }
+  ring.start_at(taken.position(), taken.next_sequence());
+  market.trade(0);
+  market.delta(1, {{1000, 5}}, {{1001, 0}}, 1);
+  market.spoil = 1;
+  market.delta(1, {{1000, 6}}, {});
+  market.delta(1, {{1000, 7}}, {});
+  shm::EventBatch batch;
+  EXPECT_EQ(batch.fill(ring, 100, 1, &taken), shm::ReadStatus::Mismatch);
+  ASSERT_EQ(batch.size(), 3U) << "two parts of an update, and the one that is refuted";
+  EXPECT_EQ(batch.checksums().bodies.size(), 2U);
+  EXPECT_FALSE(taken.usable());
+  std::vector<shm::BookNews> news;
+  for (std::size_t row = 0; row < batch.size(); ++row) {
+    const shm::BatchEvent of = batch.event(row);
+    EXPECT_EQ(of.bids().size() + of.asks().size(), 1U);
+    news.push_back(later.apply(of.header, of.body_of_book()));
+  }
+  EXPECT_EQ(news, (std::vector{shm::BookNews::Same, shm::BookNews::Changed, shm::BookNews::Mismatch}));
+  EXPECT_EQ(taken.bid(), later.bid());
+  EXPECT_EQ(batch.fill(ring, 100, 1, &taken), shm::ReadStatus::Empty);
+  EXPECT_EQ(batch.size(), 4U);
+}
+
 // The same in C++, in a named segment.
 TEST(BookKeeperOfASubscriber, FollowsVerifiesAndIsToldTheEnd) {
   SegmentConfig config = test::small_config();

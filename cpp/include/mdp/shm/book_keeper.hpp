@@ -39,6 +39,7 @@ class BookKeeper {
   // Asks for verification, or ends it: while it is on, a whole() book is compared with the checksum of every
   // update that has one (kFeatureChecksum).
   void verify(bool on) noexcept { mdp_shm_keeper_verify(&core_, on ? 1 : 0); }
+  bool verifies() const noexcept { return core_.verify != 0; }
 
   // Loads the present book: Ok, NoInstrument, Busy, Corrupt, NoMemory. Never blocks. The reader stays where it
   // is; the events that are not in the book begin at position(), number next_sequence(). For who keeps several

@@ -90,6 +90,8 @@ struct mdp_shm_book_keeper {
 
 /* ---- sides */
 
+#define MDP_SHM_BEST_LEVELS ((size_t)32)
+
 MDP_SHM_INLINE int64_t mdp_shm_side_key(int side, int64_t price) {
   return side == MDP_SHM_ASKS ? ~price : price;
 }
@@ -117,28 +119,21 @@ MDP_SHM_INLINE int mdp_shm_side_reserve(struct mdp_shm_side_levels* side, size_t
   return 1;
 }
 
-/* Index of the first level whose key is `key` or above. In steps that double from the best level on: most
- * changes are near it. */
+/* Index of the first level whose key is `key` or above. Halves what is left without a branch on the data: of
+ * the best levels alone where it is among them, as it mostly is. */
 MDP_SHM_INLINE size_t mdp_shm_side_find(const struct mdp_shm_side_levels* side, int64_t key) {
-  size_t low = 0, high = side->count, step = 1;
-  while (low < high) {
-    const size_t probe = high > step ? high - step : 0;
-    if (side->levels[probe].price < key) {
-      low = probe + 1;
-      break;
-    }
-    high = probe;
-    step *= 2;
+  const struct mdp_shm_price_level* const levels = side->levels;
+  size_t base = 0, left = side->count;
+  if (left > MDP_SHM_BEST_LEVELS && levels[left - MDP_SHM_BEST_LEVELS].price < key) {
+    base = left - MDP_SHM_BEST_LEVELS;
+    left = MDP_SHM_BEST_LEVELS;
   }
-  while (low < high) {
-    const size_t probe = low + (high - low) / 2;
-    if (side->levels[probe].price < key) {
-      low = probe + 1;
-    } else {
-      high = probe;
-    }
+  while (left > 0) {
+    const size_t half = (left + 1) / 2;
+    base = levels[base + half - 1].price < key ? base + half : base;
+    left -= half;
   }
-  return low;
+  return base;
 }
 
 /* Sets or removes one level, and keeps `sum` (NULL: nobody asks for it). 0: no memory. */

@@ -117,6 +117,10 @@ class RingReader {
   [[nodiscard]] ReadStatus poll(EventHeader& header, void* body) noexcept {
     return static_cast<ReadStatus>(mdp_shm_poll_into(&core_, &header, body));
   }
+  // The same, and the bodies of other instruments' events than `only` are not copied (kNoSymbol: all are).
+  [[nodiscard]] ReadStatus poll(EventHeader& header, void* body, std::uint32_t only) noexcept {
+    return static_cast<ReadStatus>(mdp_shm_poll_record(&core_, only, &header, body));
+  }
 
   // Hands up to `max` events to `fn(const Event&)`; the reference is valid during the call. Events come
   // before the status: with Lapped, those handed over are older than the hole. `fn` must not throw if
