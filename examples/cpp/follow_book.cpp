@@ -1,7 +1,7 @@
-// follow_book SEGMENT SYMBOL: keeps the whole book of one instrument, compares it with the publisher's checksums
-// and prints its best bid and ask as they change, for as long as somebody publishes it. It survives what a program that runs for weeks meets: laps, books that are not LIVE,
-// and a publisher that is started again. It waits for a minute for the next publisher; then it ends with exit
-// code 1.
+// follow_book SEGMENT SYMBOL: keeps the whole book of one instrument, compares it with the publisher's
+// checksums and prints its best bid and ask as they change, for as long as somebody publishes it. It survives
+// what a program that runs for weeks meets: laps, books that are not LIVE, and a publisher that is started
+// again. It waits for a minute for the next publisher; then it ends with exit code 1.
 #include <chrono>
 #include <cstdio>
 #include <mdp/shm/shm.hpp>

@@ -1,7 +1,7 @@
 // BookKeeper: one instrument's whole book, kept from the records of the ring, in the reader's process.
 //
-// One thread. Subscriber::follow(symbol_id, keeper) begins it, and Subscriber::poll() and wait() with a keeper
-// go on. The work is done by mdp_shm_book.h, which is C, and whose head tells where a book begins, what it
+// One thread. Subscriber::follow(symbol_id, keeper) begins it, Subscriber::poll() and wait() with a keeper go
+// on. The work is done by mdp_shm_book.h, which is C, and whose head tells where a book begins, what it
 // goes by and what becomes of it after a lap. It allocates what it holds of the book.
 #pragma once
 
@@ -41,9 +41,9 @@ class BookKeeper {
   void verify(bool on) noexcept { mdp_shm_keeper_verify(&core_, on ? 1 : 0); }
   bool verifies() const noexcept { return core_.verify != 0; }
 
-  // Loads the present book: Ok, NoInstrument, Busy, Corrupt, NoMemory. Never blocks. The reader stays where it
-  // is; the events that are not in the book begin at position(), number next_sequence(). For who keeps several
-  // books with one reader: load each, begin at the smallest position, give every event to apply().
+  // Loads the present book: Ok, NoInstrument, Busy, Corrupt, NoMemory. Never blocks. The reader stays where
+  // it is; the events that are not in the book begin at position(), number next_sequence(). For who keeps
+  // several books with one reader: load each, begin at the smallest position, give every event to apply().
   [[nodiscard]] BookStatus load(const RingReader& ring, std::uint32_t symbol_id) noexcept {
     return static_cast<BookStatus>(mdp_shm_keeper_load(&core_, &ring.core(), symbol_id));
   }

@@ -82,8 +82,8 @@ struct BodyColumn {
 // One event taken out of a batch, which it may outlive.
 struct BatchEvent {
   EventHeader header;
-  // Of a BookDelta or BookSnapshot: bids, then asks, and behind them, as in the record, the checksum if it has
-  // one, in place of a price.
+  // Of a BookDelta or BookSnapshot: bids, then asks, and behind them, as in the record, the checksum if it
+  // has one, in place of a price.
   std::vector<PriceLevel> levels;
   std::variant<std::monostate, BookStateBody, BboBody, TradeBody, ConnectionStatusBody, MarkPriceBody,
                LiquidationBody>
@@ -114,8 +114,8 @@ class EventBatch {
   // instrument, or all with kNoSymbol. Types this version does not know are passed over, as the wire format
   // asks. Returns what ended it, as RingReader::poll(); Ok: `max` events were looked at, and there may be
   // more. With Lapped the events that are here are older than the hole.
-  // The events of a `keeper`'s instrument are taken into it, as Subscriber::poll() with one does: Mismatch ends
-  // the batch behind the event that refuted the book.
+  // The events of a `keeper`'s instrument are taken into it, as Subscriber::poll() with one does: Mismatch
+  // ends the batch behind the event that refuted the book.
   ReadStatus fill(RingReader& from, std::size_t max, std::uint32_t symbol_id = kNoSymbol,
                   BookKeeper* keeper = nullptr);
 

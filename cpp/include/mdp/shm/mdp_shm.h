@@ -699,8 +699,8 @@ MDP_SHM_API int mdp_shm_poll_batch(struct mdp_shm_subscriber* shm, size_t max, s
 /* Fills `buffer`, aligned to 8, with whole records, one behind the other: of each the header and its body, in
  * mdp_shm_record_bytes() of it, so that each begins as a struct mdp_shm_event does. They are what
  * mdp_shm_poll() would have given, of the followed instrument or of all. Returns what ended it (OK: less than
- * MDP_SHM_MAX_RECORD_BYTES are left of the buffer; NO_ROOM: it never had them), and in `records` and `bytes` how
- * much is there: with LAPPED it is older than the hole. Of a record's end, what its body does not use is
+ * MDP_SHM_MAX_RECORD_BYTES are left of the buffer; NO_ROOM: it never had them), and in `records` and `bytes`
+ * how much is there: with LAPPED it is older than the hole. What a body does not use of its last line is
  * zero. */
 MDP_SHM_API int mdp_shm_poll_records(struct mdp_shm_subscriber* shm, void* buffer, size_t size_bytes,
                                      size_t* records, size_t* bytes) {

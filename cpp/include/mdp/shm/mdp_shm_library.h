@@ -1,14 +1,14 @@
 /* mdp_shm_library.h: what libmdp_shm.so has beyond the functions of mdp_shm.h, mdp_shm_text.h and
  * mdp_shm_book.h: handles and getters, for languages that cannot include those.
  *
- * C99 (and C++), declarations alone. The library exports every MDP_SHM_API function of the four headers, under
- * the version MDP_SHM_1; a program in C or C++ includes the headers and needs no library.
+ * C99 (and C++), declarations alone. The library exports every MDP_SHM_API function of the four headers,
+ * under the version MDP_SHM_1; a program in C or C++ includes the headers and needs no library.
  *
  * A binding checks mdp_shm_abi_version() once: it is raised, and the soname with it, when a function or a
- * number changes what it means; new ones do not raise it. It makes handles with _new(), never looks inside, and
- * gives them to the functions of the other headers. Of the structs that lie in a segment (mdp_shm_layout.h:
- * records, entries) it may have its own, and compares their sizes with mdp_shm_size_of(): they change with the
- * layout version alone. One thread per handle; nothing is global.
+ * number changes what it means; new ones do not raise it. It makes handles with _new(), never looks inside,
+ * and gives them to the functions of the other headers. Of the structs that lie in a segment
+ * (mdp_shm_layout.h: records, entries) it may have its own, and compares their sizes with mdp_shm_size_of():
+ * they change with the layout version alone. One thread per handle; nothing is global.
  */
 #pragma once
 

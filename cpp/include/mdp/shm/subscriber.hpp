@@ -129,8 +129,8 @@ class Subscriber {
     if (status == BookStatus::Ok) followed_ = symbol_id;
     return status;
   }
-  // The same with a book that is kept: `keeper` is then the present book, whole where the ring has a whole one
-  // (see mdp_shm_book.h), and the next events are those that are not in it.
+  // The same with a book that is kept: `keeper` is then the present book, whole where the ring has a whole
+  // one (see mdp_shm_book.h), and the next events are those that are not in it.
   [[nodiscard]] BookStatus follow(std::uint32_t symbol_id, BookKeeper& keeper) {
     BookStatus status = keeper.load(ring_, symbol_id);
     Book book;
@@ -143,9 +143,10 @@ class Subscriber {
     followed_ = symbol_id;
     return status;
   }
-  // poll() and wait() of the followed instrument, and the event taken into `keeper`. Mismatch is Ok with a book
-  // that was refuted: it is not usable() until it comes whole again, or is followed anew. After Lapped the book
-  // has been loaded anew: it is ahead of the events that follow, until they reach its next_sequence().
+  // poll() and wait() of the followed instrument, and the event taken into `keeper`. Mismatch is Ok with a
+  // book that was refuted: it is not usable() until it comes whole again, or is followed anew. After Lapped
+  // the book has been loaded anew: it is ahead of the events that follow, until they reach its
+  // next_sequence().
   [[nodiscard]] ReadStatus poll(Event& out, BookKeeper& keeper) noexcept {
     return keeper.after(ring_, poll(out), out.header, out.levels);
   }
