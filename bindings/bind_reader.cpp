@@ -5,6 +5,8 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -77,11 +79,11 @@ auto of_trade_or_liquidation(const shm::BatchEvent& event) {
 
 class Reader {
  public:
-  Reader(std::string name, bool from_oldest) {
-    const shm::AttachStatus status =
-        subscriber_.open(name, from_oldest ? shm::Start::Oldest : shm::Start::Newest);
+  Reader(std::string name, bool from_oldest, std::optional<std::uint32_t> trusted_uid) {
+    const shm::AttachStatus status = subscriber_.open(
+        name, from_oldest ? shm::Start::Oldest : shm::Start::Newest, trusted_uid.value_or(shm::kTrustNobody));
     if (status != shm::AttachStatus::Ok) {
-      throw SegmentError("cannot attach to segment \"" + name + "\": " + shm::to_string(status));
+      throw SegmentError("cannot attach to segment \"" + name + "\": " + subscriber_.explain(status));
     }
   }
 
@@ -162,6 +164,16 @@ void bind_events(nb::module_& module) {
       .value("NOT_ATTACHED", shm::ReadStatus::NotAttached)
       .value("PUBLISHER_STALE", shm::ReadStatus::PublisherStale)
       .value("MISMATCH", shm::ReadStatus::Mismatch);
+  nb::enum_<shm::PublisherStatus>(
+      module, "PublisherStatus",
+      "What becomes of a publisher, as far as a reader can know. Its books are usable while it is RUNNING.")
+      .value("RUNNING", shm::PublisherStatus::Running, "Its last heartbeat is no older than the limit.")
+      .value("SILENT", shm::PublisherStatus::Silent,
+             "Older, and no more is known: hung, suspended, or another user's and dead.")
+      .value("DEAD", shm::PublisherStatus::Dead, "Silent, and nobody holds the lock of its name.")
+      .value("STOPPED", shm::PublisherStatus::Stopped, "In order: its segment says so.")
+      .value("REPLACED", shm::PublisherStatus::Replaced,
+             "Silent, and another segment bears the name now: reattach.");
 
   nb::class_<shm::BatchEvent>(module, "Event",
                               "One published event. Numbers are mantissas; see Instrument for exponents.")
@@ -329,6 +341,18 @@ nb::dict record_layouts() {
   return layouts;
 }
 
+std::vector<std::string> segment_names() {
+  std::vector<std::string> names;
+  const auto add = [](const char* name, void* to) {
+    static_cast<std::vector<std::string>*>(to)->emplace_back(name);
+  };
+  if (mdp_shm_os_list(add, &names) == 0) {
+    throw SegmentError("this system keeps no list of segments: it has no /dev/shm");
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 void bind_entries(nb::module_& module) {
   nb::class_<shm::BookEntry>(module, "BookEntry", "Header of one book-table entry.")
       .def_ro("state", &shm::BookEntry::state)
@@ -483,10 +507,15 @@ void bind_reader(nb::module_& module) {
              "Return size and field offsets of each record, by the name it has in mdp.reading.dtypes.");
   module.attr("NO_SYMBOL") = shm::kNoSymbol;
   module.attr("FUNDING_RATE_EXPONENT") = shm::kFundingRateExponent;
+  module.def("segment_names", &segment_names,
+             "Return the names under which segments could be on this machine, sorted.\n\nRaises\n------\n"
+             "SegmentError\n    This system has no list of them.");
   nb::class_<Reader>(module, "Reader",
                      "A segment mapped read-only: directory, book table and ring. One thread.")
-      .def(nb::init<std::string, bool>(), "segment"_a, "from_oldest"_a = false,
-           "Attach to a segment.\n\nRaises\n------\nSegmentError\n    Why it cannot be attached to.")
+      .def(nb::init<std::string, bool, std::optional<std::uint32_t>>(), "segment"_a, "from_oldest"_a = false,
+           "trusted_uid"_a = nb::none(),
+           "Attach to a segment of this user, of root or of `trusted_uid`.\n\nRaises\n------\nSegmentError\n "
+           "   Why it cannot be attached to.")
       .def("poll", &Reader::poll, "max"_a = 1024, "symbol_id"_a = shm::kNoSymbol, "book"_a = nb::none(),
            nb::sig("def poll(self, max: int = 1024, symbol_id: int = ..., book: LocalBook | None = None) -> "
                    "tuple[Batch, ReadStatus]"),
@@ -503,6 +532,17 @@ void bind_reader(nb::module_& module) {
                    "numpy.typing.NDArray[numpy.int64]]"),
            "Return the book-table entry, bids and asks: int64 arrays of shape (levels, 2), best first.\n\n"
            "Raises\n------\nSegmentError\n    No such symbol, or the publisher died inside the entry.")
+      .def(
+          "sleep",
+          [](Reader& self, double timeout_s) {
+            const nb::gil_scoped_release unlocked;
+            self.subscriber().sleep(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                std::chrono::duration<double>(timeout_s)));
+          },
+          "timeout_s"_a,
+          "Sleep until there is something new, by the segment's doorbell; without one for a moment. Returns "
+          "after "
+          "`timeout_s` at the latest.")
       .def("instruments", &Reader::instruments, "Return the active instruments.")
       .def(
           "reattach",
@@ -513,12 +553,15 @@ void bind_reader(nb::module_& module) {
           "from_oldest"_a = true,
           "Map the segment of a publisher that was started again. False: it is not there yet.")
       .def(
-          "check_publisher",
-          [](const Reader& self, std::int64_t heartbeat_limit_ns) {
-            return const_cast<Reader&>(self).subscriber().check_publisher(heartbeat_limit_ns);
+          "publisher_status",
+          [](Reader& self, std::int64_t heartbeat_limit_ns) {
+            return self.subscriber().publisher_status(heartbeat_limit_ns);
           },
-          "heartbeat_limit_ns"_a = 1'000'000'000,
-          "EMPTY: the publisher is alive; else STOPPED, PUBLISHER_DEAD or PUBLISHER_STALE.")
+          "heartbeat_limit_ns"_a = shm::kHeartbeatLimit,
+          "Return what the publisher is. A negative limit is what the segment's header asks for.")
+      .def_prop_ro(
+          "heartbeat_age_ns", [](Reader& self) { return self.subscriber().mapping().heartbeat_age_ns(); },
+          "How long the publisher has given no sign of life, on the monotonic clock.")
       .def_prop_ro(
           "lost_events", [](Reader& self) { return self.subscriber().ring().total_lost_events(); },
           "Events lost to laps so far.")
@@ -529,7 +572,19 @@ void bind_reader(nb::module_& module) {
                    [](Reader& self) { return self.subscriber().books().levels_per_side(); })
       .def_prop_ro("publisher_pid",
                    [](Reader& self) { return self.subscriber().view().info().publisher_pid; })
-      .def_prop_ro("generation", [](Reader& self) { return self.subscriber().view().info().generation; });
+      .def_prop_ro("generation", [](Reader& self) { return self.subscriber().view().info().generation; })
+      .def_prop_ro(
+          "owner_uid", [](Reader& self) { return self.subscriber().mapping().file().owner_uid; },
+          "The user whose segment it is; 0 on Windows.")
+      .def_prop_ro(
+          "start_ts_ns", [](Reader& self) { return self.subscriber().view().info().start_ts_ns; },
+          "When the publisher started, since the Unix epoch.")
+      .def_prop_ro(
+          "event_count", [](Reader& self) { return self.subscriber().view().event_count(); },
+          "Events published so far.")
+      .def_prop_ro(
+          "instrument_count", [](Reader& self) { return self.subscriber().directory().instrument_count(); },
+          "One more than the highest symbol_id in use.");
 }
 
 }  // namespace mdp::bindings

@@ -23,17 +23,20 @@ int main(int argc, char** argv) {
   struct mdp_shm_instrument_entry instrument;
   struct mdp_shm_book_entry book;
   struct mdp_shm_price_level bid, ask;
-  int status;
+  char why[MDP_SHM_ERROR_SIZE];
+  int status, state;
   if (argc != 3) {
     fputs("usage: top_of_book SEGMENT SYMBOL\n", stderr);
     return 2;
   }
   status = mdp_shm_open(&feed, argv[1]);
-  if (status != MDP_SHM_ATTACH_OK) return fail(argv[1], mdp_shm_attach_status_text(status));
+  if (status != MDP_SHM_ATTACH_OK) return fail(argv[1], mdp_shm_open_error(why, &feed, status));
   if (!mdp_shm_find(&feed, argv[2], &instrument)) return fail(argv[2], "no such instrument in the segment");
   status = mdp_shm_read_book(&feed, instrument.symbol_id, &book, &bid, &ask, 1);
   if (status != MDP_SHM_BOOK_OK) return fail(argv[2], mdp_shm_book_status_text(status));
-  printf("%.64s %s %llu", instrument.canonical_symbol, mdp_shm_book_state_text(book.state),
+  /* LIVE no longer than its publisher runs. */
+  state = mdp_shm_usable_state(&feed, book.state, MDP_SHM_HEARTBEAT_LIMIT);
+  printf("%.64s %s %llu", instrument.canonical_symbol, mdp_shm_book_state_text(state),
          (unsigned long long)book.update_id);
   print_side(book.bid_count, &bid, &instrument);
   print_side(book.ask_count, &ask, &instrument);

@@ -59,7 +59,7 @@ int main(int argc, char** argv) {
   Subscriber feed;
   const AttachStatus attached = feed.open(argv[1]);
   if (attached != AttachStatus::Ok) {
-    std::fprintf(stderr, "follow_book: %s: %s\n", argv[1], to_string(attached));
+    std::fprintf(stderr, "follow_book: %s: %s\n", argv[1], feed.explain(attached).c_str());
     return 1;
   }
   InstrumentEntry instrument;
@@ -79,8 +79,10 @@ int main(int argc, char** argv) {
       std::printf("lost %llu events\n", 0ULL + feed.ring().lost_events());
     } else if (status == ReadStatus::Mismatch) {  // never seen; not usable() until it comes whole again
       std::puts(to_string(status));
+    } else if (status == ReadStatus::PublisherStale) {
+      std::printf("%s\n", to_string(status));  // hung or suspended: not to be traded on until an event comes
     } else if (ended(status)) {
-      std::puts(to_string(status));  // stopped, dead or corrupt
+      std::puts(to_string(status));  // stopped, dead, replaced or corrupt
       std::fflush(stdout);
       if (!wait_for_next_publisher(feed) || !join(feed, argv[2], instrument, book)) return 1;
     }

@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
   }
   mdp::shm::Subscriber subscriber;
   const mdp::shm::AttachStatus attached = subscriber.open(argv[1]);
-  if (attached != mdp::shm::AttachStatus::Ok) return fail(argv[1], mdp::shm::to_string(attached));
+  if (attached != mdp::shm::AttachStatus::Ok) return fail(argv[1], subscriber.explain(attached).c_str());
 
   mdp::shm::InstrumentEntry instrument;
   if (!subscriber.find(argv[2], instrument)) return fail(argv[2], "no such instrument in the segment");
@@ -38,7 +38,9 @@ int main(int argc, char** argv) {
   if (read != mdp::shm::BookStatus::Ok) return fail(argv[2], mdp::shm::to_string(read));
 
   const std::string symbol(mdp::shm::text(instrument.canonical_symbol));
-  std::printf("%s %s %llu %s %s\n", symbol.c_str(), mdp::shm::to_string(book.entry.state),
+  // LIVE no longer than its publisher runs.
+  const mdp::shm::BookState state = subscriber.usable_state(book.entry.state);
+  std::printf("%s %s %llu %s %s\n", symbol.c_str(), mdp::shm::to_string(state),
               static_cast<unsigned long long>(book.entry.update_id), best(book.bids, instrument).c_str(),
               best(book.asks, instrument).c_str());
   return 0;

@@ -6,7 +6,7 @@ using namespace mdp::shm;
 int main(int argc, char** argv) {
   Subscriber feed;
   const AttachStatus attached = feed.open(argc > 1 ? argv[1] : "mdp");
-  if (attached != AttachStatus::Ok) return std::puts(to_string(attached)), 1;
+  if (attached != AttachStatus::Ok) return std::puts(feed.explain(attached).c_str()), 1;
   Event event;
   InstrumentEntry of;
   ReadStatus status;

@@ -27,7 +27,7 @@ struct Instrument {
 static class Native {
   const string Library = "libmdp_shm.so.1";
   public const int Ok = 0;
-  public const int Sleep = 2;  // how to wait
+  public const int Bell = 3;  // how to wait: asleep, until the publisher rings
   public const int Bids = 0, Asks = 1;
   public const int EventType = 1, InstrumentType = 10;  // of mdp_shm_size_of()
 
@@ -58,6 +58,7 @@ static class Native {
 // A reader and the book it follows.
 sealed class Follower : IDisposable {
   const long SecondNs = 1000000000;
+  const long HeartbeatLimit = -1;  // what the segment's header asks for
   readonly IntPtr feed = Native.mdp_shm_subscriber_new();
   readonly IntPtr book = Native.mdp_shm_keeper_new();
   readonly IntPtr next;  // room for an event
@@ -93,7 +94,7 @@ sealed class Follower : IDisposable {
   public string Follow() {
     ulong last = 0;
     for (;;) {
-      int status = Native.mdp_shm_keeper_wait(book, feed, next, Native.Sleep, SecondNs, SecondNs);
+      int status = Native.mdp_shm_keeper_wait(book, feed, next, Native.Bell, SecondNs, HeartbeatLimit);
       if (Native.mdp_shm_ended(status) != 0) return Text(Native.mdp_shm_read_status_text(status));
       ulong updateId = Native.mdp_shm_keeper_update_id(book);
       string bid = Best(Native.Bids), ask = Best(Native.Asks);

@@ -55,13 +55,14 @@ import (
 )
 
 const (
-	ok         = 0
-	sleep      = 2 // how to wait
-	bids       = 0
-	asks       = 1
-	event      = 1 // of mdp_shm_size_of()
-	instrument = 10
-	secondNs   = 1_000_000_000
+	ok             = 0
+	bell           = 3 // how to wait: asleep, until the publisher rings
+	bids           = 0
+	asks           = 1
+	event          = 1 // of mdp_shm_size_of()
+	instrument     = 10
+	secondNs       = 1_000_000_000
+	heartbeatLimit = -1 // what the segment's header asks for
 )
 
 // A reader and the book it follows, to be closed.
@@ -131,7 +132,7 @@ func (f *follower) top() (id uint64, line string, usable bool) {
 func (f *follower) follow() string {
 	var last uint64
 	for {
-		status := C.mdp_shm_keeper_wait(f.book, f.feed, f.event, sleep, secondNs, secondNs)
+		status := C.mdp_shm_keeper_wait(f.book, f.feed, f.event, bell, secondNs, heartbeatLimit)
 		if C.mdp_shm_ended(status) != 0 {
 			return C.GoString(C.mdp_shm_read_status_text(status))
 		}

@@ -3,7 +3,7 @@
     python imbalance.py [SEGMENT [SYMBOL]]
 
 The imbalance is (bids - asks) / (bids + asks) of the quantities: 1 is all bids, -1 is all asks. A book is
-used while it is LIVE and no longer.
+used while it is LIVE and its publisher runs, and no longer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def main(segment: str, symbol: str) -> None:
     """Print until the publisher ends."""
     follower = Subscriber(segment).follow(symbol)
     for event in follower:
-        if event.type != EventType.BBO or not follower.book.live:
+        if event.type != EventType.BBO or not follower.live:
             continue
         # Integers of one exponent: a ratio needs no conversion.
         bids, asks = (sum(size for _, size in follower.book.levels(side, 5)) for side in ("bids", "asks"))

@@ -34,8 +34,8 @@ def record(segment: str, path: str) -> int:
             if batch.status in (ReadStatus.OK, ReadStatus.LAPPED):
                 continue  # there is more
             file.flush()
-            if batch.status != ReadStatus.EMPTY:
-                return written  # the publisher stopped or died
+            if feed.publisher_gone:
+                return written  # stopped, dead or replaced; feed.reattach() finds a successor
             time.sleep(0.01)
 
 

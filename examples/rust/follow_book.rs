@@ -12,10 +12,11 @@ use std::thread::sleep;
 use std::time::Duration;
 
 const OK: c_int = 0;
-const SLEEP: c_int = 2; // how to wait
+const BELL: c_int = 3; // how to wait: asleep, until the publisher rings
 const BIDS: c_int = 0;
 const ASKS: c_int = 1;
 const SECOND_NS: i64 = 1_000_000_000;
+const HEARTBEAT_LIMIT: i64 = -1; // what the segment's header asks for
 
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
@@ -116,7 +117,7 @@ impl Follower {
     }
 
     fn wait(&mut self) -> c_int {
-        unsafe { mdp_shm_keeper_wait(self.book, self.feed, self.event.as_mut_ptr(), SLEEP, SECOND_NS, SECOND_NS) }
+        unsafe { mdp_shm_keeper_wait(self.book, self.feed, self.event.as_mut_ptr(), BELL, SECOND_NS, HEARTBEAT_LIMIT) }
     }
 
     fn best(&self, side: c_int) -> Option<String> {

@@ -11,7 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mdp._core import BookState, EventFlag, EventType, LocalBook, ReadStatus, Side, StateReason
+    from mdp._core import (
+        BookState,
+        EventFlag,
+        EventType,
+        LocalBook,
+        PublisherStatus,
+        ReadStatus,
+        Side,
+        StateReason,
+    )
     from mdp._version import __version__
     from mdp.configuring.config import Config, load_config
     from mdp.errors import ConfigError, ConnectError, LappedError, MdpError, SegmentError, StaleBookError
@@ -30,6 +39,7 @@ else:
                 "EventFlag",
                 "EventType",
                 "LocalBook",
+                "PublisherStatus",
                 "ReadStatus",
                 "Side",
                 "StateReason",
@@ -64,6 +74,7 @@ __all__ = [
     "LocalBook",
     "MdpError",
     "Provider",
+    "PublisherStatus",
     "ReadStatus",
     "SegmentError",
     "Side",

@@ -17,14 +17,15 @@ from integration.harness import (
     assert_book_is_true,
     assert_soon_live,
     recovery,
+    run_mdp,
     settings,
     shared_memory,
     wait_for,
     wait_live,
     write_config,
 )
-from mdp import ConfigError, Provider, SegmentError, StateReason, Subscriber
-from mdp._core import ReadStatus
+from mdp import ConfigError, Provider, SegmentError, StaleBookError, StateReason, Subscriber
+from mdp._core import PublisherStatus
 from mdp.sim import SimProcess
 
 BAD_CERTIFICATES = {
@@ -126,12 +127,18 @@ def test_segment_of_a_killed_publisher_is_replaced(
     killed = start_mdp("run", write_config(tmp_path / "config.yaml", config))
     killed.wait_for_text("book.live")
     reader = Subscriber(segment)
-    assert reader.publisher_status() == ReadStatus.EMPTY
+    assert reader.publisher_status() == PublisherStatus.RUNNING
     killed.kill()
     assert segment in shared_memory(), "nobody was left to remove it"
     while reader.poll():
         pass
-    wait_for(lambda: reader.publisher_status() == ReadStatus.PUBLISHER_DEAD, "its death to be noticed")
+    wait_for(lambda: reader.publisher_status() == PublisherStatus.DEAD, "its death to be noticed")
+    with pytest.raises(StaleBookError, match="PUBLISHER_DEAD"):
+        reader.book("BTCUSDT", require_live=True)
+    for command in (["book", segment, "BTCUSDT", "--top"], ["top", segment, "--duration", "1.1"]):
+        shown = run_mdp(*command)
+        assert shown.wait() == 0
+        assert "LIVE" not in shown.stdout, f"{command}: nobody keeps that book"
 
     asked_before = sim.status()
     provider = start_provider(config)

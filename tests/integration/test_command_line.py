@@ -64,9 +64,11 @@ def test_book_top_is_the_truth(live: Live, segment: str, symbol: str) -> None:
 def test_book_shows_levels_of_both_sides(live: Live, segment: str) -> None:
     process = run_mdp("book", segment, "ETHUSDT", "--depth", "5")
     assert (process.wait(), process.stderr) == (0, "")
-    head, _, *rows = process.stdout.splitlines()
+    head, _, *rows, publisher = process.stdout.splitlines()
     update_id = int(head.split()[-1])
     assert head == f"binance:ETH-USDT  LIVE (SYNCED)  update {update_id}"
+    generation = Subscriber(segment).generation
+    assert publisher == f"publisher running, heartbeat 0.0 s old, generation {generation:016x}"
     cells = [row.replace("|", " ").split() for row in rows]
     truth = live.sim.truth("ETHUSDT", update_id, 5)
     assert decimals([(row[1], row[0]) for row in cells]) == decimals(truth["bids"])
@@ -100,7 +102,7 @@ def test_tail_ends_with_the_publisher(live: Live, segment: str, start_mdp: Calla
     wait_for(lambda: process.stdout, "an event")
     live.provider.stop()
     assert process.wait() == 0
-    assert f"the publisher of {segment} is gone: STOPPED" in process.stderr
+    assert f"{segment} has ended: publisher stopped, heartbeat " in process.stderr
 
 
 def test_top_shows_every_symbol(live: Live, segment: str) -> None:

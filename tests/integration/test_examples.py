@@ -217,6 +217,7 @@ def test_a_book_is_followed_in_another_language(
     with LivePublisher(segment) as first, running(*command, segment, "BTCUSDT", "2") as program:
         follow_both(program, first)
         first.process.kill()
+        first.process.wait()
         assert program.until(lambda _: True) == "the publisher died"
         with LivePublisher(segment) as second:
             follow_both(program, second)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from integration.harness import Mdp, children, settings, shared_memory, wait_for, write_config
 from mdp import SegmentError, Subscriber
-from mdp._core import ReadStatus
+from mdp._core import PublisherStatus
 from mdp.sim import SimProcess
 
 RESULT_KEYS = ["symbols", "live", "events", "gaps", "resyncs", "mismatches", "p50_ns", "p99_ns"]
@@ -45,7 +45,7 @@ def test_signal_ends_run_cleanly(
     assert "Traceback" not in process.stderr
     while reader.poll():
         pass
-    assert reader.publisher_status() == ReadStatus.STOPPED, "a reader learns that it ended in order"
+    assert reader.publisher_status() == PublisherStatus.STOPPED, "a reader learns that it ended in order"
     wait_for(lambda: sim.status()["clients"] == [], lambda: sim.status())
 
 
@@ -89,6 +89,12 @@ def test_demo_shows_plain_lines_without_a_terminal(
     assert "0 mismatches" in last
 
 
+def remove_what_a_kill_leaves(name: str) -> None:
+    """Remove a dead publisher's segment and lock; the next publisher of the name would take both over."""
+    for left in (name, f".{name}.lock"):
+        Path("/dev/shm", left).unlink(missing_ok=True)
+
+
 def group_of(number: int, tmp_path: Path, segment: str) -> tuple[int, str, str]:
     """Run the demonstration in a group of its own, as a terminal does, signal the whole group, and wait."""
     config = demo_config(tmp_path / "demo.yaml", segment)
@@ -117,7 +123,7 @@ def group_of(number: int, tmp_path: Path, segment: str) -> tuple[int, str, str]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            Path("/dev/shm", name).unlink(missing_ok=True)
+            remove_what_a_kill_leaves(name)
     assert name not in shared_memory()
     return process.returncode, out, err
 
@@ -143,4 +149,4 @@ def test_killed_demo_leaves_no_exchange_behind(
     assert len(sims) == 1
     process.kill()
     wait_for(lambda: not Path(f"/proc/{sims[0]}").exists(), "the exchange to end too")
-    os.unlink(f"/dev/shm/{name}")  # what kill -9 leaves; the next publisher of this name would replace it
+    remove_what_a_kill_leaves(name)

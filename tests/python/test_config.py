@@ -87,6 +87,8 @@ def test_configuration_cannot_be_changed() -> None:
         (VENUES + "segment:\n  name: ../etc\n", "file.yaml:5: segment.name: "),
         (VENUES + "segment:\n  name: .hidden\n", "(found '.hidden')"),
         (VENUES + "segment:\n  mode: 0640\n", "file.yaml:5: segment.mode: "),
+        (VENUES + "segment:\n  mode: '0660'\n", "file.yaml:5: segment.mode: "),
+        (VENUES + "segment:\n  mode: '0660'\n", "must let nobody but the owner write"),
         (VENUES + "segment: 7\n", "file.yaml:4: segment: "),
         (VENUES + "engine:\n  topology: fast\n", "'auto', 'pipelined' or 'fused' (found 'fast')"),
         (VENUES + "engine:\n  cores: {publisher: -2}\n", "file.yaml:5: engine.cores.publisher: "),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -19,8 +20,10 @@ from mdp import (
     EventType,
     LappedError,
     LocalBook,
+    PublisherStatus,
     ReadStatus,
     SegmentError,
+    StaleBookError,
     StateReason,
     Subscriber,
 )
@@ -242,7 +245,7 @@ def test_iteration_ends_when_the_publisher_stops(publisher: LivePublisher) -> No
     subscriber = Subscriber(publisher.segment, from_oldest=True)
     publisher.stop()
     assert [event.sequence for event in subscriber] == list(range(events))
-    assert subscriber.publisher_status() == ReadStatus.STOPPED
+    assert subscriber.publisher_status() == PublisherStatus.STOPPED
     assert subscriber.publisher_gone
 
 
@@ -251,18 +254,51 @@ def test_iteration_ends_when_the_publisher_dies(publisher: LivePublisher) -> Non
     subscriber = Subscriber(publisher.segment, from_oldest=True)
     publisher.die()
     assert [event.sequence for event in subscriber] == list(range(events))
-    assert subscriber.publisher_status() == ReadStatus.PUBLISHER_DEAD
+    assert subscriber.publisher_status() == PublisherStatus.DEAD
+
+
+def test_no_book_of_a_dead_publisher_is_live(publisher: LivePublisher) -> None:
+    publisher.fill(100)
+    subscriber = Subscriber(publisher.segment)
+    follower = Subscriber(publisher.segment).follow("BTCUSDT")
+    assert subscriber.book("BTCUSDT", require_live=True).live
+    assert follower.live
+    publisher.die()
+    wait_until(lambda: not subscriber.book("BTCUSDT").live, "its death to be noticed")
+    assert subscriber.heartbeat_age_s > 1
+    book = subscriber.book("BTCUSDT")
+    assert (book.state, book.reason, book.publisher) == (
+        BookState.STALE,
+        StateReason.SYNCED,
+        PublisherStatus.DEAD,
+    )
+    assert len(book.bids), "what it knew can be read"
+    with pytest.raises(StaleBookError, match=r"is STALE \(PUBLISHER_DEAD\), wanted LIVE"):
+        subscriber.book("BTCUSDT", require_live=True)
+    assert follower.book.live, "as far as its events went"
+    assert not follower.live
+
+
+def test_segment_of_another_user_takes_trust(publisher: LivePublisher) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may give a file to another user")
+    os.chown(f"/dev/shm/{publisher.segment}", 12345, -1)
+    with pytest.raises(SegmentError, match="not trusted: the segment belongs to uid 12345"):
+        Subscriber(publisher.segment)
+    assert Subscriber(publisher.segment, trusted_uid=12345).instruments
 
 
 def test_silent_publisher_that_lives_is_stale_not_gone(publisher: LivePublisher) -> None:
+    publisher.fill(100)
     subscriber = Subscriber(publisher.segment)
     publisher.process.send_signal(signal.SIGSTOP)
     try:
-        wait_until(lambda: subscriber.publisher_status() == ReadStatus.PUBLISHER_STALE, "an old heartbeat")
+        wait_until(lambda: subscriber.publisher_status() == PublisherStatus.SILENT, "an old heartbeat")
         assert not subscriber.publisher_gone
+        assert subscriber.book("BTCUSDT").why == "PUBLISHER_SILENT"
     finally:
         publisher.process.send_signal(signal.SIGCONT)
-    wait_until(lambda: subscriber.publisher_status() == ReadStatus.EMPTY, "the heartbeat to come back")
+    wait_until(lambda: subscriber.publisher_status() == PublisherStatus.RUNNING, "the heartbeat to come back")
 
 
 def test_async_for_yields_every_event_and_lets_others_run(publisher: LivePublisher) -> None:

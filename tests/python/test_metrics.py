@@ -12,7 +12,9 @@ from mdp.providing.metrics import HealthCollector
 from prometheus_client import CollectorRegistry, generate_latest
 
 TABLE = Path(__file__).parents[2] / "cpp/src/mdp/core/counters.def"
-LINE = re.compile(r'^MDP_(BOOK|PUBLISH|WAIT|NET|PARSE|LINE|ENGINE)_(COUNTER|GAUGE)\((\w+), "(.*)"\)$', re.M)
+LINE = re.compile(
+    r'^MDP_(BOOK|PUBLISH|SEGMENT|WAIT|NET|PARSE|LINE|ENGINE)_(COUNTER|GAUGE)\((\w+), "(.*)"\)$', re.M
+)
 OF_LINE = {"NET", "PARSE", "LINE"}
 METRICS = _core.metrics()
 

@@ -13,7 +13,7 @@ import mdp.reading.reader
 import numpy as np
 import pytest
 from mdp import Book, BookState, LappedError, SegmentError, StaleBookError, StateReason, Subscriber, _core
-from mdp._core import ReadStatus
+from mdp._core import PublisherStatus, ReadStatus
 
 _numbers = itertools.count()
 
@@ -44,7 +44,7 @@ def test_empty_segment(engine: _core.Engine) -> None:
     assert subscriber.instruments == []
     assert list(subscriber.poll()) == []
     assert subscriber.lost_events == 0
-    assert subscriber.publisher_status() == ReadStatus.EMPTY
+    assert subscriber.publisher_status() == PublisherStatus.RUNNING
     with pytest.raises(SegmentError, match="has no instrument 'BTCUSDT'; it has: none"):
         subscriber.book("BTCUSDT")
 
@@ -52,7 +52,7 @@ def test_empty_segment(engine: _core.Engine) -> None:
 def test_reader_sees_the_end_and_goes_over_to_the_next_publisher(engine: _core.Engine) -> None:
     subscriber = Subscriber(engine.segment_name)
     engine.stop()
-    assert subscriber.publisher_status() == ReadStatus.STOPPED
+    assert subscriber.publisher_status() == PublisherStatus.STOPPED
     assert list(subscriber) == [], "iteration ends"
     assert not subscriber.reattach()
     config, segment = _core.EngineConfig(), _core.SegmentConfig()
@@ -61,7 +61,7 @@ def test_reader_sees_the_end_and_goes_over_to_the_next_publisher(engine: _core.E
     successor = _core.Engine(config)
     try:
         assert subscriber.reattach()
-        assert subscriber.publisher_status() == ReadStatus.EMPTY
+        assert subscriber.publisher_status() == PublisherStatus.RUNNING
     finally:
         successor.stop()
 
@@ -80,12 +80,12 @@ class FakeReader:
     publisher_pid = 1
     levels_per_side = 20
 
-    def __init__(self, segment: str, from_oldest: bool) -> None:
-        self.segment, self.from_oldest = segment, from_oldest
+    def __init__(self, segment: str, from_oldest: bool, trusted_uid: int | None) -> None:
+        self.segment, self.from_oldest, self.trusted_uid = segment, from_oldest, trusted_uid
         self.directory: list[Any] = []
         self.polls: list[tuple[list[Any], ReadStatus, int]] = []
         self.state = BookState.LIVE
-        self.status = ReadStatus.EMPTY
+        self.publisher = PublisherStatus.RUNNING
 
     def instruments(self) -> list[Any]:
         return self.directory
@@ -96,8 +96,12 @@ class FakeReader:
         events, status, self.lost_events = self.polls.pop(0)
         return FakeBatch(events), status
 
-    def check_publisher(self, _: int) -> ReadStatus:
-        return ReadStatus.EMPTY if self.polls else self.status
+    def publisher_status(self) -> PublisherStatus:
+        return self.publisher
+
+    @property
+    def lag_bytes(self) -> int:
+        return 64 * len(self.polls)
 
     def book(self, symbol_id: int) -> Any:
         entry = SimpleNamespace(
@@ -172,9 +176,9 @@ def test_corrupt_ring_is_an_error(fake: type[FakeReader]) -> None:
         subscriber.poll()
 
 
-@pytest.mark.parametrize("end", [ReadStatus.STOPPED, ReadStatus.PUBLISHER_DEAD])
+@pytest.mark.parametrize("end", [PublisherStatus.STOPPED, PublisherStatus.DEAD, PublisherStatus.REPLACED])
 def test_iteration_waits_out_silence_and_ends_with_the_publisher(
-    fake: type[FakeReader], end: ReadStatus
+    fake: type[FakeReader], end: PublisherStatus
 ) -> None:
     subscriber = Subscriber("s")
     reader = reader_of(subscriber)
@@ -183,7 +187,7 @@ def test_iteration_waits_out_silence_and_ends_with_the_publisher(
         ([], ReadStatus.EMPTY, 0),
         (["c"], ReadStatus.EMPTY, 0),
     ]
-    reader.status = end
+    reader.publisher = end
     assert list(subscriber) == ["a", "b", "c"]
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import signal
+
+from mdp import Subscriber
 from python.wire_format_reader import LappedError, Segment
-from support.live import LivePublisher
+from support.live import ROOT, LivePublisher, wait_until
 
 BOOK_DELTA = 1
 BOOK_STATE = 5
@@ -54,3 +58,38 @@ def test_reader_by_the_document_joins_a_working_publisher() -> None:
         publisher.rest()
         segment.close()
     print(f"{joins} joins by the document alone, {events} events, {laps} laps")
+
+
+def test_reader_by_the_document_judges_the_publisher_as_the_library_does() -> None:
+    publisher = LivePublisher()
+    segment, library = Segment(publisher.segment), Subscriber(publisher.segment)
+
+    def both_say(status: str) -> None:
+        wait_until(lambda: segment.publisher() == status, status)
+        assert library.publisher_status().name.lower() == status
+
+    with publisher:
+        both_say("running")
+        publisher.process.send_signal(signal.SIGSTOP)
+        both_say("silent")
+        publisher.process.send_signal(signal.SIGCONT)
+        both_say("running")
+        publisher.die()
+        both_say("dead")
+        with LivePublisher(publisher.segment) as successor:
+            both_say("replaced")
+            second = Segment(publisher.segment)
+            assert second.generation != segment.generation
+            assert second.publisher() == "running"
+            successor.stop()
+            assert second.publisher() == "stopped"
+            second.close()
+    segment.close()
+
+
+# The pid is for people, and so is the wall clock: the reader by the document imports neither kill() nor
+# time.time(), and the headers that all other readers are made of name neither.
+def test_no_reader_goes_by_pid_or_wall_clock() -> None:
+    headers = (ROOT / "cpp/include/mdp/shm").glob("*.h*")
+    words = re.compile(r"\bkill\(|CLOCK_REALTIME|system_clock|GetSystemTime|OpenProcess|process_exists")
+    assert [path.name for path in headers if words.search(path.read_text())] == []

@@ -8,15 +8,18 @@ segment holds, one JSON object a line::
 
 from __future__ import annotations
 
+import fcntl
 import json
 import mmap
+import os
+import stat
 import struct
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import xor
-from pathlib import Path
 
 MAGIC = 0x004D48532D50444D
 EVENT_TYPES = {
@@ -77,9 +80,14 @@ class Event:
         found = [Level(*struct.unpack_from("<qq", self.body, 16 * i)) for i in range(total)]
         return found[: self.bid_count], found[self.bid_count :]
 
+    def checksum(self) -> int:
+        """Give the checksum of the book, which stands behind the levels."""
+        found: int = struct.unpack_from("<Q", self.body, 16 * (self.bid_count + self.ask_count))[0]
+        return found
+
     def state(self) -> str:
         """Give the state of a book state."""
-        return STATES[struct.unpack_from("<H", self.body, 16)[0]]
+        return STATES.get(struct.unpack_from("<H", self.body, 16)[0], "STALE")
 
 
 @dataclass(frozen=True)
@@ -93,10 +101,25 @@ class Instrument:
     tick_size: int
     lot_size: int
     status: int
-    venue_symbol: str
-    base: str
+    kind: int
+    settlement: int
+    contract_unit: int
+    option_right: int
+    contract_exponent: int
+    strike_exponent: int
+    notional_exponent: int
+    contract_size: int
+    expiry_ns: int
+    strike_price: int
+    min_quantity: int
+    max_quantity: int
+    min_notional: int
     canonical_symbol: str
+    venue_symbol: str
+    underlying: str
+    base: str
     quote: str
+    settle: str
     venue_status: str
 
 
@@ -112,6 +135,8 @@ class Book:
     pub_ts_ns: int
     ring_position: int
     next_sequence: int
+    refresh_position: int
+    refresh_sequence: int
     bids: list[Level]
     asks: list[Level]
 
@@ -119,6 +144,16 @@ class Book:
 def text(field: bytes) -> str:
     """Decode a NUL-padded field."""
     return field.split(b"\0", 1)[0].decode()
+
+
+def open_safely(name: str) -> int:
+    """Open a segment, or a file of one (a path), if only this user or root may write it."""
+    fd = os.open(os.path.join("/dev/shm", name), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    info = os.fstat(fd)
+    if not stat.S_ISREG(info.st_mode) or info.st_uid not in (0, os.geteuid()) or info.st_mode & 0o022:
+        os.close(fd)
+        raise CorruptError("no file to trust")
+    return fd
 
 
 class Segment:
@@ -129,8 +164,13 @@ class Segment:
     """
 
     def __init__(self, name: str) -> None:
-        with Path("/dev/shm", name).open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._name = name
+        fd = open_safely(name)
+        try:
+            self._file = os.fstat(fd)
+            self._map = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
+        finally:
+            os.close(fd)
         self._words = memoryview(self._map).cast("Q")
         if len(self._map) < 1024 or self._word(0) != MAGIC:
             raise CorruptError("no magic")
@@ -170,9 +210,44 @@ class Segment:
         """0 starting, 1 running, 2 stopped."""
         return self._word(256)
 
+    def publisher(self, limit_ns: int | None = None) -> str:
+        """Judge the publisher: stopped, running, replaced, dead or silent."""
+        if self.state == 2:
+            return "stopped"
+        beat = self.heartbeat_ns
+        age = time.monotonic_ns() - beat
+        if 0 <= age <= (10 * self.heartbeat_interval_ns if limit_ns is None else limit_ns):
+            return "running"
+        try:
+            fd = open_safely(self._name)
+        except (OSError, CorruptError):
+            pass
+        else:
+            present = os.fstat(fd)
+            os.close(fd)
+            if (present.st_dev, present.st_ino) != (self._file.st_dev, self._file.st_ino):
+                return "replaced"
+        return "dead" if self._lock_is_free() else "silent"
+
+    def _lock_is_free(self) -> bool:
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(f"/dev/shm/.{self._name}.lock", flags)
+        except OSError:
+            return False
+        try:
+            info = os.fstat(fd)
+            if not stat.S_ISREG(info.st_mode) or info.st_uid != self._file.st_uid:
+                return False
+            whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # struct flock of Linux
+            found: int = struct.unpack_from("h", fcntl.fcntl(fd, fcntl.F_GETLK, whole))[0]
+            return found == fcntl.F_UNLCK
+        finally:
+            os.close(fd)
+
     @property
     def heartbeat_ns(self) -> int:
-        """When the publisher last said it is alive."""
+        """When the publisher last said it is alive, on the monotonic clock."""
         return self._word(320)
 
     @property
@@ -199,14 +274,39 @@ class Segment:
 
     def instruments(self) -> list[Instrument]:
         """Give the instruments that are in use or were removed."""
-        found = []
-        for index in range(min(self._word(272), self.instrument_capacity)):
-            entry = self._locked(self._instruments + index * self._instrument_stride, 512)
-            numbers = struct.unpack_from("<IHbbqqH", entry, 8)
-            if numbers[6] != 0:
-                texts = (entry[224:288], entry[320:344], entry[128:224], entry[344:368], entry[392:416])
-                found.append(Instrument(*numbers, *map(text, texts)))
-        return found
+        count = min(self._word(272), self.instrument_capacity)
+        return [found for index in range(count) if (found := self.instrument(index)) is not None]
+
+    def instrument(self, symbol_id: int) -> Instrument | None:
+        """Give one instrument; None: there is none of that id."""
+        if symbol_id >= min(self._word(272), self.instrument_capacity):
+            return None
+        entry = self._locked(self._instruments + symbol_id * self._instrument_stride, 512)
+        numbers = struct.unpack_from("<IHbbqqHHHHHbbb3xqqqqqq", entry, 8)
+        places = (128, 96), (224, 64), (288, 32), (320, 24), (344, 24), (368, 24), (392, 24)
+        found = Instrument(*numbers, *(text(entry[start : start + size]) for start, size in places))
+        return found if found.status != 0 else None
+
+    def find(self, symbol: str) -> int | None:
+        """Find the active instrument of a symbol by the index: its symbol_id."""
+        hashed = 0xCBF29CE484222325
+        for byte in symbol.encode():
+            hashed = (hashed ^ byte) * 0x100000001B3 & MASK
+        hashed ^= hashed >> 32
+        by_venue_symbol = []
+        for step in range(self._index_slots):
+            slot = self._word(self._index + 8 * ((hashed + step) % self._index_slots))
+            if slot == 0:
+                break
+            if slot >> 32 != hashed >> 32:
+                continue
+            entry = self.instrument((slot & 0xFFFFFFFF) - 1)
+            if entry is not None and entry.status == 1:
+                if entry.canonical_symbol == symbol:
+                    return entry.symbol_id
+                if entry.venue_symbol == symbol:
+                    by_venue_symbol.append(entry.symbol_id)
+        return min(by_venue_symbol, default=None)
 
     def book(self, symbol_id: int) -> Book:
         """Copy the present book of an instrument."""
@@ -216,12 +316,28 @@ class Segment:
         start = self._levels_offset
         entry = self._locked(self._table + symbol_id * self._table_stride, start + 32 * n)
         state, reason, bid_count, ask_count = struct.unpack_from("<HHHH", entry, 8)
-        update_id, exch, recv, pub, position, sequence = struct.unpack_from("<QqqqQQ", entry, 16)
+        numbers = struct.unpack_from("<QqqqQQQQ", entry, 16)
         if bid_count > n or ask_count > n:
             raise CorruptError("more levels than there is room for")
         bids = [Level(*struct.unpack_from("<qq", entry, start + 16 * i)) for i in range(bid_count)]
         asks = [Level(*struct.unpack_from("<qq", entry, start + 16 * (n + i))) for i in range(ask_count)]
-        return Book(STATES[state], reason, update_id, exch, recv, pub, position, sequence, bids, asks)
+        return Book(STATES.get(state, "STALE"), reason, *numbers, bids, asks)
+
+    def newest(self) -> tuple[int, int]:
+        """Give the end of the ring and the number of the event that will stand there."""
+        while True:
+            count = self._word(528)
+            position = self.cursor
+            if self._word(512) == count:
+                return position, count
+
+    def safe(self, position: int) -> bool:
+        """Tell whether a record's place is in the ring, and not about to be overwritten."""
+        margin = 2 * self.ring_bytes // self.parts
+        behind = (self.cursor - position) & MASK
+        return (
+            position != NO_POSITION and behind <= self.ring_bytes and not self._overwritten(position - margin)
+        )
 
     def _overwritten(self, position: int) -> bool:
         return bool((self._word(384) - position) & MASK > self.ring_bytes)

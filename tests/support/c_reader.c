@@ -20,12 +20,12 @@ static int fail(const char* what, const char* why) {
 
 /* The first publisher by open, later ones by reattach; a minute is waited for each. */
 static int attach(struct mdp_shm_subscriber* feed, const char* name, int first) {
-  const int64_t began = mdp_shm_os_steady_clock_ns();
+  const int64_t began = mdp_shm_os_monotonic_ns();
   for (;;) {
     const int status = first ? mdp_shm_open(feed, name) : mdp_shm_reattach(feed);
     if (status == MDP_SHM_ATTACH_OK) break;
     if (status != MDP_SHM_ATTACH_NOT_FOUND && status != MDP_SHM_ATTACH_NOT_READY) return status;
-    if (mdp_shm_os_steady_clock_ns() - began > minute_ns) return status;
+    if (mdp_shm_os_monotonic_ns() - began > minute_ns) return status;
     mdp_shm_os_sleep();
   }
   mdp_shm_start_oldest(feed);

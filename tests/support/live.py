@@ -76,8 +76,9 @@ class LivePublisher:
         if self.process.poll() is None:
             self.stop()
         else:
-            # One that died left its segment behind.
-            Path("/dev/shm", self.segment).unlink(missing_ok=True)
+            # One that died left its segment and its lock behind.
+            for name in (self.segment, f".{self.segment}.lock"):
+                Path("/dev/shm", name).unlink(missing_ok=True)
 
     def _command(self, command: str, answer: str) -> int:
         assert self.process.stdin

@@ -239,7 +239,9 @@ void kill_at_random(const std::string& name, int kills) {
       }
     }
     records += seen;
+    CHECK(subscriber.publisher_status(0) == shm::PublisherStatus::Dead);
     CHECK(subscriber.check_publisher(0) == ReadStatus::PublisherDead);
+    CHECK(subscriber.usable_state(shm::BookState::Live, 0) == shm::BookState::Stale);
     check_book(subscriber, busy);
   }
   {
@@ -247,7 +249,10 @@ void kill_at_random(const std::string& name, int kills) {
     publish::SegmentConfig config = publish::test::small_config();
     config.name = name;
     const publish::SegmentWriter segment(config);
+    CHECK(subscriber.publisher_status(0) == shm::PublisherStatus::Replaced);
     CHECK(subscriber.reattach() == AttachStatus::Ok);
+    CHECK(subscriber.publisher_status() == shm::PublisherStatus::Running);
+    CHECK(subscriber.publisher_status(0) == shm::PublisherStatus::Silent);
   }
   CHECK(shm::Subscriber().open(name) == AttachStatus::NotReady);
   ::CloseHandle(hoarded);

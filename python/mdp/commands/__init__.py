@@ -7,6 +7,7 @@ COMMANDS = {
     "check": ("mdp.commands.provide", "provider"),
     "keys": ("mdp.commands.keys", "provider"),
     "top": ("mdp.commands.live", "cli"),
+    "ls": ("mdp.commands.listing", "cli"),
     "book": ("mdp.commands.read", "cli"),
     "tail": ("mdp.commands.read", "cli"),
     "demo": ("mdp.commands.demo", "all"),

@@ -14,8 +14,9 @@ from rich.live import Live
 from rich.table import Table
 
 from mdp._core import BookState, InstrumentEntry, format_decimal
+from mdp.commands.read import TrustedUid
 from mdp.commands.signals import stop_on_signals
-from mdp.commands.text import top_line
+from mdp.commands.text import publisher_line, top_line
 from mdp.reading.reader import Book, Subscriber
 
 _REFRESH_S = 0.25
@@ -28,9 +29,10 @@ def top(
     duration: Annotated[
         Optional[float], typer.Option(min=0, help="Stop after this many seconds.")  # noqa: UP045
     ] = None,
+    trusted_uid: TrustedUid = None,
 ) -> None:
     """Show all books of a segment, live; plain lines where there is no terminal."""
-    subscriber = Subscriber(segment)
+    subscriber = Subscriber(segment, trusted_uid=trusted_uid)
     stop = stop_on_signals()
     deadline = None if duration is None else time.monotonic() + duration
     live_view(subscriber, stop, deadline)
@@ -70,7 +72,8 @@ def live_view(
         return
     with Live(console=Console(), screen=False, auto_refresh=False, transient=False) as live:
         while True:
-            live.update(_table(_books(subscriber), rates, title, footer() if footer else ""), refresh=True)
+            below = footer() if footer else publisher_line(subscriber)
+            live.update(_table(_books(subscriber), rates, title, below), refresh=True)
             if pause() or finished():
                 return
 

@@ -23,14 +23,18 @@ def top_line(book: Book) -> str:
     )
 
 
+def publisher_line(subscriber: Subscriber) -> str:
+    """Return what the publisher is, how old its last sign of life is, and which start of it this is."""
+    status, age = subscriber.publisher_status().name.lower(), subscriber.heartbeat_age_s
+    return f"publisher {status}, heartbeat {age:.1f} s old, generation {subscriber.generation:016x}"
+
+
 def print_book(book: Book, depth: int, *, top_only: bool = False) -> None:
     """Print one book, best levels first, or its top in one line."""
     if top_only:
         print(top_line(book))
         return
-    print(
-        f"{book.instrument.canonical_symbol}  {book.state.name} ({book.reason.name})  update {book.update_id}"
-    )
+    print(f"{book.instrument.canonical_symbol}  {book.state.name} ({book.why})  update {book.update_id}")
     bids, asks = book.levels("bids", depth), book.levels("asks", depth)
     print(f"{'quantity':>18} {'bid':>16} | {'ask':<16} {'quantity':<18}")
     for index in range(max(len(bids), len(asks))):

@@ -64,13 +64,20 @@ class SegmentSection(_Section):
     levels: Annotated[int, Field(ge=1, le=128)] = _SEGMENT.levels
     """Best levels a side in the book table."""
     mode: Annotated[str, Field(pattern=r"^0[0-7]{3}$"), OCTAL] = OCTAL.to_yaml(_SEGMENT.mode)
-    """Permission bits, octal in quotes."""
+    """Permission bits, octal in quotes. Nobody but the owner may write: readers refuse such a segment."""
     group: str = _SEGMENT.group
     """Group the segment is given to; empty: the process's own."""
     lock_memory: bool = _SEGMENT.lock_memory
     """Keep the segment in memory, never swapped out. Where RLIMIT_MEMLOCK does not allow it: a warning."""
     huge_pages: bool = _SEGMENT.huge_pages
     """Back it with pages of 2 MiB. Where /dev/shm is not mounted with huge=advise: a warning."""
+
+    @field_validator("mode")
+    @classmethod
+    def _only_the_owner_writes(cls, value: str) -> str:
+        if int(value, 8) & 0o022:
+            raise ValueError("must let nobody but the owner write, as 0640 and 0644 do")
+        return value
 
     @field_validator("ring")
     @classmethod
@@ -111,6 +118,14 @@ class EngineSection(_Section):
     self_audit: bool = _ENGINE.self_audit
     """Compare each book's top with the venue's own best bid and ask (channel `quote`) at every update id the
     two share; where they differ the book is synced anew."""
+    book_checksum: bool = _ENGINE.book_checksum
+    """Put a checksum of the book after it into every delta and whole book, by which readers can prove theirs."""
+    refresh_every: Annotated[int, Field(ge=0, le=75)] = _ENGINE.refresh_every
+    """Each LIVE book goes into the ring again as a whole once in so many percent of the ring, for readers that
+    join late; 0: never, and they know the best `segment.levels` a side alone."""
+    refresh_share: Annotated[int, Field(ge=1, le=50)] = _ENGINE.refresh_share
+    """Percent of what goes into the ring that whole books may be at most. Where that is too little for all of
+    them within three quarters of the ring, a warning (`books.ring_too_small`) names the ring that is wanted."""
     top_snapshot_ms: Annotated[int, Field(ge=0, le=86_400_000)] = _ENGINE.top_snapshot_ms
     """How often the best `segment.levels` a side also go into the ring (BookSnapshot flagged Top), with the
     first update so long after the last one; 0: never. For readers that want no more than the top."""

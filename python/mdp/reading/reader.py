@@ -16,6 +16,7 @@ from mdp._core import (
     Event,
     InstrumentEntry,
     LocalBook,
+    PublisherStatus,
     Reader,
     ReadStatus,
     StateReason,
@@ -25,7 +26,7 @@ from mdp.errors import LappedError, SegmentError, StaleBookError
 from mdp.reading.batch import EventBatch
 
 _IDLE_SLEEP_S = 0.0005
-_HEARTBEAT_LIMIT_NS = 2_000_000_000
+_LONGEST_SLEEP_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Book:
     ``price = mantissa * 10**instrument.price_exponent``; likewise for quantities. Times are nanoseconds since
     the Unix epoch. `capacity` is the most levels a side that a table entry holds: a side of a LIVE book that
     has fewer has no more.
+
+    `state` is the one to take the book in: of a publisher that is not RUNNING no book is LIVE, whatever it
+    had written, for nobody keeps it. `publisher` is what it was when the book was read, and `reason` the one
+    that it wrote.
     """
 
     instrument: InstrumentEntry
@@ -48,11 +53,19 @@ class Book:
     bids: npt.NDArray[np.int64]
     asks: npt.NDArray[np.int64]
     capacity: int
+    publisher: PublisherStatus = PublisherStatus.RUNNING
 
     @property
     def live(self) -> bool:
-        """Whether the book is right up to `update_id`."""
+        """Whether the book is right up to `update_id`, and its publisher keeps it so."""
         return self.state == BookState.LIVE
+
+    @property
+    def why(self) -> str:
+        """Why it is in its state, in a word: SYNCED, GAP and so on, or PUBLISHER_DEAD and its like."""
+        if self.publisher != PublisherStatus.RUNNING:
+            return f"PUBLISHER_{self.publisher.name}"
+        return self.reason.name
 
     def levels(self, side: str, depth: int | None = None) -> list[tuple[str, str]]:
         """Return exact decimal (price, quantity) texts of ``"bids"`` or ``"asks"``, best first."""
@@ -80,15 +93,24 @@ class Subscriber:
         Begin with the oldest event still in the ring instead of the next one to come.
     strict
         Raise `LappedError` when events were lost, instead of counting them in `lost_events`.
+    trusted_uid
+        User (a number) whose segments are taken, besides root's and those of the user who runs this.
 
     Raises
     ------
     SegmentError
-        There is no such segment, or it cannot be read.
+        There is no such segment, it cannot be read, or it is not to be trusted.
     """
 
-    def __init__(self, segment: str, *, from_oldest: bool = False, strict: bool = False) -> None:
-        self._reader = Reader(segment, from_oldest)
+    def __init__(
+        self,
+        segment: str,
+        *,
+        from_oldest: bool = False,
+        strict: bool = False,
+        trusted_uid: int | None = None,
+    ) -> None:
+        self._reader = Reader(segment, from_oldest, trusted_uid)
         self._segment = segment
         self._strict = strict
         self._lost_seen = 0
@@ -128,17 +150,16 @@ class Subscriber:
         SegmentError
             No such instrument, or the publisher died while it wrote the entry.
         StaleBookError
-            With `require_live`, when the book is not LIVE.
+            With `require_live`, when the book is not LIVE, or its publisher is not running.
         """
         instrument = self.instrument(symbol)
         entry, bids, asks = self._reader.book(instrument.symbol_id)
-        if require_live and entry.state != BookState.LIVE:
-            raise StaleBookError(
-                f"{instrument.canonical_symbol} is {entry.state.name} ({entry.reason.name}), wanted LIVE"
-            )
-        return Book(
+        # Behind the book: it was alive then or later.
+        publisher = self._reader.publisher_status()
+        live = entry.state == BookState.LIVE
+        book = Book(
             instrument,
-            entry.state,
+            BookState.STALE if live and publisher != PublisherStatus.RUNNING else entry.state,
             entry.reason,
             entry.update_id,
             entry.exch_ts_ns,
@@ -147,7 +168,13 @@ class Subscriber:
             bids,
             asks,
             self._reader.levels_per_side,
+            publisher,
         )
+        if require_live and not book.live:
+            raise StaleBookError(
+                f"{instrument.canonical_symbol} is {book.state.name} ({book.why}), wanted LIVE"
+            )
+        return book
 
     def poll(self, max_events: int = 1024) -> EventBatch:
         """Return up to `max_events` new events, oldest first; empty when there are none. Never blocks.
@@ -210,17 +237,29 @@ class Subscriber:
         """
         return Follower(self, self.instrument(symbol), verify=verify)
 
-    def publisher_status(self) -> ReadStatus:
-        """Return EMPTY while the publisher lives, else STOPPED or PUBLISHER_DEAD.
+    def publisher_status(self) -> PublisherStatus:
+        """Return what the publisher is: RUNNING, SILENT, DEAD, STOPPED or REPLACED.
 
-        PUBLISHER_STALE: its process is there, but it has given no sign of life for two seconds. It may go on.
+        It is RUNNING while its last heartbeat is no older than the segment's header asks for, a second.
+        SILENT: it is hung or suspended and may go on, or it is another user's and dead.
         """
-        return self._reader.check_publisher(_HEARTBEAT_LIMIT_NS)
+        return self._reader.publisher_status()
 
     @property
     def publisher_gone(self) -> bool:
-        """Whether the publisher stopped or died, and all it published was read."""
-        return self.publisher_status() in (ReadStatus.STOPPED, ReadStatus.PUBLISHER_DEAD)
+        """Whether the publisher stopped or died, or another has its name, and all it published was read."""
+        gone = self.publisher_status() not in (PublisherStatus.RUNNING, PublisherStatus.SILENT)
+        return gone and self._reader.lag_bytes == 0
+
+    @property
+    def heartbeat_age_s(self) -> float:
+        """How long the publisher has given no sign of life, in seconds."""
+        return self._reader.heartbeat_age_ns / 1e9
+
+    @property
+    def generation(self) -> int:
+        """Number of the publisher's start: another one after each."""
+        return self._reader.generation
 
     def reattach(self) -> bool:
         """Go over to the segment of a publisher that was started again; False while there is none."""
@@ -285,6 +324,12 @@ class Follower:
         self._subscriber._reader.follow(self.instrument.symbol_id, self.book)
         self._load_next = False
 
+    @property
+    def live(self) -> bool:
+        """Whether `book` is LIVE, and its publisher is running."""
+        running = PublisherStatus.RUNNING
+        return self.book.live and self._subscriber.publisher_status() == running
+
     def poll(self, max_events: int = 1024) -> EventBatch:
         """Return the instrument's events among the next `max_events` of the ring, and apply them to `book`.
 
@@ -325,7 +370,7 @@ def _events(subscriber: Subscriber, poll: Callable[[], EventBatch]) -> Iterator[
         if not events and events.status not in (ReadStatus.OK, ReadStatus.LAPPED):
             if subscriber.publisher_gone:
                 return
-            time.sleep(_IDLE_SLEEP_S)
+            subscriber._reader.sleep(_LONGEST_SLEEP_S)
 
 
 async def _stream(subscriber: Subscriber, max_events: int, idle_sleep_s: float) -> AsyncIterator[Event]:

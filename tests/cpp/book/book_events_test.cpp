@@ -21,7 +21,7 @@ TEST_F(Manager, LiveBookIsPublishedWholeBeforeItsState) {
             (std::vector<EventType>{EventType::BookSnapshot, EventType::Bbo, EventType::BookSnapshot,
                                     EventType::BookState}));
   const Event snapshot = sink.of(EventType::BookSnapshot).back();
-  EXPECT_EQ(snapshot.header.flags, shm::kFlagFirst | shm::kFlagLast);
+  EXPECT_EQ(snapshot.header.flags, shm::kFlagFirst | shm::kFlagLast | shm::kFlagChecksum);
   EXPECT_EQ(snapshot.header.update_id, 10u);
   EXPECT_EQ(snapshot.header.exchange_id, kExchange);
   EXPECT_EQ(snapshot.header.recv_ts_ns, 700);

@@ -79,6 +79,13 @@ struct BookModel {
     if (!asks.empty()) best.ask = {asks.begin()->first, asks.begin()->second};
     return best;
   }
+  // As the document of the wire format says it.
+  std::uint64_t checksum() const {
+    std::uint64_t sum = 0;
+    for (const auto& [price, quantity] : bids) sum += shm::level_checksum(price, quantity, false);
+    for (const auto& [price, quantity] : asks) sum += shm::level_checksum(price, quantity, true);
+    return sum;
+  }
   bool crossed() const {
     return !bids.empty() && !asks.empty() && bids.rbegin()->first >= asks.begin()->first;
   }

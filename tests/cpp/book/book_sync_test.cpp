@@ -400,6 +400,7 @@ TEST_F(Manager, UnsubscribeOfALiveBookIsNoResync) {
   states();
   manager.remove_symbol(0);
   EXPECT_EQ(states(), (Strings{stale(StateReason::Unsubscribed)}));
+  EXPECT_EQ(sink.events.back().header.type, shm::EventType::Instrument) << "readers look at its entry";
   EXPECT_EQ(sink.events.back().header.recv_ts_ns, 0);
   EXPECT_EQ(manager.counters().resyncs.get(), 0u);
   manager.remove_symbol(0);

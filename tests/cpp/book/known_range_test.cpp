@@ -39,13 +39,16 @@ TEST(KnownRange, AChangeBeyondItIsPassedOver) {
 
 TEST(KnownRange, TheWiderSidesAreTaken) {
   BlockPool pool;
-  OrderBook book(0, &pool), other(0, &pool), same(0, &pool);
+  OrderBook book(0, &pool, true), other(0, &pool, true), same(0, &pool, true);
   book.apply_snapshot(Levels{{100, 1}, {98, 1}}, Levels{{101, 1}, {104, 1}}, 2);
   other.apply_snapshot(Levels{{100, 1}, {98, 1}, {97, 1}}, Levels{{101, 1}}, 3);
   EXPECT_TRUE(book.take_wider_sides(other));
   EXPECT_EQ(best_first_bids(book), (Levels{{100, 1}, {98, 1}, {97, 1}}));
   EXPECT_EQ(book.known_bid(), 97);
   EXPECT_EQ(book.known_ask(), OrderBook::kAllAsks);
+  BookModel model;
+  model.replace(Levels{{100, 1}, {98, 1}, {97, 1}}, Levels{{101, 1}});
+  EXPECT_EQ(book.checksum(), model.checksum());
   same.apply_snapshot(Levels{{100, 1}, {98, 1}, {97, 1}}, {}, 3);
   EXPECT_FALSE(book.take_wider_sides(same));
 }

@@ -248,7 +248,8 @@ class ManagerTest : public testing::Test {
   std::size_t seen = 0;
 };
 
-// A reader of events: knows nothing but what they say.
+// A reader of events: knows nothing but what they say. Expects the checksum of each update to be that of the
+// book after it.
 class RebuiltBooks {
  public:
   struct Book {
@@ -257,6 +258,9 @@ class RebuiltBooks {
     std::uint64_t update_id = 0;
     Bbo bbo;
     std::int64_t known_bid = shm::kAllBids, known_ask = shm::kAllAsks;
+    bool whole = false;  // a whole book was read, and everything since
+    bool open = false;   // the records of an update have not ended
+    std::size_t refreshes = 0;
     Levels table_bids, table_asks;  // as the book table is told
   };
 
@@ -264,6 +268,9 @@ class RebuiltBooks {
     const shm::EventHeader& header = event.header;
     if ((header.flags & shm::kFlagVenueQuote) != 0 || header.symbol_id == shm::kNoSymbol) return;
     Book& book = books[header.symbol_id];
+    if (book.open) {  // its update is not whole yet: nothing else of the symbol comes between
+      EXPECT_TRUE(event.has_levels() && (header.flags & (shm::kFlagFirst | shm::kFlagTop)) == 0);
+    }
     if ((header.flags & core::kFlagTableOnly) != 0) {
       if ((header.flags & core::kFlagSameLevels) != 0) return;
       book.table_bids.assign(event.bids().begin(), event.bids().end());
@@ -297,13 +304,39 @@ class RebuiltBooks {
     }
     bids_.insert(bids_.end(), event.bids().begin(), event.bids().end());
     asks_.insert(asks_.end(), event.asks().begin(), event.asks().end());
-    if ((event.header.flags & shm::kFlagLast) == 0) return;
+    book.open = (event.header.flags & shm::kFlagLast) == 0;
+    if (book.open) {
+      EXPECT_FALSE(event.has_checksum());
+      return;
+    }
+    if ((event.header.flags & shm::kFlagRefresh) != 0 && book.whole) {
+      // No news.
+      ++book.refreshes;
+      EXPECT_EQ(book.state, BookState::Live);
+      EXPECT_EQ(book.update_id, event.header.update_id);
+      EXPECT_EQ(book.levels.best_first_bids(), bids_);
+      EXPECT_EQ(book.levels.best_first_asks(), asks_);
+    }
+    if ((event.header.flags & shm::kFlagRefresh) != 0) book.state = BookState::Live;  // only such come again
     if (event.header.type == EventType::BookSnapshot) {
+      expect_best_first(bids_, -1);
+      expect_best_first(asks_, 1);
+      book.whole = true;
       book.levels.replace(bids_, asks_);
     } else {
+      EXPECT_TRUE(book.state == BookState::Live || !book.whole) << "a delta of a book that is not LIVE";
       book.levels.apply(bids_, asks_);
     }
     book.update_id = event.header.update_id;
+    if (event.has_checksum() && book.whole) {
+      EXPECT_EQ(book.levels.checksum(), event.checksum()) << book.update_id;
+    }
+  }
+  static void expect_best_first(const Levels& side, std::int64_t sign) {
+    for (std::size_t i = 0; i < side.size(); ++i) {
+      EXPECT_NE(side[i].quantity, 0);
+      EXPECT_TRUE(i == 0 || (side[i].price > side[i - 1].price) == (sign > 0));
+    }
   }
   Levels bids_, asks_;
 };

@@ -148,6 +148,9 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
   options.table_levels = setting.table_levels;
   options.max_buffered_deltas = 40;
   options.snapshot_interval_ns = 50;
+  options.ring_steps = &publisher.ring_steps();
+  options.ring_bytes = config.ring;
+  options.refresh_every = 5;
   OrderBookManager manager(sink, listener, options);
   ManagerSink messages(manager);
   std::vector<Venue> venues;
@@ -161,7 +164,7 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
   std::array<DepthNeed, kSymbols> needs{};
   std::array<Update, kSymbols> held{};
   std::array<bool, kSymbols> holding{};
-  std::size_t compared = 0;
+  std::size_t compared = 0, joins = 0;
   const std::uint64_t steps = 6000 * environment("MDP_STRESS", 1);
   for (std::uint64_t step = 0; step < steps; ++step) {
     const auto symbol = static_cast<core::SymbolId>(venues[0].draw(kSymbols - 1));
@@ -233,6 +236,23 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
       ASSERT_EQ(read.table_asks, head(venue.truth.best_first_asks(), setting.table_levels));
       ++compared;
     }
+    // What a reader has that joins now.
+    const shm::BookTable table(segment.view());
+    shm::BookEntry entry{};
+    ASSERT_EQ(table.read(symbol, entry, nullptr, nullptr, 0), shm::BookStatus::Ok);
+    ASSERT_EQ(entry.refresh_position == shm::kNoPosition, manager.state(symbol) != BookState::Live);
+    if (step % 64 == 0 && manager.state(symbol) == BookState::Live) {
+      ASSERT_LT(entry.refresh_position, entry.ring_position);
+      shm::RingReader joiner(segment.view());
+      joiner.start_at(entry.refresh_position, entry.refresh_sequence);
+      RebuiltBooks joined;
+      const auto end = joiner.poll(1'000'000, [&](const Event& event) { joined.read(event); });
+      ASSERT_EQ(end.status, shm::ReadStatus::Empty);
+      ASSERT_EQ(joined.books.at(symbol).levels.best_first_bids(), best_first_bids(*manager.book(symbol)));
+      ASSERT_EQ(joined.books.at(symbol).levels.best_first_asks(), best_first_asks(*manager.book(symbol)));
+      ASSERT_EQ(joined.books.at(symbol).update_id, manager.book(symbol)->update_id());
+      ++joins;
+    }
     // What a reader has, event by event.
     const auto read = ring.poll(1'000'000, [&](const Event& event) { from_ring.read(event); });
     ASSERT_EQ(read.status, shm::ReadStatus::Empty);
@@ -248,6 +268,9 @@ TEST_P(FaultyStream, LiveIsRightAndTheEventsRebuildIt) {
     }
   }
   EXPECT_GT(compared, steps / 8 / 4);  // books do become LIVE
+  EXPECT_GT(joins, steps / 64 / 4);
+  EXPECT_GT(manager.counters().refreshes.get(), 0u);
+  EXPECT_EQ(manager.counters().refreshes_late.get(), 0u);
   EXPECT_GT(manager.counters().widened.get(), 0u);
   EXPECT_EQ(manager.counters().widen_disputes.get(), 0u);
   EXPECT_EQ(publisher.counters().rejected_events.get(), 0u);

@@ -84,6 +84,7 @@ class RandomBook : public testing::TestWithParam<Shape> {
   void expect_same(const OrderBook& book, const BookModel& model) {
     ASSERT_EQ(test::best_first_bids(book), model.best_first_bids());
     ASSERT_EQ(test::best_first_asks(book), model.best_first_asks());
+    ASSERT_EQ(book.checksum(), model.checksum());
   }
 
   std::mt19937_64 random_;
@@ -104,7 +105,7 @@ TEST_P(RandomBook, AgreesWithTheMap) {
   std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
   random_.seed(seed);
 
-  OrderBook book(shape.depth_cap);
+  OrderBook book(shape.depth_cap, nullptr, true);
   BookModel model;
   const std::size_t operations = shape.operations * environment("MDP_STRESS", 1);
   std::size_t done = 0;

@@ -74,6 +74,63 @@ TEST_P(EngineRoad, BookTradeAndQuoteArriveInTheSegment) {
   EXPECT_GT(health.p50_ns, 0u);
 }
 
+// Somebody removes the segment's files: a careless rm, or systemd at the end of a session.
+TEST_P(EngineRoad, SegmentWhoseNameIsRemovedIsPublishedAgain) {
+  for (const bool lock_too : {false, true}) {
+    FakeVenue venue;
+    Road road(venue, GetParam());
+    const core::SymbolId btc = road.engine.add_symbol(0, road.listed[0]);
+    const core::SymbolId eth = road.engine.add_symbol(0, road.listed[1]);
+    road.engine.start();
+    venue.push(delta("BTCUSDT", 9, 11, R"([["100.00000000","5.00000000"]])", "[]"));
+    ASSERT_TRUE(road.live(btc));
+    ASSERT_TRUE(road.applied(btc, 11));
+    const shm::Book before = road.book;
+    const std::uint64_t generation = road.subscriber.view().info().generation;
+    const std::string path = "/dev/shm/" + road.engine.segment_name();
+    const std::string lock_path = "/dev/shm/." + road.engine.segment_name() + ".lock";
+    ASSERT_EQ(::unlink(path.c_str()), 0);
+    if (lock_too) {
+      ASSERT_EQ(::unlink(lock_path.c_str()), 0);
+    }
+    // Who was attached reads to the end of the former segment, and finds the new one.
+    shm::Event event;
+    ASSERT_TRUE(road.until([&] { return road.subscriber.poll(event) == shm::ReadStatus::Stopped; }));
+    ASSERT_EQ(road.subscriber.reattach(), shm::AttachStatus::Ok);
+    EXPECT_NE(road.subscriber.view().info().generation, generation);
+    EXPECT_EQ(::access(lock_path.c_str(), F_OK), 0);
+    shm::InstrumentEntry entry;
+    EXPECT_TRUE(road.subscriber.find("binance:BTC-USDT", entry));
+    EXPECT_EQ(entry.symbol_id, btc);
+    // Everything is told again, from the first event on.
+    road.events.clear();
+    ASSERT_TRUE(road.until([&] {
+      return !road.events.empty() && road.events.back().header.type == shm::EventType::BookState &&
+             road.events.back().header.symbol_id == eth;
+    }));
+    ASSERT_TRUE(road.applied(btc, 11));
+    EXPECT_EQ(road.book.entry.state, shm::BookState::Live);
+    EXPECT_EQ(road.book.bids, before.bids);
+    EXPECT_EQ(road.book.asks, before.asks);
+    EXPECT_EQ(road.subscriber.publisher_status(), shm::PublisherStatus::Running);
+    std::vector<shm::EventType> told;
+    for (const auto& one : road.events) {
+      if (one.header.symbol_id == btc) told.push_back(one.header.type);
+    }
+    using enum shm::EventType;
+    EXPECT_EQ(told, (std::vector<shm::EventType>{Instrument, BookSnapshot, Bbo, BookState}));
+    EXPECT_EQ(road.events.front().header.sequence, 0u);
+    // The road goes on there.
+    venue.push(delta("BTCUSDT", 12, 13, R"([["100.00000000","0.00000000"]])", "[]"));
+    ASSERT_TRUE(road.applied(btc, 13));
+    EXPECT_EQ(road.engine.health().names_lost, 1u);
+    road.engine.stop();
+    EXPECT_EQ(road.subscriber.publisher_status(), shm::PublisherStatus::Stopped);
+    EXPECT_NE(::access(path.c_str(), F_OK), 0);
+    EXPECT_NE(::access(lock_path.c_str(), F_OK), 0);
+  }
+}
+
 TEST_P(EngineRoad, GapMakesTheBookStaleAndThenLiveAgain) {
   FakeVenue venue;
   Road road(venue, GetParam());
@@ -222,6 +279,27 @@ TEST_P(EngineRoad, SymbolsComeAndGoWhileRunning) {
   EXPECT_EQ(road.engine.symbol_health(eth).state, shm::BookState::Live);
   shm::InstrumentEntry entry;
   EXPECT_FALSE(road.subscriber.find("BTCUSDT", entry));
+}
+
+TEST_P(EngineRoad, AnInstrumentThatReturnsGetsItsOldId) {
+  FakeVenue venue;
+  Road road(venue, GetParam());
+  const core::SymbolId btc = road.engine.add_symbol(0, road.listed[0]);
+  const core::SymbolId eth = road.engine.add_symbol(0, road.listed[1]);
+  road.engine.start();
+  for (int round = 0; round < 20; ++round) {
+    venue.push(delta("BTCUSDT", 9, 11, "[]", "[]"));
+    ASSERT_TRUE(road.live(btc)) << round;
+    ASSERT_TRUE(road.engine.remove_symbol(btc));
+    ASSERT_TRUE(road.left_live(btc, shm::StateReason::Unsubscribed));
+    ASSERT_EQ(road.engine.add_symbol(0, road.listed[0]), btc) << round;
+    road.engine.subscribe_added();
+  }
+  EXPECT_EQ(road.subscriber.directory().instrument_count(), 2U);
+  ASSERT_TRUE(road.engine.remove_symbol(btc));
+  core::Instrument finer = road.listed[0];
+  --finer.price_exponent;
+  EXPECT_EQ(road.engine.add_symbol(0, finer), eth + 1) << "its numbers would mean something else";
 }
 
 TEST_P(EngineRoad, AVenueJoinsWhileOthersRun) {

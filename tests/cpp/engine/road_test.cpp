@@ -19,8 +19,9 @@ using Threads = RoadOptions::Threads;
 
 class Counting final : public RoadEnd, public core::EventSink {
  public:
-  Counting(std::atomic<int>& events, std::atomic<int>& rests, const std::atomic<bool>& held)
-      : events_(events), rests_(rests), held_(held) {
+  Counting(std::atomic<int>& events, std::atomic<int>& rests, const std::atomic<bool>& held,
+           const core::Counter& steps)
+      : events_(events), rests_(rests), held_(held), steps_(steps) {
     slot_ = scratch_.get();
   }
   void commit() noexcept override { ++events_; }
@@ -33,12 +34,14 @@ class Counting final : public RoadEnd, public core::EventSink {
     }
     return count;
   }
+  const core::Counter* ring_steps() const noexcept override { return &steps_; }
   void idle() noexcept override { ++rests_; }
 
  private:
   std::atomic<int>& events_;
   std::atomic<int>& rests_;
   const std::atomic<bool>& held_;
+  const core::Counter& steps_;
   std::unique_ptr<shm::Event> scratch_ = std::make_unique<shm::Event>();
 };
 
@@ -51,8 +54,9 @@ class RoadOn : public testing::TestWithParam<Threads> {
     options.threads = GetParam();
     options.message_queue_slots = 8;
     options.event_queue_slots = 8;
-    road_ = std::make_unique<Road>(options, std::make_unique<Counting>(events_, rests_, held_), status_,
-                                   control_);
+    options.books.ring_bytes = 1 << 20;
+    road_ = std::make_unique<Road>(options, std::make_unique<Counting>(events_, rests_, held_, steps_),
+                                   status_, control_);
   }
   // Each makes one event, whatever state the book is in.
   void put_trades(core::MessageSink& into) {
@@ -83,6 +87,7 @@ class RoadOn : public testing::TestWithParam<Threads> {
   std::atomic<int> events_{0};
   std::atomic<int> rests_{0};
   std::atomic<bool> held_{false};  // the end takes nothing
+  core::Counter steps_;            // of a ring at the end
   int before_ = 0;
   std::atomic<std::uint64_t> id_ = 0;
   std::unique_ptr<Road> road_;
@@ -142,6 +147,36 @@ TEST_P(RoadOn, WhoFindsAQueueFullIsCounted) {
     road_->flush();
   }
   EXPECT_GT(manager.event_waits(), 0u);
+}
+
+// Others fill the ring: the manager that has nothing to do publishes its books again all the same.
+TEST_P(RoadOn, AnIdleManagerPublishesItsBooksAgainAsTheRingGoesOn) {
+  if (GetParam() != Threads::Each) GTEST_SKIP() << "nobody else fills the ring";
+  venue_.book_rule_.snapshot_source = core::SnapshotSource::Stream;
+  add_symbol();
+  core::MessageSink& into = road_->manager(0).add_parser();
+  core::NormalizedMessage& message = into.slot();
+  message.header = {};
+  message.header.update_type = core::UpdateType::Snapshot;
+  message.header.first_update_id = message.header.last_update_id = 1;
+  message.header.flags = core::kFirst | core::kLast;
+  message.header.bid_count = 1;
+  message.levels[0] = {1, 1};
+  into.commit();
+  road_->flush();
+  const book::BookCounters& counters = road_->manager(0).books().counters();
+  ASSERT_EQ(counters.snapshots_applied.get(), 1u);
+  ASSERT_EQ(counters.refreshes.get(), 0u);
+  const int before = events_;
+  for (std::uint64_t round = 1; round <= 3; ++round) {
+    steps_.add(core::kRingSteps / 2);
+    road_->tick(1);  // wakes it
+    EXPECT_TRUE(net::test::eventually([&] { return counters.refreshes.get() == round; }));
+  }
+  road_->flush();
+  EXPECT_EQ(events_ - before, 3);
+  steps_.add(core::kRingSteps / 2);
+  road_->stop();  // with one due
 }
 
 TEST_P(RoadOn, ATickGivesTheEndARound) {

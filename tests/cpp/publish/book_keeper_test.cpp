@@ -1,8 +1,9 @@
 // mdp_shm_book.h and BookKeeper: a book kept from the ring is the publisher's, wherever it began and whatever
-// came. Refreshes and checksums are written by hand here, so that each can be wrong.
+// came. Whole books and checksums are made by hand here, so that each can be wrong.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <iterator>
@@ -71,7 +72,6 @@ class Market {
     event_.book_state = {shm::kAllBids, shm::kAllAsks, state, shm::StateReason::Synced, {}};
     books[id].state = state;
     publish(id);
-    store_whole_book(id);  // which the table writer does not know of
   }
   // Absolute quantities; a part of more than `split` levels goes into records of its own.
   void delta(std::uint32_t id, const std::vector<PriceLevel>& bids, const std::vector<PriceLevel>& asks,
@@ -91,10 +91,7 @@ class Market {
     table(id);
   }
   void snapshot(std::uint32_t id, std::uint16_t flags = 0, std::size_t split = 200) {
-    const std::uint64_t position = segment_->ring().position();
-    const std::uint64_t sequence = segment_->ring().sequence();
     levels(id, EventType::BookSnapshot, flags, books[id].levels(false), books[id].levels(true), split);
-    note_whole_book(id, position, sequence);
     table(id);
   }
   void refresh(std::uint32_t id, std::size_t split = 200) { snapshot(id, shm::kFlagRefresh, split); }
@@ -109,10 +106,16 @@ class Market {
     event_.trade = {1, 1, ++trades, shm::Side::Buy, {}};
     publish(id);
   }
-  // The entry's second line, as the publisher writes it when a whole book is out.
-  void note_whole_book(std::uint32_t id, std::uint64_t position, std::uint64_t sequence) {
-    whole_[id] = {position, sequence};
-    store_whole_book(id);
+  // Writes into the entry where the newest whole book is said to begin.
+  void claim_whole_book(std::uint32_t id, std::uint64_t position, std::uint64_t sequence) {
+    const shm::SegmentInfo& info = segment_.view().info();
+    auto* const entry = static_cast<unsigned char*>(segment_.data()) + info.table.offset +
+                        std::size_t{info.table_stride} * id;
+    // relaxed: one thread
+    shm::word_at(entry + offsetof(shm::BookEntry, refresh_position))
+        .store(position, std::memory_order_relaxed);
+    shm::word_at(entry + offsetof(shm::BookEntry, refresh_sequence))
+        .store(sequence, std::memory_order_relaxed);
   }
 
   // The book as it was before the event number `next_sequence`.
@@ -185,17 +188,6 @@ class Market {
     publisher_->publish(event_);
   }
 
-  void store_whole_book(std::uint32_t id) {
-    const shm::SegmentInfo& info = segment_.view().info();
-    auto* const entry = static_cast<unsigned char*>(segment_.data()) + info.table.offset +
-                        std::size_t{info.table_stride} * id;
-    // relaxed: one thread
-    shm::word_at(entry + 64).store(whole_[id].position, std::memory_order_relaxed);
-    shm::word_at(entry + 72).store(whole_[id].next_sequence, std::memory_order_relaxed);
-  }
-
-  RingPosition whole_[kBooks] = {
-      {shm::kNoPosition, 0}, {shm::kNoPosition, 0}, {shm::kNoPosition, 0}};  // of the newest whole book
   test::MemorySegment segment_;
   std::optional<IPCPublisher> publisher_;
   shm::Event event_{};
@@ -307,7 +299,7 @@ TEST_F(BookKeeperTest, RefreshMakesALateJoinerLive) {
 TEST_F(BookKeeperTest, TableIsWhereItBeginsWithoutAWholeBook) {
   begin(1);
   for (const std::uint64_t nonsense : {~std::uint64_t{0}, std::uint64_t{1} << 40, std::uint64_t{65}}) {
-    market.note_whole_book(1, nonsense, 3);
+    market.claim_whole_book(1, nonsense, 3);
     ASSERT_EQ(follow(1), MDP_SHM_BOOK_OK);
     EXPECT_FALSE(mdp_shm_keeper_whole(&book));
     EXPECT_EQ(mdp_shm_keeper_count(&book, MDP_SHM_BIDS), 8U);
@@ -391,7 +383,7 @@ TEST_F(BookKeeperTest, TopIsNoNewsToAWholeBookAndFillsOneThatMelted) {
   market.top(1, 5);
   EXPECT_EQ(poll(), MDP_SHM_READ_OK);
   EXPECT_EQ(mdp_shm_keeper_count(&book, MDP_SHM_BIDS), 20U);
-  market.note_whole_book(1, shm::kNoPosition, 0);
+  market.claim_whole_book(1, shm::kNoPosition, 0);
   ASSERT_EQ(follow(1), MDP_SHM_BOOK_OK);
   market.top(1, 12);
   EXPECT_EQ(poll(), MDP_SHM_READ_OK);
@@ -443,7 +435,7 @@ TEST_F(BookKeeperTest, ChecksumThatDiffersRefutesTheBook) {
 
 TEST_F(BookKeeperTest, BookOfTheTableAloneCannotBeVerified) {
   begin(1);
-  market.note_whole_book(1, shm::kNoPosition, 0);
+  market.claim_whole_book(1, shm::kNoPosition, 0);
   mdp_shm_keeper_verify(&book, 1);
   ASSERT_EQ(follow(1), MDP_SHM_BOOK_OK);
   market.delta(1, {{1000, 5}}, {});

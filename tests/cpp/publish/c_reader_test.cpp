@@ -207,7 +207,7 @@ static_assert(same(MDP_SHM_BOOK_OK, shm::BookStatus::Ok) &&
               same(MDP_SHM_BOOK_BUSY, shm::BookStatus::Busy) &&
               same(MDP_SHM_BOOK_CORRUPT, shm::BookStatus::Corrupt));
 static_assert(same(MDP_SHM_SPIN, shm::Wait::Spin) && same(MDP_SHM_YIELD, shm::Wait::Yield) &&
-              same(MDP_SHM_SLEEP, shm::Wait::Sleep));
+              same(MDP_SHM_SLEEP, shm::Wait::Sleep) && same(MDP_SHM_BELL, shm::Wait::Bell));
 
 static_assert(
     same(MDP_SHM_MARK_PRICE, shm::EventType::MarkPrice) &&
@@ -217,6 +217,8 @@ static_assert(
     same(MDP_SHM_REASON_SEQUENCE_RESET, shm::StateReason::SequenceReset) &&
     same(MDP_SHM_LINE_UP, shm::LineState::Up) && same(MDP_SHM_UNUSED, shm::InstrumentStatus::Unused) &&
     same(MDP_SHM_STARTING, shm::SegmentState::Starting) &&
+    same(MDP_SHM_PUBLISHER_RUNNING, shm::PublisherStatus::Running) &&
+    same(MDP_SHM_PUBLISHER_REPLACED, shm::PublisherStatus::Replaced) &&
     same(MDP_SHM_OPTION, shm::InstrumentKind::Option) && same(MDP_SHM_QUANTO, shm::Settlement::Quanto) &&
     same(MDP_SHM_OF_QUOTE, shm::ContractUnit::Quote) && same(MDP_SHM_PUT, shm::OptionRight::Put) &&
     same(MDP_SHM_FLAG_REFRESH, shm::kFlagRefresh) && same(MDP_SHM_FLAG_CHECKSUM, shm::kFlagChecksum) &&
@@ -232,6 +234,7 @@ void expect_same_texts(const char* (*c_text)(int)) {
 TEST(CText, SaysWhatToStringSays) {
   expect_same_texts<shm::AttachStatus>(mdp_shm_attach_status_text);
   expect_same_texts<shm::ReadStatus>(mdp_shm_read_status_text);
+  expect_same_texts<shm::PublisherStatus>(mdp_shm_publisher_status_text);
   expect_same_texts<shm::BookStatus>(mdp_shm_book_status_text);
   expect_same_texts<shm::EventType>(mdp_shm_event_type_text);
   expect_same_texts<shm::BookState>(mdp_shm_book_state_text);

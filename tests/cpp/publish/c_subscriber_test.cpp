@@ -21,7 +21,8 @@ namespace {
 constexpr std::int64_t kHour = 3'600'000'000'000;
 constexpr std::int64_t kMillisecond = 1'000'000;
 
-std::int64_t long_ago() noexcept { return 1; }
+// The monotonic clock may have begun a minute ago.
+std::int64_t long_ago() noexcept { return mdp_shm_os_monotonic_ns() - 7'200'000'000'000; }
 
 // A publisher with 16 instruments, under a name it can be started under again.
 class Publisher {
@@ -82,7 +83,7 @@ TEST_F(CSubscriber, WaitGivesWhatIsThereAtOnce) {
 }
 
 TEST_F(CSubscriber, WaitIsEmptyAfterItsTimeout) {
-  for (const int how : {MDP_SHM_SPIN, MDP_SHM_YIELD, MDP_SHM_SLEEP}) {
+  for (const int how : {MDP_SHM_SPIN, MDP_SHM_YIELD, MDP_SHM_SLEEP, MDP_SHM_BELL}) {
     (**publisher).heartbeat();
     const auto began = std::chrono::steady_clock::now();
     EXPECT_EQ(mdp_shm_wait(&feed, &event, how, 5 * kMillisecond, kHour), MDP_SHM_READ_EMPTY);
@@ -115,9 +116,9 @@ TEST_F(CSubscriber, EveryStrategySeesEveryEventAndTheEnd) {
   EXPECT_EQ(seen, kEvents);
 }
 
-TEST_F(CSubscriber, SilentPublisherWhoseProcessLivesIsStale) {
+TEST_F(CSubscriber, SilentPublisherWhoseLockIsHeldIsStale) {
   EXPECT_EQ(mdp_shm_check_publisher(&feed, kHour), MDP_SHM_READ_EMPTY);
-  publisher->segment().heartbeat(long_ago());
+  publisher->segment().heartbeat_at(long_ago());
   EXPECT_GT(mdp_shm_heartbeat_age_ns(&feed), kHour);
   EXPECT_EQ(mdp_shm_check_publisher(&feed, 1'000'000'000), MDP_SHM_READ_PUBLISHER_STALE);
   EXPECT_EQ(mdp_shm_wait(&feed, &event, MDP_SHM_SLEEP, kHour, 1'000'000'000), MDP_SHM_READ_PUBLISHER_STALE);
@@ -134,10 +135,9 @@ TEST_F(CSubscriber, SilentPublisherWhoseProcessLivesIsStale) {
 TEST_F(CSubscriber, AnyHeartbeatIsJudged) {
   for (const std::int64_t beat : {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1},
                                   std::numeric_limits<std::int64_t>::max()}) {
-    publisher->segment().heartbeat(beat);
-    const int status = mdp_shm_check_publisher(&feed, 1'000'000'000);
-    EXPECT_TRUE(status == MDP_SHM_READ_EMPTY || status == MDP_SHM_READ_PUBLISHER_STALE)
-        << mdp_shm_read_status_text(status);
+    publisher->segment().heartbeat_at(beat);
+    EXPECT_EQ(mdp_shm_publisher_status(&feed, MDP_SHM_HEARTBEAT_LIMIT), MDP_SHM_PUBLISHER_SILENT) << beat;
+    EXPECT_EQ(mdp_shm_check_publisher(&feed, MDP_SHM_HEARTBEAT_LIMIT), MDP_SHM_READ_PUBLISHER_STALE);
   }
 }
 
@@ -232,20 +232,20 @@ TEST_F(CSubscriber, FindsARestartedPublisherAgain) {
 TEST(CMapping, IsAlsoForReadersOfTheirOwn) {
   const std::string name = test::unique_name();
   mdp_shm_mapping mapping{};
-  EXPECT_EQ(mdp_shm_os_map(name.c_str(), &mapping), MDP_SHM_ATTACH_NOT_FOUND);
-  EXPECT_EQ(mdp_shm_os_map("../etc", &mapping), MDP_SHM_ATTACH_BAD_NAME);
+  EXPECT_EQ(mdp_shm_os_map(name.c_str(), MDP_SHM_TRUST_NOBODY, &mapping), MDP_SHM_ATTACH_NOT_FOUND);
+  EXPECT_EQ(mdp_shm_os_map("../etc", MDP_SHM_TRUST_NOBODY, &mapping), MDP_SHM_ATTACH_BAD_NAME);
   Publisher publisher(name);
-  ASSERT_EQ(mdp_shm_os_map(name.c_str(), &mapping), MDP_SHM_ATTACH_OK);
-  std::uint64_t device = 0;
-  std::uint64_t inode = 0;
-  ASSERT_EQ(mdp_shm_os_find(name.c_str(), &device, &inode), MDP_SHM_ATTACH_OK);
-  EXPECT_EQ(device, mapping.device);
-  EXPECT_EQ(inode, mapping.inode);
+  ASSERT_EQ(mdp_shm_os_map(name.c_str(), MDP_SHM_TRUST_NOBODY, &mapping), MDP_SHM_ATTACH_OK);
+  mdp_shm_file file{};
+  ASSERT_EQ(mdp_shm_os_find(name.c_str(), MDP_SHM_TRUST_NOBODY, &file), MDP_SHM_ATTACH_OK);
+  EXPECT_EQ(file.device, mapping.file.device);
+  EXPECT_EQ(file.inode, mapping.file.inode);
   mdp_shm_subscriber feed;
   ASSERT_EQ(mdp_shm_attach(&feed, mapping.base, mapping.size_bytes), MDP_SHM_ATTACH_OK);
   EXPECT_EQ(mdp_shm_reattach(&feed), MDP_SHM_ATTACH_NOT_FOUND) << "it knows no name";
   EXPECT_EQ(feed.info.publisher_pid, sys::process_id());
-  EXPECT_EQ(mdp_shm_os_process_exists(feed.info.publisher_pid), 1);
+  EXPECT_EQ(mdp_shm_publisher_status(&feed, MDP_SHM_HEARTBEAT_LIMIT), MDP_SHM_PUBLISHER_RUNNING);
+  EXPECT_EQ(mdp_shm_publisher_status(&feed, 0), MDP_SHM_PUBLISHER_SILENT) << "by the heartbeat alone";
   mdp_shm_close(&feed);  // the memory is the caller's
   EXPECT_EQ(mdp_shm_load(mapping.base), MDP_SHM_MAGIC);
   mdp_shm_os_unmap(mapping.base, mapping.size_bytes);

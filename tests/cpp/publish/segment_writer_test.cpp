@@ -297,8 +297,9 @@ TEST(Subscriber, PublisherIsNotOverWhileItsEventsAreUnread) {
   SegmentWriter segment(config);
   Subscriber subscriber;
   ASSERT_EQ(subscriber.open(config.name), AttachStatus::Ok);
-  EXPECT_EQ(subscriber.check_publisher(-1), ReadStatus::PublisherStale)
-      << "its process is there, however old the heartbeat";
+  segment.heartbeat_at(1);
+  EXPECT_EQ(subscriber.check_publisher(), ReadStatus::PublisherStale)
+      << "its lock is held, however old the heartbeat";
   test::write_event(segment.ring(), 0);
   segment.set_state(shm::SegmentState::Stopped);
   EXPECT_EQ(subscriber.check_publisher(0), ReadStatus::Empty);

@@ -79,16 +79,18 @@ TEST(Event, EventsThatAreNoBookHaveNoLevelsWhateverTheyCount) {
 
 // The number that docs/wire-format.md gives as an example, and what the sum has to notice.
 TEST(Checksum, OfALevelIsTheDocumentsAndTellsSidesPricesAndQuantitiesApart) {
-  EXPECT_EQ(level_checksum(100, 5, false), 0x874E1A738A98AA1AU);
-  EXPECT_EQ(level_checksum(100, 5, true), 0xA77B985F390035FDU);
+  EXPECT_EQ(level_checksum(100, 5, false), 50'505U);
+  EXPECT_EQ(level_checksum(100, 5, true), std::uint64_t{0} - 50'505U);
+  EXPECT_EQ(level_checksum(6'000'000'000'000, 150'000'000, true), 0x3832'B317'B7F2'E80U);
   EXPECT_NE(level_checksum(5, 100, false), level_checksum(100, 5, false));
   EXPECT_NE(level_checksum(100, 5, false) + level_checksum(101, 6, false),
             level_checksum(100, 6, false) + level_checksum(101, 5, false));
-  // One bit of either number moves about half of the bits of the sum.
+  // No change of one bit is lost, and no level adds nothing.
   for (int bit = 0; bit < 63; ++bit) {
     const std::int64_t other = std::int64_t{1} << bit;
     EXPECT_NE(level_checksum(100 ^ other, 5, false), level_checksum(100, 5, false)) << bit;
     EXPECT_NE(level_checksum(100, 5 ^ other, false), level_checksum(100, 5, false)) << bit;
+    EXPECT_NE(level_checksum(other, other, false), 0U) << bit;
   }
 }
 
@@ -138,7 +140,7 @@ TEST(Names, EveryEnumHasWordsOfItsOwn) {
   expect_words(ReadStatus::PublisherStale);
   expect_words(BookStatus::Corrupt);
   expect_words(Start::Oldest);
-  expect_words(Wait::Sleep);
+  expect_words(Wait::Bell);
 }
 
 TEST(ReadStatus, EndsALoopWhenNothingCanFollow) {

@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -30,7 +31,6 @@ SharedMemoryConfig config_for(const std::string& name) {
   SharedMemoryConfig config;
   config.name = name;
   config.size_bytes = kSize;
-  config.pid_offset = 40;
   return config;
 }
 
@@ -43,11 +43,6 @@ bool exists(const std::string& name) {
   const int fd = ::shm_open(("/" + name).c_str(), O_RDONLY, 0);
   if (fd >= 0) ::close(fd);
   return fd >= 0;
-}
-
-void write_pid(SharedMemory& memory) {
-  const std::uint32_t pid = process_id();
-  std::memcpy(static_cast<unsigned char*>(memory.data()) + 40, &pid, sizeof(pid));
 }
 
 // Two pipes: the child says one byte when it is ready, and goes on when the parent lets go.
@@ -90,7 +85,6 @@ pid_t spawn_owner(const std::string& name, Rendezvous& meeting) {
   }
   try {
     SharedMemory memory = SharedMemory::create(config_for(name));
-    write_pid(memory);
     meeting.say('o');
     meeting.wait_for_go();
     memory.close();
@@ -225,7 +219,6 @@ TEST(SharedMemory, LiveOwnerIsNamed) {
 TEST(SharedMemory, OwnerInThisProcessIsNamedToo) {
   const std::string name = unique_name();
   SharedMemory memory = SharedMemory::create(config_for(name));
-  write_pid(memory);
   EXPECT_THROW(SharedMemory::create(config_for(name)), SegmentError);
   EXPECT_TRUE(exists(name));
 }
@@ -267,7 +260,6 @@ TEST(SharedMemory, ForkedChildThatSurvivesItsParentDoesNotKeepTheName) {
   if (owner == 0) {
     try {
       SharedMemory memory = SharedMemory::create(config_for(name));
-      write_pid(memory);
       if (::fork() == 0) {
         worker.say('o');
         worker.wait_for_go();
@@ -443,13 +435,196 @@ TEST(SharedMemory, TooLargeForHugePagesIsAnErrorAndNotASignal) {
   EXPECT_FALSE(exists(config.name));
 }
 
-TEST(SharedMemory, NameTakenOverByHandIsNotUnlinked) {
+// ---- the lock
+
+std::string path_of(const std::string& name) { return "/dev/shm/" + name; }
+std::string lock_path_of(const std::string& name) { return "/dev/shm/." + name + ".lock"; }
+
+struct stat stat_of(const std::string& path) {
+  struct stat info{};
+  EXPECT_EQ(::lstat(path.c_str(), &info), 0) << path << ": " << std::strerror(errno);
+  return info;
+}
+
+std::string refusal_of(const SharedMemoryConfig& config) {
+  try {
+    SharedMemory::create(config);
+  } catch (const SegmentError& error) {
+    return error.what();
+  }
+  return {};
+}
+
+TEST(SharedMemory, LockIsForItsOwnerAloneAndGoneAfterClose) {
   const std::string name = unique_name();
-  SharedMemory first = SharedMemory::create(config_for(name));
-  ASSERT_EQ(::shm_unlink(("/" + name).c_str()), 0);
-  const SharedMemory second = SharedMemory::create(config_for(name));
-  first.close();
-  EXPECT_TRUE(exists(name));
+  const mode_t before = ::umask(0);
+  SharedMemory memory = SharedMemory::create(config_for(name));
+  ::umask(before);
+  const struct stat info = stat_of(lock_path_of(name));
+  EXPECT_EQ(info.st_mode & 07777, 0600U);
+  EXPECT_EQ(info.st_uid, ::geteuid());
+  EXPECT_TRUE(memory.name_is_ours());
+  memory.close();
+  EXPECT_NE(::access(lock_path_of(name).c_str(), F_OK), 0);
+  EXPECT_FALSE(memory.name_is_ours());
+}
+
+TEST(SharedMemory, LockOfADeadOwnerIsUsedAgain) {
+  const std::string name = unique_name();
+  Rendezvous meeting;
+  kill_and_wait(spawn_owner(name, meeting));
+  const ino_t left = stat_of(lock_path_of(name)).st_ino;
+  SharedMemory memory = SharedMemory::create(config_for(name));
+  EXPECT_EQ(stat_of(lock_path_of(name)).st_ino, left);
+  EXPECT_NE(refusal_of(config_for(name)).find("process " + std::to_string(::getpid())), std::string::npos)
+      << "the pid is the new owner's";
+  memory.close();
+  EXPECT_NE(::access(lock_path_of(name).c_str(), F_OK), 0);
+}
+
+// A reader that waits for a lock on the block gets it, at the latest when the owner dies.
+TEST(SharedMemory, ReaderThatLocksTheBlockDoesNotKeepTheNameFromTheNextOwner) {
+  const std::string name = unique_name();
+  Rendezvous meeting;
+  const pid_t owner = spawn_owner(name, meeting);
+  Rendezvous locked;
+  const pid_t reader = ::fork();
+  if (reader == 0) {
+    const int fd = ::open(path_of(name).c_str(), O_RDONLY);
+    locked.say(fd >= 0 && ::flock(fd, LOCK_EX) == 0 ? 'l' : 'n');
+    locked.wait_for_go();
+    ::_exit(0);
+  }
+  EXPECT_EQ(locked.hear(), 'l') << "the owner has no lock there that a reader could wait for";
+  kill_and_wait(owner);
+  const SharedMemory next = SharedMemory::create(config_for(name));
+  EXPECT_TRUE(next.name_is_ours());
+  locked.let_go();
+  ::waitpid(reader, nullptr, 0);
+}
+
+TEST(SharedMemory, OtherUsersCannotOpenTheLock) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may become another user";
+  const std::string name = unique_name();
+  SharedMemoryConfig config = config_for(name);
+  config.group = "nogroup";
+  const SharedMemory memory = SharedMemory::create(config);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr unsigned kNobody = 65534;
+    if (::setgroups(0, nullptr) != 0 || ::setgid(kNobody) != 0 || ::setuid(kNobody) != 0) ::_exit(9);
+    const bool reads = ::open(path_of(name).c_str(), O_RDONLY) >= 0;
+    const bool locks = ::open(lock_path_of(name).c_str(), O_RDONLY) >= 0;
+    ::_exit(reads && !locks && errno == EACCES ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
+// ---- a name that is lost
+
+TEST(SharedMemory, OwnerWhoseNameIsRemovedKeepsOthersOutAndNoticesIt) {
+  const std::string name = unique_name();
+  SharedMemory memory = SharedMemory::create(config_for(name));
+  EXPECT_TRUE(memory.name_is_ours());
+  ASSERT_EQ(::unlink(path_of(name).c_str()), 0);
+  EXPECT_FALSE(memory.name_is_ours());
+  EXPECT_NE(refusal_of(config_for(name)).find("owned by the running process"), std::string::npos);
+}
+
+TEST(SharedMemory, NameThatWasReplacedByHandIsLeftAlone) {
+  const std::string name = unique_name();
+  SharedMemory memory = SharedMemory::create(config_for(name));
+  ASSERT_EQ(::unlink(path_of(name).c_str()), 0);
+  ASSERT_EQ(::unlink(lock_path_of(name).c_str()), 0);
+  const SharedMemory other = SharedMemory::create(config_for(name));
+  EXPECT_FALSE(memory.name_is_ours());
+  EXPECT_TRUE(other.name_is_ours());
+  memory.close();
+  EXPECT_TRUE(other.name_is_ours());
+}
+
+TEST(SharedMemory, SuccessorTakesTheNameBack) {
+  for (const bool lock_too : {false, true}) {
+    const std::string name = unique_name();
+    SharedMemory memory = SharedMemory::create(config_for(name));
+    static_cast<unsigned char*>(memory.data())[0] = 42;
+    ASSERT_EQ(::unlink(path_of(name).c_str()), 0);
+    if (lock_too) {
+      ASSERT_EQ(::unlink(lock_path_of(name).c_str()), 0);
+    }
+    SharedMemory next = SharedMemory::create(config_for(name), &memory);
+    EXPECT_TRUE(next.name_is_ours());
+    EXPECT_FALSE(memory.name_is_ours());
+    EXPECT_EQ(static_cast<const unsigned char*>(memory.data())[0], 42) << "who maps the old one reads on";
+    EXPECT_EQ(static_cast<const unsigned char*>(next.data())[0], 0);
+    memory.close();
+    EXPECT_TRUE(next.name_is_ours());
+    EXPECT_NE(refusal_of(config_for(name)), "");
+    next.close();
+    EXPECT_FALSE(exists(name));
+    EXPECT_NE(::access(lock_path_of(name).c_str(), F_OK), 0);
+  }
+}
+
+TEST(SharedMemory, SuccessorIsRefusedWhileAnotherOwnsTheName) {
+  const std::string name = unique_name();
+  SharedMemory memory = SharedMemory::create(config_for(name));
+  ASSERT_EQ(::unlink(path_of(name).c_str()), 0);
+  ASSERT_EQ(::unlink(lock_path_of(name).c_str()), 0);
+  SharedMemory other = SharedMemory::create(config_for(name));
+  EXPECT_THROW(SharedMemory::create(config_for(name), &memory), SegmentError);
+  EXPECT_TRUE(other.name_is_ours());
+  other.close();
+  EXPECT_TRUE(SharedMemory::create(config_for(name), &memory).name_is_ours());
+}
+
+// ---- squatters
+
+// What somebody may put where the block or its lock belongs.
+struct Squatter {
+  const char* what;
+  int (*put)(const char* path);
+  int (*remove)(const char* path);
+};
+
+constexpr Squatter kSquatters[] = {
+    {"a FIFO", [](const char* path) { return ::mkfifo(path, 0666); }, &::unlink},
+    {"a directory", [](const char* path) { return ::mkdir(path, 0777); }, &::rmdir},
+    {"a symbolic link", [](const char* path) { return ::symlink("/dev/shm/mdp-nobody-made-this", path); },
+     &::unlink},
+};
+
+TEST(SharedMemory, WhatIsNoFileUnderItsNamesIsRefusedAndLeftAlone) {
+  for (const Squatter& squatter : kSquatters) {
+    for (const bool lock : {false, true}) {
+      const std::string name = unique_name();
+      const std::string path = lock ? lock_path_of(name) : path_of(name);
+      ASSERT_EQ(squatter.put(path.c_str()), 0) << std::strerror(errno);
+      const std::string what = refusal_of(config_for(name));
+      EXPECT_NE(what.find(path + " is " + squatter.what), std::string::npos) << what;
+      EXPECT_NE(what.find("remove it"), std::string::npos) << what;
+      EXPECT_EQ(squatter.remove(path.c_str()), 0) << "left as it was";
+      EXPECT_EQ(refusal_of(config_for(name)), "");
+    }
+  }
+  EXPECT_FALSE(exists("mdp-nobody-made-this"));
+}
+
+TEST(SharedMemory, FilesOfAnotherUserAreRefusedByUidAndLeftAlone) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may give a file to another user";
+  for (const bool lock : {false, true}) {
+    const std::string name = unique_name();
+    const std::string path = lock ? lock_path_of(name) : path_of(name);
+    const int fd = ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR, 0666);
+    ASSERT_GE(fd, 0);
+    ASSERT_EQ(::fchown(fd, 12345, 12345), 0);
+    ::close(fd);
+    const std::string what = refusal_of(config_for(name));
+    EXPECT_NE(what.find(path + " is a file of uid 12345"), std::string::npos) << what;
+    EXPECT_EQ(::unlink(path.c_str()), 0);
+  }
 }
 
 // Many start at once over what a dead owner left: one gets it, the others are told.
@@ -471,7 +646,6 @@ TEST(SharedMemory, OneOfManySimultaneousStartersWins) {
         start.wait_for_go();
         try {
           SharedMemory memory = SharedMemory::create(config_for(name));
-          write_pid(memory);
           result.say('w');
           char c;
           while (::read(result.go[0], &c, 1) > 0) {

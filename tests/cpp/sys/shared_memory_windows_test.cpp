@@ -20,10 +20,10 @@ SharedMemoryConfig config_for(const std::string& name) {
   return config;
 }
 
-shm::AttachStatus look(const std::string& name) {
-  shm::detail::OsMapping mapping;
-  const shm::AttachStatus status = shm::detail::map_segment(name, mapping);
-  shm::detail::unmap_segment(mapping);
+int look(const std::string& name) {
+  mdp_shm_mapping mapping{};
+  const int status = mdp_shm_os_map(name.c_str(), MDP_SHM_TRUST_NOBODY, &mapping);
+  if (status == MDP_SHM_ATTACH_OK) mdp_shm_os_unmap(mapping.base, mapping.size_bytes);
   return status;
 }
 
@@ -32,10 +32,10 @@ TEST(SharedMemory, IsZeroedAndGoneAfterClose) {
   SharedMemory memory = SharedMemory::create(config);
   const auto* bytes = static_cast<const unsigned char*>(memory.data());
   for (std::size_t i = 0; i < kSize; ++i) ASSERT_EQ(bytes[i], 0);
-  EXPECT_EQ(look(config.name), shm::AttachStatus::Ok);
+  EXPECT_EQ(look(config.name), MDP_SHM_ATTACH_OK);
   memory.close();
   EXPECT_FALSE(memory.is_open());
-  EXPECT_EQ(look(config.name), shm::AttachStatus::NotFound);
+  EXPECT_EQ(look(config.name), MDP_SHM_ATTACH_NOT_FOUND);
 }
 
 TEST(SharedMemory, OwnerIsNamed) {
@@ -48,7 +48,7 @@ TEST(SharedMemory, OwnerIsNamed) {
     EXPECT_NE(std::string(error.what()).find(std::to_string(process_id())), std::string::npos)
         << error.what();
   }
-  EXPECT_EQ(look(config.name), shm::AttachStatus::Ok);
+  EXPECT_EQ(look(config.name), MDP_SHM_ATTACH_OK);
 }
 
 // A mutex that is locked belongs to a thread and is abandoned with it; existing is all that is asked of this
@@ -65,16 +65,18 @@ TEST(SharedMemory, OutlivesTheThreadThatMadeIt) {
 TEST(SharedMemory, ReaderOfAnEarlierOneSeesThatItWasReplaced) {
   const SharedMemoryConfig config = config_for("replaced");
   SharedMemory memory = SharedMemory::create(config);
-  shm::detail::OsMapping old;
-  ASSERT_EQ(shm::detail::map_segment(config.name, old), shm::AttachStatus::Ok);
+  mdp_shm_mapping old{};
+  ASSERT_EQ(mdp_shm_os_map(config.name.c_str(), MDP_SHM_TRUST_NOBODY, &old), MDP_SHM_ATTACH_OK);
+  EXPECT_EQ(mdp_shm_name_is_taken(config.name.c_str(), MDP_SHM_TRUST_NOBODY, &old.file), 0);
+  EXPECT_EQ(mdp_shm_os_owner_dead(config.name.c_str(), &old.file), 0);
   static_cast<unsigned char*>(memory.data())[0] = 42;
   memory.close();
+  EXPECT_EQ(mdp_shm_os_owner_dead(config.name.c_str(), &old.file), 1);
   memory = SharedMemory::create(config);
-  shm::detail::SegmentId present;
-  ASSERT_EQ(shm::detail::find_segment(config.name, present), shm::AttachStatus::Ok);
-  EXPECT_FALSE(present == old.id);
+  EXPECT_EQ(mdp_shm_name_is_taken(config.name.c_str(), MDP_SHM_TRUST_NOBODY, &old.file), 1);
+  EXPECT_EQ(mdp_shm_os_owner_dead(config.name.c_str(), &old.file), 1) << "whoever came after it";
   EXPECT_EQ(static_cast<const unsigned char*>(old.base)[0], 42) << "the old one stays as it was";
-  shm::detail::unmap_segment(old);
+  mdp_shm_os_unmap(old.base, old.size_bytes);
 }
 
 TEST(SharedMemory, WishesAndWhatWindowsLacks) {
@@ -87,7 +89,7 @@ TEST(SharedMemory, WishesAndWhatWindowsLacks) {
   config.name += "-group";
   config.group = "staff";
   EXPECT_THROW(SharedMemory::create(config), SegmentError);
-  EXPECT_EQ(look(config.name), shm::AttachStatus::NotFound);
+  EXPECT_EQ(look(config.name), MDP_SHM_ATTACH_NOT_FOUND);
 }
 
 TEST(SharedMemory, BadNamesAndSizesAreRefused) {

@@ -98,7 +98,7 @@ class BookKeeper {
   // Price of the last level that is known, or kAllBids, kAllAsks.
   std::int64_t known_bid() const noexcept { return mdp_shm_keeper_known(&core_, MDP_SHM_BIDS); }
   std::int64_t known_ask() const noexcept { return mdp_shm_keeper_known(&core_, MDP_SHM_ASKS); }
-  // Sum of level_checksum() over all levels.
+  // The sum of level_checksum() over all levels.
   std::uint64_t checksum() const noexcept { return mdp_shm_keeper_checksum(&core_); }
 
  private:

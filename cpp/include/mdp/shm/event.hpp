@@ -245,14 +245,12 @@ inline constexpr std::size_t kMaxEventLevels = 256;
 inline constexpr std::size_t kMaxRecordLevels = kMaxEventLevels - 1;
 
 // What one level adds to the checksum of its book: the sum of these over all levels, modulo 2^64. So a change
-// of one level changes the sum by two of them, whatever else the book holds, and their order means nothing.
+// of one level changes the sum by one multiple of its quantity's change, whatever else the book holds, and
+// their order means nothing. The factor is odd: no quantity but 0 adds nothing. Asks count against bids.
 constexpr std::uint64_t level_checksum(std::int64_t price, std::int64_t quantity, bool is_ask) noexcept {
-  // Two rounds of multiplication with odd constants of even bit density; an ask has the complement of its
-  // price, so that a level on the wrong side is another one.
-  const std::uint64_t key = static_cast<std::uint64_t>(price) ^ (is_ask ? ~std::uint64_t{0} : 0);
-  std::uint64_t mixed = (key * 0x9E37'79B9'7F4A'7C15) ^ static_cast<std::uint64_t>(quantity);
-  mixed *= 0xBF58'476D'1CE4'E5B9;
-  return mixed ^ (mixed >> 32);
+  const auto p = static_cast<std::uint64_t>(price);
+  const std::uint64_t weight = p * (p + 1) + 1;
+  return (is_ask ? 0 - weight : weight) * static_cast<std::uint64_t>(quantity);
 }
 
 // One event in memory. Which member of the union is there goes by header.type: ask get_if(), bids() and

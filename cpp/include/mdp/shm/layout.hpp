@@ -108,7 +108,7 @@ struct SegmentInfo {
   std::uint64_t generation;             // differs at every start of a publisher
   std::int64_t start_ts_ns;             // when it started, since the Unix epoch
   std::uint32_t publisher_pid;          // for people: it proves nothing
-  std::uint32_t heartbeat_interval_ns;  // how often heartbeat_ns is stored, or oftener
+  std::uint32_t heartbeat_interval_ns;  // heartbeat_ns is stored as often, or oftener
 
   Section venues;       // VenueEntry, one every venue_stride bytes
   Section instruments;  // InstrumentEntry, one every instrument_stride bytes; the index is the symbol_id
@@ -154,7 +154,7 @@ static_assert(offsetof(SegmentInfo, layout_version) == 8 && offsetof(SegmentInfo
 //
 //   @0    SegmentInfo
 //   @256  state | venue_count | instrument_count | directory_epoch | 0 ...   rare
-//   @320  heartbeat_ns | 0 ...                                 every few ms
+//   @320  heartbeat_ns | 0 ...                                 every few ms, ten times a second when idle
 //   @384  reserve | 0 ...                                      once in a while
 //   @512  next_sequence | cursor | event_count | 0 ...         every commit
 //   @576  0 ...                                                unused: processors fetch lines in pairs

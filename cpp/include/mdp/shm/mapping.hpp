@@ -1,9 +1,9 @@
-// Mapping: a named segment mapped read-only into this process, and the rules for segment names.
+// Mapping: a named segment mapped read-only into this process, the rules for segment names, and what becomes
+// of its publisher.
 //
-// Used by readers (subscriber.hpp and anyone who wants less). All that depends on the operating system is in
-// mapping_posix.hpp and mapping_windows.hpp, which offer the same: SegmentId, OsMapping, map_segment(),
-// find_segment(), unmap_segment(), process_exists(), wall_clock_ns(). Set-up path: the calls here are system
-// calls.
+// Used by readers (subscriber.hpp and anyone who wants less). What it asks of the operating system, and the
+// rule of life and death, are those of the C reader (mdp_shm_os.h, mdp_shm.h). Set-up path: the calls here
+// are system calls.
 #pragma once
 
 #include <cstddef>
@@ -12,14 +12,42 @@
 #include <string_view>
 #include <utility>
 
-#ifdef _WIN32
-#include "mdp/shm/mapping_windows.hpp"
-#else
-#include "mdp/shm/mapping_posix.hpp"
-#endif
+#include "mdp/shm/mdp_shm.h"
 #include "mdp/shm/segment_view.hpp"
 
 namespace mdp::shm {
+
+// As the uid that a reader trusts besides root and its own: nobody.
+inline constexpr std::uint32_t kTrustNobody = MDP_SHM_TRUST_NOBODY;
+
+// As the age that a heartbeat may have: ten of the intervals that the segment's header tells, which is a
+// second with mdp's publisher.
+inline constexpr std::int64_t kHeartbeatLimit = MDP_SHM_HEARTBEAT_LIMIT;
+
+// What becomes of a publisher, as far as a reader can know. Its books are usable while it is Running.
+enum class PublisherStatus : std::uint8_t {
+  Running = 0,   // its last heartbeat is no older than the limit
+  Silent = 1,    // older, and no more is known: hung, suspended, or another user's and dead
+  Dead = 2,      // silent, and nobody holds the lock of its name
+  Stopped = 3,   // in order: its segment says so
+  Replaced = 4,  // silent, and another segment bears the name now: reattach
+};
+
+constexpr const char* to_string(PublisherStatus status) noexcept {
+  switch (status) {
+    case PublisherStatus::Running:
+      return "running";
+    case PublisherStatus::Silent:
+      return "silent";
+    case PublisherStatus::Dead:
+      return "dead";
+    case PublisherStatus::Stopped:
+      return "stopped";
+    case PublisherStatus::Replaced:
+      return "replaced";
+  }
+  return "unknown";
+}
 
 inline constexpr std::size_t kMaxSegmentNameLength = 200;
 
@@ -49,57 +77,77 @@ class Mapping {
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
 
-  // Maps the segment `name` and checks its header; an earlier mapping is closed first. On any status but Ok
-  // nothing is mapped. May throw std::bad_alloc.
-  [[nodiscard]] AttachStatus open(std::string_view name) {
+  // Maps the segment `name` and checks its header; an earlier mapping is closed first. It is taken if it
+  // belongs to the user who runs this, to root or to `trusted_uid`, and nobody else may write it. On any
+  // status but Ok nothing is mapped. May throw std::bad_alloc.
+  [[nodiscard]] AttachStatus open(std::string_view name, std::uint32_t trusted_uid = kTrustNobody) {
     close();
+    trusted_uid_ = trusted_uid;
+    file_ = {};
     if (!valid_segment_name(name)) return AttachStatus::BadName;
     name_ = name;
-    AttachStatus status = detail::map_segment(name_, os_);
-    if (status == AttachStatus::Ok) status = SegmentView::attach(os_.base, os_.size_bytes, view_);
+    mdp_shm_mapping mapped{};
+    auto status = static_cast<AttachStatus>(mdp_shm_os_map(name_.c_str(), trusted_uid, &mapped));
+    file_ = mapped.file;
+    if (status != AttachStatus::Ok) return status;
+    base_ = mapped.base;
+    size_bytes_ = mapped.size_bytes;
+    status = SegmentView::attach(base_, size_bytes_, view_);
     if (status != AttachStatus::Ok) close();
     return status;
+  }
+  // Why the last open() was not Ok, as a sentence for people.
+  std::string explain(AttachStatus status) const {
+    char text[MDP_SHM_ERROR_SIZE];
+    return mdp_shm_explain_attach(text, static_cast<int>(status), &file_);
   }
 
   // Unmaps. Views and readers of this mapping are invalid from here on.
   void close() noexcept {
-    detail::unmap_segment(os_);
-    os_ = {};
+    if (base_ != nullptr) mdp_shm_os_unmap(base_, size_bytes_);
+    base_ = nullptr;
+    size_bytes_ = 0;
     view_ = {};
   }
 
-  bool is_open() const noexcept { return os_.base != nullptr; }
+  bool is_open() const noexcept { return base_ != nullptr; }
   const std::string& name() const noexcept { return name_; }
+  std::uint32_t trusted_uid() const noexcept { return trusted_uid_; }
+  // Which file it is and whose, also of one that was refused.
+  const mdp_shm_file& file() const noexcept { return file_; }
   const SegmentView& view() const noexcept { return view_; }
 
   // Whether another segment bears the name now: the publisher was started again. (None at all: false.)
   bool replaced() const noexcept {
-    detail::SegmentId present;
-    return is_open() && detail::find_segment(name_, present) == AttachStatus::Ok && !(present == os_.id);
+    return is_open() && mdp_shm_name_is_taken(name_.c_str(), trusted_uid_, &file_) != 0;
   }
 
-  // Whether the publisher gave no sign of life for `heartbeat_limit_ns` and its process is gone. A publisher
-  // in another pid namespace looks gone, one whose pid was given to another process looks alive: then judge
-  // by the heartbeat alone (heartbeat_age_ns()).
-  bool publisher_dead(std::int64_t heartbeat_limit_ns) const noexcept {
-    return is_open() && heartbeat_age_ns() > heartbeat_limit_ns &&
-           !detail::process_exists(view_.info().publisher_pid);
+  // What the publisher is, by the one rule for all readers. Its heartbeat may be `limit_ns` old, or
+  // kHeartbeatLimit. Reads a clock, and asks the operating system only where the heartbeat is older. A
+  // mapping that is closed has none: Dead.
+  PublisherStatus publisher_status(std::int64_t limit_ns = kHeartbeatLimit) const noexcept {
+    if (!is_open()) return PublisherStatus::Dead;
+    return static_cast<PublisherStatus>(mdp_shm_judge_publisher(
+        base_, view_.info().heartbeat_interval_ns, name_.c_str(), trusted_uid_, &file_, limit_ns));
   }
-  std::int64_t heartbeat_age_ns() const noexcept {
-    // Unsigned: a corrupt heartbeat may be any number, and must not overflow.
-    return static_cast<std::int64_t>(static_cast<std::uint64_t>(detail::wall_clock_ns()) -
-                                     static_cast<std::uint64_t>(view_.heartbeat_ns()));
-  }
+  // How long the publisher has given no sign of life, on the monotonic clock; the mapping is open.
+  std::int64_t heartbeat_age_ns() const noexcept { return mdp_shm_age_of_heartbeat(base_); }
 
  private:
   void swap(Mapping& other) noexcept {
     std::swap(name_, other.name_);
-    std::swap(os_, other.os_);
+    std::swap(trusted_uid_, other.trusted_uid_);
+    std::swap(file_, other.file_);
+    std::swap(base_, other.base_);
+    std::swap(size_bytes_, other.size_bytes_);
     std::swap(view_, other.view_);
   }
 
   std::string name_;
-  detail::OsMapping os_;
+  std::uint32_t trusted_uid_ = kTrustNobody;
+  mdp_shm_file file_{};
+  const void* base_ = nullptr;
+  std::size_t size_bytes_ = 0;
   SegmentView view_;
 };
 

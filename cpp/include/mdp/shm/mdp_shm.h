@@ -8,7 +8,8 @@
  *
  *   struct mdp_shm_subscriber feed;
  *   if (mdp_shm_open(&feed, "mdp") != MDP_SHM_ATTACH_OK) ...
- *   while (!mdp_shm_ended(status = mdp_shm_wait(&feed, &event, MDP_SHM_SLEEP, MDP_SHM_FOR_EVER, 1000000000)))
+ *   while (!mdp_shm_ended(status = mdp_shm_wait(&feed, &event, MDP_SHM_SLEEP, MDP_SHM_FOR_EVER,
+ *                                               MDP_SHM_HEARTBEAT_LIMIT)))
  *     if (status == MDP_SHM_READ_OK && event.header.type == MDP_SHM_TRADE) ... event.body.trade ...
  *   mdp_shm_close(&feed);
  *
@@ -21,6 +22,9 @@
 /* clang-format off: before anything of the C library, which it asks for POSIX */
 #include "mdp/shm/mdp_shm_os.h"
 /* clang-format on */
+#include <stdio.h>
+
+#include "mdp/shm/mdp_shm_bell.h"
 #include "mdp/shm/mdp_shm_layout.h"
 #include "mdp/shm/mdp_shm_text.h"
 
@@ -35,12 +39,21 @@ enum mdp_shm_read_status {
   MDP_SHM_READ_EMPTY = 1,
   MDP_SHM_READ_LAPPED = 2,         /* lost_events and lost_bytes say how much; poll again to go on */
   MDP_SHM_READ_STOPPED = 3,        /* the publisher stopped in order and all it published was read */
-  MDP_SHM_READ_PUBLISHER_DEAD = 4, /* of mdp_shm_wait() and mdp_shm_check_publisher() */
+  MDP_SHM_READ_PUBLISHER_DEAD = 4, /* of mdp_shm_wait() and mdp_shm_check_publisher(): dead, or replaced */
   MDP_SHM_READ_CORRUPT = 5,        /* what stands in the ring is no record; the reader stays where it is */
   MDP_SHM_READ_NOT_ATTACHED = 6,
-  MDP_SHM_READ_PUBLISHER_STALE = 7, /* of the same two: silent, but its process is there; it may go on */
+  MDP_SHM_READ_PUBLISHER_STALE = 7, /* of the same two: silent; it may go on */
   MDP_SHM_READ_MISMATCH = 8, /* of mdp_shm_keeper_poll(): OK, and the book is not what the publisher says */
   MDP_SHM_READ_NO_ROOM = 9   /* of mdp_shm_poll_records(): the buffer is too small for a record */
+};
+
+/* What becomes of a publisher, as far as a reader can know. Its books are usable while it is RUNNING. */
+enum mdp_shm_publisher_status {
+  MDP_SHM_PUBLISHER_RUNNING = 0, /* its last heartbeat is no older than the limit */
+  MDP_SHM_PUBLISHER_SILENT = 1, /* older, and no more is known: hung, suspended, or another user's and dead */
+  MDP_SHM_PUBLISHER_DEAD = 2,   /* silent, and nobody holds the lock of its name */
+  MDP_SHM_PUBLISHER_STOPPED = 3, /* in order: its segment says so */
+  MDP_SHM_PUBLISHER_REPLACED = 4 /* silent, and another segment bears the name now: reattach */
 };
 
 enum mdp_shm_book_status {
@@ -61,9 +74,15 @@ MDP_SHM_API int mdp_shm_ended(int read_status) {
 enum mdp_shm_wait_strategy {
   MDP_SHM_SPIN = 0,  /* looks again at once: the least latency, a core of its own */
   MDP_SHM_YIELD = 1, /* lets other threads of the core run */
-  MDP_SHM_SLEEP = 2  /* spins a little, yields a little, then sleeps: idle time costs next to nothing */
+  MDP_SHM_SLEEP = 2, /* spins a little, yields a little, then sleeps for 50 us at a time */
+  MDP_SHM_BELL = 3 /* spins a little, then sleeps until the publisher rings; without a doorbell like SLEEP */
 };
 #define MDP_SHM_FOR_EVER INT64_MAX
+
+/* As the age that a heartbeat may have: so many of the intervals that the segment's header tells, which is a
+ * second with mdp's publisher. */
+#define MDP_SHM_HEARTBEAT_LIMIT INT64_C(-1)
+#define MDP_SHM_HEARTBEATS_MISSED 10
 
 /* A reader. Fields up to `laps` may be read, none may be written. */
 struct mdp_shm_subscriber {
@@ -77,10 +96,12 @@ struct mdp_shm_subscriber {
   uint64_t total_lost_events;
   uint64_t laps;
   int sequence_known;
-  int stale_said;    /* by the last mdp_shm_wait() */
-  uint32_t followed; /* symbol_id, or MDP_SHM_NO_SYMBOL */
-  uint64_t device;   /* with inode: see struct mdp_shm_mapping */
-  uint64_t inode;
+  int stale_said; /* by the last mdp_shm_wait() */
+  int bell_tried;
+  struct mdp_shm_bell_page* bell; /* once a wait has asked for it; NULL: there is none */
+  uint32_t followed;              /* symbol_id, or MDP_SHM_NO_SYMBOL */
+  uint32_t trusted_uid;
+  struct mdp_shm_file file; /* also of one that mdp_shm_open() refused as UNTRUSTED */
   char name[MDP_SHM_MAX_SEGMENT_NAME_LENGTH + 1];
 };
 
@@ -116,6 +137,42 @@ MDP_SHM_INLINE int mdp_shm_overwritten(const struct mdp_shm_subscriber* shm, uin
 }
 /* Whether `a` is at or behind `b`; positions may wrap around 2^64. */
 MDP_SHM_INLINE int mdp_shm_reached(uint64_t a, uint64_t b) { return (int64_t)(a - b) >= 0; }
+
+/* ---- life and death (docs/wire-format.md, section 6) */
+
+/* Whether another segment than `file` bears `name` now. What is there and not trusted is no successor. */
+MDP_SHM_INLINE int mdp_shm_name_is_taken(const char* name, uint32_t trusted_uid,
+                                         const struct mdp_shm_file* file) {
+  struct mdp_shm_file present;
+  return mdp_shm_os_find(name, trusted_uid, &present) == MDP_SHM_ATTACH_OK &&
+         (present.device != file->device || present.inode != file->inode);
+}
+
+/* Age of the heartbeat of a mapped segment, ns. One of the future is nonsense, and as old as can be. */
+MDP_SHM_INLINE int64_t mdp_shm_age_of_heartbeat(const void* base) {
+  /* acquire: the clock is read behind it, so a heartbeat that comes meanwhile is none of the future; pairs
+   * with SegmentWriter::heartbeat(). */
+  const uint64_t beat =
+      mdp_shm_load(&((const struct mdp_shm_segment_header*)(const void*)base)->heartbeat_ns);
+  /* Unsigned: a corrupt heartbeat may be any number, and must not overflow. */
+  const uint64_t age = (uint64_t)mdp_shm_os_monotonic_ns() - beat;
+  return age <= INT64_MAX ? (int64_t)age : INT64_MAX;
+}
+
+/* mdp_shm_publisher_status() of a mapped segment, whose header told `interval_ns`. `name`: NULL where it was
+ * not opened by one. */
+MDP_SHM_INLINE int mdp_shm_judge_publisher(const void* base, uint32_t interval_ns, const char* name,
+                                           uint32_t trusted_uid, const struct mdp_shm_file* file,
+                                           int64_t limit_ns) {
+  const struct mdp_shm_segment_header* header = (const struct mdp_shm_segment_header*)base;
+  /* acquire: once it is stopped its cursor is final; pairs with SegmentWriter::set_state(). */
+  if (mdp_shm_load(&header->state) == MDP_SHM_STOPPED) return MDP_SHM_PUBLISHER_STOPPED;
+  if (limit_ns < 0) limit_ns = (int64_t)MDP_SHM_HEARTBEATS_MISSED * interval_ns;
+  if (mdp_shm_age_of_heartbeat(base) <= limit_ns) return MDP_SHM_PUBLISHER_RUNNING;
+  if (name == NULL) return MDP_SHM_PUBLISHER_SILENT;
+  if (mdp_shm_name_is_taken(name, trusted_uid, file)) return MDP_SHM_PUBLISHER_REPLACED;
+  return mdp_shm_os_owner_dead(name, file) ? MDP_SHM_PUBLISHER_DEAD : MDP_SHM_PUBLISHER_SILENT;
+}
 
 /* ---- opening */
 
@@ -250,32 +307,79 @@ MDP_SHM_API int mdp_shm_attach(struct mdp_shm_subscriber* shm, const void* base,
 }
 
 MDP_SHM_API void mdp_shm_close(struct mdp_shm_subscriber* shm) {
+  mdp_shm_bell_close(shm->bell);
+  shm->bell = NULL;
+  shm->bell_tried = 0;
   if (shm->base != NULL && shm->size_bytes != 0) mdp_shm_os_unmap(shm->base, shm->size_bytes);
   shm->base = NULL;
   shm->size_bytes = 0;
 }
 
 /* Maps the segment `name` and begins to read behind its last event (mdp_shm_start_oldest() and mdp_shm_join()
- * go elsewhere). On any status but OK the reader is closed. `shm` need not be initialized; one that is open
- * has to be closed first. */
-MDP_SHM_API int mdp_shm_open(struct mdp_shm_subscriber* shm, const char* name) {
+ * go elsewhere). It is taken if it belongs to the user who runs this, to root or to `trusted_uid`, and nobody
+ * else may write it. On any status but OK the reader is closed. `shm` need not be initialized; one that is
+ * open has to be closed first. */
+MDP_SHM_API int mdp_shm_open_trusting(struct mdp_shm_subscriber* shm, const char* name,
+                                      uint32_t trusted_uid) {
   struct mdp_shm_mapping mapping;
-  int status = mdp_shm_os_map(name, &mapping);
+  int status = mdp_shm_os_map(name, trusted_uid, &mapping);
   if (status != MDP_SHM_ATTACH_OK) {
     memset(shm, 0, sizeof(*shm));
-    return status;
+  } else {
+    status = mdp_shm_attach(shm, mapping.base, mapping.size_bytes);
+    if (status != MDP_SHM_ATTACH_OK) {
+      shm->base = NULL;
+      mdp_shm_os_unmap(mapping.base, mapping.size_bytes);
+    }
   }
-  status = mdp_shm_attach(shm, mapping.base, mapping.size_bytes);
-  if (status != MDP_SHM_ATTACH_OK) {
-    shm->base = NULL;
-    mdp_shm_os_unmap(mapping.base, mapping.size_bytes);
-    return status;
-  }
+  shm->file = mapping.file;
+  shm->trusted_uid = trusted_uid;
+  if (status != MDP_SHM_ATTACH_OK) return status;
   shm->size_bytes = mapping.size_bytes;
-  shm->device = mapping.device;
-  shm->inode = mapping.inode;
   memcpy(shm->name, name, mdp_shm_name_length(name) + 1);
   return MDP_SHM_ATTACH_OK;
+}
+/* mdp_shm_open_trusting() of nobody but this user and root. */
+MDP_SHM_API int mdp_shm_open(struct mdp_shm_subscriber* shm, const char* name) {
+  return mdp_shm_open_trusting(shm, name, MDP_SHM_TRUST_NOBODY);
+}
+
+#define MDP_SHM_ERROR_SIZE 256
+
+/* mdp_shm_attach_status_text(), and for UNTRUSTED what was found and what to do. Returns `out`. */
+MDP_SHM_INLINE const char* mdp_shm_explain_attach(char out[MDP_SHM_ERROR_SIZE], int status,
+                                                  const struct mdp_shm_file* file) {
+  const unsigned mode = (unsigned)file->mode;
+  if (status != MDP_SHM_ATTACH_UNTRUSTED) {
+    snprintf(out, MDP_SHM_ERROR_SIZE, "%s", mdp_shm_attach_status_text(status));
+  } else if ((mode & 0170000) != 0100000) { /* S_IFMT, S_IFREG */
+    snprintf(out, MDP_SHM_ERROR_SIZE,
+             "not trusted: what bears the segment's name is %s, wanted is a regular file: remove it",
+             (mode & 0170000) == 0010000   ? "a FIFO"
+             : (mode & 0170000) == 0040000 ? "a directory"
+                                           : "a link, a socket or a device");
+  } else if ((mode & 022) != 0) {
+    snprintf(out, MDP_SHM_ERROR_SIZE,
+             "not trusted: others than its owner, uid %lu, may write the segment (mode %04o): chmod go-w",
+             (unsigned long)file->owner_uid, mode & 07777);
+  } else {
+    snprintf(out, MDP_SHM_ERROR_SIZE,
+             "not trusted: the segment belongs to uid %lu, wanted is this user or root; to trust that one, "
+             "give it as trusted_uid",
+             (unsigned long)file->owner_uid);
+  }
+  return out;
+}
+/* Why mdp_shm_open() was not OK, as a sentence for people. Returns `out`. */
+MDP_SHM_API const char* mdp_shm_open_error(char out[MDP_SHM_ERROR_SIZE], const struct mdp_shm_subscriber* shm,
+                                           int status) {
+  return mdp_shm_explain_attach(out, status, &shm->file);
+}
+
+/* Whether another segment bears the name now. (None at all: 0.) */
+MDP_SHM_API int mdp_shm_replaced(const struct mdp_shm_subscriber* shm) {
+  return shm->base != NULL && shm->size_bytes != 0 &&
+         mdp_shm_name_is_taken(shm->name, shm->trusted_uid, &shm->file);
 }
 
 /* After STOPPED or PUBLISHER_DEAD: if the publisher was started again under the same name, maps its new
@@ -283,14 +387,10 @@ MDP_SHM_API int mdp_shm_open(struct mdp_shm_subscriber* shm, const char* name) {
  * lost is counted anew. Anything else: the new one is not there yet, and the old mapping stays. */
 MDP_SHM_API int mdp_shm_reattach(struct mdp_shm_subscriber* shm) {
   struct mdp_shm_subscriber fresh;
-  uint64_t device, inode;
   int status;
-  if (shm->base == NULL || shm->size_bytes == 0) return MDP_SHM_ATTACH_NOT_FOUND;
   /* The look before the leap: while the old one is still there nothing is mapped. */
-  status = mdp_shm_os_find(shm->name, &device, &inode);
-  if (status != MDP_SHM_ATTACH_OK) return status;
-  if (device == shm->device && inode == shm->inode) return MDP_SHM_ATTACH_NOT_FOUND;
-  status = mdp_shm_open(&fresh, shm->name);
+  if (!mdp_shm_replaced(shm)) return MDP_SHM_ATTACH_NOT_FOUND;
+  status = mdp_shm_open_trusting(&fresh, shm->name, shm->trusted_uid);
   if (status != MDP_SHM_ATTACH_OK) return status;
   mdp_shm_close(shm);
   mdp_shm_start_oldest(&fresh);
@@ -298,26 +398,41 @@ MDP_SHM_API int mdp_shm_reattach(struct mdp_shm_subscriber* shm) {
   return MDP_SHM_ATTACH_OK;
 }
 
+/* ---- the publisher */
+
 /* How long the publisher has given no sign of life, ns; its reader is open. */
 MDP_SHM_API int64_t mdp_shm_heartbeat_age_ns(const struct mdp_shm_subscriber* shm) {
-  /* Unsigned: a corrupt heartbeat may be any number, and must not overflow. */
-  return (int64_t)((uint64_t)mdp_shm_os_wall_clock_ns() -
-                   mdp_shm_load(&mdp_shm_mapped_header(shm)->heartbeat_ns));
+  return mdp_shm_age_of_heartbeat(mdp_shm_mapped_header(shm));
 }
 
-/* For when a poll is EMPTY: EMPTY (the publisher is alive, or left events to read), STOPPED, PUBLISHER_DEAD,
- * PUBLISHER_STALE (no heartbeat for longer than the limit, but its process exists), NOT_ATTACHED. */
-MDP_SHM_API int mdp_shm_check_publisher(const struct mdp_shm_subscriber* shm, int64_t heartbeat_limit_ns) {
-  int status = MDP_SHM_READ_EMPTY;
+/* What the publisher is (enum mdp_shm_publisher_status), by the one rule for all readers. Its heartbeat may
+ * be `limit_ns` old, or MDP_SHM_HEARTBEAT_LIMIT. Reads a clock, and asks the operating system only where the
+ * heartbeat is older. A reader that is closed has none: DEAD. */
+MDP_SHM_API int mdp_shm_publisher_status(const struct mdp_shm_subscriber* shm, int64_t limit_ns) {
+  if (shm->base == NULL) return MDP_SHM_PUBLISHER_DEAD;
+  return mdp_shm_judge_publisher(shm->base, shm->info.heartbeat_interval_ns,
+                                 shm->size_bytes != 0 ? shm->name : NULL, shm->trusted_uid, &shm->file,
+                                 limit_ns);
+}
+
+/* The state in which a reader should take a book (a book entry's, or that of the last BOOK_STATE event): a
+ * LIVE one is STALE unless the publisher is RUNNING, for then nobody keeps it. */
+MDP_SHM_API int mdp_shm_usable_state(const struct mdp_shm_subscriber* shm, int state, int64_t limit_ns) {
+  if (state != MDP_SHM_LIVE) return state;
+  return mdp_shm_publisher_status(shm, limit_ns) == MDP_SHM_PUBLISHER_RUNNING ? MDP_SHM_LIVE : MDP_SHM_STALE;
+}
+
+/* For when a poll is EMPTY: EMPTY (the publisher is running, or left events to read), STOPPED, PUBLISHER_DEAD
+ * (or replaced), PUBLISHER_STALE (silent), NOT_ATTACHED. */
+MDP_SHM_API int mdp_shm_check_publisher(const struct mdp_shm_subscriber* shm, int64_t limit_ns) {
+  static const int read_status[] = {MDP_SHM_READ_EMPTY, MDP_SHM_READ_PUBLISHER_STALE,
+                                    MDP_SHM_READ_PUBLISHER_DEAD, MDP_SHM_READ_STOPPED,
+                                    MDP_SHM_READ_PUBLISHER_DEAD};
+  int status;
   if (shm->base == NULL) return MDP_SHM_READ_NOT_ATTACHED;
-  if (mdp_shm_load(&mdp_shm_mapped_header(shm)->state) == MDP_SHM_STOPPED) {
-    status = MDP_SHM_READ_STOPPED;
-  } else if (mdp_shm_heartbeat_age_ns(shm) > heartbeat_limit_ns) {
-    status = mdp_shm_os_process_exists(shm->info.publisher_pid) ? MDP_SHM_READ_PUBLISHER_STALE
-                                                                : MDP_SHM_READ_PUBLISHER_DEAD;
-  }
-  /* Looked at last: what it published before it ended is still to be read. */
-  return mdp_shm_cursor(shm) == shm->position ? status : MDP_SHM_READ_EMPTY;
+  status = mdp_shm_publisher_status(shm, limit_ns);
+  /* The cursor is looked at last: what it published before it ended is still to be read. */
+  return mdp_shm_cursor(shm) == shm->position ? read_status[status] : MDP_SHM_READ_EMPTY;
 }
 
 /* ---- directory and book table */
@@ -486,7 +601,10 @@ MDP_SHM_API int mdp_shm_read_book(const struct mdp_shm_subscriber* shm, uint32_t
 }
 
 #define MDP_SHM_IDLES_PER_CHECK 64
-#define MDP_SHM_IDLES_PER_BOOK 10000 /* most of them sleeps */
+#define MDP_SHM_LOOK_INTERVAL_NS INT64_C(1000000) /* a silent publisher is asked about by system calls */
+#define MDP_SHM_IDLES_PER_BOOK 10000              /* most of them sleeps */
+/* Nobody is inside an entry for so long: whether the publisher died there is asked sooner than elsewhere. */
+#define MDP_SHM_INSIDE_LIMIT_NS INT64_C(20000000)
 
 /* What to do at the `idles`th look in a row that found nothing. */
 MDP_SHM_INLINE void mdp_shm_idle(int how, uint64_t idles) {
@@ -499,6 +617,28 @@ MDP_SHM_INLINE void mdp_shm_idle(int how, uint64_t idles) {
   }
 }
 
+/* The same of a reader that waits for the ring, for `left_ns` at most. */
+MDP_SHM_INLINE void mdp_shm_rest(struct mdp_shm_subscriber* shm, int how, uint64_t idles, int64_t left_ns) {
+  if (how != MDP_SHM_BELL) {
+    mdp_shm_idle(how, idles);
+    return;
+  }
+  if (idles <= 256) {
+    mdp_shm_os_relax();
+    return;
+  }
+  if (!shm->bell_tried) {
+    shm->bell_tried = 1;
+    shm->bell = mdp_shm_bell_open(&shm->info);
+  }
+  if (shm->bell == NULL) {
+    mdp_shm_idle(MDP_SHM_SLEEP, idles);
+    return;
+  }
+  mdp_shm_bell_wait(shm->bell, &mdp_shm_mapped_header(shm)->cursor, shm->position,
+                    left_ns < MDP_SHM_BELL_SLICE_NS ? left_ns : MDP_SHM_BELL_SLICE_NS);
+}
+
 /* mdp_shm_read_book(), but waits while the publisher is inside, for about a second: BUSY means that it died
  * there. */
 MDP_SHM_API int mdp_shm_wait_for_book(const struct mdp_shm_subscriber* shm, uint32_t symbol_id,
@@ -508,8 +648,8 @@ MDP_SHM_API int mdp_shm_wait_for_book(const struct mdp_shm_subscriber* shm, uint
   for (;;) {
     const int status = mdp_shm_read_book(shm, symbol_id, entry, bids, asks, max_levels);
     if (status != MDP_SHM_BOOK_BUSY || idles == MDP_SHM_IDLES_PER_BOOK) return status;
-    if (++idles % MDP_SHM_IDLES_PER_CHECK == 0 && mdp_shm_heartbeat_age_ns(shm) > 0 &&
-        !mdp_shm_os_process_exists(shm->info.publisher_pid)) {
+    if (++idles % MDP_SHM_IDLES_PER_CHECK == 0 &&
+        mdp_shm_publisher_status(shm, MDP_SHM_INSIDE_LIMIT_NS) >= MDP_SHM_PUBLISHER_DEAD) {
       return status;
     }
     mdp_shm_idle(MDP_SHM_SLEEP, idles);
@@ -718,27 +858,33 @@ MDP_SHM_API int mdp_shm_poll_records(struct mdp_shm_subscriber* shm, void* buffe
 
 /* mdp_shm_poll(), but waits while it is EMPTY, in the way `how` (enum mdp_shm_wait_strategy): until there is
  * something else to say, the publisher stopped, died or gave no heartbeat for `heartbeat_limit_ns` (see
- * mdp_shm_check_publisher()), or `timeout_ns` has passed, which is EMPTY. PUBLISHER_STALE is said once: the
+ * mdp_shm_publisher_status()), or `timeout_ns` has passed, which is EMPTY. PUBLISHER_STALE is said once: the
  * next mdp_shm_wait() goes on until it is over. */
 MDP_SHM_API int mdp_shm_wait(struct mdp_shm_subscriber* shm, struct mdp_shm_event* out, int how,
                              int64_t timeout_ns, int64_t heartbeat_limit_ns) {
-  int64_t began = 0, now;
+  int64_t began = 0, look_ns = INT64_MIN, left_ns = timeout_ns;
   uint64_t idles;
-  for (idles = 0;; mdp_shm_idle(how, ++idles)) {
-    int status = mdp_shm_poll(shm, out), said;
+  for (idles = 0;; mdp_shm_rest(shm, how, ++idles, left_ns)) {
+    int status = mdp_shm_poll(shm, out);
+    int64_t now;
     if (status != MDP_SHM_READ_EMPTY) {
       shm->stale_said = 0;
       return status;
     }
     /* Clocks are read now and then while the waiting is a matter of nanoseconds. */
-    if (how != MDP_SHM_SLEEP && idles % MDP_SHM_IDLES_PER_CHECK != 0) continue;
-    status = mdp_shm_check_publisher(shm, heartbeat_limit_ns);
-    said = shm->stale_said && status == MDP_SHM_READ_PUBLISHER_STALE;
-    shm->stale_said = status == MDP_SHM_READ_PUBLISHER_STALE;
-    if (status != MDP_SHM_READ_EMPTY && !said) return status;
-    now = mdp_shm_os_steady_clock_ns();
+    if (how < MDP_SHM_SLEEP && idles % MDP_SHM_IDLES_PER_CHECK != 0) continue;
+    now = mdp_shm_os_monotonic_ns();
     if (idles == 0) began = now;
-    if (now - began >= timeout_ns) return MDP_SHM_READ_EMPTY;
+    if (now >= look_ns) {
+      int said;
+      look_ns = now + MDP_SHM_LOOK_INTERVAL_NS;
+      status = mdp_shm_check_publisher(shm, heartbeat_limit_ns);
+      said = shm->stale_said && status == MDP_SHM_READ_PUBLISHER_STALE;
+      shm->stale_said = status == MDP_SHM_READ_PUBLISHER_STALE;
+      if (status != MDP_SHM_READ_EMPTY && !said) return status;
+    }
+    left_ns = timeout_ns - (now - began);
+    if (left_ns <= 0) return MDP_SHM_READ_EMPTY;
   }
 }
 

@@ -6,7 +6,7 @@
  *   struct mdp_shm_book_keeper book;
  *   mdp_shm_keeper_init(&book);
  *   if (mdp_shm_keeper_follow(&book, &feed, instrument.symbol_id) != MDP_SHM_BOOK_OK) ...
- *   while (!mdp_shm_ended(status = mdp_shm_keeper_wait(&book, &feed, &event, MDP_SHM_SLEEP, ...)))
+ *   while (!mdp_shm_ended(status = mdp_shm_keeper_wait(&book, &feed, &event, MDP_SHM_BELL, ...)))
  *     if (mdp_shm_keeper_usable(&book)) ... mdp_shm_keeper_level(&book, MDP_SHM_ASKS, 0, &best) ...
  *   mdp_shm_keeper_free(&book);
  *
@@ -78,7 +78,7 @@ struct mdp_shm_book_keeper {
   int64_t pub_ts_ns;
   uint64_t position; /* loaded: the events from here on are not in it */
   uint64_t next_sequence;
-  uint64_t checksum; /* kept while `verify` */
+  uint64_t sums[2]; /* of the sides' checksums, kept while `verify` */
   uint64_t loads;
   uint64_t gaps;
   uint64_t verified;
@@ -96,14 +96,15 @@ MDP_SHM_INLINE int64_t mdp_shm_side_key(int side, int64_t price) {
   return side == MDP_SHM_ASKS ? ~price : price;
 }
 
-/* What a level adds to the checksum of its book (level_checksum() of event.hpp). */
-MDP_SHM_INLINE uint64_t mdp_shm_key_checksum(int64_t key, int64_t quantity) {
-  const uint64_t mixed =
-      (((uint64_t)key * UINT64_C(0x9E3779B97F4A7C15)) ^ (uint64_t)quantity) * UINT64_C(0xBF58476D1CE4E5B9);
-  return mixed ^ (mixed >> 32);
+/* What a level adds to the sum of its side (level_checksum() of event.hpp); the book's checksum is the bids'
+ * sum less the asks'. A price and its complement have one weight, so it is the key's. */
+MDP_SHM_INLINE uint64_t mdp_shm_key_checksum(int64_t key, uint64_t quantity) {
+  const uint64_t k = (uint64_t)key;
+  return (k * (k + 1) + 1) * quantity;
 }
 MDP_SHM_API uint64_t mdp_shm_level_checksum(int64_t price, int64_t quantity, int side) {
-  return mdp_shm_key_checksum(mdp_shm_side_key(side, price), quantity);
+  const uint64_t sum = mdp_shm_key_checksum(price, (uint64_t)quantity);
+  return side == MDP_SHM_ASKS ? 0 - sum : sum;
 }
 
 MDP_SHM_INLINE int mdp_shm_side_reserve(struct mdp_shm_side_levels* side, size_t count) {
@@ -141,22 +142,21 @@ MDP_SHM_INLINE int mdp_shm_side_set(struct mdp_shm_side_levels* side, int64_t ke
                                     uint64_t* sum) {
   const size_t at = mdp_shm_side_find(side, key);
   const int found = at < side->count && side->levels[at].price == key;
-  if (!found) {
-    if (quantity == 0) return 1;
-    if (!mdp_shm_side_reserve(side, side->count + 1)) return 0;
-    memmove(side->levels + at + 1, side->levels + at, (side->count - at) * sizeof(*side->levels));
-    ++side->count;
-    side->levels[at].price = key;
-  } else if (sum != NULL) {
-    *sum -= mdp_shm_key_checksum(key, side->levels[at].quantity);
-  }
+  const uint64_t before = found ? (uint64_t)side->levels[at].quantity : 0;
+  if (sum != NULL) *sum += mdp_shm_key_checksum(key, (uint64_t)quantity - before);
   if (quantity == 0) {
+    if (!found) return 1;
     --side->count;
     memmove(side->levels + at, side->levels + at + 1, (side->count - at) * sizeof(*side->levels));
     return 1;
   }
+  if (!found) {
+    if (!mdp_shm_side_reserve(side, side->count + 1)) return 0;
+    memmove(side->levels + at + 1, side->levels + at, (side->count - at) * sizeof(*side->levels));
+    ++side->count;
+    side->levels[at].price = key;
+  }
   side->levels[at].quantity = quantity;
-  if (sum != NULL) *sum += mdp_shm_key_checksum(key, quantity);
   return 1;
 }
 
@@ -216,7 +216,7 @@ MDP_SHM_INLINE uint64_t mdp_shm_side_checksum(const struct mdp_shm_side_levels* 
   uint64_t sum = 0;
   size_t i;
   for (i = 0; i < side->count; ++i)
-    sum += mdp_shm_key_checksum(side->levels[i].price, side->levels[i].quantity);
+    sum += mdp_shm_key_checksum(side->levels[i].price, (uint64_t)side->levels[i].quantity);
   return sum;
 }
 
@@ -292,10 +292,10 @@ MDP_SHM_API int64_t mdp_shm_keeper_known(const struct mdp_shm_book_keeper* book,
   const struct mdp_shm_side_levels* of = &book->sides[side != 0];
   return mdp_shm_side_key(side != 0, of->known == INT64_MIN ? book->known[side != 0] : of->known);
 }
-/* Sum of the checksums of all its levels: of a whole book, what the publisher sends. */
+/* Of all its levels: of a whole book, what the publisher sends. */
 MDP_SHM_API uint64_t mdp_shm_keeper_checksum(const struct mdp_shm_book_keeper* book) {
-  if (book->verify) return book->checksum;
-  return mdp_shm_side_checksum(&book->sides[0]) + mdp_shm_side_checksum(&book->sides[1]);
+  if (book->verify) return book->sums[0] - book->sums[1];
+  return mdp_shm_side_checksum(&book->sides[0]) - mdp_shm_side_checksum(&book->sides[1]);
 }
 
 /* ---- keeping it */
@@ -317,7 +317,8 @@ MDP_SHM_API void mdp_shm_keeper_free(struct mdp_shm_book_keeper* book) {
 
 MDP_SHM_INLINE void mdp_shm_keeper_sum(struct mdp_shm_book_keeper* book) {
   if (!book->verify) return;
-  book->checksum = mdp_shm_side_checksum(&book->sides[0]) + mdp_shm_side_checksum(&book->sides[1]);
+  book->sums[0] = mdp_shm_side_checksum(&book->sides[0]);
+  book->sums[1] = mdp_shm_side_checksum(&book->sides[1]);
 }
 /* Asks for verification, or ends it: while it is on, a whole book is compared with the checksum of every
  * update that has one (MDP_SHM_FEATURE_CHECKSUM). Costs a few instructions for each level that changes. */
@@ -333,12 +334,13 @@ MDP_SHM_INLINE void mdp_shm_keeper_forget(struct mdp_shm_book_keeper* book, uint
     book->sides[i].count = book->parts[i].count = 0;
     book->sides[i].known = INT64_MAX;
     book->known[i] = INT64_MIN;
+    book->sums[i] = 0;
   }
   book->symbol_id = symbol_id;
   book->held = book->wrong = book->state_told = book->split = 0;
   book->state = MDP_SHM_STALE;
   book->reason = MDP_SHM_REASON_STARTING;
-  book->update_id = book->next_sequence = book->checksum = 0;
+  book->update_id = book->next_sequence = 0;
 }
 MDP_SHM_INLINE int mdp_shm_keeper_no_memory(struct mdp_shm_book_keeper* book) {
   const uint64_t next_sequence = book->next_sequence;
@@ -359,7 +361,7 @@ MDP_SHM_INLINE int mdp_shm_keeper_check(struct mdp_shm_book_keeper* book,
              ((size_t)header->bid_count + header->ask_count) * sizeof(struct mdp_shm_price_level),
          sizeof(checksum));
   ++book->verified;
-  if (checksum == book->checksum) return news;
+  if (checksum == book->sums[0] - book->sums[1]) return news;
   ++book->mismatches;
   book->wrong = 1;
   return MDP_SHM_KEEPER_MISMATCH;
@@ -427,11 +429,11 @@ MDP_SHM_INLINE int mdp_shm_keeper_take_snapshot(struct mdp_shm_book_keeper* book
 MDP_SHM_INLINE int mdp_shm_keeper_take_delta(struct mdp_shm_book_keeper* book,
                                              const struct mdp_shm_event_header* header, const void* body,
                                              const void* const levels[2], const size_t counts[2]) {
-  uint64_t* const sum = book->verify ? &book->checksum : NULL;
+  uint64_t* const sums = book->verify ? book->sums : NULL;
   if (!book->held) return MDP_SHM_KEEPER_SAME;
   if (header->first_update_id > book->update_id + 1) ++book->gaps;
-  if (!mdp_shm_side_change(&book->sides[0], 0, levels[0], counts[0], sum) ||
-      !mdp_shm_side_change(&book->sides[1], 1, levels[1], counts[1], sum)) {
+  if (!mdp_shm_side_change(&book->sides[0], 0, levels[0], counts[0], sums) ||
+      !mdp_shm_side_change(&book->sides[1], 1, levels[1], counts[1], sums == NULL ? NULL : sums + 1)) {
     return mdp_shm_keeper_no_memory(book);
   }
   mdp_shm_keeper_stamp(book, header);

@@ -235,7 +235,7 @@ struct mdp_shm_segment_info {
   uint64_t generation;        /* differs at every start of a publisher */
   int64_t start_ts_ns;
   uint32_t publisher_pid;         /* for people: it proves nothing */
-  uint32_t heartbeat_interval_ns; /* how often heartbeat_ns is stored */
+  uint32_t heartbeat_interval_ns; /* heartbeat_ns is stored as often, or oftener */
   struct mdp_shm_section venues;
   struct mdp_shm_section instruments;
   struct mdp_shm_section index;

@@ -67,7 +67,8 @@ MDP_SHM_API const char* mdp_shm_attach_status_text(int status) {
       "not a market data segment: no magic",
       "the segment has another layout version than this reader, or needs a feature that it does not know",
       "the segment's header is corrupt",
-      "the operating system refused to map the segment"};
+      "the operating system refused to map the segment",
+      "the segment is not to be trusted: no regular file, of another user, or others may write it"};
   return mdp_shm_text_of(texts, sizeof(texts) / sizeof(texts[0]), status);
 }
 
@@ -163,6 +164,11 @@ MDP_SHM_API const char* mdp_shm_option_right_text(int right) {
 
 MDP_SHM_API const char* mdp_shm_instrument_status_text(int status) {
   static const char* const texts[] = {"unused", "active", "removed"};
+  return mdp_shm_text_of(texts, sizeof(texts) / sizeof(texts[0]), status);
+}
+
+MDP_SHM_API const char* mdp_shm_publisher_status_text(int status) {
+  static const char* const texts[] = {"running", "silent", "dead", "stopped", "replaced"};
   return mdp_shm_text_of(texts, sizeof(texts) / sizeof(texts[0]), status);
 }
 

@@ -23,10 +23,10 @@ enum class ReadStatus : std::uint8_t {
   Empty = 1,    // nothing new; the publisher runs, as far as the segment says
   Lapped = 2,   // the publisher came round: lost_events() and lost_bytes() say how much; poll again to go on
   Stopped = 3,  // the publisher stopped in order and all it published was read
-  PublisherDead = 4,   // check_publisher() only: no sign of life, and its process is gone
+  PublisherDead = 4,   // wait() and check_publisher() only: it died, or another has its name
   Corrupt = 5,         // what stands in the ring is no record; the reader stays where it is
   NotAttached = 6,     // no segment
-  PublisherStale = 7,  // check_publisher() only: no sign of life, but its process is there; it may go on
+  PublisherStale = 7,  // of the same two: no sign of life; it may go on
   Mismatch = 8,        // poll() and wait() with a BookKeeper: Ok, and the book is not what the publisher says
 };
 

@@ -25,6 +25,7 @@ enum class AttachStatus : std::uint8_t {
   WrongVersion = 6,  // another layout version than kLayoutVersion, or a required feature that is not known
   Corrupt = 7,       // offsets or sizes that do not fit the mapping
   SystemError = 8,   // the operating system refused; errno says why
+  Untrusted = 9,     // no regular file, or of an owner who is not trusted, or others may write it
 };
 
 constexpr const char* to_string(AttachStatus status) noexcept {
@@ -48,6 +49,8 @@ constexpr const char* to_string(AttachStatus status) noexcept {
       return "the segment's header is corrupt";
     case AttachStatus::SystemError:
       return "the operating system refused to map the segment";
+    case AttachStatus::Untrusted:
+      return "the segment is not to be trusted: no regular file, of another user, or others may write it";
   }
   return "unknown";
 }
@@ -89,7 +92,7 @@ class SegmentView {
   SegmentState state() const noexcept {
     return static_cast<SegmentState>(header().state.load(std::memory_order_acquire));
   }
-  // When the publisher last said it is alive, ns since the Unix epoch.
+  // When the publisher last said it is alive, ns of the monotonic clock.
   std::int64_t heartbeat_ns() const noexcept {
     // relaxed: a sign of life, orders nothing; pairs with SegmentWriter::heartbeat().
     return static_cast<std::int64_t>(header().heartbeat_ns.load(std::memory_order_relaxed));

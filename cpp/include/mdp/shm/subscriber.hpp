@@ -21,12 +21,17 @@ namespace mdp::shm {
 
 class Subscriber {
  public:
-  // Maps the segment `name` and begins to read at `start`. On any status but Ok the subscriber is closed.
-  [[nodiscard]] AttachStatus open(std::string_view name, Start start = Start::Newest) {
-    const AttachStatus status = mapping_.open(name);
+  // Maps the segment `name` and begins to read at `start`. It is taken if it belongs to the user who runs
+  // this, to root or to `trusted_uid`, and nobody else may write it. On any status but Ok the subscriber is
+  // closed.
+  [[nodiscard]] AttachStatus open(std::string_view name, Start start = Start::Newest,
+                                  std::uint32_t trusted_uid = kTrustNobody) {
+    const AttachStatus status = mapping_.open(name, trusted_uid);
     attach(start);
     return status;
   }
+  // Why the last open() was not Ok, as a sentence for people.
+  std::string explain(AttachStatus status) const { return mapping_.explain(status); }
 
   // After Stopped or PublisherDead: if the publisher was started again under the same name, maps its new
   // segment and begins at `start` (Oldest: its first event if that is still there). Ok: done, symbol_ids have
@@ -34,7 +39,7 @@ class Subscriber {
   [[nodiscard]] AttachStatus reattach(Start start = Start::Oldest) {
     if (!mapping_.replaced()) return AttachStatus::NotFound;
     Mapping fresh;
-    const AttachStatus status = fresh.open(std::string(mapping_.name()));
+    const AttachStatus status = fresh.open(mapping_.name(), mapping_.trusted_uid());
     if (status != AttachStatus::Ok) return status;
     mapping_ = std::move(fresh);
     attach(start);
@@ -53,42 +58,74 @@ class Subscriber {
   }
 
   // poll(), but waits while it is Empty: until there is something else to say, the publisher stopped, died or
-  // gave no heartbeat for `heartbeat_limit` (see check_publisher()), or `timeout` has passed, which is Empty.
-  // PublisherStale is said once: the next wait() goes on until it is over.
-  [[nodiscard]] ReadStatus wait(Event& out, Wait how = Wait::Sleep,
+  // gave no heartbeat for `heartbeat_limit` (see publisher_status(); negative: kHeartbeatLimit), or `timeout`
+  // has passed, which is Empty. PublisherStale is said once: the next wait() goes on until it is over.
+  [[nodiscard]] ReadStatus wait(Event& out, Wait how = Wait::Bell,
                                 std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max(),
-                                std::chrono::nanoseconds heartbeat_limit = std::chrono::seconds(1)) {
+                                std::chrono::nanoseconds heartbeat_limit = std::chrono::nanoseconds(-1)) {
     std::chrono::steady_clock::time_point began{};
-    for (IdleWait idle(how);; idle.idle()) {
+    std::chrono::steady_clock::time_point look{};
+    std::chrono::nanoseconds left = timeout;
+    for (IdleWait idle(how);; rest(idle, left)) {
       ReadStatus status = poll(out);
       if (status != ReadStatus::Empty) {
         stale_said_ = false;
         return status;
       }
       // Clocks are read now and then while the waiting is a matter of nanoseconds.
-      if (how != Wait::Sleep && idle.idles() % kIdlesPerCheck != 0) continue;
-      status = check_publisher(heartbeat_limit.count());
-      const bool said = stale_said_ && status == ReadStatus::PublisherStale;
-      stale_said_ = status == ReadStatus::PublisherStale;
-      if (status != ReadStatus::Empty && !said) return status;
+      if (how < Wait::Sleep && idle.idles() % kIdlesPerCheck != 0) continue;
       const auto now = std::chrono::steady_clock::now();
-      if (idle.idles() == 0) began = now;
-      if (now - began >= timeout) return ReadStatus::Empty;
+      if (idle.idles() == 0) began = look = now;
+      if (now >= look) {
+        look = now + kLookInterval;
+        status = check_publisher(heartbeat_limit.count());
+        const bool said = stale_said_ && status == ReadStatus::PublisherStale;
+        stale_said_ = status == ReadStatus::PublisherStale;
+        if (status != ReadStatus::Empty && !said) return status;
+      }
+      left = timeout - (now - began);
+      if (left.count() <= 0) return ReadStatus::Empty;
     }
   }
 
-  // For when poll() is Empty: Empty (the publisher is alive, or left events to read), Stopped, PublisherDead,
-  // PublisherStale (no heartbeat for longer than the limit, but its process exists: hung, or not scheduled),
-  // NotAttached. Reads the clock, and asks the operating system about the process only if the heartbeat is
-  // older than the limit.
-  [[nodiscard]] ReadStatus check_publisher(std::int64_t heartbeat_limit_ns) const noexcept {
+  // For loops around poll(): sleeps until there is something new, or `timeout` has passed; may return sooner.
+  void sleep(std::chrono::nanoseconds timeout) noexcept {
+    if (view().attached() && ring_.lag_bytes() == 0 && !bell_.wait(view(), ring_.position(), timeout)) {
+      std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(timeout, kSleepWithoutBell));
+    }
+  }
+
+  // What the publisher is: see Mapping::publisher_status().
+  PublisherStatus publisher_status(std::int64_t heartbeat_limit_ns = kHeartbeatLimit) const noexcept {
+    return mapping_.publisher_status(heartbeat_limit_ns);
+  }
+  // The state in which to take a book (a table entry's, or that of the last BookState event): a Live one is
+  // Stale unless the publisher is Running, for then nobody keeps it.
+  BookState usable_state(BookState state, std::int64_t heartbeat_limit_ns = kHeartbeatLimit) const noexcept {
+    if (state != BookState::Live || publisher_status(heartbeat_limit_ns) == PublisherStatus::Running) {
+      return state;
+    }
+    return BookState::Stale;
+  }
+
+  // For when poll() is Empty: Empty (the publisher is running, or left events to read), Stopped,
+  // PublisherDead (or replaced), PublisherStale (silent), NotAttached.
+  [[nodiscard]] ReadStatus check_publisher(std::int64_t heartbeat_limit_ns = kHeartbeatLimit) const noexcept {
     if (!mapping_.is_open()) return ReadStatus::NotAttached;
     ReadStatus status = ReadStatus::Empty;
-    if (mapping_.view().state() == SegmentState::Stopped) {
-      status = ReadStatus::Stopped;
-    } else if (mapping_.heartbeat_age_ns() > heartbeat_limit_ns) {
-      const bool dead = mapping_.publisher_dead(heartbeat_limit_ns);
-      status = dead ? ReadStatus::PublisherDead : ReadStatus::PublisherStale;
+    switch (publisher_status(heartbeat_limit_ns)) {
+      case PublisherStatus::Running:
+        break;
+      case PublisherStatus::Silent:
+        status = ReadStatus::PublisherStale;
+        break;
+      case PublisherStatus::Stopped:
+        status = ReadStatus::Stopped;
+        break;
+      case PublisherStatus::Dead:
+      case PublisherStatus::Replaced:
+        status = ReadStatus::PublisherDead;
+        break;
     }
     // Looked at last: what it published before it ended is still to be read.
     return ring_.lag_bytes() == 0 ? status : ReadStatus::Empty;
@@ -111,7 +148,10 @@ class Subscriber {
     for (IdleWait idle(Wait::Sleep);; idle.idle()) {
       const BookStatus status = books_.read(symbol_id, out);
       if (status != BookStatus::Busy || idle.idles() == kIdlesPerBook) return status;
-      if (idle.idles() % kIdlesPerCheck == kIdlesPerCheck - 1 && mapping_.publisher_dead(0)) return status;
+      if (idle.idles() % kIdlesPerCheck == kIdlesPerCheck - 1 &&
+          publisher_status(MDP_SHM_INSIDE_LIMIT_NS) >= PublisherStatus::Dead) {
+        return status;
+      }
     }
   }
 
@@ -150,9 +190,9 @@ class Subscriber {
   [[nodiscard]] ReadStatus poll(Event& out, BookKeeper& keeper) noexcept {
     return keeper.after(ring_, poll(out), out.header, out.levels);
   }
-  [[nodiscard]] ReadStatus wait(Event& out, BookKeeper& keeper, Wait how = Wait::Sleep,
+  [[nodiscard]] ReadStatus wait(Event& out, BookKeeper& keeper, Wait how = Wait::Bell,
                                 std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max(),
-                                std::chrono::nanoseconds heartbeat_limit = std::chrono::seconds(1)) {
+                                std::chrono::nanoseconds heartbeat_limit = std::chrono::nanoseconds(-1)) {
     return keeper.after(ring_, wait(out, how, timeout, heartbeat_limit), out.header, out.levels);
   }
   // Ends that: all events again.
@@ -167,16 +207,25 @@ class Subscriber {
 
  private:
   static constexpr std::uint64_t kIdlesPerCheck = 64;
+  static constexpr std::chrono::nanoseconds kLookInterval{MDP_SHM_LOOK_INTERVAL_NS};
   static constexpr std::uint64_t kIdlesPerBook = 10'000;  // most of them sleeps of 50 us and more
 
+  void rest(IdleWait& idle, std::chrono::nanoseconds left) noexcept {
+    if (idle.would_sleep() && bell_.wait(view(), ring_.position(), left)) return idle.count();
+    idle.idle();
+  }
   void attach(Start start) noexcept {
+    bell_ = {};
     followed_ = kNoSymbol;
     directory_ = Directory(mapping_.view());
     books_ = BookTable(mapping_.view());
     ring_ = RingReader(mapping_.view(), start);
   }
 
+  static constexpr std::chrono::microseconds kSleepWithoutBell{500};
+
   Mapping mapping_;
+  Doorbell bell_;
   Directory directory_;
   BookTable books_;
   RingReader ring_;

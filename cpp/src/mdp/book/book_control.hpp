@@ -51,11 +51,18 @@ class BookListener {
 struct BookSettings {
   std::size_t book_depth = 0;  // levels kept a side, 0 for all
   bool self_audit = true;      // compare with the venue's best bid and ask where it comes
+  bool book_checksum = true;   // whole books and deltas carry the checksum of the book after them
+  // Each LIVE book goes out again as a whole once in so many percent of the ring, at most 75; 0: never.
+  std::uint32_t refresh_every = 50;
+  std::uint32_t refresh_share = 25;  // percent of the ring's bytes that this may take
 
   template <class Visit>
   static void visit_settings(Visit&& visit) {
     MDP_SETTING(BookSettings, book_depth);
     MDP_SETTING(BookSettings, self_audit);
+    MDP_SETTING(BookSettings, book_checksum);
+    MDP_SETTING(BookSettings, refresh_every);
+    MDP_SETTING(BookSettings, refresh_share);
   }
 };
 
@@ -80,6 +87,11 @@ struct BookOptions : BookSettings {
   // A LIVE book that has been without one update for so long, while other streams say that it changed, is
   // STALE (Silent); see stream_watch.hpp for which, and how the time is counted.
   std::int64_t max_silence_ns = 5'000'000'000;
+  // How often the ring has advanced by 1/64, as its publisher tells; outlives the manager. Null: there is no
+  // ring, and no book goes out again.
+  const core::Counter* ring_steps = nullptr;
+  std::uint64_t ring_bytes = 0;
+  std::size_t ring_managers = 1;  // that share the ring, and refresh_share with it
   // Where the levels of all books lie; outlives the manager. Huge pages pay from some hundred books on.
   std::pmr::memory_resource* memory = std::pmr::new_delete_resource();
 };

@@ -52,26 +52,30 @@ void BookEvents::emit_state(const SymbolEntry& entry, shm::StateReason reason) n
 
 // ---- of the book's levels ---------------------------------------------------------------------------------
 
-// One record, or several where the update is larger than one; bids before asks.
+// One record, or several where the update is larger than one; bids before asks. `extra_flags`: of all of them.
 void BookEvents::emit_levels(const SymbolEntry& entry, EventType type, std::span<const PriceLevel> bids,
-                             std::span<const PriceLevel> asks) noexcept {
-  std::uint16_t flags = shm::kFlagFirst;
+                             std::span<const PriceLevel> asks, std::uint16_t extra_flags) noexcept {
+  std::uint16_t flags = shm::kFlagFirst | extra_flags;
   for (;;) {
     const std::size_t bid_count = std::min(bids.size(), shm::kMaxRecordLevels);
     const std::size_t ask_count = std::min(asks.size(), shm::kMaxRecordLevels - bid_count);
     const bool last = bid_count == bids.size() && ask_count == asks.size();
-    if (last) flags |= shm::kFlagLast;
+    if (last) flags |= options_.book_checksum ? shm::kFlagLast | shm::kFlagChecksum : shm::kFlagLast;
     shm::EventHeader& event = begin(entry, type, flags);
+    if (extra_flags != 0) [[unlikely]]
+      event.first_update_id = event.update_id;  // it covers no update
     event.bid_count = static_cast<std::uint16_t>(bid_count);
     event.ask_count = static_cast<std::uint16_t>(ask_count);
     PriceLevel* const levels = sink_.slot().levels;
     std::copy_n(bids.data(), bid_count, levels);
     std::copy_n(asks.data(), ask_count, levels + bid_count);
+    // Behind the levels; kMaxRecordLevels leaves room for it.
+    levels[bid_count + ask_count].price = static_cast<std::int64_t>(entry.book.checksum());
     sink_.commit();
     if (last) return;
     bids = bids.subspan(bid_count);
     asks = asks.subspan(ask_count);
-    flags = 0;
+    flags = extra_flags;
   }
 }
 
@@ -84,13 +88,14 @@ void BookEvents::emit_bbo_if_changed(SymbolEntry& entry) noexcept {
   sink_.commit();
 }
 
-void BookEvents::emit_book(const SymbolEntry& entry) noexcept {
+void BookEvents::emit_whole(SymbolEntry& entry, std::uint16_t extra_flags) noexcept {
+  if (options_.ring_steps != nullptr) entry.whole_at_step = options_.ring_steps->get();
   const std::size_t bid_count = entry.book.bid_count();
   scratch_.resize(bid_count + entry.book.ask_count());
   entry.book.copy_bids(scratch_.data(), bid_count);
   entry.book.copy_asks(scratch_.data() + bid_count, entry.book.ask_count());
   const std::span all(scratch_);
-  emit_levels(entry, EventType::BookSnapshot, all.first(bid_count), all.subspan(bid_count));
+  emit_levels(entry, EventType::BookSnapshot, all.first(bid_count), all.subspan(bid_count), extra_flags);
 }
 
 // What the depth cap cut goes with the update that made it: a reader's book is cut as this one is.

@@ -26,7 +26,9 @@ class BookEvents {
 
   // Of the book's levels. A delta takes with it what the depth cap cut at its application, and leaves out
   // what was beyond the known part.
-  void emit_book(const SymbolEntry& entry) noexcept;
+  void emit_book(SymbolEntry& entry) noexcept { emit_whole(entry, 0); }
+  // The same again, for who joins late.
+  void emit_refresh(SymbolEntry& entry) noexcept { emit_whole(entry, shm::kFlagRefresh); }
   void emit_delta(const SymbolEntry& entry, const BookUpdate& delta) noexcept;
   void emit_top_when_due(SymbolEntry& entry) noexcept;
   void emit_bbo_if_changed(SymbolEntry& entry) noexcept;
@@ -48,7 +50,8 @@ class BookEvents {
   void begin_market(const SymbolEntry& entry, shm::EventType type, std::uint16_t flags,
                     const MessageHeader& header) noexcept;
   void emit_levels(const SymbolEntry& entry, shm::EventType type, std::span<const PriceLevel> bids,
-                   std::span<const PriceLevel> asks) noexcept;
+                   std::span<const PriceLevel> asks, std::uint16_t extra_flags = 0) noexcept;
+  [[gnu::noinline]] void emit_whole(SymbolEntry& entry, std::uint16_t extra_flags) noexcept;
   void emit_best(const SymbolEntry& entry, std::uint16_t flags) noexcept;
   [[gnu::noinline]] void emit_top(const SymbolEntry& entry) noexcept;
 

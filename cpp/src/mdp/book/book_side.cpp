@@ -14,6 +14,12 @@ namespace {
 constexpr std::size_t kSlots = LevelBlock::kSlots;
 constexpr std::int64_t kMinKey = std::numeric_limits<std::int64_t>::min();
 
+// What a level adds to the checksum of its side, or a change of its quantity: linear in it. The weight of a
+// price is that of its complement, so the key will do, and the side's sign comes at the end.
+inline std::uint64_t checksum_of(std::int64_t key, std::int64_t quantity) noexcept {
+  return shm::level_checksum(key, quantity, false);
+}
+
 // How many of eight sorted numbers are below `key`, or above. No branch depends on the answer.
 #if defined(__SSE4_2__)
 inline __m128i load(const std::int64_t* from) noexcept {
@@ -157,8 +163,10 @@ BookSide::BookSide(BookSide&& other) noexcept
       block_count_(std::exchange(other.block_count_, 0)),
       capacity_(std::exchange(other.capacity_, 0)),
       level_count_(std::exchange(other.level_count_, 0)),
-      best_(std::exchange(other.best_, {})),
+      summed_(other.summed_),
       flip_(other.flip_),
+      best_(std::exchange(other.best_, {})),
+      checksum_(std::exchange(other.checksum_, 0)),
       pool_(other.pool_) {}
 
 BookSide& BookSide::operator=(BookSide&& other) noexcept {
@@ -168,8 +176,10 @@ BookSide& BookSide::operator=(BookSide&& other) noexcept {
   std::swap(capacity_, other.capacity_);
   std::swap(level_count_, other.level_count_);
   std::swap(passed_over_, other.passed_over_);
-  std::swap(best_, other.best_);
+  std::swap(summed_, other.summed_);
   std::swap(flip_, other.flip_);
+  std::swap(best_, other.best_);
+  std::swap(checksum_, other.checksum_);
   std::swap(pool_, other.pool_);
   return *this;
 }
@@ -243,6 +253,7 @@ void BookSide::clear() noexcept {
   block_count_ = 0;
   level_count_ = 0;
   best_ = {};
+  checksum_ = 0;
 }
 
 // ---- BookSide: changes -----------------------------------------------------------------------------------
@@ -348,6 +359,14 @@ std::size_t BookSide::count_better(std::int64_t key, std::size_t count_to) const
 
 std::size_t BookSide::apply(std::span<const PriceLevel> changes, std::size_t count_to,
                             std::int64_t known_to) {
+  return summed_ ? apply_changes<true>(changes, count_to, known_to)
+                 : apply_changes<false>(changes, count_to, known_to);
+}
+
+// kSummed: so that a side without a checksum pays nothing for it.
+template <bool kSummed>
+std::size_t BookSide::apply_changes(std::span<const PriceLevel> changes, std::size_t count_to,
+                                    std::int64_t known_to) {
   passed_over_ = false;
   if (changes.empty()) return kUntouched;
   if (block_count_ == 0) {
@@ -359,6 +378,7 @@ std::size_t BookSide::apply(std::span<const PriceLevel> changes, std::size_t cou
   const std::int64_t known_key = known_to ^ flip;
   const std::int64_t best_before = level_count_ == 0 ? kMinKey : best_.price ^ flip;
   std::int64_t best_touched = kMinKey;
+  std::uint64_t sum = checksum_;
   bool touched = false;
   // Venues send changes sorted: each search begins where the last one ended, the first at the top.
   std::size_t at = block_count_ - 1;
@@ -379,8 +399,10 @@ std::size_t BookSide::apply(std::span<const PriceLevel> changes, std::size_t cou
     if (found) {
       if (quantity != 0) {
         if (into->quantities[slot] == quantity) continue;
+        if constexpr (kSummed) sum += checksum_of(key, quantity - into->quantities[slot]);
         into->quantities[slot] = quantity;
       } else {
+        if constexpr (kSummed) sum -= checksum_of(key, into->quantities[slot]);
         remove_level(*into, slot, key);
         --level_count_;
         --entries_[at];
@@ -388,6 +410,7 @@ std::size_t BookSide::apply(std::span<const PriceLevel> changes, std::size_t cou
       }
     } else {
       if (quantity == 0) continue;
+      if constexpr (kSummed) sum += checksum_of(key, quantity);
       if (count(at) == kSlots) {
         at = split(at, slot);
         into = &block(at);
@@ -400,6 +423,7 @@ std::size_t BookSide::apply(std::span<const PriceLevel> changes, std::size_t cou
     best_touched = std::max(best_touched, key);
   }
   if (!touched) return kUntouched;
+  if constexpr (kSummed) checksum_ = sum;
   if (best_touched >= best_before) note_best();
   return count_better(best_touched, count_to);
 }
@@ -421,6 +445,7 @@ void BookSide::assign(std::span<const PriceLevel> levels) {
   if (blocks > capacity_) grow_index(std::max<std::size_t>(2 * capacity_, blocks));
   while (block_count_ < blocks) entries_[block_count_++] = reinterpret_cast<std::uintptr_t>(pool_->take());
   std::size_t from = levels.size();
+  checksum_ = 0;
   for (std::size_t at = 0; at < blocks; ++at) {
     LevelBlock& into = block(at);
     into.clear();
@@ -430,6 +455,7 @@ void BookSide::assign(std::span<const PriceLevel> levels) {
       if (levels[from].quantity == 0) continue;
       into.keys[slot] = levels[from].price ^ flip_;
       into.quantities[slot] = levels[from].quantity;
+      if (summed_) checksum_ += checksum_of(into.keys[slot], into.quantities[slot]);
       ++slot;
     }
     separators_[at] = at == 0 ? kMinKey : into.keys[0];
@@ -473,7 +499,10 @@ void BookSide::keep_best(std::size_t wanted, std::vector<PriceLevel>& removals) 
   for (;; ++whole) {
     LevelBlock& from = block(whole);
     const std::size_t gone = std::min(count(whole), left);
-    for (std::size_t slot = 0; slot < gone; ++slot) removals.push_back({from.keys[slot] ^ flip_, 0});
+    for (std::size_t slot = 0; slot < gone; ++slot) {
+      removals.push_back({from.keys[slot] ^ flip_, 0});
+      if (summed_) checksum_ -= checksum_of(from.keys[slot], from.quantities[slot]);
+    }
     left -= gone;
     if (gone < count(whole) || whole + 1 == block_count_) {  // one block there always is
       for (std::size_t i = 0; i < gone; ++i) remove_level(from, 0, from.keys[0]);

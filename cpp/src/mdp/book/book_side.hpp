@@ -94,10 +94,11 @@ class BlockPool {
 
 class alignas(shm::kCacheLineSize) BookSide {
  public:
-  enum class Best : std::int64_t { Highest = 0, Lowest = -1 };
+  enum class Best : std::int16_t { Highest = 0, Lowest = -1 };
 
-  // `pool` outlives the side.
-  BookSide(Best best, BlockPool& pool) noexcept : flip_(static_cast<std::int64_t>(best)), pool_(&pool) {}
+  // `pool` outlives the side. `summed`: whether it keeps checksum().
+  BookSide(Best best, BlockPool& pool, bool summed = false) noexcept
+      : summed_(summed), flip_(static_cast<std::int16_t>(best)), pool_(&pool) {}
   ~BookSide();
   BookSide(BookSide&& other) noexcept;
   BookSide& operator=(BookSide&& other) noexcept;
@@ -123,6 +124,8 @@ class alignas(shm::kCacheLineSize) BookSide {
   // {0, 0} where there is none.
   PriceLevel best() const noexcept { return best_; }
   std::size_t level_count() const noexcept { return level_count_; }
+  // The sum of shm::level_checksum() over all levels; 0 where it is not kept.
+  std::uint64_t checksum() const noexcept { return checksum_; }
 
   // Starts to fetch what changes near the top and a copy of the best levels need, all at once: a book that
   // was not looked at for long is in no cache, and one line after the other would be waited for.
@@ -162,6 +165,8 @@ class alignas(shm::kCacheLineSize) BookSide {
   void grow_index(std::size_t capacity);
   std::size_t count_better(std::int64_t key, std::size_t count_to) const noexcept;
   void note_best() noexcept;
+  template <bool kSummed>
+  std::size_t apply_changes(std::span<const PriceLevel> changes, std::size_t count_to, std::int64_t known_to);
 
   // One cache line, with the pool pointer. Of the separators, kWindow more stand in front of the first and
   // behind the last, of the smallest and of the greatest key, so that a window needs no bounds.
@@ -171,8 +176,10 @@ class alignas(shm::kCacheLineSize) BookSide {
   std::uint32_t capacity_ = 0;  // of the index
   std::uint32_t level_count_ = 0;
   bool passed_over_ = false;
+  bool summed_;
+  std::int16_t flip_;  // all ones where the lowest price is best
   PriceLevel best_{};
-  std::int64_t flip_;  // all ones where the lowest price is best
+  std::uint64_t checksum_ = 0;
   BlockPool* pool_;
 };
 static_assert(sizeof(BookSide) == shm::kCacheLineSize);

@@ -7,11 +7,11 @@
 
 namespace mdp::book {
 
-OrderBook::OrderBook(std::size_t depth_cap, BlockPool* pool)
+OrderBook::OrderBook(std::size_t depth_cap, BlockPool* pool, bool summed)
     : own_pool_(pool == nullptr ? std::make_unique<BlockPool>() : nullptr),
       depth_cap_(static_cast<std::uint32_t>(std::min<std::size_t>(depth_cap, UINT32_MAX))),
-      bids_(BookSide::Best::Highest, pool == nullptr ? *own_pool_ : *pool),
-      asks_(BookSide::Best::Lowest, pool == nullptr ? *own_pool_ : *pool) {}
+      bids_(BookSide::Best::Highest, pool == nullptr ? *own_pool_ : *pool, summed),
+      asks_(BookSide::Best::Lowest, pool == nullptr ? *own_pool_ : *pool, summed) {}
 
 OrderBook& OrderBook::operator=(OrderBook&& other) noexcept {
   std::swap(own_pool_, other.own_pool_);  // blocks stay with the pool they came from

@@ -42,8 +42,8 @@ class OrderBook {
   // beyond it, so that the cut (which moves the whole side) is rare: up to depth_cap * 5/4 levels are there.
   // What is cut is forgotten; cut_bids() and cut_asks() tell of it, so that whoever repeats the updates
   // elsewhere can keep the same book. `pool`, where given, outlives the book, and is used by one thread only;
-  // books that are visited in turn should share one.
-  explicit OrderBook(std::size_t depth_cap = 0, BlockPool* pool = nullptr);
+  // books that are visited in turn should share one. `summed`: whether checksum() is kept.
+  explicit OrderBook(std::size_t depth_cap = 0, BlockPool* pool = nullptr, bool summed = false);
   // The books change places.
   OrderBook& operator=(OrderBook&& other) noexcept;
   OrderBook(OrderBook&&) noexcept = default;
@@ -79,7 +79,8 @@ class OrderBook {
                       std::size_t depth_limit = 0);
 
   // Takes from `other`, which has the same levels as far as both are known, each side that it knows further.
-  // The sides change places, so both books must have been given the same pool. True: there was one.
+  // The sides change places, so both books must have been made alike, with the same pool. True: there was
+  // one.
   bool take_wider_sides(OrderBook& other) noexcept;
 
   void clear() noexcept;
@@ -92,6 +93,10 @@ class OrderBook {
 
   std::size_t bid_count() const noexcept { return bids_.level_count(); }
   std::size_t ask_count() const noexcept { return asks_.level_count(); }
+
+  // The sum of shm::level_checksum() over all levels that are here, modulo 2^64. Kept with every change, never
+  // summed up anew; 0 where the book was not made to keep it.
+  std::uint64_t checksum() const noexcept { return bids_.checksum() - asks_.checksum(); }
 
   // Writes up to `max` levels, best first, and returns how many.
   std::size_t copy_bids(PriceLevel* out, std::size_t max) const noexcept { return bids_.copy_best(out, max); }

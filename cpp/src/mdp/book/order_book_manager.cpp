@@ -23,6 +23,7 @@ OrderBookManager::OrderBookManager(core::EventSink& events, BookListener& listen
     : options_(capped(options)),
       events_(events, options_),
       sync_(events_, listener, options_, counters_),
+      refresh_(options_, counters_),
       pool_(options.memory, kPoolChunkBlocks) {}
 
 void OrderBookManager::add_symbol(core::SymbolId symbol, core::ExchangeId exchange,
@@ -42,6 +43,7 @@ void OrderBookManager::remove_symbol(core::SymbolId symbol) noexcept {
   SymbolEntry* entry = route(symbol);
   if (entry == nullptr) return;
   sync_.handle(*entry, BookSync::Input::Remove, {nullptr, {}, {}});
+  events_.emit_instrument(*entry);
   routes_[symbol] = nullptr;
   books_.erase(symbol);
 }
@@ -62,7 +64,7 @@ void OrderBookManager::set_line_counters(core::LineId line, LineCounters& counte
 
 // ---- input -----------------------------------------------------------------------------------------------
 
-void OrderBookManager::on_message(const NormalizedMessage& message) noexcept {
+void OrderBookManager::handle(const NormalizedMessage& message) noexcept {
   const MessageHeader& header = message.header;
   if (header.update_type == UpdateType::Line) return on_line(header);
   SymbolEntry* const entry = route(header.symbol_id);
@@ -212,11 +214,33 @@ void OrderBookManager::begin_widening(core::SymbolId symbol) noexcept {
   if (SymbolEntry* entry = route(symbol)) sync_.begin_widening(*entry);
 }
 
+void OrderBookManager::announce() noexcept {
+  for (SymbolEntry* entry : routes_) {
+    if (entry == nullptr) continue;
+    events_.emit_instrument(*entry);
+    if (entry->state == BookState::Live) {
+      events_.emit_book(*entry);
+      entry->published_bbo = {};
+      events_.emit_bbo_if_changed(*entry);
+    }
+    events_.emit_whole_table(*entry);
+    events_.emit_state(*entry);
+  }
+}
+
 void OrderBookManager::look(std::int64_t now_ns) noexcept {
   constexpr std::size_t kLooks = 10;
   for (std::size_t symbol = look_++ % kLooks; symbol < routes_.size(); symbol += kLooks) {
     if (SymbolEntry* entry = routes_[symbol]) sync_.look(*entry, now_ns);
   }
+  refresh_.warn_if_late(routes_);
+}
+
+bool OrderBookManager::refresh_one() noexcept {
+  SymbolEntry* const entry = refresh_.next(routes_);
+  if (entry == nullptr) return false;
+  events_.emit_refresh(*entry);
+  return true;
 }
 
 // ---- what is no part of the book -------------------------------------------------------------------------

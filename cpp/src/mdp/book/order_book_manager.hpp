@@ -15,6 +15,8 @@
 //   BookDelta     every update applied to a LIVE book: absolute quantities, zero removes; a level the
 //                 depth cap cuts is removed here too, one beyond what is known is left out
 //   BookSnapshot  with kFlagTop: its best levels again, at an interval if BookOptions asks for them
+//   BookSnapshot  with kFlagRefresh: a LIVE book again as a whole, at any time between two updates
+//                 (book_refresh.hpp)
 //   Bbo           when the best bid or offer is another than the last one emitted
 //   BookState     every change of state or of its reason, with the prices that the book is known to; again
 //                 (DepthChanged) when those become others while it is LIVE
@@ -33,6 +35,7 @@
 
 #include "mdp/book/book_control.hpp"
 #include "mdp/book/book_events.hpp"
+#include "mdp/book/book_refresh.hpp"
 #include "mdp/book/book_sync.hpp"
 #include "mdp/book/symbol_entry.hpp"
 
@@ -50,7 +53,7 @@ class OrderBookManager {
   // `instrument` is what the rule's checksum is given, where it has one; it is copied.
   void add_symbol(core::SymbolId symbol, core::ExchangeId exchange, std::span<const core::LineId> lines,
                   const core::BookRule& rule, const core::Instrument& instrument = {});
-  // STALE (Unsubscribed) is emitted and the book is gone; messages still on their way are counted as
+  // STALE (Unsubscribed) and an Instrument record are emitted and the book is gone; messages still on their way are counted as
   // unroutable. Unknown symbols are ignored.
   void remove_symbol(core::SymbolId symbol) noexcept;
 
@@ -59,7 +62,15 @@ class OrderBookManager {
   void set_line_counters(core::LineId line, LineCounters& counters);
 
   // The message path. Does not allocate once the books have grown to their size.
-  void on_message(const core::NormalizedMessage& message) noexcept;
+  void on_message(const core::NormalizedMessage& message) noexcept {
+    handle(message);
+    if (refresh_.due()) [[unlikely]]
+      refresh_one();
+  }
+
+  // For times without messages, on the manager's thread: publishes one book again if one is due. False: none.
+  bool refresh_one() noexcept;
+  bool refresh_due() const noexcept { return refresh_.due(); }
 
   // Control, on the manager's thread: leave whatever state it is in, and begin again with a fresh snapshot.
   void request_resync(core::SymbolId symbol) noexcept;
@@ -76,6 +87,10 @@ class OrderBookManager {
   // the book is dropped (venues have given old ones under a new id), a second one in a row makes it STALE.
   void begin_widening(core::SymbolId symbol) noexcept;
 
+  // Control, on the manager's thread, when all that was published is gone: every instrument again, its book
+  // in whole where it is LIVE, its table entry and its state.
+  void announce() noexcept;
+
   // Control's clock, on the manager's thread: looks at a tenth of the books, those whose turn it is. Ten
   // times a second then makes the look a second at every book that stream_watch.hpp counts with. `now_ns`: of
   // the receive clock.
@@ -88,6 +103,7 @@ class OrderBookManager {
   const BookCounters& counters() const noexcept { return counters_; }
 
  private:
+  void handle(const core::NormalizedMessage& message) noexcept;
   SymbolEntry* route(core::SymbolId symbol) const noexcept {
     return symbol < routes_.size() ? routes_[symbol] : nullptr;
   }
@@ -107,6 +123,7 @@ class OrderBookManager {
   BookCounters counters_;
   BookEvents events_;
   BookSync sync_;
+  BookRefresh refresh_;
   BlockPool pool_;                                                          // of all books: before them
   std::unordered_map<core::SymbolId, std::unique_ptr<SymbolEntry>> books_;  // owns
   std::vector<SymbolEntry*> routes_;                                        // by symbol_id

@@ -103,6 +103,7 @@ struct SymbolEntry {
   StreamWatch watch;
   WindowRange window;                                  // where the rule says that the book is one
   std::unique_ptr<const core::Instrument> instrument;  // where the rule has a checksum
+  std::uint64_t whole_at_step = 0;  // BookOptions::ring_steps when the whole book was last published
 
   // Starts to fetch what every delta needs, all lines at once: with many books none of them is near.
   void prefetch() const noexcept {
@@ -120,9 +121,9 @@ struct SymbolEntry {
         rule(&rule_),
         windowed(rule_.windowed()),
         depth(options.table_levels),
-        book(rule_.windowed() ? 0 : options.book_depth,
-             &pool),  // a window is short, and ends where the venue says
-        next(rule_.windowed() ? 0 : options.book_depth, &pool),
+        book(rule_.windowed() ? 0 : options.book_depth,  // a window is short, and ends where the venue says
+             &pool, options.book_checksum),
+        next(rule_.windowed() ? 0 : options.book_depth, &pool, options.book_checksum),
         watch(options.max_silence_ns) {
     if (rule_.checksum.of != nullptr) instrument = std::make_unique<const core::Instrument>(instrument_);
     book.reserve(options.reserve_levels);
@@ -142,6 +143,15 @@ struct SymbolEntry {
     trades.order.on_line_down(id);
     aggregates.order.on_line_down(id);
     quote_order.on_line_down(id);
+  }
+
+  // Of the ring, that the whole book takes as one update.
+  std::uint64_t whole_bytes() const noexcept {
+    const std::uint64_t levels = book.bid_count() + book.ask_count();
+    const std::uint64_t full = levels == 0 ? 0 : (levels - 1) / shm::kMaxRecordLevels;
+    const std::uint64_t rest = levels - full * shm::kMaxRecordLevels;
+    return full * shm::record_size_bytes(sizeof(PriceLevel) * shm::kMaxRecordLevels) +
+           shm::record_size_bytes(sizeof(PriceLevel) * rest + sizeof(std::uint64_t));
   }
 
   // The last prices of which everything is known.

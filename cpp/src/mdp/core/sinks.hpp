@@ -19,6 +19,9 @@ inline constexpr std::uint16_t kFlagTableOnly = 0x4000;  // a BookSnapshot for t
 inline constexpr std::uint16_t kFlagSameLevels =
     0x8000;  // with it: the table's levels stand, ids and times move on
 
+// In how many steps a lap of the ring is counted by the publisher, which tells the managers of each.
+inline constexpr std::uint64_t kRingSteps = 64;
+
 template <class Slot>
 class SlotSink {
  public:

@@ -11,10 +11,13 @@
 #include "mdp/engine/engine.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <utility>
 
 #include "mdp/core/error.hpp"
+#include "mdp/core/log.hpp"
+#include "mdp/core/text.hpp"
 #include "mdp/sys/clock.hpp"
 #include "mdp/sys/huge_page_memory.hpp"
 #include "mdp/sys/thread.hpp"
@@ -47,8 +50,16 @@ RoadOptions road_options(const EngineConfig& config, Topology topology, queue::I
   road.books.memory = &sys::huge_page_memory();
   static_cast<book::BookSettings&>(road.books) = config;
   road.books.table_levels = config.segment.levels;
+  road.books.ring_bytes = config.segment.ring;
   road.books.snapshot_interval_ns = std::chrono::nanoseconds(config.top_snapshot_ms).count();
   return road;
+}
+
+publish::SegmentConfig segment_config(const EngineConfig& config) {
+  publish::SegmentConfig segment = config.segment;
+  if (config.book_checksum) segment.optional_features |= shm::kFeatureChecksum;
+  if (config.refresh_every != 0) segment.optional_features |= shm::kFeatureRefresh;
+  return segment;
 }
 
 }  // namespace
@@ -57,19 +68,47 @@ struct Engine::Symbol {
   core::Instrument instrument;
   VenueClient* venue = nullptr;
   Place place;
+  RoadManager* former_manager = nullptr;  // of one that was removed
 };
 
 // The end of the road.
 class Engine::Publisher final : public RoadEnd {
  public:
   explicit Publisher(publish::SegmentWriter& segment) : publisher(segment) {}
+
+  // Any thread: it goes on in `next` from its next rest on. One at a time.
+  void move_to(publish::SegmentWriter& next) noexcept {
+    // release: the segment is whole; pairs with the load in move().
+    next_.store(&next, std::memory_order_release);
+  }
+  // acquire: what it wrote to the former segment is written; pairs with the store in move().
+  bool has_moved() const noexcept { return next_.load(std::memory_order_acquire) == nullptr; }
+
   core::EventSink& sink() noexcept override { return publisher; }
   std::size_t drain(EventQueue& queue, std::size_t max) noexcept override {
+    move();
     return publisher.drain(queue, max);
   }
-  void idle() noexcept override { publisher.heartbeat(); }
+  const core::Counter* ring_steps() const noexcept override { return &publisher.ring_steps(); }
+  void idle() noexcept override {
+    move();
+    publisher.heartbeat();
+  }
 
   publish::IPCPublisher publisher;
+
+ private:
+  void move() noexcept {
+    // acquire: pairs with the store in move_to().
+    publish::SegmentWriter* const next = next_.load(std::memory_order_acquire);
+    if (next == nullptr) [[likely]]
+      return;
+    publisher.move_to(*next);
+    // release: the former segment is done with; pairs with the load in has_moved().
+    next_.store(nullptr, std::memory_order_release);
+  }
+
+  std::atomic<publish::SegmentWriter*> next_{nullptr};
 };
 
 // ---- set-up ----------------------------------------------------------------------------------------------
@@ -82,10 +121,9 @@ Engine::Engine(EngineConfig config)
   if (config_.managers == 0) throw ConfigError("managers must be at least 1, found 0");
   symbol_status_ = std::make_unique<SymbolStatus[]>(config_.segment.instruments);
   sys::process_clock();  // calibrated here, not at the first frame
-  segment_ = std::make_unique<publish::SegmentWriter>(config_.segment);
-  segment_->heartbeat(sys::now_ns());
+  segment_ = std::make_unique<publish::SegmentWriter>(segment_config(config_));
   // Nothing publishes yet.
-  housekeeping_ = std::make_unique<Housekeeping>([this] { segment_->heartbeat(sys::now_ns()); });
+  housekeeping_ = std::make_unique<Housekeeping>([this] { segment_->heartbeat(); });
   rest_thread_ =
       sys::start_thread("mdp-rest", config_.cores.rest, [this] { rest_loop_.run(queue::IdleMode::Park); });
 }
@@ -107,7 +145,8 @@ std::size_t Engine::add_venue(VenueConfig config, std::unique_ptr<core::Venue> v
   assert_control_thread();
   auto client =
       std::make_unique<VenueClient>(rest_loop_, std::move(config), std::move(venue), config_.segment.levels);
-  segment_->directory().set_venue(client->venue().exchange_id(), client->venue().name());
+  directory(
+      [&](auto& directory) { directory.set_venue(client->venue().exchange_id(), client->venue().name()); });
   venues_.push_back(std::move(client));
   return venues_.size() - 1;
 }
@@ -131,14 +170,37 @@ core::SymbolId Engine::add_symbol(std::size_t venue, core::Instrument instrument
   client.check_new(instrument);
   auto symbol = std::make_unique<Symbol>();
   symbol->instrument = std::move(instrument);
-  symbol->instrument.symbol_id = static_cast<core::SymbolId>(symbols_.size());
   symbol->instrument.exchange_id = client.venue().exchange_id();
   symbol->venue = &client;
-  segment_->directory().set_instrument(symbol->instrument);
+  const core::SymbolId id = id_for(symbol->instrument);
+  symbol->instrument.symbol_id = id;
+  if (id < symbols_.size()) wait_until_gone(*symbols_[id]);
+  directory([&](auto& directory) { directory.set_instrument(symbol->instrument); });
   client.add_symbol(symbol->instrument);
-  symbols_.push_back(std::move(symbol));
-  if (running_) place(*symbols_.back());
-  return symbols_.back()->instrument.symbol_id;
+  if (id == symbols_.size()) symbols_.emplace_back();
+  symbols_[id] = std::move(symbol);
+  if (running_) place(*symbols_[id]);
+  return id;
+}
+
+// An instrument that was removed and returns gets its old id. Not with other exponents: a message that is
+// still on its way from before would be read as another number.
+core::SymbolId Engine::id_for(const core::Instrument& instrument) const {
+  const auto returns = [&](const std::unique_ptr<Symbol>& former) {
+    const core::Instrument& known = former->instrument;
+    return former->former_manager != nullptr && known.exchange_id == instrument.exchange_id &&
+           known.venue_symbol == instrument.venue_symbol &&
+           known.canonical_symbol == instrument.canonical_symbol &&
+           known.price_exponent == instrument.price_exponent &&
+           known.quantity_exponent == instrument.quantity_exponent;
+  };
+  return static_cast<core::SymbolId>(std::find_if(symbols_.begin(), symbols_.end(), returns) -
+                                     symbols_.begin());
+}
+
+// Its manager has said its last word of it: what another one says of it then comes behind that.
+void Engine::wait_until_gone(const Symbol& symbol) {
+  if (running_) symbol.former_manager->call([](book::OrderBookManager&) {});
 }
 
 bool Engine::remove_symbol(core::SymbolId id) {
@@ -147,9 +209,10 @@ bool Engine::remove_symbol(core::SymbolId id) {
   Symbol& symbol = *symbols_[id];
   placement_->remove(symbol.place, symbol.instrument.venue_symbol);
   symbol.venue->remove_symbol(symbol.instrument.venue_symbol);
+  // Before the record that tells of it.
+  directory([&](auto& directory) { directory.remove_instrument(id); });
   command(symbol, [id](book::OrderBookManager& books) { books.remove_symbol(id); });
-  segment_->directory().remove_instrument(id);
-  symbol.place = {};
+  symbol.former_manager = std::exchange(symbol.place, {}).manager;
   return true;
 }
 
@@ -160,13 +223,14 @@ void Engine::start() {
   if (running_) return;
   if (stopped_) throw ConfigError("a stopped engine does not start again: make a new one");
   auto end = std::make_unique<Publisher>(*segment_);
-  publish::IPCPublisher& publisher = end->publisher;
+  Publisher& publisher = *end;
   road_ = std::make_unique<Road>(road_options(config_, topology_, idle_), std::move(end),
                                  symbol_status_.get(), control_);
   publisher_ = &publisher;
   placement_ = std::make_unique<Placement>(config_, topology_, idle_, *road_, control_);
   housekeeping_->set_round([this] {
     placement_->tend();
+    tend_segment();
     road_->tick(sys::now_ns());  // the publisher's round is the segment's heartbeat
   });
   running_ = true;
@@ -209,12 +273,56 @@ void Engine::stop() noexcept {
   if (rest_thread_.joinable()) rest_thread_.join();
   if (road_) road_->stop();
   if (housekeeping_) housekeeping_->stop();
-  if (publisher_ != nullptr) publisher_->stop();
+  if (publisher_ != nullptr) publisher_->publisher.stop();
   final_health_ = health();
   for (auto& symbol : symbols_) symbol->place = {};
   placement_.reset();
   for (auto& venue : venues_) venue->close();
+  former_segment_.reset();
   segment_.reset();  // unlinks
+}
+
+// ---- a name that is lost ---------------------------------------------------------------------------------
+
+template <class Change>
+void Engine::directory(Change&& change) {
+  const std::lock_guard lock(segment_mutex_);
+  change(segment_->directory());
+}
+
+// The housekeeping thread, ten times a second. What is mapped cannot be given a name again: so there is a new
+// segment, the publisher goes on in it, and the managers tell it everything anew. Readers of the former one
+// hear that it stopped, and find the new one.
+void Engine::tend_segment() noexcept {
+  if (former_segment_ != nullptr) {
+    if (!publisher_->has_moved()) return;
+    former_segment_.reset();
+    road_->announce();
+    core::log(core::LogLevel::Warning, "segment.published_again name=" + config_.segment.name);
+    return;
+  }
+  constexpr std::uint64_t kLookEvery = 10;  // once a second
+  if (++segment_rounds_ % kLookEvery != 0 || segment_->name_is_ours()) return;
+  const bool first_try = !std::exchange(name_lost_, true);
+  if (first_try) {
+    names_lost_.add();
+    core::log(core::LogLevel::Error, "segment.name_lost name=" + config_.segment.name +
+                                         " cause=\"its files were removed or replaced: rm, or RemoveIPC= of "
+                                         "systemd-logind\"");
+  }
+  try {
+    const std::lock_guard lock(segment_mutex_);
+    auto next = std::make_unique<publish::SegmentWriter>(segment_config(config_), *segment_);
+    former_segment_ = std::exchange(segment_, std::move(next));
+  } catch (const std::exception& error) {  // no memory, or another owns the name: again in a second
+    if (first_try) {
+      core::log(core::LogLevel::Error, "segment.not_published_again name=" + config_.segment.name +
+                                           " error=" + core::quoted(error.what()));
+    }
+    return;
+  }
+  name_lost_ = false;
+  publisher_->move_to(*segment_);
 }
 
 // ---- control ---------------------------------------------------------------------------------------------
@@ -347,10 +455,14 @@ SymbolHealth Engine::symbol_health(core::SymbolId id) const {
 
 EngineHealth Engine::health() const {
   assert_control_thread();
-  if (segment_ == nullptr) return final_health_;
+  {
+    const std::lock_guard lock(segment_mutex_);
+    if (segment_ == nullptr) return final_health_;
+  }
   EngineHealth health{};
   health.control_dropped = control_.dropped();
-  if (publisher_ != nullptr) health.add(*publisher_);
+  if (publisher_ != nullptr) health.add(publisher_->publisher);
+  health.names_lost = names_lost_.get();
   if (road_) health.add(*road_);
   if (placement_) placement_->append_health(health.lines);
   health.symbols.reserve(symbols_.size());

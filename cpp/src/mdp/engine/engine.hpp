@@ -12,11 +12,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "mdp/core/counters.hpp"
 #include "mdp/core/instrument.hpp"
 #include "mdp/engine/control.hpp"
 #include "mdp/engine/engine_config.hpp"
@@ -60,7 +62,8 @@ class Engine {
 
   RestLimits rest_limits(std::size_t venue) const;
 
-  // Gives the symbol its id, its directory entry, its book and a line. Before start() or while running; then
+  // Gives the symbol its id (one that was removed before gets its old one), its directory entry, its book and a
+  // line. Before start() or while running; then
   // subscribe_added() must follow. Throws SegmentError (the directory is full, or a name does not fit) or
   // ConfigError (already added, or the venue says of it what cannot be used).
   core::SymbolId add_symbol(std::size_t venue, core::Instrument instrument);
@@ -69,7 +72,7 @@ class Engine {
   void subscribe_added();
   // Asks once more for a channel of a symbol that the venue has refused (ControlKind::Rejected).
   void subscribe_again(core::SymbolId symbol, core::Channel channel);
-  // Leaves the channels and drops the book; its id is not given again. False: no such symbol.
+  // Leaves the channels and drops the book; its id is given to nothing else. False: no such symbol.
   bool remove_symbol(core::SymbolId symbol);
 
   // Publisher, managers, then lanes. Throws ConfigError (a core that does not exist); nothing runs then.
@@ -120,6 +123,11 @@ class Engine {
   struct Symbol;
   class Publisher;
 
+  core::SymbolId id_for(const core::Instrument& instrument) const;
+  void wait_until_gone(const Symbol& symbol);
+  template <class Change>
+  void directory(Change&& change);
+  void tend_segment() noexcept;
   void place(Symbol& symbol);
   void command(const Symbol& symbol, ManagerStage::Command command);
   void fetch(const Symbol& symbol, ControlKind outcome);
@@ -140,12 +148,18 @@ class Engine {
   ControlQueue control_;
   std::unique_ptr<SymbolStatus[]> symbol_status_;
   InstrumentLists lists_;
+  mutable std::mutex segment_mutex_;  // control changes the directory, housekeeping may change the segment
   std::unique_ptr<publish::SegmentWriter> segment_;
+  // The housekeeping thread's, while the publisher moves from one to the other.
+  std::unique_ptr<publish::SegmentWriter> former_segment_;
+  std::uint64_t segment_rounds_ = 0;
+  bool name_lost_ = false;
+  core::Counter names_lost_;
   net::IoLoop rest_loop_;
   std::vector<std::unique_ptr<VenueClient>> venues_;
   std::vector<std::unique_ptr<Symbol>> symbols_;  // by id
   std::unique_ptr<Road> road_;                    // from start() on, as all below
-  publish::IPCPublisher* publisher_ = nullptr;    // the end of the road
+  Publisher* publisher_ = nullptr;                // the end of the road
   std::unique_ptr<Placement> placement_;
   std::unique_ptr<Housekeeping> housekeeping_;  // from the beginning
   std::thread rest_thread_;                     // likewise

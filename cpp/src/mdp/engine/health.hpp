@@ -52,6 +52,7 @@ struct SymbolHealth {
 struct EngineHealth {
 #define MDP_BOOK_COUNTER(name, help) std::uint64_t name = 0;
 #define MDP_PUBLISH_COUNTER(name, help) std::uint64_t name = 0;
+#define MDP_SEGMENT_COUNTER(name, help) std::uint64_t name = 0;
 #define MDP_WAIT_COUNTER(name, help) std::uint64_t name = 0;
 #define MDP_ENGINE_GAUGE(name, help) std::uint64_t name = 0;
 #include "mdp/core/counters.def"
@@ -104,6 +105,7 @@ inline std::span<const Metric> metrics() noexcept {
   static constexpr Metric kMetrics[] = {
 #define MDP_BOOK_COUNTER(name, help) {#name, help, false, &EngineHealth::name, nullptr},
 #define MDP_PUBLISH_COUNTER(name, help) {#name, help, false, &EngineHealth::name, nullptr},
+#define MDP_SEGMENT_COUNTER(name, help) {#name, help, false, &EngineHealth::name, nullptr},
 #define MDP_WAIT_COUNTER(name, help) {#name, help, false, &EngineHealth::name, nullptr},
 #define MDP_ENGINE_GAUGE(name, help) {#name, help, true, &EngineHealth::name, nullptr},
 #define MDP_NET_COUNTER(name, help) {#name, help, false, nullptr, &LineHealth::name},

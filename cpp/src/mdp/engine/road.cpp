@@ -14,6 +14,13 @@ void wait_until_empty(const Queue& queue) {
   while (queue.size() != 0) wait.wait();
 }
 
+// The managers are told of the ring at the end of the road.
+RoadOptions with_ring(RoadOptions options, const RoadEnd& end) {
+  options.books.ring_steps = end.ring_steps();
+  options.books.ring_managers = options.threads == RoadOptions::Threads::Each ? options.managers : 1;
+  return options;
+}
+
 }  // namespace
 
 // ---- a manager -------------------------------------------------------------------------------------------
@@ -88,7 +95,7 @@ bool Road::End::run_once() noexcept {
 
 Road::Road(const RoadOptions& options, std::unique_ptr<RoadEnd> end, SymbolStatus* symbols,
            ControlQueue& control)
-    : options_(options) {
+    : options_(with_ring(options, *end)) {
   using Threads = RoadOptions::Threads;
   const bool is_pipelined = options.threads == Threads::Each;
   end_.end = std::move(end);
@@ -103,7 +110,7 @@ Road::Road(const RoadOptions& options, std::unique_ptr<RoadEnd> end, SymbolStatu
     auto events = is_pipelined ? std::make_unique<QueueEventSink>(*end_.queue, end_.wake) : nullptr;
     // (The constructor is private: no make_unique.)
     managers_.emplace_back(
-        new RoadManager(options, std::move(events), end_.end->sink(), loop, symbols, control));
+        new RoadManager(options_, std::move(events), end_.end->sink(), loop, symbols, control));
     if (!is_pipelined) continue;
     manager_threads_.push_back(
         std::make_unique<StageThread>("mdp-book-" + std::to_string(i), core_at(options.cores.managers, i),
@@ -154,6 +161,10 @@ void Road::tick(std::int64_t now_ns) {
   } else {
     end_.wake();
   }
+}
+
+void Road::announce() {
+  for (auto& manager : managers_) manager->post([](book::OrderBookManager& books) { books.announce(); });
 }
 
 }  // namespace mdp::engine

@@ -38,6 +38,8 @@ class RoadEnd {
   virtual core::EventSink& sink() noexcept = 0;
   // Pipelined. Takes up to `max` events from the queue and returns how many there were.
   virtual std::size_t drain(EventQueue& queue, std::size_t max) noexcept = 0;
+  // Any thread, from the start to the end: how often the ring has advanced by 1/64 of it. Null: there is none.
+  virtual const core::Counter* ring_steps() const noexcept { return nullptr; }
   // On the thread of the calls above, when there was nothing to take and some times a second.
   virtual void idle() noexcept {}
 };
@@ -130,6 +132,9 @@ class Road {
   // Any thread, some times a second: gives books the clock that they have while nothing comes, and the end a
   // round.
   void tick(std::int64_t now_ns);
+
+  // Any thread: every book is told anew (OrderBookManager::announce()).
+  void announce();
 
   std::size_t event_queue_depth() const noexcept { return end_.queue ? end_.queue->size() : 0; }
 

@@ -125,14 +125,14 @@ bool ManagerStage::run_once() noexcept {
       worked = true;
     }
   }
-  return worked;
+  return worked || manager_.refresh_one();
 }
 
 bool ManagerStage::has_work() noexcept {
   // acquire: pairs with the release store in post().
   if (has_commands_.load(std::memory_order_acquire)) return true;
-  return std::any_of(inputs_.begin(), inputs_.end(),
-                     [](MessageQueue* input) { return input->front() != nullptr; });
+  return manager_.refresh_due() || std::any_of(inputs_.begin(), inputs_.end(),
+                                               [](MessageQueue* input) { return input->front() != nullptr; });
 }
 
 void ManagerStage::on_book_state(core::SymbolId symbol, shm::BookState state, shm::StateReason reason,

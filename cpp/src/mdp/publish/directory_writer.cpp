@@ -175,6 +175,21 @@ bool DirectoryWriter::remove_instrument(core::SymbolId symbol_id) {
   return true;
 }
 
+void DirectoryWriter::copy(DirectoryWriter& other) noexcept {
+  const std::lock_guard lock(other.mutex_);
+  const shm::SegmentInfo& info = header_.info;
+  // The one writer reads its own, between two changes: no entry is being written.
+  mdp_shm_load_words(venues_, other.venues_, std::size_t{info.venue_stride} * info.venue_capacity);
+  mdp_shm_load_words(instruments_, other.instruments_,
+                     std::size_t{info.instrument_stride} * info.instrument_capacity);
+  mdp_shm_load_words(index_, other.index_, info.index.size_bytes);
+  // relaxed: the magic, which is stored last, publishes all of it.
+  for (const auto word : {&shm::SegmentHeader::venue_count, &shm::SegmentHeader::instrument_count,
+                          &shm::SegmentHeader::directory_epoch}) {
+    (header_.*word).store((other.header_.*word).load(std::memory_order_relaxed), std::memory_order_relaxed);
+  }
+}
+
 void* DirectoryWriter::venue(std::uint32_t index) const noexcept {
   return venues_ + std::uint64_t{header_.info.venue_stride} * index;
 }

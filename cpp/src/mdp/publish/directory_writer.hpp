@@ -28,6 +28,9 @@ class DirectoryWriter {
   // The same with every field of the entry (contract fields, status). entry.seq is ignored.
   void set_instrument(const shm::InstrumentEntry& entry);
 
+  // All of it as in another one, which has as much room. Nobody reads this one yet.
+  void copy(DirectoryWriter& other) noexcept;
+
   // One more than the highest symbol_id in use. Any thread.
   std::uint32_t instrument_count() const noexcept {
     // relaxed: a number, not what stands behind it; pairs with set_instrument().

@@ -40,6 +40,7 @@ class IPCPublisher final : public core::EventSink {
   // Publishes one event, at once:
   //   kFlagTableOnly             to the book table: ids, times, levels (not the levels with kFlagSameLevels)
   //   BookState                  to the ring, and state and reason to the book table
+  //   BookSnapshot, whole        to the ring, and its place there to the book table
   //   everything else            to the ring
   // Ring records get sequence, size_lines and pub_ts_ns here. An event that cannot be published (more levels
   // than a record holds, a type that does not exist, a symbol_id outside the table) is dropped and counted.
@@ -53,6 +54,10 @@ class IPCPublisher final : public core::EventSink {
   // For times without events: says that the publisher is alive. Cheap; call it as often as you like.
   void heartbeat() noexcept { beat(clock_()); }
 
+  // Goes on in another segment, and marks the one before Stopped. Books and instruments have to be published
+  // again: what they were stands in the former one.
+  void move_to(SegmentWriter& next) noexcept;
+
   // Marks the segment Stopped. Nothing is published afterwards.
   void stop() noexcept;
 
@@ -60,25 +65,32 @@ class IPCPublisher final : public core::EventSink {
   const PublishCounters& counters() const noexcept { return counters_; }
   // pub_ts_ns - recv_ts_ns of every ring record that has a recv_ts_ns.
   const core::LatencyHistogram& latency() const noexcept { return latency_; }
+  // How often the ring has advanced by 1/64 of it since the start: by this the managers know when to publish
+  // a book again.
+  const core::Counter& ring_steps() const noexcept { return ring_steps_; }
 
  private:
   static Clock default_clock() noexcept;
   void write(const shm::Event& event) noexcept;
   void write_table(const shm::Event& event, std::int64_t now_ns) noexcept;
-  void append(const shm::EventHeader& header, const shm::Event& event) noexcept;
+  std::uint64_t append(const shm::EventHeader& header, const shm::Event& event) noexcept;
   void write_ring(const shm::Event& event, std::int64_t now_ns) noexcept;
   void flush() noexcept;
+  void ring_bell() noexcept;
   void beat(std::int64_t now_ns) noexcept;
 
-  SegmentWriter& segment_;
-  RingWriter& ring_;
-  TableWriter& table_;
+  SegmentWriter* segment_;
+  RingWriter* ring_;
+  TableWriter* table_;
   Clock clock_;
   std::int64_t last_beat_ns_ = 0;
-  std::uint64_t last_refresh_ = 0;  // ring position at which the table was last refreshed
+  const std::uint64_t step_bytes_;  // 1/64 of the ring
+  std::uint64_t last_step_;         // of the ring position that was committed last
   PublishCounters counters_;
   core::LatencyHistogram latency_;
   std::unique_ptr<shm::Event> scratch_;  // the slot of the fused topology
+  // Lines of its own: read after every message, and changed 64 times a lap.
+  alignas(shm::kCacheLineSize) core::Counter ring_steps_;
 };
 
 template <class Queue>
@@ -89,7 +101,7 @@ std::size_t IPCPublisher::drain(Queue& queue, std::size_t max) noexcept {
     if (event == nullptr) break;
     write(*event);
     queue.pop();
-    if (ring_.pending_bytes() >= kMaxBatchBytes) flush();
+    if (ring_->pending_bytes() >= kMaxBatchBytes) flush();
   }
   flush();
   return count;

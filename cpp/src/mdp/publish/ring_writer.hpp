@@ -23,8 +23,9 @@ class RingWriter {
              std::uint64_t position = 0, std::uint64_t sequence = 0) noexcept;
 
   // Writes one record: `event` with its body of `body_bytes`, a multiple of 8 that fits a record. size_lines
-  // and sequence are filled in here, the rest is the caller's. Not visible before commit().
-  void append(const shm::EventHeader& event, const void* body, std::size_t body_bytes) noexcept;
+  // and sequence are filled in here, the rest is the caller's. Not visible before commit(). Returns the
+  // record's position.
+  std::uint64_t append(const shm::EventHeader& event, const void* body, std::size_t body_bytes) noexcept;
 
   // Shows readers everything appended so far.
   void commit() noexcept;
@@ -74,8 +75,8 @@ inline RingWriter::RingWriter(shm::SegmentHeader& header, shm::Word* checkpoints
     checkpoints_[i].store(shm::kNoPosition, std::memory_order_relaxed);
 }
 
-inline void RingWriter::append(const shm::EventHeader& event, const void* body,
-                               std::size_t body_bytes) noexcept {
+inline std::uint64_t RingWriter::append(const shm::EventHeader& event, const void* body,
+                                        std::size_t body_bytes) noexcept {
   MDP_ASSERT(body_bytes % sizeof(shm::Word) == 0);
   const std::uint32_t size = shm::record_size_bytes(body_bytes);
   MDP_ASSERT(size <= shm::kMaxRecordBytes);
@@ -95,6 +96,7 @@ inline void RingWriter::append(const shm::EventHeader& event, const void* body,
   shm::store_words(to + sizeof(record) + body_bytes, kZeros, size - sizeof(record) - body_bytes);
   position_ += size;
   ++sequence_;
+  return position_ - size;
 }
 
 inline void RingWriter::commit() noexcept {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdio>
 #include <random>
 
 #include "mdp/core/error.hpp"
@@ -31,6 +32,13 @@ void check(const SegmentConfig& config) {
   require(config.levels >= 1 && config.levels <= shm::kMaxLevelsPerSide, "levels", config.levels, "1 to 128");
   require(config.first_position % shm::kCacheLineSize == 0, "first_position", config.first_position,
           "a multiple of 64");
+  if ((config.mode & 022) != 0) {
+    char mode[16];
+    std::snprintf(mode, sizeof(mode), "%04o", config.mode);
+    throw SegmentError(std::string("segment: mode is ") + mode +
+                       ", allowed is one that lets only the owner write, such as 0640 or 0644: readers take "
+                       "nothing that others may write");
+  }
 }
 
 shm::Section after(const shm::Section& previous, std::uint64_t size_bytes) {
@@ -51,7 +59,8 @@ shm::SegmentInfo plan(const SegmentConfig& config) {
   info.layout_version = shm::kLayoutVersion;
   info.minor_version = shm::kMinorVersion;
   info.header_size = shm::kHeaderBytes;
-  info.heartbeat_interval_ns = kHeartbeatIntervalNs;
+  info.optional_features = config.optional_features;
+  info.heartbeat_interval_ns = kIdleHeartbeatIntervalNs;
   info.venue_stride = sizeof(shm::VenueEntry);
   info.venue_capacity = config.venue_capacity;
   info.instrument_stride = sizeof(shm::InstrumentEntry);
@@ -71,7 +80,7 @@ shm::SegmentInfo plan(const SegmentConfig& config) {
   return info;
 }
 
-sys::SharedMemory create_memory(const SegmentConfig& config) {
+sys::SharedMemory create_memory(const SegmentConfig& config, sys::SharedMemory* predecessor = nullptr) {
   if (!shm::valid_segment_name(config.name)) {
     throw SegmentError("segment name \"" + config.name +
                        "\": allowed are 1 to 200 of A-Z a-z 0-9 . _ - without a leading dot");
@@ -83,7 +92,7 @@ sys::SharedMemory create_memory(const SegmentConfig& config) {
   memory.group = config.group;
   memory.lock_memory = config.lock_memory;
   memory.huge_pages = config.huge_pages;
-  return sys::SharedMemory::create(memory);
+  return sys::SharedMemory::create(memory, predecessor);
 }
 
 std::uint64_t new_generation() {
@@ -100,6 +109,11 @@ SegmentWriter::SegmentWriter(const SegmentConfig& config) : memory_(create_memor
   format(config, memory_.data());
 }
 
+SegmentWriter::SegmentWriter(const SegmentConfig& config, SegmentWriter& predecessor)
+    : memory_(create_memory(config, &predecessor.memory_)) {
+  format(config, memory_.data(), &predecessor);
+}
+
 SegmentWriter::SegmentWriter(const SegmentConfig& config, void* memory, std::size_t size_bytes) {
   require(size_bytes >= segment_size_bytes(config), "size of the memory given", size_bytes,
           "segment_size_bytes() or more");
@@ -111,11 +125,16 @@ SegmentWriter::~SegmentWriter() {
   if (view_.info().publisher_pid == sys::process_id()) set_state(shm::SegmentState::Stopped);
 }
 
-void SegmentWriter::format(const SegmentConfig& config, void* memory) {
+void SegmentWriter::format(const SegmentConfig& config, void* memory, const SegmentWriter* predecessor) {
   shm::SegmentInfo info = plan(config);
   info.generation = new_generation();
   info.start_ts_ns = sys::realtime_ns();
   info.publisher_pid = sys::process_id();
+  bell_ = std::make_unique<sys::Doorbell>(config.name, info.generation, config.mode, config.group);
+  if (bell_->exists()) {
+    info.optional_features |= shm::kFeatureBell;
+    info.bell_id = bell_->id();
+  }
   auto* base = static_cast<unsigned char*>(memory);
   header_ = static_cast<shm::SegmentHeader*>(memory);  // zeroed memory is a header whose words are all 0
   // The words behind the magic, then the parts, then the magic.
@@ -127,7 +146,8 @@ void SegmentWriter::format(const SegmentConfig& config, void* memory) {
   table_ = std::make_unique<TableWriter>(info, base + info.table.offset,
                                          RingPosition{config.first_position, config.first_sequence});
   directory_ = std::make_unique<DirectoryWriter>(*header_, memory);
-  heartbeat(info.start_ts_ns);
+  if (predecessor != nullptr) directory_->copy(*predecessor->directory_);
+  heartbeat();
   // release: everything above is visible to who sees the magic; pairs with SegmentView::attach().
   shm::word_at(memory).store(shm::kMagic, std::memory_order_release);
   if (shm::SegmentView::attach(memory, info.total_size, view_) != shm::AttachStatus::Ok) {
@@ -140,9 +160,9 @@ void SegmentWriter::set_state(shm::SegmentState state) noexcept {
   header_->state.store(static_cast<std::uint64_t>(state), std::memory_order_release);
 }
 
-void SegmentWriter::heartbeat(std::int64_t now_ns) noexcept {
-  // relaxed: a sign of life, orders nothing; pairs with SegmentView::heartbeat_ns().
-  header_->heartbeat_ns.store(static_cast<std::uint64_t>(now_ns), std::memory_order_relaxed);
+void SegmentWriter::heartbeat_at(std::int64_t monotonic_ns) noexcept {
+  // relaxed: a sign of life, orders nothing; pairs with mdp_shm_age_of_heartbeat().
+  header_->heartbeat_ns.store(static_cast<std::uint64_t>(monotonic_ns), std::memory_order_relaxed);
 }
 
 }  // namespace mdp::publish

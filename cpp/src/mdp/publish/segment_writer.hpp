@@ -14,12 +14,15 @@
 #include "mdp/publish/ring_writer.hpp"
 #include "mdp/publish/table_writer.hpp"
 #include "mdp/shm/segment_view.hpp"
+#include "mdp/sys/doorbell.hpp"
 #include "mdp/sys/shared_memory.hpp"
 
 namespace mdp::publish {
 
-// How often the publisher says that it is alive, or oftener.
+// The publisher says that it is alive when an event comes and the last time is so long ago,
 inline constexpr std::int64_t kHeartbeatIntervalNs = 2'000'000;
+// and where none comes so often (engine/housekeeping.hpp), which is what the header tells.
+inline constexpr std::uint32_t kIdleHeartbeatIntervalNs = 100'000'000;
 
 struct SegmentConfig {
   std::string name = "mdp";
@@ -31,8 +34,9 @@ struct SegmentConfig {
   std::string group;  // empty: the process's own
   // Wishes: where the system refuses one, a warning is logged and the segment works without. Without them it
   // is backed by memory that is there and faulted in all the same.
-  bool lock_memory = false;  // never swapped out
-  bool huge_pages = false;   // pages of 2 MiB, where /dev/shm is mounted with huge=advise
+  bool lock_memory = false;             // never swapped out
+  bool huge_pages = false;              // pages of 2 MiB, where /dev/shm is mounted with huge=advise
+  std::uint64_t optional_features = 0;  // shm::OptionalFeature bits, of what will be published
   // For a relay that carries another publisher's events on, and for tests of the wrap.
   std::uint64_t first_position = 0;  // a multiple of 64
   std::uint64_t first_sequence = 0;
@@ -60,6 +64,10 @@ class SegmentWriter {
   // SegmentError: a value out of range, a bad name, and what sys::SharedMemory::create() throws.
   explicit SegmentWriter(const SegmentConfig& config);
 
+  // The same under the name of `predecessor`, which somebody has taken away from it: with its directory, and
+  // otherwise empty. From then on the predecessor is memory without a name.
+  SegmentWriter(const SegmentConfig& config, SegmentWriter& predecessor);
+
   // Formats memory of the caller's instead, zeroed, aligned to 64, of at least segment_size_bytes(config).
   SegmentWriter(const SegmentConfig& config, void* memory, std::size_t size_bytes);
 
@@ -77,17 +85,25 @@ class SegmentWriter {
   const shm::SegmentView& view() const noexcept { return view_; }
   const std::string& name() const noexcept { return memory_.name(); }
   const sys::SharedMemory& memory() const noexcept { return memory_; }
+  // The publisher's thread: wakes readers that sleep.
+  bool bell_wanted() const noexcept { return bell_->is_wanted(); }
+  bool bell_missed() const noexcept { return bell_->missed(header_->cursor); }
+  void ring_bell() noexcept { bell_->ring(header_->cursor); }
+  // Whether the segment still bears its name: sys::SharedMemory::name_is_ours().
+  bool name_is_ours() const noexcept { return memory_.name_is_ours(); }
 
   // Any thread. Everything committed before is visible to who sees the state.
   void set_state(shm::SegmentState state) noexcept;
-  // Any thread. `now_ns`: since the Unix epoch.
-  void heartbeat(std::int64_t now_ns) noexcept;
+  // Any thread: says that the publisher is alive, by the clock that readers judge it by.
+  void heartbeat() noexcept { heartbeat_at(mdp_shm_os_monotonic_ns()); }
+  void heartbeat_at(std::int64_t monotonic_ns) noexcept;
 
  private:
-  void format(const SegmentConfig& config, void* memory);
+  void format(const SegmentConfig& config, void* memory, const SegmentWriter* predecessor = nullptr);
 
   sys::SharedMemory memory_;
   shm::SegmentHeader* header_ = nullptr;
+  std::unique_ptr<sys::Doorbell> bell_;
   std::unique_ptr<RingWriter> ring_;
   std::unique_ptr<TableWriter> table_;
   std::unique_ptr<DirectoryWriter> directory_;

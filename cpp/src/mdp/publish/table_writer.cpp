@@ -51,7 +51,7 @@ bool TableWriter::write_book(const shm::Event& event, std::int64_t pub_ts_ns,
     shadow.live_pending = false;
   }
   const SeqlockWrite write(shm::word_at(at(symbol_id)));
-  if (becomes_live) store_more(symbol_id);
+  if (becomes_live || shadow.whole_pending) store_more(symbol_id);
   if ((event.header.flags & core::kFlagSameLevels) != 0) {
     store_entry(symbol_id);
     return true;
@@ -83,7 +83,10 @@ bool TableWriter::write_state(const shm::Event& event, std::int64_t pub_ts_ns,
   }
   // A stale book promises nothing of its levels, and a whole snapshot follows in the ring before it is Live
   // again: the records it missed don't hold its position back.
-  if (state == shm::BookState::Stale) shadow.behind = false;
+  if (state == shm::BookState::Stale) {
+    shadow.behind = false;
+    shadow.entry.refresh_position = shm::kNoPosition;
+  }
   shadow.entry.state = state;
   shadow.entry.reason = event.book_state.reason;
   shadow.entry.pub_ts_ns = pub_ts_ns;
@@ -97,12 +100,34 @@ bool TableWriter::write_state(const shm::Event& event, std::int64_t pub_ts_ns,
   return true;
 }
 
-void TableWriter::refresh(std::uint32_t count, std::uint32_t instrument_count,
+void TableWriter::note_whole_book(const shm::EventHeader& record, RingPosition at_record) noexcept {
+  if (record.symbol_id >= capacity_) return;
+  Shadow& shadow = shadow_[record.symbol_id];
+  if ((record.flags & shm::kFlagFirst) != 0) shadow.whole_begin = at_record;
+  if ((record.flags & shm::kFlagLast) == 0) return;
+  shadow.entry.refresh_position = shadow.whole_begin.position;
+  shadow.entry.refresh_sequence = shadow.whole_begin.next_sequence;
+  shadow.whole_pending = true;
+}
+
+void TableWriter::write_refresh(std::uint32_t symbol_id, RingPosition at_cursor) noexcept {
+  if (symbol_id >= capacity_) return;
+  Shadow& shadow = shadow_[symbol_id];
+  if (!shadow.behind) {
+    shadow.entry.ring_position = at_cursor.position;
+    shadow.entry.next_sequence = at_cursor.next_sequence;
+  }
+  const SeqlockWrite write(shm::word_at(at(symbol_id)));
+  store_entry(symbol_id);
+  store_more(symbol_id);
+}
+
+void TableWriter::advance(std::uint32_t count, std::uint32_t instrument_count,
                           RingPosition at_cursor) noexcept {
   const std::uint32_t end = std::min(instrument_count, capacity_);
   for (std::uint32_t i = 0; i < std::min(count, end); ++i) {
-    if (refresh_next_ >= end) refresh_next_ = 0;
-    const std::uint32_t symbol_id = refresh_next_++;
+    if (advance_next_ >= end) advance_next_ = 0;
+    const std::uint32_t symbol_id = advance_next_++;
     Shadow& shadow = shadow_[symbol_id];
     if (shadow.behind) continue;
     shadow.entry.ring_position = at_cursor.position;
@@ -120,6 +145,7 @@ void TableWriter::store_entry(std::uint32_t symbol_id) noexcept {
 
 // The second line. Inside a SeqlockWrite.
 void TableWriter::store_more(std::uint32_t symbol_id) noexcept {
+  shadow_[symbol_id].whole_pending = false;
   const shm::BookEntry& entry = shadow_[symbol_id].entry;
   shm::store_words(at(symbol_id) + kEntryLine, &entry.refresh_position, sizeof(entry) - kEntryLine);
 }

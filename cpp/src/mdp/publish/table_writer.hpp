@@ -39,17 +39,26 @@ class TableWriter {
     if (symbol_id < capacity_) shadow_[symbol_id].behind = true;
   }
 
+  // A record of a whole book (a BookSnapshot that is not only its top) went into the ring `at` this place. The
+  // entry points to it (refresh_position) once the last record of the book is there, with the next write.
+  void note_whole_book(const shm::EventHeader& record, RingPosition at) noexcept;
+
+  // The book of this instrument was published again as it is, up to `at`: the entry goes there.
+  void write_refresh(std::uint32_t symbol_id, RingPosition at) noexcept;
+
   // Moves ring_position of the next `count` of the first `instrument_count` entries forward to `at` where an
   // entry is not behind. Called as the ring advances, so that a quiet instrument's position does not fall out
   // of the ring.
-  void refresh(std::uint32_t count, std::uint32_t instrument_count, RingPosition at) noexcept;
+  void advance(std::uint32_t count, std::uint32_t instrument_count, RingPosition at) noexcept;
 
  private:
   // What the publisher knows of an entry without reading shared memory.
   struct Shadow {
     shm::BookEntry entry{};
-    bool behind = false;        // the ring holds book records the levels don't have
-    bool live_pending = false;  // Live was announced while behind
+    bool behind = false;         // the ring holds book records the levels don't have
+    bool live_pending = false;   // Live was announced while behind
+    bool whole_pending = false;  // refresh_position is another one than in the table
+    RingPosition whole_begin{};  // of the whole book that is being written
     shm::StateReason pending_reason = shm::StateReason::None;
   };
   unsigned char* at(std::uint32_t symbol_id) const noexcept {
@@ -62,7 +71,7 @@ class TableWriter {
   std::uint32_t stride_;
   std::uint32_t capacity_;
   std::uint32_t levels_per_side_;
-  std::uint32_t refresh_next_ = 0;
+  std::uint32_t advance_next_ = 0;
   std::vector<Shadow> shadow_;
 };
 

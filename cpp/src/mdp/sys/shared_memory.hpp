@@ -21,17 +21,15 @@ struct SharedMemoryConfig {
   std::size_t size_bytes = 0;  // at least 1
   std::uint32_t mode = 0640;   // permission bits, whatever the umask; Windows has none and ignores them
   std::string group;  // name of the group to give it to; empty: the process's own, and always on Windows
-  // Where in the block its owner's pid (u32, little-endian) will stand: what a second owner is told. Nothing
-  // else is ever read from a block that is not ours.
-  std::size_t pid_offset = 0;
   // Wishes. Where the system refuses one, a warning says so and how to allow it, and the block works without.
   bool lock_memory = false;  // never swapped out: mlock(), VirtualLock()
   bool huge_pages =
       false;  // pages of 2 MiB, where /dev/shm is mounted with huge=advise (or within_size, always)
 };
 
-// Owned means: locked by the kernel for as long as this object or its process lives, so a name has one owner
-// at a time and the death of an owner, however sudden, frees the name. A forked child still maps the memory
+// Owned means: the kernel keeps a lock of its name for as long as this object or its process lives, so a name
+// has one owner at a time and the death of an owner, however sudden, frees the name. Nobody who may only read
+// the block can hold that lock. A forked child still maps the memory
 // but owns nothing: it neither keeps the name from the next owner nor unlinks it. Not thread-safe; the memory
 // itself is.
 class SharedMemory {
@@ -41,8 +39,12 @@ class SharedMemory {
   // Creates the block: zeroed, backed by memory that is really there, mapped readable and writable, no page
   // of it still to be faulted in. A block left by a dead owner is not touched: its name goes to a new one,
   // and whoever still maps the old one keeps reading it unharmed. Throws SegmentError: the name is owned by a
-  // live process (its pid is named), there is not enough memory, no permission, no such group.
-  static SharedMemory create(const SharedMemoryConfig& config);
+  // live process (its pid is named) or taken by what is not ours (it is said what), there is not enough
+  // memory, no permission, no such group.
+  //
+  // With a `predecessor` of the same name and process, whose name may have been taken away from outside, the
+  // new block has the name from here on, and the old one is memory without a name.
+  static SharedMemory create(const SharedMemoryConfig& config, SharedMemory* predecessor = nullptr);
 
   // Unlinks the name (unless it no longer leads here, or this is a forked child), unmaps, gives up ownership.
   ~SharedMemory() = default;
@@ -60,6 +62,9 @@ class SharedMemory {
   void* data() const noexcept { return data_; }
   std::size_t size_bytes() const noexcept { return size_bytes_; }
   const std::string& name() const noexcept { return name_; }
+  // Whether the name still leads here, and is still locked. Not so once somebody has removed or replaced the
+  // files of it, which the owner hears of in no other way. Some system calls; any thread.
+  bool name_is_ours() const noexcept { return ownership_ != nullptr && ownership_->name_is_ours(); }
   // What became of the wishes. Huge: at least one page of it is.
   bool locked() const noexcept { return locked_; }
   bool huge_pages() const noexcept { return huge_pages_; }
@@ -69,6 +74,7 @@ class SharedMemory {
   struct Ownership {
     Ownership() = default;
     virtual ~Ownership() = default;
+    virtual bool name_is_ours() const noexcept = 0;
     Ownership(const Ownership&) = delete;
     Ownership& operator=(const Ownership&) = delete;
   };

@@ -1,21 +1,28 @@
-// SharedMemory on POSIX: shm_open, with flock on the descriptor as the proof of ownership.
+// SharedMemory on POSIX: a file of /dev/shm, with a lock on a second file as the proof of ownership.
+//
+//   /dev/shm/NAME         the block: what readers open
+//   /dev/shm/.NAME.lock   the lock: mode 0600, so that nobody can hold it but this user; holds the owner's pid as
+//                         text, for people. It is no segment name, so readers and lists pass over it.
 //
 // The kernel drops the lock when its holder dies, however it dies, so there is no stale lock and no pid to
-// mistake for another process's. Whoever holds the lock of the inode a name leads to may unlink the name;
-// nobody else does. A name therefore changes hands like this: lock the old inode, see that the name still
-// leads to it, unlink, create, lock.
+// mistake for another process's. It is not on the block: whoever may read that could hold a lock on it, get
+// it when the owner dies, and keep the next one out. It is an open-file-description lock, because others can
+// ask about one without taking it (F_GETLK): so readers tell a dead owner from a silent one.
 //
-// flock belongs to the open file, which a forked child shares: a child that outlives its parent (Python's
+// Whoever holds the lock of the inode that the lock's name leads to owns the name NAME, and alone unlinks and
+// creates there. A name therefore changes hands like this: open the lock's file or create it, lock it, see
+// that the name still leads to it (its last holder may have unlinked it between the two), unlink the old
+// block, create a new one.
+//
+// The lock belongs to the open file, which a forked child shares: a child that outlives its parent (Python's
 // multiprocessing, a daemon started without exec) would keep the name. So a fork handler closes the
-// descriptor in the child; the parent keeps the lock, and it ends with the parent. The other kinds of lock
-// don't do: classic fcntl() locks are lost when the process closes any descriptor of the file, which a reader
-// in it does, and open-file-description locks are inherited like flock. (A child made by a bare clone() runs
-// no handlers and shares the lock.)
+// descriptor in the child; the parent keeps the lock, and it ends with the parent. Classic fcntl() locks
+// would not be inherited, but are lost when the process closes any descriptor of the file, which a reader in
+// it does. (A child made by a bare clone() runs no handlers and shares the lock.)
 #include <fcntl.h>
 #include <grp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +30,7 @@
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <memory>
@@ -38,8 +46,9 @@
 namespace mdp::sys {
 namespace {
 
-// A stale block is held for microseconds by whoever replaces it; waiting 1 ms this often is ample.
-constexpr int kReplaceAttempts = 200;
+// The lock's file changes, or its holder has yet to write its pid, for microseconds; waiting 1 ms this often
+// is ample.
+constexpr int kLockAttempts = 200;
 
 // The descriptors that hold a lock, so that a forked child can close its copies. They are opened and closed
 // under the mutex, which fork() takes too: no child is made between an open and its entry here.
@@ -120,35 +129,25 @@ class Descriptor {
   fail(name, what + ": " + std::strerror(error));
 }
 
-std::string path_of(const std::string& name) { return "/" + name; }
+std::string path_of(const std::string& name) { return "/dev/shm/" + name; }
+std::string lock_path_of(const std::string& name) { return "/dev/shm/." + name + ".lock"; }
 
-Descriptor open_existing(const std::string& name, int access) {
-  return Descriptor(::shm_open(path_of(name).c_str(), access | O_CLOEXEC, 0));
+// Which file: no other has these two numbers for as long as somebody has it open or mapped.
+struct FileId {
+  dev_t device = 0;
+  ino_t inode = 0;
+  bool operator==(const FileId&) const = default;
+};
+
+FileId id_of(const Descriptor& file) {
+  struct stat info{};
+  if (::fstat(file.get(), &info) != 0) return {};
+  return {info.st_dev, info.st_ino};
 }
 
-bool try_lock(const Descriptor& block) { return ::flock(block.get(), LOCK_EX | LOCK_NB) == 0; }
-
-bool same_file(int a, int b) {
-  struct stat one{};
-  struct stat other{};
-  return ::fstat(a, &one) == 0 && ::fstat(b, &other) == 0 && one.st_dev == other.st_dev &&
-         one.st_ino == other.st_ino;
-}
-
-// Whether `name` still leads to the inode that `fd` has open.
-bool name_leads_to(const std::string& name, int fd) {
-  const Descriptor present = open_existing(name, O_RDONLY);
-  return present && same_file(fd, present.get());
-}
-
-std::uint32_t stored_pid(const Descriptor& block, std::size_t offset) {
-  std::uint32_t pid = 0;
-  const ssize_t got = ::pread(block.get(), &pid, sizeof(pid), static_cast<off_t>(offset));
-  return got == static_cast<ssize_t>(sizeof(pid)) ? pid : 0;
-}
-
-bool process_exists(std::uint32_t pid) {
-  return pid != 0 && (::kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM);
+bool path_leads_to(const std::string& path, const FileId& id) noexcept {
+  struct stat info{};
+  return ::lstat(path.c_str(), &info) == 0 && FileId{info.st_dev, info.st_ino} == id;
 }
 
 void wait_a_moment() {
@@ -156,76 +155,133 @@ void wait_a_moment() {
   ::nanosleep(&moment, nullptr);
 }
 
-// What became of one attempt to clear the way for a new block.
-enum class Clearing { Free, TryAgain, Owned };
-
-// Unlinks what a dead owner left under `name`. Owned: somebody holds the lock; `owner_pid` is what the block
-// says.
-Clearing clear_stale(const SharedMemoryConfig& config, std::uint32_t& owner_pid) {
-  const Descriptor old = open_existing(config.name, O_RDWR);
-  if (!old) {
-    if (errno == ENOENT) return Clearing::Free;
-    if (errno == EACCES) {
-      fail(config.name,
-           "it exists and belongs to another user: choose another name or remove /dev/shm/" + config.name);
-    }
-    fail_errno(config.name, "cannot open the block that exists under this name", errno);
-  }
-  if (!try_lock(old)) {
-    owner_pid = stored_pid(old, config.pid_offset);
-    return Clearing::Owned;
-  }
-  // Another process may have replaced it between our open and our lock: then the lock is of a block without a
-  // name.
-  if (!name_leads_to(config.name, old.get())) return Clearing::TryAgain;
-  ::shm_unlink(path_of(config.name).c_str());
-  return Clearing::Free;
+const char* kind_of(mode_t mode) {
+  if (S_ISREG(mode)) return "a file";
+  if (S_ISDIR(mode)) return "a directory";
+  if (S_ISLNK(mode)) return "a symbolic link";
+  if (S_ISFIFO(mode)) return "a FIFO";
+  return S_ISSOCK(mode) ? "a socket" : "a device";
 }
 
-// A block under our name. A lock ends when nothing refers to the file it was taken through, and a mapping
-// does: what is mapped (`file`) was therefore opened apart from what is locked, or a forked child's mapping
-// would keep the lock.
-struct Block {
-  Descriptor file;
-  Descriptor lock;
+// What lies under a path of ours and is not ours to touch: anything but a regular file of this user.
+void refuse_squatter(const std::string& name, const std::string& path, const struct stat& found) {
+  if (S_ISREG(found.st_mode) && found.st_uid == ::geteuid()) return;
+  fail(name, path + " is " + kind_of(found.st_mode) + " of uid " + std::to_string(found.st_uid) +
+                 ", wanted is nothing, or a file of uid " + std::to_string(::geteuid()) +
+                 ", which this process runs as: remove it, or choose another segment name");
+}
+
+// Where there may be nothing any more.
+void refuse_squatter(const std::string& name, const std::string& path) {
+  struct stat found{};
+  if (::lstat(path.c_str(), &found) == 0) refuse_squatter(name, path, found);
+}
+
+// Ownership of a name. Ends with this object or its process; in a forked child it does nothing.
+class NameLock {
+ public:
+  // Throws SegmentError: somebody else owns the name (its pid is said), or the lock's place is taken by what
+  // is no lock.
+  static NameLock acquire(const std::string& name);
+
+  NameLock(NameLock&&) noexcept = default;
+  NameLock& operator=(NameLock&&) = delete;
+  // The name first: who opened the file before that finds, once it has the lock, that the name leads
+  // elsewhere.
+  ~NameLock() {
+    if (file_ && owner_pid_ == ::getpid() && is_named()) ::unlink(path_.c_str());
+  }
+
+  // Whether the lock's name still leads to what is locked: if not, others may have locked another file.
+  bool is_named() const noexcept { return path_leads_to(path_, id_); }
+
+ private:
+  NameLock(std::string path, Descriptor&& file)
+      : path_(std::move(path)), id_(id_of(file)), file_(std::move(file)) {}
+  void write_pid() const noexcept;
+
+  std::string path_;
+  FileId id_;
+  pid_t owner_pid_ = ::getpid();
+  Descriptor file_;  // whose closing ends the lock
 };
 
-// A new, locked, empty block under `name`, or none if somebody was quicker.
-std::optional<Block> create_locked(const SharedMemoryConfig& config) {
-  const std::string path = path_of(config.name);
-  Descriptor file(::shm_open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
+Descriptor open_lock(const std::string& name, const std::string& path) {
+  // Neither waits for the other end of a FIFO nor follows a link.
+  Descriptor file = Descriptor::lock_holder(LockHolders::instance().opened(
+      [&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600); }));
   if (!file) {
-    if (errno == EEXIST) return std::nullopt;
-    fail_errno(config.name, "cannot create it", errno);
+    const int error = errno;
+    refuse_squatter(name, path);
+    fail_errno(name, "cannot open its lock " + path, error);
   }
-  static_cast<void>(
-      ::fchmod(file.get(), 0600));  // the umask may have taken it away, and it is opened again here
-  Descriptor lock = Descriptor::lock_holder(
-      LockHolders::instance().opened([&] { return ::shm_open(path.c_str(), O_RDWR | O_CLOEXEC, 0); }));
-  // Between creation and lock another starter can take it for stale, lock and unlink it: then it is no longer
-  // ours.
-  if (!lock || !try_lock(lock) || !same_file(lock.get(), file.get()) ||
-      !name_leads_to(config.name, file.get()))
-    return std::nullopt;
-  return Block{std::move(file), std::move(lock)};
+  struct stat info{};
+  if (::fstat(file.get(), &info) != 0) fail_errno(name, "cannot look at its lock " + path, errno);
+  refuse_squatter(name, path, info);
+  static_cast<void>(::fchmod(file.get(), 0600));  // whatever the umask: it is opened again by its name
+  return file;
 }
 
-Block acquire_name(const SharedMemoryConfig& config) {
-  std::uint32_t owner_pid = 0;
-  for (int attempt = 0; attempt < kReplaceAttempts; ++attempt) {
-    if (auto block = create_locked(config)) return std::move(*block);
-    if (clear_stale(config, owner_pid) != Clearing::Owned) continue;
-    if (process_exists(owner_pid)) {
-      fail(config.name, "it is owned by the running process " + std::to_string(owner_pid) +
-                            ": stop that one, or give this one another segment name");
+bool try_lock(const Descriptor& file) {
+  struct flock whole{};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  return ::fcntl(file.get(), F_OFD_SETLK, &whole) == 0;
+}
+
+// What the lock's holder has written; 0: nothing yet.
+long written_pid(const Descriptor& file) {
+  char text[32] = {};
+  const ssize_t got = ::pread(file.get(), text, sizeof(text) - 1, 0);
+  return got > 0 ? std::strtol(text, nullptr, 10) : 0;
+}
+
+[[noreturn]] void fail_owned(const std::string& name, long pid) {
+  const bool here = pid > 0 && (::kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM);
+  const std::string remedy = ": stop that one, or give this one another segment name";
+  if (here) fail(name, "it is owned by the running process " + std::to_string(pid) + remedy);
+  fail(name, "it is owned by a running process (its pid, " + std::to_string(pid) +
+                 ", is one of another pid namespace; fuser " + lock_path_of(name) + " finds it)" + remedy);
+}
+
+NameLock NameLock::acquire(const std::string& name) {
+  const std::string path = lock_path_of(name);
+  long pid = 0;
+  for (int attempt = 0; attempt < kLockAttempts; ++attempt) {
+    Descriptor file = open_lock(name, path);
+    if (try_lock(file)) {
+      NameLock lock(path, std::move(file));
+      if (!lock.is_named()) continue;  // its last holder unlinked it between our open and our lock
+      lock.write_pid();
+      return lock;
     }
-    // Locked, and its pid is not written yet or is that of the dead: another process is starting at this
-    // moment.
+    if (errno != EAGAIN && errno != EACCES) fail_errno(name, "cannot lock " + path, errno);
+    pid = written_pid(file);
+    if (pid != 0) break;
     wait_a_moment();
   }
-  fail(config.name, "another process holds it (its pid, " + std::to_string(owner_pid) +
-                        ", is not a running one here): find it with fuser /dev/shm/" + config.name +
-                        ", or choose another name");
+  fail_owned(name, pid);
+}
+
+// For people only. Where there is no room for it, nobody is told.
+void NameLock::write_pid() const noexcept {
+  char text[32];
+  const int length = std::snprintf(text, sizeof(text), "%ld\n", static_cast<long>(owner_pid_));
+  static_cast<void>(::pwrite(file_.get(), text, static_cast<std::size_t>(length), 0) == length &&
+                    ::ftruncate(file_.get(), length) == 0);
+}
+
+// A new, empty block under the name, whose lock the caller holds. What a dead owner left there goes first.
+Descriptor create_block(const std::string& name) {
+  const std::string path = path_of(name);
+  for (int attempt = 0; attempt < kLockAttempts; ++attempt) {
+    Descriptor file(::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (file) return file;
+    if (errno != EEXIST) fail_errno(name, "cannot create it", errno);
+    refuse_squatter(name, path);
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) fail_errno(name, "cannot remove the old one", errno);
+  }
+  fail(name, "another program makes " + path + " as often as this one removes it: choose another name");
 }
 
 gid_t group_id(const SharedMemoryConfig& config) {
@@ -362,44 +418,53 @@ bool lock_in_memory(const SharedMemoryConfig& config, const View& view) {
 }  // namespace
 
 struct SharedMemory::PosixOwnership final : Ownership {
-  PosixOwnership(std::string segment_name, Descriptor&& lock_holder, View&& mapping)
-      : name(std::move(segment_name)), lock(std::move(lock_holder)), view(std::move(mapping)) {}
+  PosixOwnership(const std::string& name, NameLock&& name_lock, const FileId& file, View&& mapping)
+      : path(path_of(name)), id(file), lock(std::move(name_lock)), view(std::move(mapping)) {}
 
   // A forked child has a copy of this object but not the ownership. And somebody may have removed the file by
   // hand, in which case the name may be another's by now.
   ~PosixOwnership() override {
-    if (owner_pid == ::getpid() && name_leads_to(name, lock.get())) ::shm_unlink(path_of(name).c_str());
+    if (lock && owner_pid == ::getpid() && path_leads_to(path, id)) ::unlink(path.c_str());
   }
+  bool name_is_ours() const noexcept override { return lock && lock->is_named() && path_leads_to(path, id); }
 
-  std::string name;
+  std::string path;
+  FileId id;
   pid_t owner_pid = ::getpid();
-  Descriptor lock;
+  std::optional<NameLock> lock;  // none: a successor has it
   View view;
 };
 
 std::uint32_t process_id() noexcept { return static_cast<std::uint32_t>(::getpid()); }
 
-SharedMemory SharedMemory::create(const SharedMemoryConfig& config) {
+SharedMemory SharedMemory::create(const SharedMemoryConfig& config, SharedMemory* predecessor) {
   if (config.name.empty() || config.name.find('/') != std::string::npos) {
     throw SegmentError("segment name \"" + config.name + "\": must not be empty or contain a slash");
   }
   if (config.size_bytes == 0) fail(config.name, "its size must be at least 1 byte, found 0");
-  Block block = acquire_name(config);
+  auto* before =
+      predecessor != nullptr ? static_cast<PosixOwnership*>(predecessor->ownership_.get()) : nullptr;
+  const bool inherits = before != nullptr && before->lock && before->lock->is_named();
+  std::optional<NameLock> acquired;
+  if (!inherits) acquired.emplace(NameLock::acquire(config.name));
+  const Descriptor file = create_block(config.name);
   SharedMemory memory;
   try {
-    set_permissions(config, block.file);
-    set_size(config, block.file);
-    View view =
-        config.huge_pages ? map_huge(config, block.file, memory.huge_pages_) : map(config, block.file);
+    set_permissions(config, file);
+    set_size(config, file);
+    View view = config.huge_pages ? map_huge(config, file, memory.huge_pages_) : map(config, file);
     if (config.lock_memory) memory.locked_ = lock_in_memory(config, view);
     memory.data_ = view.data();
     memory.size_bytes_ = view.size_bytes();
     memory.name_ = config.name;
-    memory.ownership_ = std::make_unique<PosixOwnership>(config.name, std::move(block.lock), std::move(view));
+    NameLock& lock = inherits ? *before->lock : *acquired;
+    memory.ownership_ =
+        std::make_unique<PosixOwnership>(config.name, std::move(lock), id_of(file), std::move(view));
   } catch (...) {
-    ::shm_unlink(path_of(config.name).c_str());  // ours: we hold its lock
+    ::unlink(path_of(config.name).c_str());  // ours: we hold its lock
     throw;
   }
+  if (before != nullptr) before->lock.reset();
   return memory;
 }
 
