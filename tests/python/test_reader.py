@@ -99,6 +99,9 @@ class FakeReader:
     def publisher_status(self) -> PublisherStatus:
         return self.publisher
 
+    def sleep(self, _: float) -> None:
+        pass
+
     @property
     def lag_bytes(self) -> int:
         return 64 * len(self.polls)
