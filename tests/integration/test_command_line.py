@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -73,6 +74,17 @@ def test_book_shows_levels_of_both_sides(live: Live, segment: str) -> None:
     truth = live.sim.truth("ETHUSDT", update_id, 5)
     assert decimals([(row[1], row[0]) for row in cells]) == decimals(truth["bids"])
     assert decimals([(row[2], row[3]) for row in cells]) == decimals(truth["asks"])
+
+
+def test_segment_of_another_user_is_read_by_who_names_that_user(live: Live, segment: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may give a file to another user")
+    os.chown(f"/dev/shm/{segment}", 12345, -1)
+    refused = run_mdp("book", segment, "BTCUSDT", "--top")
+    assert refused.wait() == 2
+    assert "belongs to uid 12345, wanted is this user or root" in refused.stderr
+    for arguments in (["book", segment, "BTCUSDT"], ["tail", segment, "--count", "1"]):
+        assert run_mdp(*arguments, "--trusted-uid", "12345").wait() == 0
 
 
 def test_tail_prints_events_in_sequence(live: Live, segment: str) -> None:

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.harness import Mdp, children, settings, shared_memory, wait_for, write_config
+from integration.harness import (
+    Mdp,
+    assert_book_is_true,
+    children,
+    settings,
+    shared_memory,
+    wait_for,
+    write_config,
+)
 from mdp import SegmentError, Subscriber
 from mdp._core import PublisherStatus
 from mdp.sim import SimProcess
@@ -47,6 +55,36 @@ def test_signal_ends_run_cleanly(
         pass
     assert reader.publisher_status() == PublisherStatus.STOPPED, "a reader learns that it ended in order"
     wait_for(lambda: sim.status()["clients"] == [], lambda: sim.status())
+
+
+def test_publisher_whose_files_are_removed_publishes_again_under_its_name(
+    start_sim: Callable[..., SimProcess],
+    start_mdp: Callable[..., Mdp],
+    tmp_path: Path,
+    segment: str,
+    topology: str,
+) -> None:
+    sim = start_sim(symbols=["BTCUSDT", "ETHUSDT"], rate=100)
+    process = start_mdp("run", write_config(tmp_path / "c.yaml", settings(sim, segment, topology=topology)))
+    wait_for(lambda: process.stderr.count("book.live") == 2, lambda: process.stderr)
+    reader = Subscriber(segment)
+    generation = reader.generation
+    for name in (segment, f".{segment}.lock"):
+        os.unlink(f"/dev/shm/{name}")
+    process.wait_for_text("segment.published_again")
+    assert process.stderr.count("segment.name_lost") == 1
+    assert {segment, f".{segment}.lock"} <= shared_memory()
+    for _ in reader:  # to the end of what has no name any more
+        pass
+    assert reader.publisher_status() == PublisherStatus.STOPPED
+    assert reader.reattach()
+    assert reader.generation != generation
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        wait_for(lambda symbol=symbol: reader.book(symbol).live, f"{symbol} to be LIVE again")
+        assert_book_is_true(sim, reader.book(symbol, require_live=True))
+    process.signal(signal.SIGTERM)
+    assert process.wait() == 0
+    assert not {segment, f".{segment}.lock"} & shared_memory()
 
 
 def test_run_ends_after_its_duration(
