@@ -32,7 +32,7 @@ run: build/release/.python ## Run the demonstration: embedded exchange, provider
 	@exec $(BIN)/mdp demo $(ARGS)
 
 .PHONY: test
-test: build ## Run all tests: C++ by ctest, then pytest
+test: build build/.languages ## Run all tests: C++ by ctest, then pytest
 	@status=0; \
 	ctest=$$(PATH="$$PWD/$(BIN):$$PATH" command -v ctest); \
 	"$$ctest" --test-dir build/release --parallel "$$(nproc)" --output-on-failure --no-tests=error -LE stress $(CTEST_ARGS) || status=1; \
@@ -108,6 +108,10 @@ audit: .venv/.dev ## Check the locked packages: their hashes, and known vulnerab
 build/.system: scripts/setup
 	@scripts/setup system
 	@mkdir -p build && touch $@
+
+build/.languages: scripts/setup build/.system
+	@scripts/setup languages
+	@touch $@
 
 .venv/.run: requirements/run.txt requirements/tools.txt build/.system
 	@scripts/setup venv run

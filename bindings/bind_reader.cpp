@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -86,10 +88,12 @@ class Reader {
   }
 
   // Up to `max` events and the status that ended the batch.
-  nb::tuple poll(std::size_t max, std::uint32_t symbol_id) {
+  nb::tuple poll(std::size_t max, std::uint32_t symbol_id, shm::BookKeeper* book) {
     auto batch = std::make_unique<shm::EventBatch>();
     shm::ReadStatus status{};
-    {
+    if (book != nullptr) {  // another thread may look at it: not without the lock
+      status = batch->fill(subscriber_.ring(), max, symbol_id, book);
+    } else {
       const nb::gil_scoped_release unlocked;
       status = batch->fill(subscriber_.ring(), max, symbol_id);
     }
@@ -98,10 +102,18 @@ class Reader {
     return nb::make_tuple(std::move(owned), status);
   }
 
-  // The book, and the ring set to go on from it.
-  nb::tuple join(std::uint32_t symbol_id) {
-    check(unlocked([&] { return subscriber_.join(symbol_id, book_); }), symbol_id);
-    return copied_book();
+  // `book` is the present one. The ring stays where it is.
+  void load(std::uint32_t symbol_id, shm::BookKeeper& book) {
+    shm::BookStatus status;
+    while ((status = book.load(subscriber_.ring(), symbol_id)) == shm::BookStatus::Busy) {
+      check(unlocked([&] { return subscriber_.wait_for_book(symbol_id, book_); }), symbol_id);
+    }
+    check(status, symbol_id);
+  }
+  // The same, and the ring goes on from it.
+  void follow(std::uint32_t symbol_id, shm::BookKeeper& book) {
+    load(symbol_id, book);
+    subscriber_.ring().start_at(book.position(), book.next_sequence());
   }
 
   nb::tuple book(std::uint32_t symbol_id) {
@@ -150,7 +162,8 @@ void bind_events(nb::module_& module) {
       .value("PUBLISHER_DEAD", shm::ReadStatus::PublisherDead)
       .value("CORRUPT", shm::ReadStatus::Corrupt)
       .value("NOT_ATTACHED", shm::ReadStatus::NotAttached)
-      .value("PUBLISHER_STALE", shm::ReadStatus::PublisherStale);
+      .value("PUBLISHER_STALE", shm::ReadStatus::PublisherStale)
+      .value("MISMATCH", shm::ReadStatus::Mismatch);
   nb::enum_<shm::PublisherStatus>(
       module, "PublisherStatus",
       "What becomes of a publisher, as far as a reader can know. Its books are usable while it is RUNNING.")
@@ -391,8 +404,102 @@ void bind_entries(nb::module_& module) {
 
 }  // namespace
 
+// "bids" or "asks", as an index of a book's sides.
+int side_of(const std::string& side) {
+  if (side == "bids") return MDP_SHM_BIDS;
+  if (side == "asks") return MDP_SHM_ASKS;
+  throw nb::value_error(("wanted is \"bids\" or \"asks\", found \"" + side + "\"").c_str());
+}
+
+using Pairs = std::vector<std::pair<std::int64_t, std::int64_t>>;
+
+Pairs levels_of(const shm::BookKeeper& book, const std::string& side, std::optional<std::size_t> depth) {
+  const bool asks = side_of(side) == MDP_SHM_ASKS;
+  const std::size_t held = asks ? book.ask_count() : book.bid_count();
+  const std::size_t count = depth && *depth < held ? *depth : held;
+  Pairs levels;
+  levels.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) levels.push_back(to_pair(*(asks ? book.ask(i) : book.bid(i))));
+  return levels;
+}
+
+std::optional<std::pair<std::int64_t, std::int64_t>> best_of(const shm::BookKeeper& book,
+                                                             const std::string& side) {
+  const auto best = side_of(side) == MDP_SHM_ASKS ? book.ask() : book.bid();
+  if (!best) return std::nullopt;
+  return to_pair(*best);
+}
+
+void reset_book(shm::BookKeeper& book, shm::BookState state, shm::StateReason reason, std::uint64_t update_id,
+                const Pairs& bids, const Pairs& asks, std::uint32_t capacity) {
+  constexpr std::size_t kMost = 0xFFFF;
+  if (bids.size() > kMost || asks.size() > kMost) throw nb::value_error("more than 65535 levels of a side");
+  shm::Book from;
+  from.entry.state = state;
+  from.entry.reason = reason;
+  from.entry.update_id = update_id;
+  from.entry.known_bid = shm::kAllBids;
+  from.entry.known_ask = shm::kAllAsks;
+  for (const auto& [price, quantity] : bids) from.bids.push_back({price, quantity});
+  for (const auto& [price, quantity] : asks) from.asks.push_back({price, quantity});
+  if (book.load(from, shm::kNoSymbol, capacity) != shm::BookStatus::Ok) throw std::bad_alloc();
+}
+
+void bind_local_book(nb::module_& module) {
+  using shm::BookKeeper;
+  nb::class_<BookKeeper>(
+      module, "LocalBook",
+      "One instrument's book, kept in this process by `apply`; `Subscriber.follow` makes one that is right.\n"
+      "\n"
+      "Prices and quantities are mantissas. A book that began with a whole one has every level that the\n"
+      "publisher has (`whole`). One that began with the book table knows the prices up to the last level\n"
+      "there; what lies beyond is left out rather than shown with holes, so as levels are taken away fewer\n"
+      "remain, until the next whole snapshot. What `levels` returns is right whenever `live` is true.")
+      .def(nb::init<>())
+      .def_prop_ro("state", &BookKeeper::state, "As the last BOOK_STATE, or the book table, had it.")
+      .def_prop_ro("reason", &BookKeeper::reason, "Of the state.")
+      .def_prop_ro("live", &BookKeeper::usable,
+                   "Whether the book is right up to `update_id`: LIVE, and not refuted since it came whole.")
+      .def_prop_ro("whole", &BookKeeper::whole,
+                   "Whether it has every level that the publisher has. Only such a book can be verified.")
+      .def_prop_ro("update_id", &BookKeeper::update_id,
+                   "The venue's id of the book after the last update applied.")
+      .def_prop_ro("next_sequence", &BookKeeper::next_sequence,
+                   "Sequence of the first event that is not in the book.")
+      .def_prop_ro("loads", &BookKeeper::loads, "How often it was loaded: more than once after laps.")
+      .def_prop_ro("gaps", &BookKeeper::gaps, "Deltas that did not follow the book: the publisher's fault.")
+      .def_prop_ro("verified", &BookKeeper::verified,
+                   "Updates that were compared with the publisher's checksum or whole book.")
+      .def_prop_ro("mismatches", &BookKeeper::mismatches, "Those of them that differed.")
+      .def_prop_ro("checksum", &BookKeeper::checksum, "Of all its levels, as the publisher sends it.")
+      .def_prop_rw("verify", &BookKeeper::verifies, &BookKeeper::verify,
+                   "Whether each update is compared with the publisher's checksum.")
+      .def(
+          "reset", &reset_book, "state"_a, "reason"_a, "update_id"_a, "bids"_a, "asks"_a, "capacity"_a,
+          "Begin anew with the best `capacity` levels a side, (price, quantity) best first; fewer than that\n"
+          "are the whole side of a LIVE book.")
+      .def(
+          "apply",
+          [](BookKeeper& self, const shm::BatchEvent& event) {
+            self.apply(event.header, event.body_of_book());
+          },
+          "event"_a,
+          "Take in the next event of this instrument. Trades and quotes change nothing, nor does an event "
+          "that\n"
+          "is in it already, by its sequence.")
+      .def("levels", &levels_of, "side"_a, "depth"_a = nb::none(),
+           nb::sig("def levels(self, side: typing.Literal['bids', 'asks'], depth: int | None = None) -> "
+                   "list[tuple[int, int]]"),
+           "Return (price, quantity) of a side, best first, at most `depth` of those known.\n\n"
+           "Raises\n------\nValueError\n    `side` is neither \"bids\" nor \"asks\".")
+      .def("best", &best_of, "side"_a,
+           nb::sig("def best(self, side: typing.Literal['bids', 'asks']) -> tuple[int, int] | None"),
+           "Return (price, quantity) of the best level of a side; None: there is none, or none is known.");
+}
+
 void bind_reader(nb::module_& module) {
   bind_events(module);
+  bind_local_book(module);
   bind_entries(module);
   bind_batch(module);
   module.def("record_layouts", &record_layouts,
@@ -409,15 +516,17 @@ void bind_reader(nb::module_& module) {
            "trusted_uid"_a = nb::none(),
            "Attach to a segment of this user, of root or of `trusted_uid`.\n\nRaises\n------\nSegmentError\n "
            "   Why it cannot be attached to.")
-      .def("poll", &Reader::poll, "max"_a = 1024, "symbol_id"_a = shm::kNoSymbol,
-           nb::sig("def poll(self, max: int = 1024, symbol_id: int = ...) -> tuple[Batch, ReadStatus]"),
+      .def("poll", &Reader::poll, "max"_a = 1024, "symbol_id"_a = shm::kNoSymbol, "book"_a = nb::none(),
+           nb::sig("def poll(self, max: int = 1024, symbol_id: int = ..., book: LocalBook | None = None) -> "
+                   "tuple[Batch, ReadStatus]"),
            "Return up to `max` events, of one instrument or of all, and the status that ended the batch. "
-           "Never "
-           "blocks.")
-      .def("join", &Reader::join, "symbol_id"_a,
-           nb::sig("def join(self, symbol_id: int) -> tuple[BookEntry, numpy.typing.NDArray[numpy.int64], "
-                   "numpy.typing.NDArray[numpy.int64]]"),
-           "Return what `book` returns, and go on reading with the first event that is not in it.")
+           "They are taken into `book`, which was followed. Never blocks.")
+      .def("follow", &Reader::follow, "symbol_id"_a, "book"_a,
+           "Make `book` the present one, and go on reading with the first event that is not in it.\n\n"
+           "Raises\n------\nSegmentError\n    No such symbol, or the publisher died inside the entry.")
+      .def("load", &Reader::load, "symbol_id"_a, "book"_a,
+           "Make `book` the present one, and stay where the reader is.\n\n"
+           "Raises\n------\nSegmentError\n    As `follow`.")
       .def("book", &Reader::book, "symbol_id"_a,
            nb::sig("def book(self, symbol_id: int) -> tuple[BookEntry, numpy.typing.NDArray[numpy.int64], "
                    "numpy.typing.NDArray[numpy.int64]]"),

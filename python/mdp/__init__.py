@@ -11,13 +11,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mdp._core import BookState, EventFlag, EventType, PublisherStatus, ReadStatus, Side, StateReason
+    from mdp._core import (
+        BookState,
+        EventFlag,
+        EventType,
+        LocalBook,
+        PublisherStatus,
+        ReadStatus,
+        Side,
+        StateReason,
+    )
     from mdp._version import __version__
     from mdp.configuring.config import Config, load_config
     from mdp.errors import ConfigError, ConnectError, LappedError, MdpError, SegmentError, StaleBookError
     from mdp.providing.provider import Provider
     from mdp.reading.batch import EventBatch
-    from mdp.reading.local_book import LocalBook
     from mdp.reading.reader import Book, Follower, Subscriber
 else:
     from mdp._loading import on_first_use
@@ -30,6 +38,7 @@ else:
                 "BookState",
                 "EventFlag",
                 "EventType",
+                "LocalBook",
                 "PublisherStatus",
                 "ReadStatus",
                 "Side",
@@ -47,7 +56,6 @@ else:
             ),
             "mdp.providing.provider": ("Provider",),
             "mdp.reading.batch": ("EventBatch",),
-            "mdp.reading.local_book": ("LocalBook",),
             "mdp.reading.reader": ("Book", "Follower", "Subscriber"),
         },
     )

@@ -24,6 +24,11 @@ def include_dir() -> str:
     return str(_installed() / "include")
 
 
+def shm_library() -> str:
+    """Return the path of libmdp_shm, with which other languages read what is published."""
+    return str(_installed() / "lib" / "libmdp_shm.so.1")
+
+
 def _installed() -> Path:
     """Return the folder of the extension, beside which the rest is; the extension is not loaded for it."""
     extension = find_spec("mdp._core")
@@ -36,5 +41,6 @@ OPTIONS: dict[str, Callable[[], str]] = {
     "--version": version,
     "--cmake-dir": cmake_dir,
     "--include-dir": include_dir,
+    "--shm-library": shm_library,
 }
 """The options of the command line that ask for these."""

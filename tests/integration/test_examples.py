@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +19,9 @@ from pathlib import Path
 import pytest
 from integration.harness import DEADLINE_S, ROOT, wait_for
 from mdp import EventType, Subscriber, _core
+from mdp.about import shm_library
 from mdp.sim import start_sim_process
-from python.test_consumer import build_consumer
+from python.test_consumer import build_consumer, run
 from support.live import LivePublisher, unique_segment
 
 EXAMPLES = ROOT / "examples"
@@ -129,6 +132,98 @@ def test_a_followed_book_goes_on_with_the_next_publisher(built: Path) -> None:
     done = subprocess.run([built / "follow_book", segment, "X"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith(f"follow_book: {segment}: ")
+
+
+# ---- other languages, over libmdp_shm ----
+
+
+def tool(name: str, *elsewhere: str) -> str:
+    """Find a compiler; none: the test is skipped."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *elsewhere]))
+    if found is None:
+        pytest.skip(f"{name} is not installed: `scripts/setup system` brings it")
+    return found
+
+
+def build_rust(folder: Path, library: Path) -> list[str]:
+    source, program = EXAMPLES / "rust/follow_book.rs", folder / "follow_book_rust"
+    options = ["--edition", "2021", "-O", "-D", "warnings", "-L", f"native={library}"]
+    run(tool("rustc", str(Path.home() / ".cargo/bin")), *options, source, "-o", program)
+    return [str(program)]
+
+
+def build_go(folder: Path, library: Path) -> list[str]:
+    source, program = EXAMPLES / "go/follow_book.go", folder / "follow_book_go"
+    go = tool("go", "/usr/local/go/bin")
+    settings = [f"CGO_LDFLAGS=-L{library}", "GO111MODULE=off", f"GOCACHE={folder / 'cache'}"]
+    run("env", *settings, go, "build", "-o", program, source)
+    return [str(program)]
+
+
+def build_csharp(folder: Path, library: Path) -> list[str]:
+    source, program = EXAMPLES / "csharp/FollowBook.cs", folder / "FollowBook.exe"
+    run(tool("mcs"), "-warnaserror", source, f"-out:{program}")
+    return [tool("mono"), str(program)]
+
+
+class Witness:
+    """Lines for every book that one publisher had, by the Python reader."""
+
+    def __init__(self, segment: str) -> None:
+        self.follower = Subscriber(segment).follow("BTCUSDT", verify=True)
+        self.lines: set[str] = set()
+
+    def fill(self, publisher: LivePublisher, steps: int) -> None:
+        publisher.fill(steps)
+        while events := self.follower._read():
+            for event in events:
+                self.follower.book.apply(event)
+                self.note()
+
+    def note(self) -> None:
+        book = self.follower.book
+        best = book.best("bids"), book.best("asks")
+        if best[0] is not None and best[1] is not None:
+            texts = [
+                f"{_core.format_decimal(price, -2)} {_core.format_decimal(size, -3)}" for price, size in best
+            ]
+            self.lines.add(f"{book.update_id} {texts[0]} {texts[1]}")
+
+
+def follow_both(program: Running, publisher: LivePublisher) -> None:
+    """Publish; what the program prints is what the Python reader has."""
+    witness = Witness(publisher.segment)
+    assert program.until(lambda _: True) == "joined"
+    seen: list[str] = []
+    for _ in range(10):  # so that the program waits now and then
+        witness.fill(publisher, 20)
+        last = f"{witness.follower.book.update_id} "
+        seen.append(program.until(lambda line, last=last: seen.append(line) or line.startswith(last)))  # type: ignore[misc]
+    assert set(seen) <= witness.lines
+    assert len(set(seen)) > 20
+
+
+@pytest.mark.parametrize("build", [build_rust, build_go, build_csharp])
+def test_a_book_is_followed_in_another_language(
+    build: Callable[[Path, Path], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Path(shm_library()).parent
+    command = build(tmp_path, library)
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(library))
+    segment = unique_segment()
+    refused = subprocess.run([*command, segment, "BTCUSDT"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr == f"follow_book: {segment}: no such segment: is the publisher running?\n"
+    with LivePublisher(segment) as first, running(*command, segment, "BTCUSDT", "2") as program:
+        follow_both(program, first)
+        first.process.kill()
+        first.process.wait()
+        assert program.until(lambda _: True) == "the publisher died"
+        with LivePublisher(segment) as second:
+            follow_both(program, second)
+            second.stop()
+            assert program.until(lambda _: True) == "the publisher stopped"
+        assert program.process.wait(60) == 0
 
 
 def test_a_program_of_ones_own_runs_a_provider(tmp_path: Path, segment: str) -> None:

@@ -58,6 +58,36 @@ def test_every_book_equals_the_truth_while_it_changes(
     assert [line.parse_errors for line in health.engine.lines] == [0]
 
 
+def test_late_joiner_has_every_level_and_verifies_each_update(
+    sim: SimProcess, provider_for: Callable[..., Provider], segment: str
+) -> None:
+    over = {"segment": {"levels": 5, "ring": "1MiB"}}
+    wait_live(provider_for(sim, snapshot_depth=5000, over=over))
+
+    def gone_round() -> bool:
+        oldest = Subscriber(segment, from_oldest=True).poll(1)
+        return len(oldest) > 0 and oldest[0].sequence > 0
+
+    wait_for(gone_round, "the first whole books to leave the ring")
+    for symbol in SYMBOLS:
+        subscriber = Subscriber(segment)
+        follower = subscriber.follow(symbol, verify=True)
+        book = follower.book
+        assert book.whole, f"{symbol}: {book.reason.name}"
+        assert follower.live
+        assert len(book.levels("bids")) > 100, "of which the table has five"
+        wait_for(
+            lambda follower=follower: follower.poll() is not None and follower.book.verified > 10, symbol
+        )
+        assert (book.mismatches, book.gaps) == (0, 0)
+        published = subscriber.book(symbol)
+        while book.update_id < published.update_id:
+            follower.poll(1)
+        assert book.update_id == published.update_id
+        for side, levels in (("bids", published.bids), ("asks", published.asks)):
+            assert book.levels(side, 5) == [tuple(level) for level in levels.tolist()]
+
+
 def test_ring_alone_gives_every_book_trade_and_quote(
     sim: SimProcess, provider_for: Callable[..., Provider], segment: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import subprocess
@@ -91,6 +92,12 @@ def test_c_program_builds_with_pkg_config_of_the_wheel(installed: Path, tmp_path
     done = subprocess.run([program, "mdp-no-such-segment", "X"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "no such segment" in done.stderr
+
+
+def test_wheel_brings_the_library_for_other_languages(installed: Path) -> None:
+    library = Path(mdp(installed, "--shm-library"))
+    assert installed in library.parents, "it is the wheel's"
+    assert ctypes.CDLL(str(library)).mdp_shm_abi_version() == 1
 
 
 def test_wheel_holds_no_test_and_no_build_file(installed: Path) -> None:

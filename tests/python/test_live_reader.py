@@ -17,14 +17,12 @@ from mdp import (
     Book,
     BookState,
     EventBatch,
-    EventFlag,
     EventType,
     LappedError,
     LocalBook,
     PublisherStatus,
     ReadStatus,
     SegmentError,
-    Side,
     StaleBookError,
     StateReason,
     Subscriber,
@@ -486,61 +484,74 @@ def test_follower_of_an_unknown_symbol(publisher: LivePublisher) -> None:
         Subscriber(publisher.segment).follow("NOSUCH")
 
 
-class FakeEvent:
-    """What LocalBook looks at."""
-
-    def __init__(self, kind: EventType, bids: Any = (), asks: Any = (), **fields: Any) -> None:
-        self.type = kind
-        self.bids = np.array(bids, dtype=np.int64).reshape(-1, 2)
-        self.asks = np.array(asks, dtype=np.int64).reshape(-1, 2)
-        self.flags = fields.pop("flags", EventFlag.FIRST.value | EventFlag.LAST.value)
-        self.update_id = fields.pop("update_id", 1)
-        self.__dict__.update(fields)
-
-
 def local_book(bids: list[tuple[int, int]], asks: list[tuple[int, int]], capacity: int) -> LocalBook:
     book = LocalBook()
+    assert (book.state, book.live, book.best("bids")) == (BookState.STALE, False, None)
     book.reset(BookState.LIVE, StateReason.SYNCED, 5, bids, asks, capacity)
     return book
 
 
-def apply(book: LocalBook, *args: Any, **fields: Any) -> None:
-    book.apply(FakeEvent(*args, **fields))  # type: ignore[arg-type]
-
-
-def test_local_book_leaves_out_what_lies_beyond_the_table() -> None:
+def test_local_book_says_what_it_knows() -> None:
     book = local_book([(100, 1), (98, 1)], [(101, 1)], 2)
-    apply(book, EventType.BOOK_DELTA, [(97, 5), (99, 2), (100, 0)], [(120, 3)], update_id=6)
-    assert book.levels("bids") == [(99, 2), (98, 1)], "97 is beyond 98, and there may be more between"
-    assert book.levels("asks") == [(101, 1), (120, 3)], "the table had the whole side"
-    assert book.best("bids") == (99, 2)
-    assert book.update_id == 6
+    assert (book.live, book.whole, book.update_id, book.reason) == (True, False, 5, StateReason.SYNCED)
+    assert book.levels("bids") == [(100, 1), (98, 1)]
+    assert book.levels("bids", 1) == [(100, 1)]
+    assert (book.best("bids"), book.best("asks")) == ((100, 1), (101, 1))
+    assert local_book([(100, 1)], [], 2).whole, "the table had both sides"
+    assert local_book([(100, 1)], [], 2).best("asks") is None
+    with pytest.raises(ValueError, match='wanted is "bids" or "asks", found "bid"'):
+        book.levels("bid")  # type: ignore[arg-type]
 
 
-def test_local_book_applies_a_split_update_at_its_last_record() -> None:
-    book = local_book([(100, 1)], [(101, 1)], 9)
-    apply(book, EventType.BOOK_DELTA, [(99, 2)], flags=EventFlag.FIRST.value, update_id=7)
-    assert book.levels("bids") == [(100, 1)]
-    apply(book, EventType.BOOK_DELTA, [(100, 0)], flags=EventFlag.LAST.value, update_id=7)
-    assert book.levels("bids") == [(99, 2)]
-    assert book.update_id == 7
+@pytest.mark.parametrize("verify", [False, True])
+def test_local_book_applies_the_events_of_a_batch(publisher: LivePublisher, verify: bool) -> None:
+    subscriber = Subscriber(publisher.segment)
+    publisher.fill(STEPS)
+    events = list(Subscriber(publisher.segment, from_oldest=True).poll(100_000))
+    assert len(events) == publisher.events
+    for symbol_id, symbol in enumerate(SYMBOLS):
+        book = LocalBook()
+        book.verify = verify
+        book.reset(BookState.STALE, StateReason.STARTING, 0, [], [], 20)
+        assert not book.whole, "a book that is not LIVE promises nothing of its levels"
+        book.reset(BookState.LIVE, StateReason.STARTING, 0, [], [], 20)
+        mine = [event for event in events if event.symbol_id == symbol_id]
+        for event in mine:
+            book.apply(event)
+        assert assert_same_book(book, subscriber.book(symbol), symbol) > 2
+        assert (book.whole, book.gaps, book.mismatches) == (True, 0, 0)
+        before = book.levels("bids"), book.levels("asks"), book.update_id
+        for event in mine:  # which it has already
+            book.apply(event)
+        assert (book.levels("bids"), book.levels("asks"), book.update_id) == before
 
 
-def test_local_book_takes_a_whole_snapshot_and_the_top_of_one() -> None:
-    book = local_book([(100, 1)], [(101, 1)], 1)
-    apply(book, EventType.BOOK_SNAPSHOT, [(90, 1), (80, 1)], [(91, 1)], update_id=8)
-    apply(book, EventType.BOOK_DELTA, [(70, 1)], update_id=9)
-    assert book.levels("bids") == [(90, 1), (80, 1), (70, 1)]
-    top = EventFlag.FIRST.value | EventFlag.LAST.value | EventFlag.TOP.value
-    apply(book, EventType.BOOK_SNAPSHOT, [(90, 1), (80, 1)], [(91, 1)], flags=top)
-    apply(book, EventType.BOOK_DELTA, [(70, 1)])
-    assert book.levels("bids", 5) == [(90, 1), (80, 1)]
+def test_polled_and_iterated_follower_keep_the_same_book(publisher: LivePublisher) -> None:
+    polled, iterated = (Subscriber(publisher.segment).follow("BTCUSDT", verify=True) for _ in range(2))
+    for steps in (500, 20_000, 500):  # within the ring, beyond it, and after the lap
+        publisher.fill(steps)
+        while polled.poll().status != ReadStatus.EMPTY:
+            pass
+        while (batch := iterated._read()).status != ReadStatus.EMPTY or batch:
+            for event in batch:
+                iterated.book.apply(event)
+        for side in ("bids", "asks"):
+            assert polled.book.levels(side) == iterated.book.levels(side)  # type: ignore[arg-type]
+        assert polled.book.update_id == iterated.book.update_id
+    assert polled.joins == iterated.joins == 2
 
 
-def test_local_book_takes_state_and_ignores_trades() -> None:
-    book = local_book([(100, 1)], [], 1)
-    apply(book, EventType.TRADE, side=Side.BUY)
-    assert book.levels("bids") == [(100, 1)]
-    assert book.best("asks") is None
-    apply(book, EventType.BOOK_STATE, book_state=BookState.STALE, reason=StateReason.GAP)
-    assert (book.state, book.reason) == (BookState.STALE, StateReason.GAP)
+def test_trades_that_a_lap_left_in_the_ring_are_followed(publisher: LivePublisher) -> None:
+    subscriber = Subscriber(publisher.segment)
+    follower = subscriber.follow("BTCUSDT")
+    publisher.fill(20_000)
+    assert follower.poll().status == ReadStatus.LAPPED
+    present = subscriber.book("BTCUSDT").update_id
+    assert follower.book.update_id == present, "the book is the present one"
+    trades, ids = 0, []
+    while (batch := follower.poll()).status != ReadStatus.EMPTY or batch:
+        trades += sum(event.type == EventType.TRADE for event in batch)
+        ids += [event.update_id for event in batch if event.type == EventType.BOOK_DELTA]
+        assert follower.book.update_id == present, "and stays so until its events are reached"
+    assert trades > 100
+    assert ids == list(range(ids[0], present + 1))

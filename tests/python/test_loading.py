@@ -125,7 +125,7 @@ def test_import_loads_neither_numpy_nor_the_extension() -> None:
     assert (done.stdout, done.stderr) == ("False False\n", "")
 
 
-@pytest.mark.parametrize("option", ["--version", "--cmake-dir", "--include-dir"])
+@pytest.mark.parametrize("option", ["--version", "--cmake-dir", "--include-dir", "--shm-library"])
 def test_options_of_the_installation_load_nothing_else(option: str) -> None:
     names = [*NOT_FOR_READERS, "numpy", "mdp._core"]
     text = "import sys\nfrom mdp.__main__ import main\nmain()\n"

@@ -90,7 +90,7 @@ class FakeReader:
     def instruments(self) -> list[Any]:
         return self.directory
 
-    def poll(self, max_events: int, symbol_id: int) -> tuple[FakeBatch, ReadStatus]:
+    def poll(self, max_events: int, symbol_id: int, _: Any = None) -> tuple[FakeBatch, ReadStatus]:
         if not self.polls:
             return FakeBatch(), ReadStatus.EMPTY
         events, status, self.lost_events = self.polls.pop(0)
@@ -98,6 +98,9 @@ class FakeReader:
 
     def publisher_status(self) -> PublisherStatus:
         return self.publisher
+
+    def sleep(self, _: float) -> None:
+        pass
 
     @property
     def lag_bytes(self) -> int:

@@ -335,7 +335,9 @@ class Segment:
         """Tell whether a record's place is in the ring, and not about to be overwritten."""
         margin = 2 * self.ring_bytes // self.parts
         behind = (self.cursor - position) & MASK
-        return position != NO_POSITION and behind <= self.ring_bytes and not self._overwritten(position - margin)
+        return (
+            position != NO_POSITION and behind <= self.ring_bytes and not self._overwritten(position - margin)
+        )
 
     def _overwritten(self, position: int) -> bool:
         return bool((self._word(384) - position) & MASK > self.ring_bytes)

@@ -64,9 +64,17 @@ def _options(
     include_dir: Annotated[
         bool, typer.Option("--include-dir", help="Print the folder of the C++ headers and exit.")
     ] = False,
+    shm_library: Annotated[
+        bool, typer.Option("--shm-library", help="Print the path of libmdp_shm and exit.")
+    ] = False,
 ) -> None:
     # Alone they are answered before this module is loaded; here they stand for the help, and with others.
-    given = {"--version": version, "--cmake-dir": cmake_dir, "--include-dir": include_dir}
+    given = {
+        "--version": version,
+        "--cmake-dir": cmake_dir,
+        "--include-dir": include_dir,
+        "--shm-library": shm_library,
+    }
     for option, wanted in given.items():
         if wanted:
             print(OPTIONS[option]())

@@ -15,6 +15,7 @@ from mdp._core import (
     BookState,
     Event,
     InstrumentEntry,
+    LocalBook,
     PublisherStatus,
     Reader,
     ReadStatus,
@@ -23,7 +24,6 @@ from mdp._core import (
 )
 from mdp.errors import LappedError, SegmentError, StaleBookError
 from mdp.reading.batch import EventBatch
-from mdp.reading.local_book import LocalBook
 
 _IDLE_SLEEP_S = 0.0005
 _LONGEST_SLEEP_S = 0.1
@@ -188,9 +188,9 @@ class Subscriber:
         """
         return self._poll(max_events, NO_SYMBOL)
 
-    def _poll(self, max_events: int, symbol_id: int) -> EventBatch:
+    def _poll(self, max_events: int, symbol_id: int, book: LocalBook | None = None) -> EventBatch:
         self._raise_loss()
-        batch, status = self._reader.poll(max_events, symbol_id)
+        batch, status = self._reader.poll(max_events, symbol_id, book)
         events = EventBatch(batch, status, self.instrument)
         if not events:
             self._raise_loss()
@@ -218,17 +218,24 @@ class Subscriber:
     def __aiter__(self) -> AsyncIterator[Event]:
         return self.stream()
 
-    def follow(self, symbol: str | int) -> Follower:
+    def follow(self, symbol: str | int, *, verify: bool = False) -> Follower:
         """Join one instrument: its present book, and then exactly the events after it.
 
         The follower reads with this subscriber, whose place in the ring it sets: use one of the two.
+
+        Parameters
+        ----------
+        symbol
+            As in `instrument`.
+        verify
+            Compare the book with the publisher's checksum after each update; see `Follower`.
 
         Raises
         ------
         SegmentError
             No such instrument, or the publisher died while it wrote the entry.
         """
-        return Follower(self, self.instrument(symbol))
+        return Follower(self, self.instrument(symbol), verify=verify)
 
     def publisher_status(self) -> PublisherStatus:
         """Return what the publisher is: RUNNING, SILENT, DEAD, STOPPED or REPLACED.
@@ -280,9 +287,16 @@ class Follower:
     """One instrument from now on: made by `Subscriber.follow`.
 
     Iterating yields the instrument's events (trades and quotes too), the first being the first that `book`
-    did not have; `book` is then the book after the event just yielded. After a lap, which
-    `Subscriber.lost_events` counts, it joins anew: `book` is the present one, and the events after that
-    follow.
+    did not have; `book` is then the book after the event just yielded. It has every level that the publisher
+    has where the ring holds a whole one (`LocalBook.whole`), else those of the book table.
+
+    After a lap, which `Subscriber.lost_events` counts, the book is loaded anew: it is the present one. The
+    events that are still in the ring follow, so that no trade among them is missed, and change the book again
+    from the first on that it does not have (`LocalBook.next_sequence`).
+
+    With `verify`, a whole book is compared with the publisher's checksum after each update of it, where the
+    publisher sends them. One that differs is not `live` until it comes whole again; `LocalBook.mismatches`
+    counts, and `poll` returns a batch with the status MISMATCH.
 
     Attributes
     ----------
@@ -290,32 +304,25 @@ class Follower:
         What the directory says of it.
     book
         The book after the last event.
-    joins
-        How often it joined; more than one after laps.
     """
 
-    def __init__(self, subscriber: Subscriber, instrument: InstrumentEntry) -> None:
+    def __init__(self, subscriber: Subscriber, instrument: InstrumentEntry, *, verify: bool = False) -> None:
         self._subscriber = subscriber
         self.instrument = instrument
         self.book = LocalBook()
-        self.joins = 0
-        self._rejoin_next = False
+        self.book.verify = verify
+        self._load_next = False
         self.rejoin()
 
+    @property
+    def joins(self) -> int:
+        """How often the book was loaded; more than once after laps."""
+        return self.book.loads
+
     def rejoin(self) -> None:
-        """Take the present book of the book table, and go on behind it."""
-        reader = self._subscriber._reader
-        entry, bids, asks = reader.join(self.instrument.symbol_id)
-        self.book.reset(
-            entry.state,
-            entry.reason,
-            entry.update_id,
-            [(price, quantity) for price, quantity in bids.tolist()],
-            [(price, quantity) for price, quantity in asks.tolist()],
-            reader.levels_per_side,
-        )
-        self.joins += 1
-        self._rejoin_next = False
+        """Take the present book, and go on behind it."""
+        self._subscriber._reader.follow(self.instrument.symbol_id, self.book)
+        self._load_next = False
 
     @property
     def live(self) -> bool:
@@ -331,10 +338,8 @@ class Follower:
         LappedError, SegmentError
             As `Subscriber.poll`.
         """
-        events = self._read(max_events)
-        for event in events:
-            self.book.apply(event)
-        return events
+        self._load_after_lap()
+        return self._subscriber._poll(max_events, self.instrument.symbol_id, self.book)
 
     def __iter__(self) -> Iterator[Event]:
         """Apply and yield every event as it comes, until the publisher stops or dies."""
@@ -343,15 +348,19 @@ class Follower:
             yield event
 
     def _read(self, max_events: int = 1024) -> EventBatch:
-        if self._rejoin_next:
-            self.rejoin()
+        self._load_after_lap()
         lost = self._subscriber.lost_events
         try:
             return self._subscriber._poll(max_events, self.instrument.symbol_id)
         finally:
             # Not yet: what came before the hole is still to be applied to the book that is there. Also when a
             # strict reader raises, or its next events would be applied to a book from before the hole.
-            self._rejoin_next = self._subscriber.lost_events != lost
+            self._load_next = self._subscriber.lost_events != lost
+
+    def _load_after_lap(self) -> None:
+        if self._load_next:
+            self._subscriber._reader.load(self.instrument.symbol_id, self.book)
+            self._load_next = False
 
 
 def _events(subscriber: Subscriber, poll: Callable[[], EventBatch]) -> Iterator[Event]:

@@ -22,7 +22,13 @@ inline void fill_segment(SegmentWriter& segment) {
   for (std::uint64_t n = 0; n < 300; ++n) {
     shm::Event event;
     fill_event(event, n);
+    if (n % 3 == 0) event.header.flags = shm::kFlagFirst | shm::kFlagLast;
     publisher.publish(event);
+    if (n % 16 % 5 == 0) {  // the books that read_everything() keeps come whole
+      event.header.type = shm::EventType::BookSnapshot;
+      event.header.flags = shm::kFlagFirst | shm::kFlagLast | shm::kFlagRefresh;
+      publisher.publish(event);
+    }
     event.header.type = shm::EventType::BookSnapshot;
     event.header.flags = core::kFlagTableOnly;
     publisher.publish(event);
@@ -35,6 +41,8 @@ struct Seen {
   std::uint64_t records = 0;
   std::uint64_t books = 0;
   std::uint64_t instruments = 0;
+  std::uint64_t kept = 0;
+  std::uint64_t kept_whole = 0;
 
   void add(const shm::Event& event) {
     ++records;
@@ -88,6 +96,23 @@ inline Seen read_everything(const shm::SegmentView& view) {
     shm::RingReader joined(view);
     joined.start_at(book.entry.ring_position, book.entry.next_sequence);
     drain([&](shm::Event& event) { return joined.poll(event); }, seen);
+  }
+  for (std::uint32_t i = 0; i < 20; i += 5) {
+    shm::RingReader reader(view);
+    shm::BookKeeper keeper;
+    keeper.verify(true);
+    if (keeper.load(reader, i) != shm::BookStatus::Ok) continue;
+    ++seen.kept;
+    seen.kept_whole += keeper.whole() ? 1 : 0;
+    reader.start_at(keeper.position(), keeper.next_sequence());
+    shm::Event event;
+    for (int polls = 0; polls < 20; ++polls) {  // a lap loads the book each time
+      seen.sum +=
+          static_cast<std::uint64_t>(keeper.after(reader, reader.poll(event), event.header, event.levels));
+    }
+    for (std::size_t level = 0; const auto bid = keeper.bid(level); ++level)
+      seen.sum += static_cast<std::uint64_t>(bid->quantity);
+    seen.sum += keeper.checksum() + keeper.ask_count();
   }
   for (const shm::Start start : {shm::Start::Oldest, shm::Start::Newest}) {
     shm::RingReader reader(view, start);

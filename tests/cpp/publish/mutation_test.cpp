@@ -32,16 +32,21 @@ void read_mutants(int mutants, std::uint64_t seed) {
     all.records += seen.records;
     all.books += seen.books;
     all.instruments += seen.instruments;
+    all.kept += seen.kept;
+    all.kept_whole += seen.kept_whole;
   }
   std::cout << mutants << " mutants: " << attached << " attached, " << all.instruments << " instruments, "
-            << all.books << " books and " << all.records << " records read (sum " << all.sum << "), in C "
-            << in_c.records << " records (sum " << in_c.sum << ")\n";
+            << all.books << " books, " << all.kept << " kept (" << all.kept_whole << " whole) and "
+            << all.records << " records read (sum " << all.sum << "), in C " << in_c.records
+            << " records (sum " << in_c.sum << ")\n";
   // The mutations must not all stop at the header, nor at the first thing that is read.
   const auto tenth = static_cast<std::uint64_t>(mutants / 10);
   EXPECT_GT(static_cast<std::uint64_t>(attached), tenth);
   EXPECT_GT(all.instruments, tenth);
   EXPECT_GT(all.books, tenth);
   EXPECT_GT(all.records, tenth);
+  EXPECT_GT(all.kept, tenth);
+  EXPECT_GT(all.kept_whole, tenth);
   // What both read of such a segment is the same; c_reader_test.cpp compares event by event.
   EXPECT_EQ(in_c.instruments, all.instruments);
   EXPECT_EQ(in_c.books, all.books);

@@ -66,6 +66,7 @@ enum class BookStatus : std::uint8_t {
   NoInstrument = 1,  // no such symbol_id in this segment
   Busy = 2,          // the publisher was inside the entry at every attempt: descheduled, or it died there
   Corrupt = 3,       // the entry counts more levels than it has room for
+  NoMemory = 4,      // of a BookKeeper: there is none for its levels
 };
 
 constexpr const char* to_string(BookStatus status) noexcept {
@@ -78,6 +79,8 @@ constexpr const char* to_string(BookStatus status) noexcept {
       return "the publisher is writing the entry, or died while it did";
     case BookStatus::Corrupt:
       return "the book entry is corrupt";
+    case BookStatus::NoMemory:
+      return "there is no memory for the book";
   }
   return "unknown";
 }

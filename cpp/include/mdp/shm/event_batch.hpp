@@ -22,6 +22,7 @@
 #include <variant>
 #include <vector>
 
+#include "mdp/shm/book_keeper.hpp"
 #include "mdp/shm/event.hpp"
 #include "mdp/shm/ring_reader.hpp"
 
@@ -81,10 +82,18 @@ struct BodyColumn {
 // One event taken out of a batch, which it may outlive.
 struct BatchEvent {
   EventHeader header;
-  std::vector<PriceLevel> levels;  // of a BookDelta or BookSnapshot: bids, then asks
+  // Of a BookDelta or BookSnapshot: bids, then asks, and behind them, as in the record, the checksum if it
+  // has one, in place of a price.
+  std::vector<PriceLevel> levels;
   std::variant<std::monostate, BookStateBody, BboBody, TradeBody, ConnectionStatusBody, MarkPriceBody,
                LiquidationBody>
       body;
+
+  // What BookKeeper::apply() takes beside the header.
+  const void* body_of_book() const noexcept {
+    if (const auto* state = std::get_if<BookStateBody>(&body)) return state;
+    return levels.data();
+  }
 
   // As those of Event.
   template <class Body>
@@ -105,7 +114,10 @@ class EventBatch {
   // instrument, or all with kNoSymbol. Types this version does not know are passed over, as the wire format
   // asks. Returns what ended it, as RingReader::poll(); Ok: `max` events were looked at, and there may be
   // more. With Lapped the events that are here are older than the hole.
-  ReadStatus fill(RingReader& from, std::size_t max, std::uint32_t symbol_id = kNoSymbol);
+  // The events of a `keeper`'s instrument are taken into it, as Subscriber::poll() with one does: Mismatch
+  // ends the batch behind the event that refuted the book.
+  ReadStatus fill(RingReader& from, std::size_t max, std::uint32_t symbol_id = kNoSymbol,
+                  BookKeeper* keeper = nullptr);
 
   // Events.
   std::size_t size() const noexcept { return headers_.size(); }
@@ -115,6 +127,8 @@ class EventBatch {
   // headers().
   const Column<PriceLevel>& levels() const noexcept { return levels_; }
   const Column<std::int64_t>& level_offset() const noexcept { return level_offset_; }
+  // The checksums of those that have one (kFlagChecksum).
+  const BodyColumn<std::uint64_t>& checksums() const noexcept { return checksums_; }
   // column<TradeBody>(): all trades.
   template <class Body>
   const BodyColumn<Body>& column() const noexcept {
@@ -129,17 +143,21 @@ class EventBatch {
   template <class Body>
   void add_body(const void* body);
   template <class Body>
+  static const Body& at_row(const BodyColumn<Body>& column, std::int64_t row);
+  template <class Body>
   void copy_body(std::int64_t row, BatchEvent& event) const;
 
   Column<EventHeader> headers_;
   Column<std::int64_t> level_offset_;
   Column<PriceLevel> levels_;
+  BodyColumn<std::uint64_t> checksums_;
   std::tuple<BodyColumn<BookStateBody>, BodyColumn<BboBody>, BodyColumn<TradeBody>,
              BodyColumn<ConnectionStatusBody>, BodyColumn<MarkPriceBody>, BodyColumn<LiquidationBody>>
       columns_;
 };
 
-inline ReadStatus EventBatch::fill(RingReader& from, std::size_t max, std::uint32_t symbol_id) {
+inline ReadStatus EventBatch::fill(RingReader& from, std::size_t max, std::uint32_t symbol_id,
+                                   BookKeeper* keeper) {
   // What lies in the ring bounds what there is to come: a nearly empty poll allocates next to nothing. Few
   // records are one line. Bounded by the ring itself: a corrupt segment may say anything.
   const std::uint64_t lag = std::min(from.lag_bytes(), from.ring_bytes());
@@ -152,9 +170,13 @@ inline ReadStatus EventBatch::fill(RingReader& from, std::size_t max, std::uint3
     levels_.reserve_more(kMaxEventLevels);
     EventHeader& header = *headers_.free_space();
     PriceLevel* const body = levels_.free_space();
-    const ReadStatus status = from.poll(header, body);
+    ReadStatus status = from.poll(header, body, symbol_id);
+    const bool wanted = symbol_id == kNoSymbol || header.symbol_id == symbol_id;
+    if (keeper != nullptr && (wanted || status != ReadStatus::Ok)) {
+      status = keeper->after(from, status, header, body);
+    }
+    if (wanted && (status == ReadStatus::Ok || status == ReadStatus::Mismatch)) add(header, body);
     if (status != ReadStatus::Ok) return status;
-    if (symbol_id == kNoSymbol || header.symbol_id == symbol_id) add(header, body);
   }
   return ReadStatus::Ok;
 }
@@ -163,9 +185,17 @@ inline ReadStatus EventBatch::fill(RingReader& from, std::size_t max, std::uint3
 inline void EventBatch::add(const EventHeader& header, const void* body) {
   switch (header.type) {
     case EventType::BookDelta:
-    case EventType::BookSnapshot:
-      levels_.add(std::size_t{header.bid_count} + header.ask_count);
+    case EventType::BookSnapshot: {
+      const std::size_t count = std::size_t{header.bid_count} + header.ask_count;
+      if ((header.flags & kFlagChecksum) != 0) {
+        std::uint64_t checksum;
+        std::memcpy(&checksum, static_cast<const PriceLevel*>(body) + count, sizeof(checksum));
+        checksums_.bodies.push(checksum);
+        checksums_.rows.push(static_cast<std::int64_t>(headers_.size()));
+      }
+      levels_.add(count);
       break;
+    }
     case EventType::BookState:
       add_body<BookStateBody>(body);
       break;
@@ -203,18 +233,28 @@ void EventBatch::add_body(const void* body) {
   rows.push(static_cast<std::int64_t>(headers_.size()));
 }
 
+// Of the column, what stands at this row; the caller knows that it has one.
+template <class Body>
+const Body& EventBatch::at_row(const BodyColumn<Body>& column, std::int64_t row) {
+  const auto found = std::lower_bound(column.rows.begin(), column.rows.end(), row);
+  return column.bodies[static_cast<std::size_t>(found - column.rows.begin())];
+}
+
 template <class Body>
 void EventBatch::copy_body(std::int64_t row, BatchEvent& event) const {
-  if (event.header.type != Body::kType) return;
-  const auto& [bodies, rows] = column<Body>();
-  event.body =
-      bodies[static_cast<std::size_t>(std::lower_bound(rows.begin(), rows.end(), row) - rows.begin())];
+  if (event.header.type == Body::kType) event.body = at_row(column<Body>(), row);
 }
 
 inline BatchEvent EventBatch::event(std::size_t row) const {
   BatchEvent event{headers_[row], {}, {}};
-  event.levels.assign(levels_.data() + level_offset_[row], levels_.data() + level_offset_[row + 1]);
   const auto signed_row = static_cast<std::int64_t>(row);
+  const PriceLevel* const levels = levels_.data();
+  event.levels.assign(levels + level_offset_[row], levels + level_offset_[row + 1]);
+  const bool of_book =
+      event.header.type == EventType::BookDelta || event.header.type == EventType::BookSnapshot;
+  if (of_book && (event.header.flags & kFlagChecksum) != 0) {
+    event.levels.push_back({static_cast<std::int64_t>(at_row(checksums_, signed_row)), 0});
+  }
   copy_body<BookStateBody>(signed_row, event);
   copy_body<BboBody>(signed_row, event);
   copy_body<TradeBody>(signed_row, event);

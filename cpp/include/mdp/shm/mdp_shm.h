@@ -15,9 +15,7 @@
  *
  * Include it first, or define _POSIX_C_SOURCE as 200809L or more: strict C99 hides shm_open() otherwise.
  *
- * Functions are inline. To make a library of them for another language, define MDP_SHM_API as what
- * its functions are to be declared with (empty is fine), include this in one source file, and build that as a
- * shared library; mdp_shm_subscriber_size() tells the other language how much room a reader takes.
+ * Functions are inline. For languages that cannot include this there is libmdp_shm.so: mdp_shm_library.h.
  */
 #pragma once
 
@@ -44,7 +42,9 @@ enum mdp_shm_read_status {
   MDP_SHM_READ_PUBLISHER_DEAD = 4, /* of mdp_shm_wait() and mdp_shm_check_publisher(): dead, or replaced */
   MDP_SHM_READ_CORRUPT = 5,        /* what stands in the ring is no record; the reader stays where it is */
   MDP_SHM_READ_NOT_ATTACHED = 6,
-  MDP_SHM_READ_PUBLISHER_STALE = 7 /* of the same two: silent; it may go on */
+  MDP_SHM_READ_PUBLISHER_STALE = 7, /* of the same two: silent; it may go on */
+  MDP_SHM_READ_MISMATCH = 8, /* of mdp_shm_keeper_poll(): OK, and the book is not what the publisher says */
+  MDP_SHM_READ_NO_ROOM = 9   /* of mdp_shm_poll_records(): the buffer is too small for a record */
 };
 
 /* What becomes of a publisher, as far as a reader can know. Its books are usable while it is RUNNING. */
@@ -60,7 +60,8 @@ enum mdp_shm_book_status {
   MDP_SHM_BOOK_OK = 0, /* whether the book is usable is its `state` */
   MDP_SHM_BOOK_NO_INSTRUMENT = 1,
   MDP_SHM_BOOK_BUSY = 2, /* the publisher is in the entry: it lost its core (try again), or died there */
-  MDP_SHM_BOOK_CORRUPT = 3
+  MDP_SHM_BOOK_CORRUPT = 3,
+  MDP_SHM_BOOK_NO_MEMORY = 4 /* of mdp_shm_book.h */
 };
 
 /* Whether this ends a loop around mdp_shm_wait(): the publisher stopped or died, the ring is corrupt, or
@@ -174,9 +175,6 @@ MDP_SHM_INLINE int mdp_shm_judge_publisher(const void* base, uint32_t interval_n
 }
 
 /* ---- opening */
-
-/* Room for a struct mdp_shm_subscriber, for languages that cannot include this. */
-MDP_SHM_API size_t mdp_shm_subscriber_size(void) { return sizeof(struct mdp_shm_subscriber); }
 
 MDP_SHM_INLINE int mdp_shm_section_fits(const struct mdp_shm_segment_info* info,
                                         const struct mdp_shm_section* section, uint32_t stride,
@@ -740,9 +738,8 @@ MDP_SHM_INLINE size_t mdp_shm_body_bytes(const struct mdp_shm_event_header* head
   }
 }
 
-/* mdp_shm_poll() of all instruments' events, followed or not, into two places of the caller's: a struct
- * mdp_shm_event_header, and room for MDP_SHM_MAX_RECORD_BYTES - 64 bytes of body. Both are aligned to 8, and
- * may have been written to whatever the status.
+/* mdp_shm_poll_into(), which leaves the bodies of other instruments' events than `only` where they are
+ * (MDP_SHM_NO_SYMBOL: copies all).
  *
  * How a record is read safely while its place may be overwritten:
  *   publisher                                        reader at position p
@@ -751,7 +748,8 @@ MDP_SHM_INLINE size_t mdp_shm_body_bytes(const struct mdp_shm_event_header* head
  *   3 cursor = new end        (release)              3 reserve - p > ring size: the copy may be torn,
  *                                                      drop it: lapped
  */
-MDP_SHM_API int mdp_shm_poll_into(struct mdp_shm_subscriber* shm, void* header_out, void* body_out) {
+MDP_SHM_ALWAYS_INLINE int mdp_shm_poll_record(struct mdp_shm_subscriber* shm, uint32_t only, void* header_out,
+                                              void* body_out) {
   const uint64_t ring = shm->info.ring.size_bytes;
   struct mdp_shm_event_header* const header = (struct mdp_shm_event_header*)header_out;
   uint32_t size_bytes;
@@ -775,7 +773,7 @@ MDP_SHM_API int mdp_shm_poll_into(struct mdp_shm_subscriber* shm, void* header_o
         size_bytes > ring - (shm->position & (ring - 1)) || size_bytes > end - shm->position) {
       return mdp_shm_overwritten(shm, shm->position) ? mdp_shm_resume(shm) : MDP_SHM_READ_CORRUPT;
     }
-    if (header->type != MDP_SHM_PADDING) {
+    if (header->type != MDP_SHM_PADDING && (only == MDP_SHM_NO_SYMBOL || header->symbol_id == only)) {
       mdp_shm_load_words(body_out, mdp_shm_at(shm, shm->position) + sizeof(*header),
                          size_bytes - sizeof(*header));
     }
@@ -795,6 +793,22 @@ MDP_SHM_API int mdp_shm_poll_into(struct mdp_shm_subscriber* shm, void* header_o
   return MDP_SHM_READ_CORRUPT;
 }
 
+/* mdp_shm_poll() of all instruments' events, followed or not, into two places of the caller's: a struct
+ * mdp_shm_event_header, and room for MDP_SHM_MAX_RECORD_BYTES - 64 bytes of body. Both are aligned to 8, and
+ * may have been written to whatever the status. */
+MDP_SHM_API int mdp_shm_poll_into(struct mdp_shm_subscriber* shm, void* header_out, void* body_out) {
+  return mdp_shm_poll_record(shm, MDP_SHM_NO_SYMBOL, header_out, body_out);
+}
+/* Of one instrument: passes over the others' events, and of those reads the headers alone. */
+MDP_SHM_INLINE int mdp_shm_poll_only(struct mdp_shm_subscriber* shm, uint32_t symbol_id, void* header_out,
+                                     void* body_out) {
+  const struct mdp_shm_event_header* const header = (const struct mdp_shm_event_header*)header_out;
+  for (;;) {
+    const int status = mdp_shm_poll_record(shm, symbol_id, header_out, body_out);
+    if (status != MDP_SHM_READ_OK || header->symbol_id == symbol_id) return status;
+  }
+}
+
 MDP_SHM_INLINE int mdp_shm_poll_any(struct mdp_shm_subscriber* shm, struct mdp_shm_event* out) {
   return mdp_shm_poll_into(shm, &out->header, &out->body);
 }
@@ -803,11 +817,8 @@ MDP_SHM_INLINE int mdp_shm_poll_any(struct mdp_shm_subscriber* shm, struct mdp_s
  * valid with OK and has then been checked: its level counts fit its size. Types of later versions are
  * delivered too. After mdp_shm_follow(), the next of the followed instrument. */
 MDP_SHM_API int mdp_shm_poll(struct mdp_shm_subscriber* shm, struct mdp_shm_event* out) {
-  for (;;) {
-    const int status = mdp_shm_poll_any(shm, out);
-    if (status != MDP_SHM_READ_OK || shm->followed == MDP_SHM_NO_SYMBOL) return status;
-    if (out->header.symbol_id == shm->followed) return status;
-  }
+  if (shm->followed == MDP_SHM_NO_SYMBOL) return mdp_shm_poll_any(shm, out);
+  return mdp_shm_poll_only(shm, shm->followed, &out->header, &out->body);
 }
 
 /* Hands up to `max` events of all instruments to `on_event`, with `context`; the event is valid during the
@@ -821,6 +832,26 @@ MDP_SHM_API int mdp_shm_poll_batch(struct mdp_shm_subscriber* shm, size_t max, s
     const int status = mdp_shm_poll_any(shm, &event);
     if (status != MDP_SHM_READ_OK) return status;
     on_event(&event, context);
+  }
+  return MDP_SHM_READ_OK;
+}
+
+/* Fills `buffer`, aligned to 8, with whole records, one behind the other: of each the header and its body, in
+ * mdp_shm_record_bytes() of it, so that each begins as a struct mdp_shm_event does. They are what
+ * mdp_shm_poll() would have given, of the followed instrument or of all. Returns what ended it (OK: less than
+ * MDP_SHM_MAX_RECORD_BYTES are left of the buffer; NO_ROOM: it never had them), and in `records` and `bytes`
+ * how much is there: with LAPPED it is older than the hole. What a body does not use of its last line is
+ * zero. */
+MDP_SHM_API int mdp_shm_poll_records(struct mdp_shm_subscriber* shm, void* buffer, size_t size_bytes,
+                                     size_t* records, size_t* bytes) {
+  *records = *bytes = 0;
+  if (size_bytes < MDP_SHM_MAX_RECORD_BYTES) return MDP_SHM_READ_NO_ROOM;
+  while (size_bytes - *bytes >= MDP_SHM_MAX_RECORD_BYTES) {
+    struct mdp_shm_event* const next = (struct mdp_shm_event*)(void*)((unsigned char*)buffer + *bytes);
+    const int status = mdp_shm_poll(shm, next);
+    if (status != MDP_SHM_READ_OK) return status;
+    *bytes += mdp_shm_record_bytes(&next->header);
+    ++*records;
   }
   return MDP_SHM_READ_OK;
 }

@@ -34,6 +34,8 @@
 
 #ifdef __cplusplus
 extern "C" {
+#elif defined(__linux__)
+long syscall(long number, ...); /* strict C99 hides that of <unistd.h> */
 #endif
 
 #define MDP_SHM_BELL_MAGIC UINT64_C(0x4C4C45422D50444D) /* the bytes "MDP-BELL" */

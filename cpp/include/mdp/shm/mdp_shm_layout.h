@@ -27,6 +27,12 @@
 #if !defined(MDP_SHM_API)
 #define MDP_SHM_API MDP_SHM_INLINE
 #endif
+/* Of what has one caller for each way it is used, and is specialized for it. */
+#if defined(__GNUC__) || defined(__clang__)
+#define MDP_SHM_ALWAYS_INLINE MDP_SHM_INLINE __attribute__((always_inline))
+#else
+#define MDP_SHM_ALWAYS_INLINE MDP_SHM_INLINE
+#endif
 
 #ifdef __cplusplus
 extern "C" {

@@ -80,14 +80,16 @@ MDP_SHM_API const char* mdp_shm_read_status_text(int status) {
                                       "the publisher died",
                                       "the ring is corrupt",
                                       "not attached to a segment",
-                                      "the publisher gives no sign of life"};
+                                      "the publisher gives no sign of life",
+                                      "the book is not what the publisher says: a checksum differs",
+                                      "the buffer is too small for a record"};
   return mdp_shm_text_of(texts, sizeof(texts) / sizeof(texts[0]), status);
 }
 
 MDP_SHM_API const char* mdp_shm_book_status_text(int status) {
   static const char* const texts[] = {"ok", "no such instrument in the segment",
                                       "the publisher is writing the entry, or died while it did",
-                                      "the book entry is corrupt"};
+                                      "the book entry is corrupt", "there is no memory for the book"};
   return mdp_shm_text_of(texts, sizeof(texts) / sizeof(texts[0]), status);
 }
 

@@ -27,6 +27,7 @@ enum class ReadStatus : std::uint8_t {
   Corrupt = 5,         // what stands in the ring is no record; the reader stays where it is
   NotAttached = 6,     // no segment
   PublisherStale = 7,  // of the same two: no sign of life; it may go on
+  Mismatch = 8,        // poll() and wait() with a BookKeeper: Ok, and the book is not what the publisher says
 };
 
 constexpr const char* to_string(ReadStatus status) noexcept {
@@ -47,6 +48,8 @@ constexpr const char* to_string(ReadStatus status) noexcept {
       return "not attached to a segment";
     case ReadStatus::PublisherStale:
       return "the publisher gives no sign of life";
+    case ReadStatus::Mismatch:
+      return "the book is not what the publisher says: a checksum differs";
   }
   return "unknown";
 }
@@ -114,12 +117,21 @@ class RingReader {
   [[nodiscard]] ReadStatus poll(EventHeader& header, void* body) noexcept {
     return static_cast<ReadStatus>(mdp_shm_poll_into(&core_, &header, body));
   }
+  // The same, and the bodies of other instruments' events than `only` are not copied (kNoSymbol: all are).
+  [[nodiscard]] ReadStatus poll(EventHeader& header, void* body, std::uint32_t only) noexcept {
+    return static_cast<ReadStatus>(mdp_shm_poll_record(&core_, only, &header, body));
+  }
 
   // Hands up to `max` events to `fn(const Event&)`; the reference is valid during the call. Events come
   // before the status: with Lapped, those handed over are older than the hole. `fn` must not throw if
   // exceptions are off; if it throws, that event counts as read.
   template <class Fn>
   PollResult poll(std::size_t max, Fn&& fn);
+
+  // The next event of one instrument: of the others' the headers alone are read.
+  [[nodiscard]] ReadStatus poll_only(std::uint32_t symbol_id, EventHeader& header, void* body) noexcept {
+    return static_cast<ReadStatus>(mdp_shm_poll_only(&core_, symbol_id, &header, body));
+  }
 
   // Of the last Lapped: how many events, and how many bytes of the ring, were skipped. Both 0: the publisher
   // was too fast even to resume; the next poll tries again, and the loss is counted then.
@@ -137,6 +149,11 @@ class RingReader {
   std::uint64_t ring_bytes() const noexcept { return core_.info.ring.size_bytes; }
   // Bytes published and not yet read.
   std::uint64_t lag_bytes() const noexcept { return mdp_shm_lag_bytes(&core_); }
+
+  // The reader in C, for what is written there. Not opened by name: mdp_shm_wait() and all that judges the
+  // publisher are not for it.
+  mdp_shm_subscriber& core() noexcept { return core_; }
+  const mdp_shm_subscriber& core() const noexcept { return core_; }
 
  private:
   static_assert(sizeof(mdp_shm_segment_info) == sizeof(SegmentInfo) &&

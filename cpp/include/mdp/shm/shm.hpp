@@ -8,10 +8,11 @@
 //     if (const TradeBody* trade = event.get_if<TradeBody>()) ... trade->price ...
 //   }
 //
-// event.hpp has the records, directory.hpp the instruments, book_table.hpp the present books. Each header can
-// be included alone, and docs/reading.md has whole programs.
+// event.hpp has the records, directory.hpp the instruments, book_table.hpp the present books, book_keeper.hpp
+// a book that is kept up to date. Each header can be included alone, and docs/reading.md has whole programs.
 #pragma once
 
+#include "mdp/shm/book_keeper.hpp"
 #include "mdp/shm/book_table.hpp"
 #include "mdp/shm/decimal.hpp"
 #include "mdp/shm/directory.hpp"

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "mdp/shm/book_keeper.hpp"
 #include "mdp/shm/book_table.hpp"
 #include "mdp/shm/directory.hpp"
 #include "mdp/shm/mapping.hpp"
@@ -48,9 +49,7 @@ class Subscriber {
   // The next event of the ring: see RingReader::poll(). After follow(), the next of the followed instrument.
   [[nodiscard]] ReadStatus poll(Event& out) noexcept { return poll(out.header, out.levels); }
   [[nodiscard]] ReadStatus poll(EventHeader& header, void* body) noexcept {
-    ReadStatus status = ring_.poll(header, body);
-    while (status == ReadStatus::Ok && !wanted(header)) status = ring_.poll(header, body);
-    return status;
+    return followed_ == kNoSymbol ? ring_.poll(header, body) : ring_.poll_only(followed_, header, body);
   }
   // Hands over all instruments' events, followed or not: see RingReader::poll().
   template <class Fn>
@@ -170,6 +169,32 @@ class Subscriber {
     if (status == BookStatus::Ok) followed_ = symbol_id;
     return status;
   }
+  // The same with a book that is kept: `keeper` is then the present book, whole where the ring has a whole
+  // one (see mdp_shm_book.h), and the next events are those that are not in it.
+  [[nodiscard]] BookStatus follow(std::uint32_t symbol_id, BookKeeper& keeper) {
+    BookStatus status = keeper.load(ring_, symbol_id);
+    Book book;
+    for (int attempt = 0; attempt < 8 && status == BookStatus::Busy; ++attempt) {
+      status = wait_for_book(symbol_id, book);
+      if (status == BookStatus::Ok) status = keeper.load(ring_, symbol_id);
+    }
+    if (status != BookStatus::Ok) return status;
+    ring_.start_at(keeper.position(), keeper.next_sequence());
+    followed_ = symbol_id;
+    return status;
+  }
+  // poll() and wait() of the followed instrument, and the event taken into `keeper`. Mismatch is Ok with a
+  // book that was refuted: it is not usable() until it comes whole again, or is followed anew. After Lapped
+  // the book has been loaded anew: it is ahead of the events that follow, until they reach its
+  // next_sequence().
+  [[nodiscard]] ReadStatus poll(Event& out, BookKeeper& keeper) noexcept {
+    return keeper.after(ring_, poll(out), out.header, out.levels);
+  }
+  [[nodiscard]] ReadStatus wait(Event& out, BookKeeper& keeper, Wait how = Wait::Bell,
+                                std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max(),
+                                std::chrono::nanoseconds heartbeat_limit = std::chrono::nanoseconds(-1)) {
+    return keeper.after(ring_, wait(out, how, timeout, heartbeat_limit), out.header, out.levels);
+  }
   // Ends that: all events again.
   void follow_all() noexcept { followed_ = kNoSymbol; }
 
@@ -185,9 +210,6 @@ class Subscriber {
   static constexpr std::chrono::nanoseconds kLookInterval{MDP_SHM_LOOK_INTERVAL_NS};
   static constexpr std::uint64_t kIdlesPerBook = 10'000;  // most of them sleeps of 50 us and more
 
-  bool wanted(const EventHeader& header) const noexcept {
-    return followed_ == kNoSymbol || header.symbol_id == followed_;
-  }
   void rest(IdleWait& idle, std::chrono::nanoseconds left) noexcept {
     if (idle.would_sleep() && bell_.wait(view(), ring_.position(), left)) return idle.count();
     idle.idle();
