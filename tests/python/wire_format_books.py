@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from python.wire_format_reader import Book, Event, LappedError, Level, Segment
+from python.wire_format_reader import Book, CorruptError, Event, LappedError, Level, Segment
 
 DELTA, SNAPSHOT, STATE, INSTRUMENT = 1, 2, 5, 6
 FIRST, LAST, TOP, REFRESH, CHECKSUM = 1, 2, 4, 8, 16
@@ -21,10 +21,8 @@ class WrongBookError(Exception):
 
 def level_checksum(price: int, quantity: int, *, is_ask: bool) -> int:
     """Give what one level adds to the checksum of its book."""
-    key = (price & MASK) ^ (MASK if is_ask else 0)
-    mixed = (key * 0x9E3779B97F4A7C15 & MASK) ^ (quantity & MASK)
-    mixed = mixed * 0xBF58476D1CE4E5B9 & MASK
-    return mixed ^ (mixed >> 32)
+    weight = price * (price + 1) + 1
+    return (-weight if is_ask else weight) * quantity & MASK
 
 
 @dataclass
@@ -140,7 +138,10 @@ class Books:
                 self._join_one(instrument.symbol_id)
 
     def _join_one(self, symbol_id: int) -> None:
-        entry = self._segment.book(symbol_id)
+        try:
+            entry = self._segment.book(symbol_id)
+        except CorruptError:  # its publisher died inside: nobody knows where to begin
+            return
         position, sequence = entry.refresh_position, entry.refresh_sequence
         if self._segment.safe(position):
             self.books[symbol_id] = KeptBook(symbol_id, sequence)
