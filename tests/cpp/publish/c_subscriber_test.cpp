@@ -252,10 +252,10 @@ TEST(CMapping, IsAlsoForReadersOfTheirOwn) {
 }
 
 TEST(CTexts, EveryStatusHasItsText) {
-  for (int status = 0; status <= MDP_SHM_READ_PUBLISHER_STALE; ++status) {
+  for (int status = 0; status <= MDP_SHM_READ_NO_ROOM; ++status) {
     EXPECT_STREQ(mdp_shm_read_status_text(status), to_string(static_cast<shm::ReadStatus>(status)));
   }
-  EXPECT_STREQ(mdp_shm_read_status_text(8), "unknown");
+  EXPECT_STREQ(mdp_shm_read_status_text(MDP_SHM_READ_NO_ROOM + 1), "unknown");
   EXPECT_STREQ(mdp_shm_read_status_text(-1), "unknown");
 }
 

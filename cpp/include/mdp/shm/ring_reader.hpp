@@ -28,6 +28,7 @@ enum class ReadStatus : std::uint8_t {
   NotAttached = 6,     // no segment
   PublisherStale = 7,  // of the same two: no sign of life; it may go on
   Mismatch = 8,        // poll() and wait() with a BookKeeper: Ok, and the book is not what the publisher says
+  NoRoom = 9,          // of mdp_shm_poll_records() in C: the buffer is too small for a record
 };
 
 constexpr const char* to_string(ReadStatus status) noexcept {
@@ -50,6 +51,8 @@ constexpr const char* to_string(ReadStatus status) noexcept {
       return "the publisher gives no sign of life";
     case ReadStatus::Mismatch:
       return "the book is not what the publisher says: a checksum differs";
+    case ReadStatus::NoRoom:
+      return "the buffer is too small for a record";
   }
   return "unknown";
 }
