@@ -36,7 +36,7 @@ int main(int argc, char** argv) {
   if (status != MDP_SHM_BOOK_OK) return fail(argv[2], mdp_shm_book_status_text(status));
   /* LIVE no longer than its publisher runs. */
   state = mdp_shm_usable_state(&feed, book.state, MDP_SHM_HEARTBEAT_LIMIT);
-  printf("%.64s %s %llu", instrument.canonical_symbol, mdp_shm_book_state_text(state),
+  printf("%.96s %s %llu", instrument.canonical_symbol, mdp_shm_book_state_text(state),
          (unsigned long long)book.update_id);
   print_side(book.bid_count, &bid, &instrument);
   print_side(book.ask_count, &ask, &instrument);

@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
     if (trade == nullptr || !feed.instrument(event, of)) continue;
     const std::string quantity = to_decimal(trade->quantity, of.quantity_exponent);
     const std::string price = to_decimal(trade->price, of.price_exponent);
-    std::printf("%.64s %s %s @ %s\n", of.canonical_symbol, to_string(trade->side), quantity.c_str(),
+    std::printf("%.96s %s %s @ %s\n", of.canonical_symbol, to_string(trade->side), quantity.c_str(),
                 price.c_str());
   }
   std::puts(to_string(status));  // stopped, dead or corrupt; feed.reattach() finds a successor

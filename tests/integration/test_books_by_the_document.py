@@ -1,8 +1,8 @@
 """A reader written from docs/wire-format.md alone keeps every book of a working provider, and none is wrong.
 
 It verifies the checksum of each update, every refresh, and each book against the book table, while lines
-break, symbols come and go, publishers are killed, and it falls behind by more than a ring. The stress form takes
-an hour's worth of events: four symbols with ten updates a second each.
+break, symbols come and go, publishers are killed, and it falls behind by more than a ring. The stress form
+takes an hour's worth of events: four symbols with ten updates a second each.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def test_no_book_is_wrong_through_faults_laps_and_churn(
             rest_for_a_lap(reader)
     reader.close()
     print(
-        f"{books.events} events, {books.verified} checksums, {books.compared} looks at the table, {compared} at "
-        f"the venue, {books.laps} laps, {churned} symbols came back; begun {books.from_refresh} times from a "
+        f"{books.events} events, {books.verified} checksums, {books.compared} looks at the table, "
+        f"{compared} at the venue, {books.laps} laps, {churned} symbols came back; begun {books.from_refresh} times from a "
         f"whole book, {books.from_table} times from the table"
     )
     assert books.laps >= 2

@@ -109,12 +109,12 @@ def test_configuration_cannot_be_changed() -> None:
         ("venues:\n  - name: binance\n    symbols: [1]\n", "file.yaml:3: venues[0].symbols[0]: "),
         # What makes sense alone but not together.
         (
-            VENUES.replace("[BTCUSDT]", f"\n      - BTCUSDT\n      - {'A' * 49}"),
-            "file.yaml:5: venues[0].symbols[1]: has 49 bytes; the segment's directory holds 48 (found 'AAA",
+            VENUES.replace("[BTCUSDT]", f"\n      - BTCUSDT\n      - {'A' * 65}"),
+            "file.yaml:5: venues[0].symbols[1]: has 65 bytes; the segment's directory holds 64 (found 'AAA",
         ),
         (  # bytes, not characters
-            VENUES.replace("BTCUSDT", "\u5e01" * 17),
-            "file.yaml:3: venues[0].symbols[0]: has 51 bytes; the segment's directory holds 48",
+            VENUES.replace("BTCUSDT", "\u5e01" * 22),
+            "file.yaml:3: venues[0].symbols[0]: has 66 bytes; the segment's directory holds 64",
         ),
         (
             "venues:\n  - name: binance\n    symbols: [A, B, A]\n",
