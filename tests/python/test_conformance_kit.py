@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import mdp
+import pytest
 from mdp._core import Reader
 from python.wire_format_books import Books
 from python.wire_format_reader import CorruptError, Segment

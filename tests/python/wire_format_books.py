@@ -1,4 +1,4 @@
-"""Keep the books of a segment with nothing but docs/wire-format.md: proof that its rules for books are enough.
+"""Keep the books of a segment with nothing but docs/wire-format.md: proof that its rules are enough.
 
 Built on wire_format_reader.py, which reads segments by the same page; nothing of mdp is imported. `Books`
 follows every instrument at once, verifies each checksum, and compares what it holds with the book table.

@@ -12,7 +12,7 @@ _HEAD = ("SEGMENT", "PUBLISHER", "PID", "OWNER", "STARTED", "HEARTBEAT", "SYMBOL
 
 
 def ls(trusted_uid: TrustedUid = None) -> None:
-    """List the segments of this machine: owner, publisher, how long ago it started and last gave a sign of life."""
+    """List the segments of this machine: owner, publisher, when it started, its last sign of life."""
     rows, refused = [], []
     for name in (name for name in segment_names() if not name.startswith("sem.")):
         try:

@@ -119,13 +119,15 @@ class EngineSection(_Section):
     """Compare each book's top with the venue's own best bid and ask (channel `quote`) at every update id the
     two share; where they differ the book is synced anew."""
     book_checksum: bool = _ENGINE.book_checksum
-    """Put a checksum of the book after it into every delta and whole book, by which readers can prove theirs."""
+    """Put a checksum of the book after it into every delta and whole book, by which readers can
+    prove theirs."""
     refresh_every: Annotated[int, Field(ge=0, le=75)] = _ENGINE.refresh_every
-    """Each LIVE book goes into the ring again as a whole once in so many percent of the ring, for readers that
-    join late; 0: never, and they know the best `segment.levels` a side alone."""
+    """Each LIVE book goes into the ring again as a whole once in so many percent of the ring, for readers
+    that join late; 0: never, and they know the best `segment.levels` a side alone."""
     refresh_share: Annotated[int, Field(ge=1, le=50)] = _ENGINE.refresh_share
     """Percent of what goes into the ring that whole books may be at most. Where that is too little for all of
-    them within three quarters of the ring, a warning (`books.ring_too_small`) names the ring that is wanted."""
+    them within three quarters of the ring, a warning (`books.ring_too_small`) names the ring that is
+    wanted."""
     top_snapshot_ms: Annotated[int, Field(ge=0, le=86_400_000)] = _ENGINE.top_snapshot_ms
     """How often the best `segment.levels` a side also go into the ring (BookSnapshot flagged Top), with the
     first update so long after the last one; 0: never. For readers that want no more than the top."""

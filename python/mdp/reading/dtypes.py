@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-# One event: EventHeader. `size_lines` counts units of 64 bytes, `type` is an EventType, `flags` are EventFlag bits. bid_count and ask_count are the
-# levels of a BOOK_DELTA or BOOK_SNAPSHOT, and 0 for others.
+# One event: EventHeader. `size_lines` counts units of 64 bytes, `type` is an EventType, `flags` are EventFlag
+# bits. bid_count and ask_count are the levels of a BOOK_DELTA or BOOK_SNAPSHOT, and 0 for others.
 EVENT_DTYPE = np.dtype(
     [
         ("size_lines", "<u2"),

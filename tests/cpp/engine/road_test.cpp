@@ -201,10 +201,12 @@ TEST(Road, ACoreThatDoesNotExistIsAnError) {
   ControlQueue control(64);
   std::atomic<int> events{0};
   const std::atomic<bool> held{false};
+  const core::Counter steps;
   RoadOptions options;
   options.threads = Threads::Each;
   options.cores.managers = {1'000'000};
-  EXPECT_THROW(Road(options, std::make_unique<Counting>(events, events, held), status, control), ConfigError);
+  EXPECT_THROW(Road(options, std::make_unique<Counting>(events, events, held, steps), status, control),
+               ConfigError);
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ void BookEvents::emit_state(const SymbolEntry& entry, shm::StateReason reason) n
 
 // ---- of the book's levels ---------------------------------------------------------------------------------
 
-// One record, or several where the update is larger than one; bids before asks. `extra_flags`: of all of them.
+// One record, or several where the update is larger than one; bids before asks. `extra_flags`: of each.
 void BookEvents::emit_levels(const SymbolEntry& entry, EventType type, std::span<const PriceLevel> bids,
                              std::span<const PriceLevel> asks, std::uint16_t extra_flags) noexcept {
   std::uint16_t flags = shm::kFlagFirst | extra_flags;

@@ -13,8 +13,8 @@ namespace {
 constexpr std::uint64_t kLapSteps = core::kRingSteps;
 // How far back a reader can begin without the writer coming round to it soon.
 constexpr std::uint64_t kSafeSteps = kLapSteps * 3 / 4;
-// What is left unused of the share is kept for so many steps: a book that is due in between does not wait, and
-// no burst follows a time in which none was.
+// What is left unused of the share is kept for so many steps: a book that is due in between does not wait,
+// and no burst follows a time in which none was.
 constexpr std::int64_t kKeptSteps = 4;
 
 const core::Counter kNoRing;

@@ -28,8 +28,8 @@ class BookRefresh {
   // Asked after every message: whether next() may have a book.
   bool due() const noexcept { return ring_steps_->get() >= look_at_; }
 
-  // The next book to be published, or null: none for now. `routes`: all books of the manager, null where there
-  // is none. Whoever gets one publishes it at once.
+  // The next book to be published, or null: none for now. `routes`: all books of the manager, null where
+  // there is none. Whoever gets one publishes it at once.
   SymbolEntry* next(std::span<SymbolEntry* const> routes) noexcept;
 
   // Not the message path: logs a warning, once, when books come too late.

@@ -94,8 +94,8 @@ class OrderBook {
   std::size_t bid_count() const noexcept { return bids_.level_count(); }
   std::size_t ask_count() const noexcept { return asks_.level_count(); }
 
-  // The sum of shm::level_checksum() over all levels that are here, modulo 2^64. Kept with every change, never
-  // summed up anew; 0 where the book was not made to keep it.
+  // The sum of shm::level_checksum() over all levels that are here, modulo 2^64. Kept with every change,
+  // never summed up anew; 0 where the book was not made to keep it.
   std::uint64_t checksum() const noexcept { return bids_.checksum() - asks_.checksum(); }
 
   // Writes up to `max` levels, best first, and returns how many.

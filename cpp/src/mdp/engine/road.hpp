@@ -38,7 +38,7 @@ class RoadEnd {
   virtual core::EventSink& sink() noexcept = 0;
   // Pipelined. Takes up to `max` events from the queue and returns how many there were.
   virtual std::size_t drain(EventQueue& queue, std::size_t max) noexcept = 0;
-  // Any thread, from the start to the end: how often the ring has advanced by 1/64 of it. Null: there is none.
+  // Any thread, from start to end: how often the ring has advanced by 1/64 of it. Null: there is none.
   virtual const core::Counter* ring_steps() const noexcept { return nullptr; }
   // On the thread of the calls above, when there was nothing to take and some times a second.
   virtual void idle() noexcept {}

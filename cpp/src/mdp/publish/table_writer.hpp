@@ -39,8 +39,9 @@ class TableWriter {
     if (symbol_id < capacity_) shadow_[symbol_id].behind = true;
   }
 
-  // A record of a whole book (a BookSnapshot that is not only its top) went into the ring `at` this place. The
-  // entry points to it (refresh_position) once the last record of the book is there, with the next write.
+  // A record of a whole book (a BookSnapshot that is not only its top) went into the ring `at` this place.
+  // The entry points to it (refresh_position) once the last record of the book is there, with the next
+  // write.
   void note_whole_book(const shm::EventHeader& record, RingPosition at) noexcept;
 
   // The book of this instrument was published again as it is, up to `at`: the entry goes there.
