@@ -95,8 +95,8 @@ def test_no_book_is_wrong_through_faults_laps_and_churn(
     reader.close()
     print(
         f"{books.events} events, {books.verified} checksums, {books.compared} looks at the table, "
-        f"{compared} at the venue, {books.laps} laps, {churned} symbols came back; begun {books.from_refresh} times from a "
-        f"whole book, {books.from_table} times from the table"
+        f"{compared} at the venue, {books.laps} laps, {churned} symbols came back; begun from a whole book "
+        f"{books.from_refresh} times, from the table {books.from_table} times"
     )
     assert books.laps >= 2
     assert churned >= 2
