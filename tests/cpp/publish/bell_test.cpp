@@ -149,8 +149,8 @@ TEST_F(Bell, NoneIsForgottenUnderLoad) {
     }
   }
   publisher.stop();
-  // The end moves no cursor: who went to sleep after its ring is rung for again. (A reader looks by itself every
-  // MDP_SHM_BELL_SLICE_NS.)
+  // The end moves no cursor: who went to sleep after its ring is rung for again. (A reader looks by itself
+  // every MDP_SHM_BELL_SLICE_NS.)
   while (ended != kSleepers) {
     segment->ring_bell();
     std::this_thread::yield();

@@ -1,6 +1,6 @@
-// The conformance kit (tests/data/conformance): a segment in a file, by which a reader in any language is tested
-// without a publisher. Here it is made again from nothing, byte by byte the same, so the kit is what this
-// publisher writes; tests/python/test_conformance_kit.py holds readers against it.
+// The conformance kit (tests/data/conformance): a segment in a file, by which a reader in any language is
+// tested without a publisher. Here it is made again from nothing, byte by byte the same, so the kit is what
+// this publisher writes; tests/python/test_conformance_kit.py holds readers against it.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -256,7 +256,7 @@ class Kit {
         snapshot(3);
         state(3, shm::BookState::Live, shm::StateReason::Synced);
         return table(3);
-      case 10:  // what this version does not know: a private type, a flag, and a body that is longer than known
+      case 10:  // what this version does not know: a private type, a flag, a body that is longer
         return foreign(n);
       default:
         return;

@@ -117,7 +117,8 @@ enum class Side : std::uint8_t { None = 0, Buy = 1, Sell = 2 };
 // What is traded.
 enum class InstrumentKind : std::uint16_t { Spot = 0, Perpetual = 1, Future = 2, Option = 3 };
 
-// What a contract pays: Linear in its quote, Inverse in its base, Quanto in something else. None: no contract.
+// What a contract pays: Linear in its quote, Inverse in its base, Quanto in something else. None: no
+// contract.
 enum class Settlement : std::uint16_t { None = 0, Linear = 1, Inverse = 2, Quanto = 3 };
 
 // What contract_size counts. None: there are no contracts, quantities are amounts of base.

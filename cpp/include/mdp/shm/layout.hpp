@@ -10,8 +10,8 @@
 //   | header | checkpoints | VenueEntry[] | InstrumentEntry[] | index | book entries | ring, 2^n bytes|
 //   +--------+-------------+--------------+-------------------+-------+--------------+----------------+
 //
-// Each section is found by its offset in the header. Little-endian, 64-bit words. Whatever can change after the magic is stored is accessed as whole 64-bit
-// atomic words.
+// Each section is found by its offset in the header. Little-endian, 64-bit words. Whatever can change after
+// the magic is stored is accessed as whole 64-bit atomic words.
 #pragma once
 
 #include <atomic>

@@ -1,11 +1,11 @@
 /* mdp_shm_bell.h: the doorbell, by which a reader that sleeps is woken by the next record.
  *
- * Included by mdp_shm.h. C99 (and C++). Linux only; elsewhere mdp_shm_bell_open() finds none, and who waits for it
- * sleeps instead.
+ * Included by mdp_shm.h. C99 (and C++). Linux only; elsewhere mdp_shm_bell_open() finds none, and who waits
+ * for it sleeps instead.
  *
- * A reader maps the segment read-only, so it says that it waits in a page of its own: a System V shared-memory
- * segment of 4096 bytes, which nobody can make shorter while the publisher has it mapped. It sleeps in a futex
- * on the low half of the ring's cursor.
+ * A reader maps the segment read-only, so it says that it waits in a page of its own: a System V
+ * shared-memory segment of 4096 bytes, which nobody can make shorter while the publisher has it mapped. It
+ * sleeps in a futex on the low half of the ring's cursor.
  *
  *   reader                                          publisher
  *   1 waiting = cursor it saw | 1                   1 cursor = new end         (release)
@@ -13,10 +13,10 @@
  *     the one it saw                                3 otherwise waiting = 0, if it is still what was read,
  *                                                     and futex wake: all readers
  *
- * The publisher may look in step 2 before others see its step 1, for a processor may do a load before an earlier
- * store is out; a fence there would cost every record. So the reader waits a moment between its two steps, much
- * longer than a store takes to get out, and finds the cursor moved. What would slip through all the same is found
- * by the publisher's next heartbeat, and no sleep is longer than MDP_SHM_BELL_SLICE_NS.
+ * The publisher may look in step 2 before others see its step 1, for a processor may do a load before an
+ * earlier store is out; a fence there would cost every record. So the reader waits a moment between its two
+ * steps, much longer than a store takes to get out, and finds the cursor moved. What would slip through all
+ * the same is found by the publisher's next heartbeat, and no sleep is longer than MDP_SHM_BELL_SLICE_NS.
  */
 #pragma once
 
@@ -73,7 +73,8 @@ MDP_SHM_INLINE void mdp_shm_bell_close(struct mdp_shm_bell_page* page) {
   if (page != NULL) shmdt(page);
 }
 
-/* Sleeps until `cursor`, the mapped word, is another than `seen`, or `timeout_ns` has passed. May return sooner. */
+/* Sleeps until `cursor`, the mapped word, is another than `seen`, or `timeout_ns` has passed. May return
+ * sooner. */
 MDP_SHM_INLINE void mdp_shm_bell_wait(struct mdp_shm_bell_page* page, const uint64_t* cursor, uint64_t seen,
                                       int64_t timeout_ns) {
   struct timespec timeout;

@@ -169,8 +169,8 @@ MDP_SHM_INLINE int mdp_shm_os_open(const char* name, uint32_t trusted_uid, int* 
   return status;
 }
 
-/* Hands each name under which a segment could be to `on_name`, in no order; whether there is one shows when it is
- * opened. 0: this system has no list of them. */
+/* Hands each name under which a segment could be to `on_name`, in no order; whether there is one shows when
+ * it is opened. 0: this system has no list of them. */
 MDP_SHM_INLINE int mdp_shm_os_list(void (*on_name)(const char* name, void* context), void* context) {
   DIR* const folder = opendir("/dev/shm");
   const struct dirent* found;

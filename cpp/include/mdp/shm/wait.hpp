@@ -93,8 +93,8 @@ class Doorbell {
   Doorbell(const Doorbell&) = delete;
   Doorbell& operator=(const Doorbell&) = delete;
 
-  // Sleeps until the cursor of `view` is another than `seen`, or `timeout` has passed, which may be cut short. False:
-  // there is no doorbell, or this user may not ask there.
+  // Sleeps until the cursor of `view` is another than `seen`, or `timeout` has passed, which may be cut
+  // short. False: there is no doorbell, or this user may not ask there.
   bool wait(const SegmentView& view, std::uint64_t seen, std::chrono::nanoseconds timeout) noexcept {
     if (!tried_) {
       tried_ = true;

@@ -53,8 +53,8 @@ class OrderBookManager {
   // `instrument` is what the rule's checksum is given, where it has one; it is copied.
   void add_symbol(core::SymbolId symbol, core::ExchangeId exchange, std::span<const core::LineId> lines,
                   const core::BookRule& rule, const core::Instrument& instrument = {});
-  // STALE (Unsubscribed) and an Instrument record are emitted and the book is gone; messages still on their way are counted as
-  // unroutable. Unknown symbols are ignored.
+  // STALE (Unsubscribed) and an Instrument record are emitted and the book is gone; messages still on their
+  // way are counted as unroutable. Unknown symbols are ignored.
   void remove_symbol(core::SymbolId symbol) noexcept;
 
   // Set-up, or while running on the manager's thread. Where to count what this line wins; outlives the

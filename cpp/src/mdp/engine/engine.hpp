@@ -62,10 +62,10 @@ class Engine {
 
   RestLimits rest_limits(std::size_t venue) const;
 
-  // Gives the symbol its id (one that was removed before gets its old one), its directory entry, its book and a
-  // line. Before start() or while running; then
-  // subscribe_added() must follow. Throws SegmentError (the directory is full, or a name does not fit) or
-  // ConfigError (already added, or the venue says of it what cannot be used).
+  // Gives the symbol its id (one that was removed before gets its old one), its directory entry, its book and
+  // a line. Before start() or while running; then subscribe_added() must follow. Throws SegmentError (the
+  // directory is full, or a name does not fit) or ConfigError (already added, or the venue says of it what
+  // cannot be used).
   core::SymbolId add_symbol(std::size_t venue, core::Instrument instrument);
   // Subscribes to all symbols that were added since start() or the last call: as few requests as the venue
   // takes, where one a symbol would use up what it allows.

@@ -84,8 +84,8 @@ Doorbell::~Doorbell() {
 }
 
 void Doorbell::ring(shm::Word& cursor) noexcept {
-  // Who has asked for a later cursor since the load is not wiped out, for the number is another one. relaxed: the
-  // futex orders; pairs with mdp_shm_bell_wait().
+  // Who has asked for a later cursor since the load is not wiped out, for the number is another one. relaxed:
+  // the futex orders; pairs with mdp_shm_bell_wait().
   std::uint64_t waiting = waiting_->load(std::memory_order_relaxed);
   waiting_->compare_exchange_strong(waiting, 0, std::memory_order_relaxed);
   ::syscall(SYS_futex, static_cast<void*>(&cursor), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);

@@ -1,5 +1,5 @@
-// Doorbell: the publisher's side of mdp/shm/mdp_shm_bell.h, where the protocol is drawn. It tells whether a reader
-// sleeps, and wakes those that do.
+// Doorbell: the publisher's side of mdp/shm/mdp_shm_bell.h, where the protocol is drawn. It tells whether a
+// reader sleeps, and wakes those that do.
 //
 // Used by publish::IPCPublisher after every commit: with nobody asleep that is one load of a line that nobody
 // writes. One thread rings. Linux only; elsewhere, and where the system refuses the page, no reader can ask.
@@ -18,9 +18,9 @@ class Doorbell {
  public:
   // One that nobody can reach.
   Doorbell() noexcept;
-  // For the readers of the segment `name` of this generation: whoever may read it by `mode` (and `group`, empty:
-  // the process's own) may ask to be woken. Where there cannot be one, a warning is logged and it is like the
-  // above.
+  // For the readers of the segment `name` of this generation: whoever may read it by `mode` (and `group`,
+  // empty: the process's own) may ask to be woken. Where there cannot be one, a warning is logged and it is
+  // like the above.
   Doorbell(const std::string& name, std::uint64_t generation, std::uint32_t mode, const std::string& group);
   ~Doorbell();
   Doorbell(const Doorbell&) = delete;
@@ -31,8 +31,8 @@ class Doorbell {
 
   // Whether somebody has asked.
   bool is_wanted() const noexcept {
-    // relaxed: the store of the cursor before it may be seen later than this load is done; missed() then finds
-    // who came in between. Pairs with mdp_shm_bell_wait().
+    // relaxed: the store of the cursor before it may be seen later than this load is done; missed() then
+    // finds who came in between. Pairs with mdp_shm_bell_wait().
     return waiting_->load(std::memory_order_relaxed) != 0;
   }
   // Whether somebody sleeps although the cursor is another than the one he saw.
