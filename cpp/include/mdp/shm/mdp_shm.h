@@ -509,8 +509,7 @@ MDP_SHM_INLINE int mdp_shm_text_is(const char* field, size_t size, const char* t
   return length <= size && memcmp(field, text, length) == 0 && (length == size || field[length] == '\0');
 }
 
-/* FNV-1a of 64 bits, mixed once more: the index takes its low bits as the place and its high ones as the tag.
- * */
+/* FNV-1a of 64 bits, mixed once more: low bits are the place in the index, high ones the tag. */
 MDP_SHM_INLINE uint64_t mdp_shm_symbol_hash(const char* symbol, size_t length) {
   uint64_t hash = UINT64_C(0xCBF29CE484222325);
   size_t i;
@@ -523,8 +522,7 @@ MDP_SHM_INLINE uint64_t mdp_shm_index_slot(uint64_t hash, uint32_t symbol_id) {
 }
 
 /* mdp_shm_find() over an index of `slots` words and instrument entries every `stride` bytes. A search walks
- * from the hash's place to the first empty slot; what it meets is only believed once the entry says the same.
- * */
+ * from the hash's place to the first empty slot; what it meets is believed once the entry says the same. */
 MDP_SHM_INLINE int mdp_shm_find_entry(const unsigned char* index, uint64_t slots, const void* entries,
                                       uint32_t stride, uint32_t count, const char* symbol, size_t length,
                                       void* out) {
