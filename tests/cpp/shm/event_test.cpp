@@ -136,9 +136,10 @@ TEST(Names, EveryEnumHasWordsOfItsOwn) {
   expect_words(OptionRight::Put);
   expect_words(InstrumentStatus::Removed);
   expect_words(SegmentState::Stopped);
-  expect_words(AttachStatus::SystemError);
-  expect_words(ReadStatus::PublisherStale);
-  expect_words(BookStatus::Corrupt);
+  expect_words(AttachStatus::Untrusted);
+  expect_words(ReadStatus::NoRoom);
+  expect_words(BookStatus::NoMemory);
+  expect_words(PublisherStatus::Replaced);
   expect_words(Start::Oldest);
   expect_words(Wait::Bell);
 }
