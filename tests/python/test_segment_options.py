@@ -90,6 +90,7 @@ def test_forked_worker_that_survives_does_not_keep_the_name() -> None:
     ours, theirs = multiprocessing.Pipe()
     publisher = multiprocessing.get_context("spawn").Process(target=_publish, args=(name, theirs))
     publisher.start()
+    theirs.close()  # or its death would not show here
     worker = ours.recv()
     try:
         with pytest.raises(SegmentError, match=str(publisher.pid)):
