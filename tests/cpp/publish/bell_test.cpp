@@ -90,10 +90,41 @@ TEST_F(Bell, AHeartbeatFindsWhoWasMissed) {
   EXPECT_EQ(publisher.counters().bells.get(), 1U) << "this one misses nothing";
 }
 
+// One word serves all readers.
+TEST_F(Bell, ALaterRequestReplacesAnEarlierOneAndNotTheOtherWayRound) {
+  publish(0);
+  const std::uint64_t now = mdp_shm_cursor(&feed);
+  page->waiting = 0 | 1;
+  mdp_shm_bell_wait(page, cursor(), now, 1);
+  EXPECT_EQ(page->waiting, now | 1);
+  mdp_shm_bell_wait(page, cursor(), 0, kLong);  // would hang for a minute
+  EXPECT_EQ(page->waiting, now | 1);
+}
+
+TEST_F(Bell, WhoIsReplacedIsWoken) {
+  std::atomic<bool> woken{false};
+  std::thread sleeper([&] {
+    mdp_shm_bell_wait(page, cursor(), 0, kLong);
+    woken = true;
+  });
+  while (__atomic_load_n(&page->waiting, __ATOMIC_SEQ_CST) == 0) std::this_thread::yield();
+  // A record of which the publisher has not looked for requests yet, and somebody who saw it.
+  test::fill_event(event, 0, 4);
+  segment->ring().append(event.header, event.levels, test::body_bytes(event));
+  segment->ring().commit();
+  mdp_shm_bell_wait(page, cursor(), mdp_shm_cursor(&feed), 1);
+  sleeper.join();
+  EXPECT_TRUE(woken.load());
+}
+
 TEST_F(Bell, TheEndIsRungIn) {
-  page->waiting = mdp_shm_cursor(&feed) | 1;
+  std::thread sleeper([&] { mdp_shm_bell_wait(page, cursor(), mdp_shm_cursor(&feed), kLong); });
+  while (__atomic_load_n(&page->waiting, __ATOMIC_SEQ_CST) == 0) std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // asleep by now, or woken by the second ring
   publisher.stop();
-  EXPECT_EQ(page->waiting, 0U);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  segment->ring_bell();
+  sleeper.join();
 }
 
 TEST_F(Bell, APageOfAnotherSegmentIsNotTaken) {

@@ -7,16 +7,21 @@
  * shared-memory segment of 4096 bytes, which nobody can make shorter while the publisher has it mapped. It
  * sleeps in a futex on the low half of the ring's cursor.
  *
- *   reader                                          publisher
- *   1 waiting = cursor it saw | 1                   1 cursor = new end         (release)
- *   2 futex wait: sleeps if the cursor is still     2 waiting is 0: nothing to do
- *     the one it saw                                3 otherwise waiting = 0, if it is still what was read,
- *                                                     and futex wake: all readers
+ *   reader that saw cursor c                         publisher
+ *   1 `waiting` has a later cursor: look again       1 cursor = new end         (release)
+ *   2 waiting = c | 1          (compare-exchange)    2 `waiting` is 0, or has the new end: nothing to do
+ *   3 it had an earlier one: futex wake, all         3 otherwise waiting = 0, if it is still what was read
+ *   4 pause, then futex wait: sleeps if the cursor   4 futex wake, all
+ *     is still c
+ *
+ * One word serves all readers, so who replaces another's request wakes him (3), and none replaces a later one (1).
+ * The publisher leaves a request for what comes next (2), and one that came in between (3).
  *
  * The publisher may look in step 2 before others see its step 1, for a processor may do a load before an
- * earlier store is out; a fence there would cost every record. So the reader waits a moment between its two
- * steps, much longer than a store takes to get out, and finds the cursor moved. What would slip through all
- * the same is found by the publisher's next heartbeat, and no sleep is longer than MDP_SHM_BELL_SLICE_NS.
+ * earlier store is out; a fence there would cost every record. So the reader pauses before it sleeps, much
+ * longer than a store takes to get out, and finds the cursor moved. What would slip through all the same is
+ * found by the publisher's next heartbeat, and no sleep is longer than MDP_SHM_BELL_SLICE_NS.
+ * tests/cpp/publish/contract_model_test.cpp tries all of this in every interleaving, and without each rule.
  */
 #pragma once
 
@@ -27,6 +32,7 @@
 #include "mdp/shm/mdp_shm_os.h"
 
 #if defined(__linux__)
+#include <limits.h>
 #include <linux/futex.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
@@ -77,12 +83,23 @@ MDP_SHM_INLINE void mdp_shm_bell_close(struct mdp_shm_bell_page* page) {
  * sooner. */
 MDP_SHM_INLINE void mdp_shm_bell_wait(struct mdp_shm_bell_page* page, const uint64_t* cursor, uint64_t seen,
                                       int64_t timeout_ns) {
+  const uint64_t mine = seen | 1;
+  /* relaxed: the exchange below looks again; pairs with Doorbell::ring(). */
+  uint64_t there = __atomic_load_n(&page->waiting, __ATOMIC_RELAXED);
   struct timespec timeout;
   int i;
   timeout.tv_sec = (time_t)(timeout_ns / 1000000000);
   timeout.tv_nsec = (long)(timeout_ns % 1000000000);
-  /* seq_cst: before the kernel looks at the cursor; pairs with Doorbell::is_wanted(). */
-  __atomic_store_n(&page->waiting, seen | 1, __ATOMIC_SEQ_CST);
+  while (there != mine) {
+    if (there != 0 && (int64_t)(there - mine) > 0) return; /* somebody saw a later cursor: there is news */
+    /* seq_cst: before the kernel looks at the cursor; pairs with Doorbell::is_wanted(). */
+    if (!__atomic_compare_exchange_n(&page->waiting, &there, mine, 0, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+      continue;
+    }
+    /* Whose request this was sleeps through what is there already, for the publisher sees ours alone. */
+    if (there != 0) syscall(SYS_futex, (const void*)cursor, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    break;
+  }
   for (i = 0; i < 128; ++i) mdp_shm_os_relax();
   syscall(SYS_futex, (const void*)cursor, FUTEX_WAIT, (uint32_t)seen, &timeout, NULL, 0);
 }

@@ -155,7 +155,7 @@ void IPCPublisher::beat(std::int64_t now_ns) noexcept {
   if (now_ns - last_beat_ns_ < kHeartbeatIntervalNs && now_ns >= last_beat_ns_) return;
   last_beat_ns_ = now_ns;
   segment_->heartbeat();
-  if (segment_->bell_missed()) ring_bell();
+  if (segment_->bell_wanted()) ring_bell();
 }
 
 void IPCPublisher::move_to(SegmentWriter& next) noexcept {

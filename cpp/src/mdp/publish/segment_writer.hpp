@@ -86,8 +86,9 @@ class SegmentWriter {
   const std::string& name() const noexcept { return memory_.name(); }
   const sys::SharedMemory& memory() const noexcept { return memory_; }
   // The publisher's thread: wakes readers that sleep.
-  bool bell_wanted() const noexcept { return bell_->is_wanted(); }
-  bool bell_missed() const noexcept { return bell_->missed(header_->cursor); }
+  bool bell_wanted() const noexcept {
+    return bell_->is_wanted(header_->cursor.load(std::memory_order_relaxed));  // relaxed: its own
+  }
   void ring_bell() noexcept { bell_->ring(header_->cursor); }
   // Whether the segment still bears its name: sys::SharedMemory::name_is_ours().
   bool name_is_ours() const noexcept { return memory_.name_is_ours(); }

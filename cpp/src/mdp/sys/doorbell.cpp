@@ -17,12 +17,6 @@ namespace mdp::sys {
 
 Doorbell::Doorbell() noexcept : waiting_(&own_) {}
 
-bool Doorbell::missed(const shm::Word& cursor) const noexcept {
-  // relaxed, both: a second look; pairs with mdp_shm_bell_wait(). (The cursor is the caller's own.)
-  const std::uint64_t waiting = waiting_->load(std::memory_order_relaxed);
-  return waiting != 0 && (waiting & ~std::uint64_t{1}) != cursor.load(std::memory_order_relaxed);
-}
-
 #if defined(__linux__)
 
 namespace {
@@ -84,10 +78,12 @@ Doorbell::~Doorbell() {
 }
 
 void Doorbell::ring(shm::Word& cursor) noexcept {
-  // Who has asked for a later cursor since the load is not wiped out, for the number is another one. relaxed:
-  // the futex orders; pairs with mdp_shm_bell_wait().
+  // relaxed: the futex orders; pairs with mdp_shm_bell_wait(). A request that came since the load is another
+  // value and stays. (The cursor is the caller's own.)
   std::uint64_t waiting = waiting_->load(std::memory_order_relaxed);
-  waiting_->compare_exchange_strong(waiting, 0, std::memory_order_relaxed);
+  if (waiting != 0 && (waiting & ~std::uint64_t{1}) != cursor.load(std::memory_order_relaxed)) {
+    waiting_->compare_exchange_strong(waiting, 0, std::memory_order_seq_cst);
+  }
   ::syscall(SYS_futex, static_cast<void*>(&cursor), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 

@@ -29,14 +29,14 @@ class Doorbell {
   bool exists() const noexcept { return page_ != nullptr; }
   std::uint32_t id() const noexcept { return id_; }  // if it exists
 
-  // Whether somebody has asked.
-  bool is_wanted() const noexcept {
-    // relaxed: the store of the cursor before it may be seen later than this load is done; missed() then
-    // finds who came in between. Pairs with mdp_shm_bell_wait().
-    return waiting_->load(std::memory_order_relaxed) != 0;
+  // Whether somebody asked to be woken by what ends at `cursor`. Who asked for what comes behind it is left to
+  // wait.
+  bool is_wanted(std::uint64_t cursor) const noexcept {
+    // relaxed: the store of the cursor before it may be seen later than this load is done, which readers make
+    // up for. Pairs with mdp_shm_bell_wait().
+    const std::uint64_t waiting = waiting_->load(std::memory_order_relaxed);
+    return waiting != 0 && (waiting & ~std::uint64_t{1}) != cursor;
   }
-  // Whether somebody sleeps although the cursor is another than the one he saw.
-  bool missed(const shm::Word& cursor) const noexcept;
 
   // Wakes all who sleep on `cursor`, which was stored before. A system call.
   void ring(shm::Word& cursor) noexcept;
