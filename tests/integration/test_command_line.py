@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -85,6 +86,40 @@ def test_segment_of_another_user_is_read_by_who_names_that_user(live: Live, segm
     assert "belongs to uid 12345, wanted is this user or root" in refused.stderr
     for arguments in (["book", segment, "BTCUSDT"], ["tail", segment, "--count", "1"]):
         assert run_mdp(*arguments, "--trusted-uid", "12345").wait() == 0
+
+
+def test_ls_tells_of_every_segment(live: Live, segment: str, tmp_path: Path) -> None:
+    others = {"squatter": b"", "text": b"x" * 4096}
+    for kind, content in others.items():
+        Path("/dev/shm", f"{segment}-{kind}").write_bytes(content)
+    os.mkfifo(f"/dev/shm/{segment}-fifo")
+    try:
+        process = run_mdp("ls")
+        assert (process.wait(), process.stderr) == (0, "")
+    finally:
+        for kind in (*others, "fifo"):
+            Path("/dev/shm", f"{segment}-{kind}").unlink()
+    head, *rows = process.stdout.splitlines()
+    assert head.split() == [
+        "SEGMENT",
+        "PUBLISHER",
+        "PID",
+        "OWNER",
+        "STARTED",
+        "HEARTBEAT",
+        "SYMBOLS",
+        "EVENTS",
+    ]
+    (row,) = (re.split(r"  +", row) for row in rows if row.startswith(f"{segment} "))
+    subscriber = Subscriber(segment)
+    assert row[1:3] == ["running", str(subscriber.publisher_pid)]
+    assert row[3] == getpass.getuser()
+    assert re.fullmatch(r"\d+\.\d s ago", row[4])
+    assert row[5] in ("0.0 s ago", "0.1 s ago")
+    assert row[6] == str(len(subscriber.instruments))
+    assert int(row[7]) > 0
+    assert any("a FIFO" in line for line in rows), "what nobody trusts is told, and hangs nothing"
+    assert not any(f"{segment}-text" in line for line in rows), "somebody else's file is none of ours"
 
 
 def test_tail_prints_events_in_sequence(live: Live, segment: str) -> None:

@@ -55,6 +55,8 @@ def _user(uid: int) -> str:
 
 
 def _ago(seconds: float) -> str:
+    if seconds > 1e9:  # no clock says so: it was never set, or is of another machine's start
+        return "-"
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit} ago"
