@@ -63,10 +63,10 @@ def test_unknown_key(tmp_path: Path, segment: str, start_mdp: Callable[..., Mdp]
 def test_symbol_longer_than_the_directory_holds(
     tmp_path: Path, segment: str, start_mdp: Callable[..., Mdp], command: str
 ) -> None:
-    file = write_config(tmp_path / "config.yaml", settings(None, segment, symbols=["BTCUSDT", "A" * 49]))
+    file = write_config(tmp_path / "config.yaml", settings(None, segment, symbols=["BTCUSDT", "A" * 65]))
     line = next(i for i, text in enumerate(file.read_text().splitlines(), 1) if "AAA" in text)
     message = only_message(start_mdp(command, file))
-    assert f"{file}:{line}: venues[0].symbols[1]: has 49 bytes; the segment's directory holds 48" in message
+    assert f"{file}:{line}: venues[0].symbols[1]: has 65 bytes; the segment's directory holds 64" in message
     assert segment not in shared_memory()
 
 
