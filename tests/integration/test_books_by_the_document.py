@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -27,10 +27,7 @@ LAP_EVERY = 4_000  # events: then it rests for longer than the ring holds
 RING_BYTES = 1 << 20
 
 
-def events_wanted() -> Iterator[int]:
-    """Give the length of a run: a short one, and an hour's worth as a stress test."""
-    yield pytest.param(12_000, id="short")  # type: ignore[misc]
-    yield pytest.param(HOUR, id="hour", marks=pytest.mark.stress)  # type: ignore[misc]
+EVENTS = [pytest.param(12_000, id="short"), pytest.param(HOUR, id="hour", marks=pytest.mark.stress)]
 
 
 def assert_books_are_true(sim: SimProcess, segment: Segment, books: Books) -> int:
@@ -63,7 +60,7 @@ def rest_for_a_lap(segment: Segment) -> None:
     wait_for(lambda: (segment.cursor - begin) > 1.2 * RING_BYTES, "a lap of the ring")
 
 
-@pytest.mark.parametrize("wanted", events_wanted())
+@pytest.mark.parametrize("wanted", EVENTS)
 def test_no_book_is_wrong_through_faults_laps_and_churn(
     start_sim: Callable[..., SimProcess], provider_for: Callable[..., Provider], segment: str, wanted: int
 ) -> None:
@@ -83,8 +80,8 @@ def test_no_book_is_wrong_through_faults_laps_and_churn(
             next_fault += 1500
             compared += assert_books_are_true(sim, reader, books)
             if away is None:
-                away = rng.choice(list(provider.states()))
-                provider.unsubscribe(away)
+                away = rng.randrange(len(SYMBOLS))
+                assert provider.unsubscribe(away)
             else:
                 assert provider.subscribe("binance", SYMBOLS[away]) == away, "it has its old id"
                 away, churned = None, churned + 1
@@ -100,13 +97,13 @@ def test_no_book_is_wrong_through_faults_laps_and_churn(
     )
     assert books.laps >= 2
     assert churned >= 2
-    assert books.verified > wanted / 4
+    assert books.verified > wanted / 6
     assert books.compared > 100
     assert compared > 10
     assert books.from_refresh > 4 * books.laps / 2, "late joiners get whole books"
 
 
-@pytest.mark.parametrize("wanted", events_wanted())
+@pytest.mark.parametrize("wanted", EVENTS)
 def test_no_book_is_wrong_through_kills(
     start_sim: Callable[..., SimProcess],
     start_mdp: Callable[..., Mdp],
@@ -138,9 +135,11 @@ def test_no_book_is_wrong_through_kills(
         lives += 1
         events += books.events
         verified += books.verified
+    for left in (segment, f".{segment}.lock"):  # by the last one, which was killed
+        Path("/dev/shm", left).unlink()
     print(f"{events} events of {lives} lives, {verified} checksums")
     assert lives >= 4
-    assert verified > wanted / 4
+    assert verified > wanted / 6
 
 
 def attached(name: str, known: set[int]) -> Segment:
