@@ -112,9 +112,17 @@ def test_what_is_live_is_true_however_little_is_known(
     running.look(LOOKS)
     running.check()
     assert running.looks > LOOKS  # books are LIVE most of the time
-    engine = fresh(running.provider).health().engine
-    # With a few levels to spare one batch may eat them all: then there is no time for a snapshot.
-    assert engine.widened > 0 or (depths[1] - depths[0] < 20 and engine.depth_exhausted > 0)
+
+    def widened() -> bool:
+        engine = fresh(running.provider).health().engine
+        # With a few levels to spare one batch may eat them all: then there is no time for a snapshot.
+        return engine.widened > 0 or (depths[1] - depths[0] < 20 and engine.depth_exhausted > 0)
+
+    # A market that runs fast beside a slow machine exhausts most books before their snapshot is there.
+    for _ in range(5):
+        if not widened():
+            running.look(LOOKS)
+    assert widened()
 
 
 def test_a_book_is_made_deeper_without_leaving_live(runs: Callable[..., Runs], topology: str) -> None:
