@@ -14,8 +14,8 @@
  *   4 pause, then futex wait: sleeps if the cursor   4 futex wake, all
  *     is still c
  *
- * One word serves all readers, so who replaces another's request wakes him (3), and none replaces a later one (1).
- * The publisher leaves a request for what comes next (2), and one that came in between (3).
+ * One word serves all readers, so who replaces another's request wakes him (3), and none replaces a later one
+ * (1). The publisher leaves a request for what comes next (2), and one that came in between (3).
  *
  * The publisher may look in step 2 before others see its step 1, for a processor may do a load before an
  * earlier store is out; a fence there would cost every record. So the reader pauses before it sleeps, much

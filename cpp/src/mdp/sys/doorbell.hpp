@@ -29,8 +29,8 @@ class Doorbell {
   bool exists() const noexcept { return page_ != nullptr; }
   std::uint32_t id() const noexcept { return id_; }  // if it exists
 
-  // Whether somebody asked to be woken by what ends at `cursor`. Who asked for what comes behind it is left to
-  // wait.
+  // Whether somebody asked to be woken by what ends at `cursor`. Who asked for what comes behind it is left
+  // to wait.
   bool is_wanted(std::uint64_t cursor) const noexcept {
     // relaxed: the store of the cursor before it may be seen later than this load is done, which readers make
     // up for. Pairs with mdp_shm_bell_wait().
