@@ -4,6 +4,8 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <string>
+#include <vector>
 
 #include "mdp/publish/segment_writer.hpp"
 #include "mdp/shm/shm.hpp"
@@ -14,10 +16,10 @@ using namespace mdp;
 
 class Segment {
  public:
-  Segment() {
+  explicit Segment(std::uint32_t instruments = 64) {
     publish::SegmentConfig config;
     config.ring = 16 << 20;
-    config.instruments = 64;
+    config.instruments = instruments;
     config.levels = 20;
     const std::size_t bytes = publish::segment_size_bytes(config);
     memory_.reset(::operator new(bytes, std::align_val_t{4096}));
@@ -43,6 +45,30 @@ shm::Event event_of(std::int64_t record_bytes) {
   for (int i = 0; i < levels; ++i) event.levels[i] = {100 - i, i + 1};
   return event;
 }
+
+// Find one of so many instruments, each in turn, by its canonical symbol.
+void BM_Directory_Find(benchmark::State& state) {
+  const auto count = static_cast<std::uint32_t>(state.range(0));
+  Segment segment(count);
+  std::vector<std::string> symbols;
+  for (std::uint32_t id = 0; id < count; ++id) {
+    core::Instrument instrument;
+    instrument.symbol_id = id;
+    instrument.venue_symbol = "SYMBOL" + std::to_string(id);
+    instrument.canonical_symbol = "venue:" + instrument.venue_symbol;
+    symbols.push_back(instrument.canonical_symbol);
+    segment->directory().set_instrument(instrument);
+  }
+  const shm::Directory directory(segment->view());
+  shm::InstrumentEntry entry;
+  std::size_t next = 0;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(directory.find(symbols[next], entry));
+    next = (next + 7919) % symbols.size();
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(BM_Directory_Find)->ArgName("instruments")->Arg(64)->Arg(10'000);
 
 // Append and commit one record, without readers (bench_ring_readers has what they cost).
 void BM_RingWriter_Commit(benchmark::State& state) {
