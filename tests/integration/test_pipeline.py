@@ -25,7 +25,8 @@ ROUNDS = 6
 
 @pytest.fixture(scope="module")
 def sim():
-    with start_sim_process(symbols=SYMBOLS, seed=11, rate=200) as sim:
+    # No test waits for the minute in which others have used up the weight: they share one exchange.
+    with start_sim_process(symbols=SYMBOLS, seed=11, rate=200, weight_limit=1_000_000) as sim:
         sim.status()  # the handle's connection is there before any test counts descriptors
         yield sim
 
