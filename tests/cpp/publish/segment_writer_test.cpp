@@ -141,6 +141,35 @@ TEST(SegmentWriter, TheIndexFindsEachOfThousands) {
   EXPECT_FALSE(shm::Directory().find("a:1", entry));
 }
 
+TEST(SegmentWriter, AFullIndexIsAnErrorThatChangesNothing) {
+  SegmentConfig config;
+  config.instruments = 1;
+  config.ring = shm::kMinRingBytes;
+  MemorySegment segment(config);
+  const shm::Directory directory(segment.view());
+  core::Instrument instrument = btc(0);
+  shm::InstrumentEntry entry;
+  const auto rename = [&](int n) {
+    instrument.venue_symbol = std::to_string(n);
+    instrument.canonical_symbol = std::string("a:").append(instrument.venue_symbol);
+    segment->directory().set_instrument(instrument);
+  };
+  const auto slots = static_cast<int>(segment.view().info().index.size_bytes / sizeof(shm::Word));
+  for (int n = 0; n < slots / 2; ++n) rename(n);
+  const std::uint64_t epoch = directory.epoch();
+  try {
+    rename(slots);
+    FAIL() << "there is no room";
+  } catch (const SegmentError& error) {
+    EXPECT_NE(std::string(error.what()).find("too many instruments were renamed"), std::string::npos);
+  }
+  EXPECT_EQ(directory.epoch(), epoch);
+  const std::string last = std::to_string(slots / 2 - 1);
+  ASSERT_TRUE(directory.find(last, entry));
+  EXPECT_EQ(shm::text(entry.venue_symbol), last);
+  EXPECT_FALSE(directory.find(std::to_string(slots), entry)) << "a search ends in a full index, too";
+}
+
 TEST(SegmentWriter, AnEntryDescribesOptionsAndContracts) {
   MemorySegment segment;
   core::Instrument instrument = btc(0);

@@ -531,7 +531,7 @@ MDP_SHM_INLINE int mdp_shm_find_entry(const unsigned char* index, uint64_t slots
   uint32_t best = MDP_SHM_NO_SYMBOL;
   uint64_t step;
   for (step = 0; step < slots; ++step) {
-    /* acquire: the entry was stored before its slot; pairs with the release store in DirectoryWriter. */
+    /* What the slot says is only believed of the entry; pairs with the store in DirectoryWriter. */
     const uint64_t slot = mdp_shm_load(index + 8 * ((hash + step) & (slots - 1)));
     const uint32_t id = (uint32_t)slot - 1;
     if (slot == 0) break;

@@ -131,15 +131,15 @@ void DirectoryWriter::set_instrument(const shm::InstrumentEntry& entry) {
                        std::to_string(header_.info.instrument_capacity) + " instruments");
   }
   const std::lock_guard lock(mutex_);
-  store_entry(instrument(entry.symbol_id), entry);
-  raise(header_.instrument_count, entry.symbol_id + 1ULL);
   add_to_index(shm::text(entry.canonical_symbol), entry.symbol_id);
   add_to_index(shm::text(entry.venue_symbol), entry.symbol_id);
+  store_entry(instrument(entry.symbol_id), entry);
+  raise(header_.instrument_count, entry.symbol_id + 1ULL);
   changed();
 }
 
-// Slots are only ever added. That of a name an instrument no longer has leads to an entry with another name,
-// so nobody believes it.
+// Slots are only ever added. One that leads to an entry with another name (it is not written yet, or had this
+// name before) is believed by nobody. So a full index is found before anything is changed.
 void DirectoryWriter::add_to_index(std::string_view symbol, std::uint32_t symbol_id) {
   const std::uint64_t hash = mdp_shm_symbol_hash(symbol.data(), symbol.size());
   const std::uint64_t wanted = mdp_shm_index_slot(hash, symbol_id);
@@ -149,8 +149,8 @@ void DirectoryWriter::add_to_index(std::string_view symbol, std::uint32_t symbol
     const std::uint64_t found = slot.load(std::memory_order_relaxed);
     if (found == wanted) return;
     if (found != 0) continue;
-    // release: publishes the entry; pairs with the load in mdp_shm_find_entry().
-    slot.store(wanted, std::memory_order_release);
+    // relaxed: the entry says whether the slot is right; pairs with the load in mdp_shm_find_entry().
+    slot.store(wanted, std::memory_order_relaxed);
     return;
   }
   throw SegmentError("directory: no room in the index for " + core::quoted(symbol) +
