@@ -162,7 +162,7 @@ Outcome measure(const Load& load, Kind kind, int reader_count, int records) {
   Segment segment;
   shm::Event event{};
   const auto levels = static_cast<std::uint16_t>((load.record_bytes - 64) / 16);
-  event.header.type = levels == 0 ? shm::EventType::BookState : shm::EventType::BookDelta;
+  event.header.type = levels == 0 ? shm::EventType::Instrument : shm::EventType::BookDelta;
   event.header.bid_count = levels;
   const std::size_t body = sizeof(shm::PriceLevel) * levels;
   publish::RingWriter& ring = segment->ring();

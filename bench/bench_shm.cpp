@@ -40,7 +40,7 @@ class Segment {
 shm::Event event_of(std::int64_t record_bytes) {
   shm::Event event{};
   const auto levels = static_cast<std::uint16_t>((record_bytes - 64) / 16);
-  event.header.type = levels == 0 ? shm::EventType::BookState : shm::EventType::BookDelta;
+  event.header.type = levels == 0 ? shm::EventType::Instrument : shm::EventType::BookDelta;
   event.header.bid_count = levels == 0 ? std::uint16_t{0} : levels;
   for (int i = 0; i < levels; ++i) event.levels[i] = {100 - i, i + 1};
   return event;

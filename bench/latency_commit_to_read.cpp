@@ -108,7 +108,7 @@ class Ring {
   }
   void send(std::uint64_t number) noexcept {
     shm::EventHeader header{};
-    header.type = shm::EventType::BookState;  // a record of one line
+    header.type = shm::EventType::Instrument;  // a record of one line
     header.update_id = number;
     segment_->ring().append(header, nullptr, 0);
     segment_->ring().commit();
